@@ -1,0 +1,75 @@
+/*
+ * The training data: assignments (user, item, tag) as posts, CSR both ways, and the two profile tables.
+ * All indices are 0-based and dense; users, items and tags are numbered in the order of their keys, so that a tie broken
+ * by index is a tie broken by key.
+ */
+#ifndef TR_DATASET_H
+#define TR_DATASET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/memory.h"
+#include "core/profile.h"
+#include "core/status.h"
+
+/* Growing list of raw assignments, in the order they were read. */
+typedef struct TrAssignments
+{
+	TrMemory   *memory;
+	int64_t		count;
+	int64_t		capacity;
+	int32_t    *user;
+	int32_t    *item;
+	int32_t    *tag;
+	float	   *weight;			/* NULL = all 1 */
+} TrAssignments;
+
+extern void tr_assignments_init(TrAssignments *a, TrMemory *memory);
+/* With weighted = false every call is, and weights stay unallocated. */
+extern TrStatus tr_assignments_add(TrAssignments *a, int32_t user, int32_t item, int32_t tag, bool weighted, float weight);
+
+/*
+ * Sorts by (user, item, tag) and merges duplicates: an assignment is a member of a set, so a repeated row counts once;
+ * with weights, the repeated rows' weights are added.
+ */
+extern TrStatus tr_assignments_distinct(TrAssignments *a, TrError *err);
+
+/* Drops, once, the assignments of tags that fewer than min_count (distinct) assignments use. */
+extern TrStatus tr_assignments_drop_rare_tags(TrAssignments *a, int32_t n_tags, int32_t min_count);
+
+/* Renumbers: new index = map[old index]; rows mapped to -1 in any of the three are dropped. A NULL map keeps. */
+extern TrStatus tr_assignments_renumber(TrAssignments *a, const int32_t *user_map, const int32_t *item_map,
+										const int32_t *tag_map);
+
+typedef struct TrDataset
+{
+	TrMemory   *memory;
+	int32_t		n_users,
+				n_items,
+				n_tags;
+	int32_t		n_posts;		/* distinct (user, item) pairs */
+	int64_t		n_assignments;
+	int32_t    *post_user;		/* (posts), sorted by (user, item) */
+	int32_t    *post_item;		/* (posts) */
+	int32_t    *user_ptr;		/* (users+1) posts of each user: contiguous */
+	int32_t    *item_ptr;		/* (items+1) into item_post */
+	int32_t    *item_post;		/* (posts) posts of each item, ascending */
+	TrProfileTable user;		/* host memory */
+	TrProfileTable item;
+} TrDataset;
+
+/* Builds the dataset from distinct assignments with dense indices (every count taken from the arguments). */
+extern TrStatus tr_dataset_build(TrDataset *dataset, const TrAssignments *a, int32_t n_users, int32_t n_items,
+								 int32_t n_tags, TrError *err);
+extern void tr_dataset_free(TrDataset *dataset);
+
+/* Validation or test pairs, sorted by (user, item). */
+typedef struct TrPairs
+{
+	int32_t		count;
+	int32_t    *user;
+	int32_t    *item;
+} TrPairs;
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * A tracked heap: everything a job allocates on the host comes from one TrMemory, is counted against one limit, and goes
+ * with one tr_memory_release(), also after an error that unwound past the owner. Not thread-safe: the main thread allocates.
+ */
+#ifndef TR_MEMORY_H
+#define TR_MEMORY_H
+
+#include <stddef.h>
+
+typedef struct TrMemory
+{
+	size_t		limit;			/* bytes, 0 = none */
+	size_t		used;
+	size_t		peak;
+	struct TrBlock *blocks;		/* doubly linked list of live blocks */
+} TrMemory;
+
+extern void tr_memory_init(TrMemory *memory, size_t limit);
+
+/* 64-byte aligned; NULL when the limit or the system says no. tr_calloc zeroes. Sizes above 1 GB are fine. */
+extern void *tr_alloc(TrMemory *memory, size_t bytes);
+extern void *tr_calloc(TrMemory *memory, size_t count, size_t size);
+
+/* Like realloc: pointer may be NULL; on failure the old block stays valid. */
+extern void *tr_realloc(TrMemory *memory, void *pointer, size_t bytes);
+extern void tr_free(TrMemory *memory, void *pointer);
+
+/* Frees every live block; the TrMemory can be used again. */
+extern void tr_memory_release(TrMemory *memory);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * Counter-based random numbers: a pure function of (seed, stream, a, b), so that every backend, whatever its number of
+ * threads, draws the same ones. The mixer is splitmix64's finaliser (Steele, Lea, Flood 2014), applied once per word.
+ * TR_RNG_DEVICE lets a CUDA file include this header.
+ */
+#ifndef TR_RNG_H
+#define TR_RNG_H
+
+#include <stdint.h>
+
+#ifndef TR_RNG_DEVICE
+#define TR_RNG_DEVICE static inline
+#endif
+
+/* Who draws: two uses of one seed never share a stream. */
+typedef enum TrStream
+{
+	TR_STREAM_INIT = 1,			/* a = tensor, b = element */
+	TR_STREAM_SHUFFLE,			/* a = epoch, b = element */
+	TR_STREAM_KEEP,				/* a = step, b = post: is the post part of its user's profile? */
+	TR_STREAM_TARGET,			/* a = step, b = post: which posts are the targets when there are too many */
+	TR_STREAM_TAG_DROPOUT,		/* a = step, b = (row << 32 | tag) */
+	TR_STREAM_NEGATIVE,			/* a = step, b = draw */
+	TR_STREAM_HOLDOUT
+} TrStream;
+
+TR_RNG_DEVICE uint64_t
+tr_mix64(uint64_t x)
+{
+	x += UINT64_C(0x9E3779B97F4A7C15);
+	x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+	return x ^ (x >> 31);
+}
+
+TR_RNG_DEVICE uint64_t
+tr_random(uint64_t seed, uint64_t stream, uint64_t a, uint64_t b)
+{
+	return tr_mix64(tr_mix64(tr_mix64(tr_mix64(seed) ^ stream) ^ a) ^ b);
+}
+
+/* Uniform in [0, 1), 24 bits. */
+TR_RNG_DEVICE float
+tr_uniform(uint64_t seed, uint64_t stream, uint64_t a, uint64_t b)
+{
+	return (float) (tr_random(seed, stream, a, b) >> 40) * (1.0f / 16777216.0f);
+}
+
+/* Uniform in 0..n-1, n > 0; the bias is below n / 2^64. */
+TR_RNG_DEVICE uint64_t
+tr_below(uint64_t seed, uint64_t stream, uint64_t a, uint64_t b, uint64_t n)
+{
+	return tr_random(seed, stream, a, b) % n;
+}
+
+#endif
