@@ -1,0 +1,133 @@
+/*
+ * What an algorithm is: one const TrAlgorithm, in one file of src/models, named in one line of src/models/registry.c.
+ * An algorithm knows the dataset and the backend's operations; it knows neither a kernel nor PostgreSQL.
+ */
+#ifndef TR_MODEL_H
+#define TR_MODEL_H
+
+#include "core/backend.h"
+#include "core/dataset.h"
+#include "core/memory.h"
+#include "core/options.h"
+#include "core/status.h"
+
+typedef enum TrTask
+{
+	TR_TASK_ITEM,				/* recommends items to a user */
+	TR_TASK_TAG					/* recommends tags for a (user, item) */
+} TrTask;
+
+typedef enum TrSide
+{
+	TR_USER,
+	TR_ITEM
+} TrSide;
+
+/* A model in training, or loaded from its tensors; every implementation's struct starts with this. */
+typedef struct TrModel
+{
+	const struct TrAlgorithm *algorithm;
+	TrBackend  *backend;
+	TrMemory   *memory;
+} TrModel;
+
+typedef struct TrShape
+{
+	int32_t		n_users,
+				n_items,
+				n_tags,
+				n_posts;
+	int64_t		n_assignments;
+} TrShape;
+
+typedef struct TrEpochStats
+{
+	double		loss;			/* mean over the epoch's training pairs */
+	int64_t		pairs;			/* training pairs seen */
+	bool		last;			/* out: the model needs no further epoch (closed forms) */
+} TrEpochStats;
+
+/* Called between steps, at least once per 0.1 s of work where a step is that short; true = stop. May not return (longjmp). */
+typedef struct TrPoll
+{
+	bool		(*stop) (void *argument);
+	void	   *argument;
+} TrPoll;
+
+static inline bool
+tr_poll(const TrPoll *poll)
+{
+	return poll && poll->stop && poll->stop(poll->argument);
+}
+
+/* A named matrix of a trained model, in host memory. */
+typedef struct TrTensor
+{
+	char		name[64];
+	int32_t		rows,
+				cols;
+	float	   *value;			/* (rows,cols) */
+} TrTensor;
+
+/* Tag profiles of users or items nobody need have seen: raw counts, in host memory. */
+typedef struct TrProfiles
+{
+	int32_t		rows;
+	const int64_t *ptr;			/* (rows+1) */
+	const int32_t *tag;			/* ascending within a row, distinct */
+	const float *count;
+	const int32_t *posts;		/* (rows) posts behind each profile (an item's taggers); NULL = unknown, 0 */
+} TrProfiles;
+
+typedef struct TrAlgorithm
+{
+	const char *name;			/* SQL name: 'hdlpr_ns' */
+	const char *summary;		/* one sentence, for tagrec_algorithms */
+	const char *source;			/* paper and equation, for tagrec_algorithms */
+	TrTask		task;
+	const TrOptionSet *options;
+
+	/* Bytes that training will need at its peak beyond the dataset: host and backend memory together. */
+	size_t		(*estimate) (const TrShape *shape, const void *options);
+
+	/* A model ready to train; dataset and options outlive it. */
+	TrStatus	(*create) (TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset,
+						   const void *options, TrError *err);
+
+	/* One pass over the training pairs; epoch = 1, 2, … */
+	TrStatus	(*train_epoch) (TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
+
+	/* The trained parameters, copied to model->memory; *tensors stays the model's. */
+	TrStatus	(*save) (TrModel *model, TrTensor **tensors, int *count, TrError *err);
+
+	/* Overwrites a trained or created model's parameters (same shapes): restores the best epoch. */
+	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
+
+	/* A model that can encode but not train, from what save() gave; n_tags is the size of its vocabulary. */
+	TrStatus	(*load) (TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
+						 const TrTensor *tensors, int count, TrError *err);
+
+	/*
+	 * Width of the stored arrays. The score of (user, item) is the inner product of the two arrays. The first *unit of them
+	 * are the unit vector that similar users and items are compared by; the rest are biases and priors.
+	 */
+	int			(*width) (const TrModel *model, int *unit);
+
+	/*
+	 * out (n,width) = the arrays of entities first..first+n-1 of dataset, which may hold more users and items than the one
+	 * the model was trained on when the algorithm has encode().
+	 */
+	TrStatus	(*embed) (TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
+						  TrError *err);
+
+	/* (optional) out (rows,width) = the arrays of these profiles; NULL when the algorithm does not read tags. */
+	TrStatus	(*encode) (TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
+
+	void		(*destroy) (TrModel *model);
+} TrAlgorithm;
+
+/* src/models/registry.c */
+extern const TrAlgorithm *const tr_algorithms[];	/* ends with NULL */
+extern const TrAlgorithm *tr_algorithm_find(const char *name);	/* NULL when there is none */
+
+#endif

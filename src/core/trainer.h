@@ -1,0 +1,58 @@
+/*
+ * The training loop that every algorithm shares: epochs, the held-out metric, patience, the best weights.
+ */
+#ifndef TR_TRAINER_H
+#define TR_TRAINER_H
+
+#include "core/model.h"
+
+/* Options of the loop itself; every algorithm accepts them beside its own. */
+typedef struct TrTrainOptions
+{
+	int			epochs;			/* at most; 0 = as the algorithm's own default says */
+	double		validation;		/* share of the (user, item) pairs held out */
+	int			validation_every;	/* epochs */
+	int			patience;		/* validations without a better metric before stopping; 0 = never stop early */
+	int			metric;			/* TrMetric */
+	int			metric_k;
+	uint64_t	seed;
+	int			min_tag_count;	/* tags used by fewer assignments are dropped, once */
+	int			keep_versions;	/* versions kept beside the deployed one */
+	int			threads;		/* 0 = tagrec.threads */
+} TrTrainOptions;
+
+extern const TrOptionSet tr_train_options;
+
+/* What one epoch reports. */
+typedef struct TrEpoch
+{
+	int			epoch;			/* 1, 2, … */
+	int			epochs;			/* planned at most */
+	double		loss;
+	double		metric;			/* NAN when not measured */
+	double		seconds;		/* of training, without validation */
+	int64_t		pairs;
+} TrEpoch;
+
+typedef struct TrTrainHooks
+{
+	TrPoll		poll;
+	void		(*epoch) (void *argument, const TrEpoch *epoch);	/* may be NULL; may not return (longjmp) */
+} TrTrainHooks;
+
+typedef struct TrTrainResult
+{
+	int			epochs;			/* run */
+	int			best_epoch;		/* whose weights the model holds */
+	double		loss;			/* of that epoch */
+	double		metric;			/* of that epoch; NAN without validation */
+} TrTrainResult;
+
+/*
+ * Trains model on the dataset it was created with. validation may be NULL or empty. Ends with TR_NOT_FINITE when an epoch's
+ * loss is NaN or infinite, TR_CANCELLED when the poll says so.
+ */
+extern TrStatus tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, const TrTrainOptions *options,
+						 const TrTrainHooks *hooks, TrTrainResult *result, TrError *err);
+
+#endif

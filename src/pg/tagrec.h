@@ -1,0 +1,20 @@
+/*
+ * What every file of src/pg shares: the settings, and the one way from a TrError to an ereport().
+ */
+#ifndef TAGREC_H
+#define TAGREC_H
+
+#include "postgres.h"
+
+#include "core/status.h"
+
+/* settings (tagrec.c) */
+extern int	tagrec_threads;		/* tagrec.threads: most threads of a training worker */
+extern int	tagrec_max_memory;	/* tagrec.max_memory: MB a training worker may take, 0 = no limit */
+extern int	tagrec_cache_size;	/* tagrec.cache_size: MB of item matrices a backend keeps */
+extern int	tagrec_progress_interval;	/* tagrec.progress_interval: seconds between progress notices */
+
+/* Raises err at ERROR with the SQLSTATE of its status; what = "model \"music\"" or the like, put in front when given. */
+extern void tagrec_raise(const TrError *err) pg_attribute_noreturn();
+
+#endif
