@@ -109,9 +109,3 @@ SELECT pg_catalog.pg_extension_config_dump('tagrec_epoch',
 	'WHERE job IN (SELECT job FROM @extschema@.tagrec_job WHERE state IN (''done'', ''failed'', ''cancelled''))');
 
 GRANT SELECT ON tagrec_model, tagrec_version, tagrec_job, tagrec_epoch TO PUBLIC;
-
--- [training section: tagrec_train, tagrec_cancel, tagrec_wait, tagrec_refresh, tagrec_deploy, tagrec_rollback, tagrec_drop, views]
-
--- [query section: tagrec_recommend and the other queries]
-
--- [information section: tagrec_algorithms, tagrec_options, tagrec_fold]
