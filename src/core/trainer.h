@@ -9,7 +9,7 @@
 /* Options of the loop itself; every algorithm accepts them beside its own. */
 typedef struct TrTrainOptions
 {
-	int			epochs;			/* at most; 0 = as the algorithm's own default says */
+	int			epochs;			/* at most */
 	double		validation;		/* share of the (user, item) pairs held out */
 	int			validation_every;	/* epochs */
 	int			patience;		/* validations without a better metric before stopping; 0 = never stop early */
@@ -37,7 +37,7 @@ typedef struct TrEpoch
 typedef struct TrTrainHooks
 {
 	TrPoll		poll;
-	void		(*epoch) (void *argument, const TrEpoch *epoch);	/* may be NULL; may not return (longjmp) */
+	void		(*epoch) (void *argument, const TrEpoch *epoch);	/* poll.argument; may be NULL; may longjmp */
 } TrTrainHooks;
 
 typedef struct TrTrainResult

@@ -1,0 +1,194 @@
+/*
+ * The training loop: epochs, the held-out metric, patience, the best weights.
+ */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/metrics.h"
+#include "core/trainer.h"
+#include "core/validation.h"
+
+#define OPTION(field) offsetof(TrTrainOptions, field)
+
+static const TrOption options[] = {
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "15", 1, 100000, NULL,
+	"passes over the training pairs, at most"},
+	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
+	"start of every random number; the same seed gives the same model"},
+	{"threads", TR_OPTION_INT, OPTION(threads), "0", 0, 1024, NULL,
+	"threads of the training worker, at most tagrec.threads; 0 = tagrec.threads"},
+	{"min_tag_count", TR_OPTION_INT, OPTION(min_tag_count), "1", 1, 1e9, NULL,
+	"tags that fewer assignments use are left out"},
+	{"validation", TR_OPTION_REAL, OPTION(validation), "0", 0, 0.5, NULL,
+	"share of the (user, item) pairs held out to measure the model while it trains, in steps of 0.01"},
+	{"validation_every", TR_OPTION_INT, OPTION(validation_every), "1", 1, 100000, NULL,
+	"epochs between two measurements"},
+	{"patience", TR_OPTION_INT, OPTION(patience), "3", 0, 100000, NULL,
+	"measurements without a better value before training stops; 0 = never stops early"},
+	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_metric_names,
+	"what is measured on the held-out pairs"},
+	{"metric_k", TR_OPTION_INT, OPTION(metric_k), "20", 1, 100000, NULL,
+	"length of the list that ndcg, recall, precision and hit look at"},
+	{"keep_versions", TR_OPTION_INT, OPTION(keep_versions), "1", 0, 1000, NULL,
+	"versions kept for rollback beside the deployed one"},
+};
+
+const TrOptionSet tr_train_options = {
+	.options = options,
+	.count = sizeof(options) / sizeof(options[0]),
+	.size = sizeof(TrTrainOptions)
+};
+
+/* State of one training. */
+typedef struct Training
+{
+	TrModel    *model;
+	const TrDataset *dataset;
+	const TrPairs *validation;
+	const TrTrainOptions *options;
+	const TrTrainHooks *hooks;
+	TrTrainResult *result;
+	TrTensor   *best;			/* copies of the best epoch's tensors, in the model's memory */
+	int			n_best;
+	int			without_gain;	/* measurements since the best one */
+} Training;
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
+}
+
+static void
+forget_best(Training *t)
+{
+	for (int i = 0; i < t->n_best; i++)
+		tr_free(t->model->memory, t->best[i].value);
+	tr_free(t->model->memory, t->best);
+	t->best = NULL;
+	t->n_best = 0;
+}
+
+/* Copies the model's parameters: they are the best so far. */
+static TrStatus
+keep_best(Training *t, TrError *err)
+{
+	TrMemory   *memory = t->model->memory;
+	TrTensor   *tensors;
+	int			count;
+
+	TR_TRY(t->model->algorithm->save(t->model, &tensors, &count, err));
+	forget_best(t);
+	t->best = tr_calloc(memory, (size_t) count, sizeof(TrTensor));
+	if (!t->best)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory while keeping the best weights");
+	for (t->n_best = 0; t->n_best < count; t->n_best++)
+	{
+		TrTensor   *copy = &t->best[t->n_best];
+		size_t		bytes = (size_t) tensors[t->n_best].rows * tensors[t->n_best].cols * sizeof(float);
+
+		*copy = tensors[t->n_best];
+		copy->value = tr_alloc(memory, bytes);
+		if (!copy->value)
+			return tr_fail(err, TR_NO_MEMORY, "out of memory while keeping the best weights");
+		memcpy(copy->value, tensors[t->n_best].value, bytes);
+	}
+	return TR_OK;
+}
+
+static bool
+validates(const Training *t)
+{
+	return t->validation && t->validation->count > 0;
+}
+
+static bool
+due(const Training *t, const TrEpoch *epoch, bool last)
+{
+	return validates(t) && (last || epoch->epoch % t->options->validation_every == 0);
+}
+
+/* Measures the epoch and remembers it when it is the best. */
+static TrStatus
+measure(Training *t, TrEpoch *epoch, TrError *err)
+{
+	TR_TRY(tr_validate(t->model, t->dataset, t->validation, (TrMetric) t->options->metric, t->options->metric_k,
+					   &t->hooks->poll, &epoch->metric, err));
+	if (!isnan(t->result->metric) && epoch->metric <= t->result->metric)
+	{
+		t->without_gain++;
+		return TR_OK;
+	}
+	t->without_gain = 0;
+	t->result->best_epoch = epoch->epoch;
+	t->result->metric = epoch->metric;
+	t->result->loss = epoch->loss;
+	return keep_best(t, err);
+}
+
+static TrStatus
+check_loss(const TrEpoch *epoch, TrError *err)
+{
+	if (isfinite(epoch->loss))
+		return TR_OK;
+	tr_fail(err, TR_NOT_FINITE, "loss is not finite in epoch %d", epoch->epoch);
+	if (err)
+	{
+		snprintf(err->detail, sizeof(err->detail), "The training diverged: the loss became %s.",
+				 isnan(epoch->loss) ? "NaN" : "infinite");
+		snprintf(err->hint, sizeof(err->hint), "Try a smaller learning_rate.");
+	}
+	return TR_NOT_FINITE;
+}
+
+/* One epoch; *done says whether it was the last one. */
+static TrStatus
+run_epoch(Training *t, int number, bool *done, TrError *err)
+{
+	TrEpoch		epoch = {.epoch = number, .epochs = t->options->epochs, .metric = NAN};
+	TrEpochStats stats = {0};
+	double		start = now();
+
+	TR_TRY(t->model->algorithm->train_epoch(t->model, number, &t->hooks->poll, &stats, err));
+	epoch.seconds = now() - start;
+	epoch.loss = stats.loss;
+	epoch.pairs = stats.pairs;
+	TR_TRY(check_loss(&epoch, err));
+	*done = stats.last || number == t->options->epochs;
+	t->result->epochs = number;
+	if (due(t, &epoch, *done))
+		TR_TRY(measure(t, &epoch, err));
+	else if (!validates(t))
+	{
+		t->result->best_epoch = number;
+		t->result->loss = epoch.loss;
+	}
+	if (t->options->patience > 0 && t->without_gain >= t->options->patience)
+		*done = true;
+	if (t->hooks->epoch)
+		t->hooks->epoch(t->hooks->poll.argument, &epoch);
+	return TR_OK;
+}
+
+TrStatus
+tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, const TrTrainOptions *train_options,
+		 const TrTrainHooks *hooks, TrTrainResult *result, TrError *err)
+{
+	static const TrTrainHooks no_hooks;
+	Training	t = {.model = model, .dataset = dataset, .validation = validation, .options = train_options,
+	.hooks = hooks ? hooks : &no_hooks, .result = result};
+	TrStatus	status = TR_OK;
+	bool		done = false;
+
+	*result = (TrTrainResult) {.metric = NAN};
+	for (int number = 1; status == TR_OK && !done; number++)
+		status = tr_poll(&t.hooks->poll) ? TR_CANCELLED : run_epoch(&t, number, &done, err);
+	if (status == TR_OK && t.best && result->best_epoch < result->epochs)
+		status = model->algorithm->restore(model, t.best, t.n_best, err);
+	forget_best(&t);
+	return status;
+}

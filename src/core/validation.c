@@ -1,0 +1,175 @@
+/*
+ * Scores of held-out users in blocks: one GEMM a block, ranks on the host.
+ * Legend: U users of a block, N items, W width of the arrays.
+ */
+#include <string.h>
+
+#include "core/validation.h"
+
+#define BLOCK_USERS 256
+
+typedef struct Validation
+{
+	TrModel    *model;
+	const TrDataset *dataset;
+	const TrPairs *held_out;
+	TrMetric	metric;
+	int			k;
+	int			width;
+	float	   *items;			/* (N,W) backend memory */
+	float	   *users;			/* (U,W) backend memory */
+	float	   *scores;			/* (U,N) backend memory */
+	float	   *host_users;		/* (U,W) */
+	float	   *host_scores;	/* (U,N) */
+	uint8_t    *seen;			/* (N) */
+	int32_t    *rank;			/* (largest number of a user's held-out items) */
+	double		sum;
+	int64_t		weight;
+} Validation;
+
+/* The ranks of one user's held-out items first..end-1 become part of the sum. */
+static void
+add_user(Validation *v, const float *score, int32_t first, int32_t end)
+{
+	const TrDataset *d = v->dataset;
+	int32_t		user = v->held_out->user[first];
+	int32_t		n = end - first;
+	double		value;
+
+	for (int32_t p = d->user_ptr[user]; p < d->user_ptr[user + 1]; p++)
+		v->seen[d->post_item[p]] = 1;
+	tr_ranks(v->rank, score, d->n_items, v->seen, v->held_out->item + first, n);
+	value = tr_metric(v->metric, v->k, v->rank, n);
+	if (v->metric == TR_METRIC_MRR_PAIR)
+	{
+		v->sum += value * n;
+		v->weight += n;
+	}
+	else
+	{
+		v->sum += value;
+		v->weight++;
+	}
+	for (int32_t p = d->user_ptr[user]; p < d->user_ptr[user + 1]; p++)
+		v->seen[d->post_item[p]] = 0;
+}
+
+static int32_t
+end_of_user(const TrPairs *pairs, int32_t first)
+{
+	int32_t		end = first;
+
+	while (end < pairs->count && pairs->user[end] == pairs->user[first])
+		end++;
+	return end;
+}
+
+/* Ranks one block of users, starting with the pair at *next. */
+static TrStatus
+validate_block(Validation *v, int32_t *next, TrError *err)
+{
+	TrBackend  *b = v->model->backend;
+	const TrPairs *pairs = v->held_out;
+	int			users = 0;
+	int32_t		end = *next;
+
+	for (; users < BLOCK_USERS && end < pairs->count; end = end_of_user(pairs, end), users++)
+		TR_TRY(v->model->algorithm->embed(v->model, TR_USER, v->dataset, pairs->user[end], 1,
+										  v->host_users + (size_t) users * v->width, err));
+	b->ops->upload(b, v->users, v->host_users, (size_t) users * v->width * sizeof(float));
+	b->ops->gemm(b, v->scores, v->dataset->n_items, v->users, v->width, false, v->items, v->width, true, users,
+				 v->dataset->n_items, v->width, 1.0f, 0.0f);
+	b->ops->download(b, v->host_scores, v->scores, (size_t) users * v->dataset->n_items * sizeof(float));
+	TR_TRY(b->ops->finish(b, err));
+	for (int user = 0; user < users; user++)
+	{
+		end = end_of_user(pairs, *next);
+		add_user(v, v->host_scores + (size_t) user * v->dataset->n_items, *next, end);
+		*next = end;
+	}
+	return TR_OK;
+}
+
+static int32_t
+most_pairs(const TrPairs *pairs)
+{
+	int32_t		most = 1;
+
+	for (int32_t first = 0, end; first < pairs->count; first = end)
+	{
+		end = end_of_user(pairs, first);
+		if (end - first > most)
+			most = end - first;
+	}
+	return most;
+}
+
+static TrStatus
+allocate(Validation *v, TrError *err)
+{
+	TrBackend  *b = v->model->backend;
+	TrMemory   *memory = v->model->memory;
+	size_t		n_items = (size_t) v->dataset->n_items;
+
+	v->items = b->ops->alloc(b, n_items * v->width * sizeof(float));
+	v->users = b->ops->alloc(b, (size_t) BLOCK_USERS * v->width * sizeof(float));
+	v->scores = b->ops->alloc(b, BLOCK_USERS * n_items * sizeof(float));
+	v->host_users = tr_alloc(memory, (size_t) BLOCK_USERS * v->width * sizeof(float));
+	v->host_scores = tr_alloc(memory, BLOCK_USERS * n_items * sizeof(float));
+	v->seen = tr_calloc(memory, n_items, 1);
+	v->rank = tr_alloc(memory, (size_t) most_pairs(v->held_out) * sizeof(int32_t));
+	if (!v->items || !v->users || !v->scores || !v->host_users || !v->host_scores || !v->seen || !v->rank)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory while validating");
+	return TR_OK;
+}
+
+static void
+release(Validation *v)
+{
+	TrBackend  *b = v->model->backend;
+	TrMemory   *memory = v->model->memory;
+
+	b->ops->release(b, v->items);
+	b->ops->release(b, v->users);
+	b->ops->release(b, v->scores);
+	tr_free(memory, v->host_users);
+	tr_free(memory, v->host_scores);
+	tr_free(memory, v->seen);
+	tr_free(memory, v->rank);
+}
+
+static TrStatus
+embed_items(Validation *v, TrError *err)
+{
+	TrBackend  *b = v->model->backend;
+	size_t		bytes = (size_t) v->dataset->n_items * v->width * sizeof(float);
+	float	   *host = tr_alloc(v->model->memory, bytes);
+	TrStatus	status;
+
+	if (!host)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory while validating");
+	status = v->model->algorithm->embed(v->model, TR_ITEM, v->dataset, 0, v->dataset->n_items, host, err);
+	if (status == TR_OK)
+		b->ops->upload(b, v->items, host, bytes);
+	tr_free(v->model->memory, host);
+	return status;
+}
+
+TrStatus
+tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
+			const TrPoll *poll, double *value, TrError *err)
+{
+	Validation	v = {.model = model, .dataset = dataset, .held_out = held_out, .metric = metric, .k = k};
+	TrStatus	status;
+	int32_t		next = 0;
+
+	v.width = model->algorithm->width(model, NULL);
+	status = allocate(&v, err);
+	if (status == TR_OK)
+		status = embed_items(&v, err);
+	while (status == TR_OK && next < held_out->count)
+		status = tr_poll(poll) ? TR_CANCELLED : validate_block(&v, &next, err);
+	release(&v);
+	*value = v.weight > 0 ? v.sum / (double) v.weight : 0;
+	return status;
+}

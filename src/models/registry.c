@@ -1,0 +1,25 @@
+/*
+ * Every algorithm there is, in the order tagrec_algorithms shows them: one line each.
+ */
+#include <string.h>
+
+#include "core/model.h"
+
+#define ALGORITHMS(X) \
+	X(popularity)
+
+#define DECLARE(name) extern const TrAlgorithm tr_algorithm_##name;
+#define REFER(name) &tr_algorithm_##name,
+
+ALGORITHMS(DECLARE)
+
+const TrAlgorithm *const tr_algorithms[] = {ALGORITHMS(REFER) NULL};
+
+const TrAlgorithm *
+tr_algorithm_find(const char *name)
+{
+	for (const TrAlgorithm *const *a = tr_algorithms; *a; a++)
+		if (strcmp((*a)->name, name) == 0)
+			return *a;
+	return NULL;
+}
