@@ -1,12 +1,13 @@
 /*
- * The registry: tagrec_model, tagrec_version, tagrec_job, tagrec_epoch (sql/tagrec.sql). catalog.c alone runs SQL on these
- * tables. Reads run as the caller, with the caller's snapshot, so that MVCC decides what is deployed (after a rollback, on a
+ * The registry: tagrec_model, tagrec_version, tagrec_job, tagrec_epoch (sql/registry.sql). catalog*.c alone run SQL on these
+ * tables: catalog.c reads models and versions, catalog_version.c writes them, catalog_job.c does both for jobs. Reads run as the caller, with the caller's snapshot, so that MVCC decides what is deployed (after a rollback, on a
  * standby); writes run as the extension's owner, after the caller's right was checked.
  */
 #ifndef TAGREC_CATALOG_H
 #define TAGREC_CATALOG_H
 
 #include "postgres.h"
+#include "compat.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -53,6 +54,27 @@ extern TagrecVersion *tagrec_version_find(const char *model, int32 version);
 /* ereport(ERROR) unless the current user may use (SELECT on the item embedding relation) or owns the model. */
 extern void tagrec_check_use(const TagrecVersion *version);
 extern void tagrec_check_owner(const TagrecVersion *version);
+
+/*
+ * A model's row alone, whatever became of its relations. NULL when there is none and missing_ok. With fresh, as this
+ * transaction's own writes and every commit until now left it, not as the statement's snapshot sees it.
+ */
+typedef struct TagrecModel
+{
+	int32		model_id;
+	char	   *model;
+	char	   *schema;
+	int32		deployed_version;	/* 0 = none yet */
+} TagrecModel;
+
+extern TagrecModel *tagrec_model_find(const char *model, bool missing_ok, bool fresh);
+
+/* Raises the error for a model that has no row: unknown, or in its first training. */
+pg_noreturn extern void tagrec_model_missing(const char *model);
+
+/* The relations of a model: its owner is the owner of its item embedding view; InvalidOid when that was dropped. */
+extern Oid	tagrec_model_relation(const char *schema, const char *relname);
+extern Oid	tagrec_relation_owner(Oid relation);
 
 /* The schema the extension lives in. */
 extern Oid	tagrec_schema(void);

@@ -38,6 +38,11 @@ typedef enum TagrecRelation
 /* Longest model name that leaves room for "_weight_versions" in a NAMEDATALEN identifier. */
 #define TAGREC_MODEL_NAME_MAX 46
 
+/* Plain names: the partitioned table, a version's partition, the view (users and items alone have one). */
+extern char *tagrec_parent_relname(const char *model, TagrecRelation relation);
+extern char *tagrec_partition_relname(const char *model, TagrecRelation relation, int32 version);
+extern char *tagrec_view_relname(const char *model, TagrecRelation relation);
+
 /* Quoted, schema-qualified name of a version's partition, for use in SQL text. */
 extern char *tagrec_partition_name(const TagrecVersion *version, TagrecRelation relation);
 

@@ -6,6 +6,7 @@
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "core/status.h"
 
 /* settings (tagrec.c) */
@@ -14,7 +15,10 @@ extern int	tagrec_max_memory;	/* tagrec.max_memory: MB a training worker may tak
 extern int	tagrec_cache_size;	/* tagrec.cache_size: MB of item matrices a backend keeps */
 extern int	tagrec_progress_interval;	/* tagrec.progress_interval: seconds between progress notices */
 
-/* Raises err at ERROR with the SQLSTATE of its status; what = "model \"music\"" or the like, put in front when given. */
-extern void tagrec_raise(const TrError *err) pg_attribute_noreturn();
+/* Raises err at ERROR with the SQLSTATE of its status. */
+pg_noreturn extern void tagrec_raise(const TrError *err);
+
+/* The same when status is not TR_OK; err need not have been filled. Initialise err with {0}. */
+extern void tagrec_check(TrStatus status, TrError *err);
 
 #endif

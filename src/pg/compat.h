@@ -1,0 +1,40 @@
+/*
+ * Differences between PostgreSQL 15 and 18, all of them here.
+ */
+#ifndef TAGREC_COMPAT_H
+#define TAGREC_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "commands/extension.h"
+#include "utils/acl.h"
+
+#if PG_VERSION_NUM < 150000
+#error "tagrec needs PostgreSQL 15 or newer"
+#endif
+
+/* 18 has the keyword pg_noreturn, in front of a declaration, in place of a macro behind it. */
+#ifndef pg_noreturn
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
+#if PG_VERSION_NUM < 160000
+#define tagrec_owns_relation(relation, role) pg_class_ownercheck(relation, role)
+#define tagrec_namespace_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
+#else
+#include "catalog/pg_namespace.h"
+#define tagrec_owns_relation(relation, role) object_ownercheck(RelationRelationId, relation, role)
+#define tagrec_namespace_aclcheck(schema, role, mode) object_aclcheck(NamespaceRelationId, schema, role, mode)
+#endif
+
+/* 17 lets a background worker run as a role that may not log in. */
+#ifdef BGWORKER_BYPASS_ROLELOGINCHECK
+#define TAGREC_WORKER_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#define TAGREC_NEEDS_LOGIN 0
+#else
+#define TAGREC_WORKER_FLAGS 0
+#define TAGREC_NEEDS_LOGIN 1
+#endif
+
+#endif

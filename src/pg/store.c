@@ -1,0 +1,58 @@
+/*
+ * Names of a model's relations, and acting as their owner.
+ */
+#include "store.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+static const char *const relation_stem[] = {
+	[TAGREC_USERS] = "user",
+	[TAGREC_ITEMS] = "item",
+	[TAGREC_TAGS] = "tag",
+	[TAGREC_WEIGHTS] = "weight"
+};
+
+char *
+tagrec_parent_relname(const char *model, TagrecRelation relation)
+{
+	return psprintf("%s_%s_versions", model, relation_stem[relation]);
+}
+
+char *
+tagrec_partition_relname(const char *model, TagrecRelation relation, int32 version)
+{
+	return psprintf("%s_%s_v%d", model, relation_stem[relation], version);
+}
+
+char *
+tagrec_view_relname(const char *model, TagrecRelation relation)
+{
+	Assert(relation == TAGREC_USERS || relation == TAGREC_ITEMS);
+	return psprintf("%s_%s_embedding", model, relation_stem[relation]);
+}
+
+char *
+tagrec_partition_name(const TagrecVersion *version, TagrecRelation relation)
+{
+	char	   *name = tagrec_partition_relname(version->model, relation, version->version);
+
+	return quote_qualified_identifier(version->schema, name);
+}
+
+TagrecIdentity
+tagrec_become(Oid role)
+{
+	TagrecIdentity identity;
+
+	GetUserIdAndSecContext(&identity.user, &identity.security_context);
+	SetUserIdAndSecContext(role, identity.security_context | SECURITY_LOCAL_USERID_CHANGE
+						   | SECURITY_RESTRICTED_OPERATION);
+	return identity;
+}
+
+void
+tagrec_become_again(TagrecIdentity identity)
+{
+	SetUserIdAndSecContext(identity.user, identity.security_context);
+}
