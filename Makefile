@@ -1,0 +1,126 @@
+# tagrec: a PostgreSQL extension, built with PGXS.
+#
+#   make demo           install what is missing, build, start a private server, train on real data, show what it can do
+#   make check          build and run every test on private servers
+#   make                build the extension
+#   make install        install it into the server that PG_CONFIG belongs to
+#   make installcheck   run the regression tests against a running server
+#   make check-core     run the tests that need no server
+#   make gpu            build the CUDA backend, when there is nvcc
+#   make bench          run the benchmarks
+#
+# Two libraries: tagrec.so (SQL, serving; no BLAS) and tagrec_cpu.so (training; OpenBLAS), opened in training workers only.
+# A new .c file in src/core, src/models, src/pg or src/cpu is found by itself.
+
+EXTENSION = tagrec
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" tagrec.control)
+
+MODULE_big = tagrec
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*.c src/core/*.c src/models/*.c)))
+CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
+
+# The install script is made of its sections, in this order; upgrade scripts are files of their own.
+SQL_SECTIONS = sql/registry.sql sql/training.sql sql/queries.sql sql/information.sql
+SQL_SCRIPT = sql/tagrec--$(EXTVERSION).sql
+DATA = $(wildcard sql/tagrec--*--*.sql)
+DATA_built = $(SQL_SCRIPT)
+
+REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --outputdir=build/regress --load-extension=tagrec
+
+# Sums may be reordered, so that loops over floats become SIMD; NaN and infinity keep their meaning. Wider SIMD is chosen at
+# run time, function by function, so nothing here names a processor. `make OPTFLAGS=` builds without any of it.
+OPTFLAGS = -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math-errno
+BLAS_LIBS = -lopenblas
+
+# -MMD: an edited header rebuilds what includes it.
+PG_CPPFLAGS = -Isrc -MMD -MP
+PG_CFLAGS = $(OPTFLAGS)
+SHLIB_LINK = -lm
+
+# Bitcode for the server's JIT would need clang and gains nothing here.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+all:
+
+ifneq ($(filter check demo,$(MAKECMDGOALS)),)
+
+# These two are scripts that install what is missing and then run make. They stand apart from PGXS, which need not be there
+# yet, and which has a target check of its own.
+check:
+	@+scripts/check.sh
+demo:
+	@+scripts/demo.sh
+$(filter-out check demo,$(MAKECMDGOALS)):
+	$(MAKE) $@
+
+else ifneq ($(wildcard $(PGXS)),)
+
+include $(PGXS)
+
+CPU_LIB = tagrec_cpu$(DLSUFFIX)
+
+all: $(CPU_LIB)
+
+# Its only symbol is the one that tagrec.so asks for; -z defs: it needs nothing from the server.
+$(CPU_OBJS): override CFLAGS += -fvisibility=hidden
+$(CPU_LIB): $(CPU_OBJS)
+	$(CC) $(CFLAGS) -shared -o $@ $(CPU_OBJS) $(LDFLAGS) -Wl,-z,defs $(BLAS_LIBS) -lpthread -lm
+
+$(SQL_SCRIPT): $(SQL_SECTIONS) tagrec.control
+	cat $(SQL_SECTIONS) > $@
+
+install: install-cpu
+install-cpu: all installdirs
+	$(INSTALL_SHLIB) $(CPU_LIB) '$(DESTDIR)$(pkglibdir)/$(CPU_LIB)'
+
+uninstall: uninstall-cpu
+uninstall-cpu:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(CPU_LIB)' '$(DESTDIR)$(pkglibdir)/tagrec_cuda$(DLSUFFIX)'
+
+installcheck: | build/regress
+build/regress:
+	mkdir -p $@
+
+# The TAP tests, against the installation that PG_CONFIG belongs to; each starts servers of its own.
+prove_installcheck:
+	mkdir -p build/tap
+	TESTDIR='$(CURDIR)/build/tap' TESTDATADIR='$(CURDIR)/build/tap/data' TESTLOGDIR='$(CURDIR)/build/tap/log' \
+	PATH="$(bindir):$$PATH" PGPORT='6$(DEF_PGPORT)' PG_REGRESS='$(top_builddir)/src/test/regress/pg_regress' \
+	$(PROVE) -I $(top_builddir)/src/test/perl $(PROVE_FLAGS) $(if $(PROVE_TESTS),$(PROVE_TESTS),test/t/*.pl)
+
+# build/demo may hold a running server: `scripts/demo.sh remove` takes it away.
+clean: clean-tagrec
+clean-tagrec:
+	rm -f $(CPU_LIB) $(CPU_OBJS) tagrec_cuda$(DLSUFFIX) sql/tagrec--$(EXTVERSION).sql
+	rm -f $(patsubst %.o,%.d,$(OBJS) $(CPU_OBJS))
+	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name demo -exec rm -rf {} +
+
+.PHONY: install-cpu uninstall-cpu prove_installcheck clean-tagrec
+
+-include $(patsubst %.o,%.d,$(OBJS) $(CPU_OBJS))
+
+else
+
+all install installcheck:
+	@echo "tagrec: PostgreSQL's server headers are missing. 'make demo' installs what is needed; by hand: scripts/deps.sh" >&2
+	@exit 1
+
+endif
+
+# check-core, check-core-sanitize, bench-ops: tests and benchmarks without a server, in build/
+-include test/unit/unit.mk
+
+ifneq ($(and $(shell command -v nvcc 2>/dev/null),$(wildcard gpu/*.cu)),)
+gpu: tagrec_cuda.so
+tagrec_cuda.so: $(wildcard gpu/*.cu gpu/*.h gpu/*.cuh src/core/*.h)
+	nvcc -O3 -Isrc -Xcompiler -fPIC,-fvisibility=hidden -shared -o $@ $(wildcard gpu/*.cu) -lcublas
+else
+gpu:
+	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
+endif
+
+.PHONY: all install installcheck demo check check-core gpu bench
