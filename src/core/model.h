@@ -26,7 +26,7 @@ typedef enum TrSide
 /* A model in training, or loaded from its tensors; every implementation's struct starts with this. */
 typedef struct TrModel
 {
-	const struct TrAlgorithm *algorithm;
+	const struct TrAlgorithm *algorithm;	/* set by tr_model_create() and tr_model_load() */
 	TrBackend  *backend;
 	TrMemory   *memory;
 } TrModel;
@@ -111,7 +111,7 @@ typedef struct TrAlgorithm
 	 * Width of the stored arrays. The score of (user, item) is the inner product of the two arrays. The first *unit of them
 	 * are the unit vector that similar users and items are compared by; the rest are biases and priors.
 	 */
-	int			(*width) (const TrModel *model, int *unit);
+	int			(*width) (const TrModel *model, int *unit);	/* unit may be NULL; *unit = 0: nothing to compare by */
 
 	/*
 	 * out (n,width) = the arrays of entities first..first+n-1 of dataset, which may hold more users and items than the one
@@ -125,6 +125,27 @@ typedef struct TrAlgorithm
 
 	void		(*destroy) (TrModel *model);
 } TrAlgorithm;
+
+/* The way to call create() and load(): they leave the model's algorithm to us. */
+static inline TrStatus
+tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
+				const TrDataset *dataset, const void *options, TrError *err)
+{
+	TR_TRY(algorithm->create(model, memory, backend, dataset, options, err));
+	(*model)->algorithm = algorithm;
+	return TR_OK;
+}
+
+static inline TrStatus
+tr_model_load(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend, int32_t n_tags,
+			  const void *options, const TrTensor *tensors, int count, TrError *err)
+{
+	if (!algorithm->load)
+		return tr_fail(err, TR_UNSUPPORTED, "algorithm \"%s\" cannot encode tags", algorithm->name);
+	TR_TRY(algorithm->load(model, memory, backend, n_tags, options, tensors, count, err));
+	(*model)->algorithm = algorithm;
+	return TR_OK;
+}
 
 /* src/models/registry.c */
 extern const TrAlgorithm *const tr_algorithms[];	/* ends with NULL */

@@ -1,0 +1,165 @@
+/*
+ * The network of the DSPR family (dspr, hdlpr, hdlpr_ns): one tanh tower shared by users and items over their tag profiles
+ * (Eq. 1-5), cosine of the two outputs (Eq. 6), a softmax over candidates (Eq. 7, 8, 14), and, for the hybrid models, a
+ * decoder with tied weights and its reconstruction error (Eq. 9-13). The paper is Xu, Lukasiewicz, Chen, Miao, Meng: Tag-aware
+ * personalized recommendation using a hybrid deep model, IJCAI 2017.
+ *
+ * tower_options.h  what can be chosen
+ * tower_network.c  parameters, forward and backward passes
+ * tower_batch.c    which users, items and pairs make up a step (host)
+ * tower_train.c    one epoch
+ * tower.c          the TrAlgorithm functions: create, save, load, encode
+ *
+ * Legend: T tags, K layers, D width of the last one, R rows of a batch, U users, C candidate items, P pairs, G target items.
+ */
+#ifndef TOWER_H
+#define TOWER_H
+
+#include "core/model.h"
+#include "models/tower_options.h"
+
+/* Backend memory that grows and is used again in the next step. */
+typedef struct TowerBuffer
+{
+	void	   *data;
+	size_t		bytes;
+} TowerBuffer;
+
+/* Where the parameters lie in one array of floats: the optimizer's step is then one operation. */
+typedef struct TowerLayout
+{
+	int			K;
+	int			dim[TR_MAX_INTS + 1];	/* dim[0] = T, dim[1..K] */
+	bool		decoder;
+	bool		popularity;
+	int64_t		weight[TR_MAX_INTS + 1];	/* [1..K]: W_k (dim[k-1],dim[k]) */
+	int64_t		bias[2 * TR_MAX_INTS + 1];	/* [1..K] encoder, [K+1..2K] decoder */
+	int64_t		regularized;	/* the first so many floats are W and b: Eq. 13's penalty is theirs */
+	int64_t		popularity_weight;	/* the one after them, when popularity is on */
+	int64_t		size;			/* floats in all */
+} TowerLayout;
+
+/* A profile table in backend memory. */
+typedef struct TowerTable
+{
+	TrProfileTable table;
+	int64_t		mean_entries;
+} TowerTable;
+
+typedef struct Tower
+{
+	TrModel		model;
+	TowerOptions options;
+	const TrDataset *dataset;	/* NULL in a model that was loaded */
+	TowerLayout layout;
+
+	/* parameters and the optimizer's state, backend memory, layout.size floats each; gradient and below NULL when loaded */
+	float	   *parameters;
+	float	   *gradient;
+	float	   *moment1;
+	float	   *moment2;
+	int64_t		steps;
+
+	float	   *idf;			/* (T) backend memory */
+	float	   *host_idf;		/* (T) */
+	float		mean_length[2]; /* assignments of a user's, an item's profile */
+	TowerTable	side[2];		/* TR_USER, TR_ITEM; empty when loaded */
+	double	   *loss;			/* backend memory */
+
+	/* what tower_batch.c keeps between steps, see there */
+	struct TowerPlanner *planner;
+
+	/* step buffers */
+	TowerBuffer csr[3][3];		/* group (user, candidate, positive) x (ptr, col, val) */
+	TowerBuffer hidden[TR_MAX_INTS + 1];	/* [k] (R,dim[k]) */
+	TowerBuffer hidden_grad[TR_MAX_INTS + 1];
+	TowerBuffer decoded[TR_MAX_INTS + 1];	/* [k] (U+G,dim[k]), k = K-1..1 */
+	TowerBuffer decoded_grad[TR_MAX_INTS + 1];
+	TowerBuffer output;			/* a block of the decoder's output layer */
+	TowerBuffer output_grad;
+	TowerBuffer embedding;		/* (R,width) */
+	TowerBuffer embedding_grad;
+	TowerBuffer norm;			/* (R) */
+	TowerBuffer logits;			/* (U,C) */
+	TowerBuffer pair_logit;		/* (P) */
+	TowerBuffer pair_grad;		/* (P) */
+	TowerBuffer index;			/* the batch's integers and floats, uploaded at once */
+
+	TrTensor   *tensors;		/* of the last save() */
+	int			n_tensors;
+} Tower;
+
+/* Rows of one batch: users 0..U-1, candidates U..U+C-1 (the G targets first), positives U+C..U+C+P-1. */
+enum
+{
+	TOWER_USERS,
+	TOWER_CANDIDATES,
+	TOWER_POSITIVES,
+	TOWER_GROUPS
+};
+
+/* tower_network.c */
+extern void tower_layout(TowerLayout *layout, const TowerOptions *options, int32_t n_tags);
+extern TrStatus tower_reserve(Tower *t, TowerBuffer *buffer, size_t bytes, TrError *err);
+extern void tower_initialize(Tower *t, float *host_parameters);
+extern int	tower_width(const Tower *t);
+extern TrProfileWeights tower_profile_weights(const Tower *t, TrSide side);
+
+/* Encodes rows of up to three groups; afterwards embedding (R,width) holds users as they are and items times item_scale. */
+extern TrStatus tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
+							  const float *item_feature, TrError *err);
+/* From embedding_grad (R,width) to the gradient of every parameter; dh_K of the first `decoded_rows` rows comes on top. */
+extern TrStatus tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
+							   const float *item_feature, int decoded_rows, TrError *err);
+/* Decodes the users and targets, adds the reconstruction loss, and leaves its gradient in decoded_grad[K] (U+G,D). */
+extern TrStatus tower_reconstruct(Tower *t, const TrCsr *users, const TrCsr *targets, int n_targets,
+								  const float *multiplicity, float scale, TrError *err);
+
+/* tower_batch.c: the plan of one step, host memory, valid until the next one */
+typedef struct TowerBatch
+{
+	uint64_t	step;			/* of the random numbers */
+	int32_t		users,			/* U */
+				columns,		/* C */
+				targets,		/* G */
+				pairs;			/* P */
+	double		pair_weight_sum;
+	int64_t		entries[TOWER_GROUPS];	/* upper bound of each group's non-zeros */
+	int32_t    *user;			/* (U) */
+	int32_t    *column;			/* (C) item of each candidate column */
+	float	   *column_feature; /* (C) ln(1 + users of the item) */
+	float	   *column_offset;	/* (C) log of its sampling probability, INFINITY = nobody's negative */
+	int32_t    *pair_ptr;		/* (U+1) */
+	int32_t    *pair_row;		/* (P) user row */
+	int32_t    *pair_column;	/* (P) */
+	float	   *pair_weight;	/* (P) */
+	int32_t    *pair_post;		/* (P) the post the pair comes from */
+	int32_t    *pair_item;		/* (P) */
+	float	   *pair_feature;	/* (P) ln(1 + users of the item but this one) */
+	int32_t    *skip_ptr;		/* (U+1) */
+	int32_t    *skip_column;
+	float	   *multiplicity;	/* (U+G) pairs of each user and of each target */
+} TowerBatch;
+
+extern TrStatus tower_planner_create(Tower *t, TrError *err);
+extern void tower_planner_destroy(Tower *t);
+extern void tower_plan_epoch(Tower *t, int epoch);
+/* false when the epoch is over; a batch may come out without pairs. */
+extern bool tower_plan_step(Tower *t, TowerBatch *batch);
+
+/* tower_train.c, tower.c: slots of TrAlgorithm */
+extern size_t tower_estimate(const TrShape *shape, const void *options);
+extern TrStatus tower_create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset,
+							 const void *options, TrError *err);
+extern TrStatus tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
+extern TrStatus tower_save(TrModel *model, TrTensor **tensors, int *count, TrError *err);
+extern TrStatus tower_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err);
+extern TrStatus tower_load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
+						   const TrTensor *tensors, int count, TrError *err);
+extern int	tower_model_width(const TrModel *model, int *unit);
+extern TrStatus tower_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
+							TrError *err);
+extern TrStatus tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
+extern void tower_destroy(TrModel *model);
+
+#endif
