@@ -1,0 +1,187 @@
+/*
+ * The bounded heap against a full sort, the inner products against a loop in double, and the promise that a pair's score is
+ * the same number whichever function forms it.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/dot.h"
+#include "core/rng.h"
+#include "core/topn.h"
+
+static int	failures;
+static int	checks;
+
+#define CHECK(condition, ...) \
+	do { \
+		checks++; \
+		if (!(condition)) \
+		{ \
+			failures++; \
+			fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+			fprintf(stderr, __VA_ARGS__); \
+			fputc('\n', stderr); \
+		} \
+	} while (0)
+
+enum
+{
+	SCORES, VALUES, SKIPS
+};
+
+static int
+compare_scored(const void *a, const void *b)
+{
+	const TrScored *x = a,
+			   *y = b;
+
+	return tr_scored_better(*x, *y) ? -1 : tr_scored_better(*y, *x) ? 1 : 0;
+}
+
+/* Few distinct values, so that most of the order is decided by the index; some NaN; every third index or so skipped. */
+static void
+check_topn(uint64_t seed, int n, int limit, int distinct, bool with_nan, bool with_skip)
+{
+	float	   *score = malloc(sizeof(float) * (size_t) (n + 1));
+	uint64_t   *skip = calloc(TR_BIT_WORDS(n) + 1, sizeof(uint64_t));
+	TrScored   *all = malloc(sizeof(TrScored) * (size_t) (n + 1));
+	TrScored   *room = malloc(sizeof(TrScored) * (size_t) (limit + 1));
+	TrTopN		top;
+	int			eligible = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		score[i] = (float) tr_below(seed, SCORES, (uint64_t) i, 0, (uint64_t) distinct) - (float) distinct / 2;
+		if (with_nan && tr_below(seed, SCORES, (uint64_t) i, 1, 10) == 0)
+			score[i] = NAN;
+		if (with_skip && tr_below(seed, SKIPS, (uint64_t) i, 0, 3) == 0)
+			tr_bit_set(skip, i);
+		else if (!isnan(score[i]))
+			all[eligible++] = (TrScored) {score[i], i};
+	}
+	qsort(all, (size_t) eligible, sizeof(TrScored), compare_scored);
+
+	room[limit].index = -77;
+	tr_topn_init(&top, room, limit);
+	for (int first = 0; first < n; first += 100)
+		tr_topn_scan(&top, score + first, first, n - first < 100 ? n - first : 100, with_skip ? skip : NULL);
+	tr_topn_sort(&top);
+
+	CHECK(top.count == (eligible < limit ? eligible : limit), "count %d of %d, limit %d", top.count, eligible, limit);
+	for (int i = 0; i < top.count; i++)
+		CHECK(room[i].index == all[i].index && room[i].score == all[i].score, "n %d limit %d place %d: %d, not %d", n,
+			  limit, i, room[i].index, all[i].index);
+	CHECK(room[limit].index == -77, "wrote behind the end");
+	free(score);
+	free(skip);
+	free(all);
+	free(room);
+}
+
+/* Offers in an order other than the indices' must give the same. */
+static void
+check_any_order(void)
+{
+	TrScored	forward[5],
+				backward[5];
+	TrTopN		a,
+				b;
+
+	tr_topn_init(&a, forward, 5);
+	tr_topn_init(&b, backward, 5);
+	for (int i = 0; i < 40; i++)
+		tr_topn_offer(&a, (float) (i * 7 % 4), i);
+	for (int i = 39; i >= 0; i--)
+		tr_topn_offer(&b, (float) (i * 7 % 4), i);
+	tr_topn_sort(&a);
+	tr_topn_sort(&b);
+	CHECK(a.count == 5 && b.count == 5, "%d and %d", a.count, b.count);
+	for (int i = 0; i < 5; i++)
+		CHECK(forward[i].index == backward[i].index, "place %d: %d and %d", i, forward[i].index, backward[i].index);
+}
+
+static void
+check_bits(void)
+{
+	uint64_t	bits[TR_BIT_WORDS(130)] = {0};
+
+	CHECK(TR_BIT_WORDS(0) == 0 && TR_BIT_WORDS(64) == 1 && TR_BIT_WORDS(65) == 2, "words");
+	tr_bit_set(bits, 0);
+	tr_bit_set(bits, 63);
+	tr_bit_set(bits, 64);
+	tr_bit_set(bits, 129);
+	for (int i = 0; i < 130; i++)
+		CHECK(tr_bit_test(bits, i) == (i == 0 || i == 63 || i == 64 || i == 129), "bit %d", i);
+}
+
+static float *
+random_rows(uint64_t seed, int rows, int width, size_t stride)
+{
+	float	   *x = aligned_alloc(TR_DOT_ALIGN, stride * (size_t) (rows + 1) * sizeof(float));
+
+	memset(x, 0, stride * (size_t) (rows + 1) * sizeof(float));
+	for (int r = 0; r < rows; r++)
+		for (int k = 0; k < width; k++)
+			x[(size_t) r * stride + (size_t) k] = tr_uniform(seed, VALUES, (uint64_t) r, (uint64_t) k) - 0.5f;
+	return x;
+}
+
+static void
+check_dot(int vectors, int rows, int width)
+{
+	size_t		stride = tr_dot_stride(width);
+	size_t		ld = (size_t) rows + 3;
+	float	   *x = random_rows(1, vectors, width, stride);
+	float	   *y = random_rows(2, rows, width, stride);
+	float	   *out = malloc(sizeof(float) * ((size_t) vectors * ld + 1));
+	float	   *single = malloc(sizeof(float) * ((size_t) rows + 1));
+
+	CHECK(stride % TR_DOT_PAD == 0 && stride >= (size_t) width && stride < (size_t) width + TR_DOT_PAD, "stride");
+	for (size_t i = 0; i < (size_t) vectors * ld; i++)
+		out[i] = -9;
+	tr_dot_block(out, ld, x, vectors, y, rows, stride);
+	for (int v = 0; v < vectors; v++)
+	{
+		tr_dot_block(single, (size_t) rows, x + (size_t) v * stride, 1, y, rows, stride);
+		for (int r = 0; r < rows; r++)
+		{
+			double		sum = 0;
+			float		got = out[(size_t) v * ld + (size_t) r];
+
+			for (int k = 0; k < width; k++)
+				sum += (double) x[(size_t) v * stride + (size_t) k] * y[(size_t) r * stride + (size_t) k];
+			CHECK(fabs(got - sum) < 1e-5, "%d x %d x %d: %g, not %g", vectors, rows, width, got, sum);
+			CHECK(got == single[r], "vector %d row %d: %.9g in a block, %.9g alone", v, r, got, single[r]);
+			CHECK(got == tr_dot(x + (size_t) v * stride, y + (size_t) r * stride, stride), "vector %d row %d", v, r);
+		}
+		for (size_t r = (size_t) rows; r < ld; r++)
+			CHECK(out[(size_t) v * ld + r] == -9, "wrote behind row %d", v);
+	}
+	free(x);
+	free(y);
+	free(out);
+	free(single);
+}
+
+int
+main(void)
+{
+	const int	sizes[] = {0, 1, 2, 3, 10, 99, 100, 101, 1000};
+	const int	limits[] = {0, 1, 2, 7, 10, 100, 2000};
+
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
+		for (size_t l = 0; l < sizeof(limits) / sizeof(limits[0]); l++)
+			for (int variant = 0; variant < 8; variant++)
+				check_topn(s * 100 + l, sizes[s], limits[l], variant & 1 ? 5 : 1000000, variant & 2, variant & 4);
+	check_any_order();
+	check_bits();
+	for (int vectors = 0; vectors <= 9; vectors++)
+		for (int rows = 0; rows <= 14; rows++)
+			check_dot(vectors, rows, 129);
+	for (int width = 1; width <= 40; width++)
+		check_dot(5, 7, width);
+	printf("test_topn: %d checks, %d failures\n", checks, failures);
+	return failures ? 1 : 0;
+}
