@@ -1,0 +1,152 @@
+/*
+ * Options between SQL and the core. See options.h.
+ */
+#include "options.h"
+
+#include "lib/stringinfo.h"
+#include "tagrec.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/numeric.h"
+
+const TrAlgorithm *
+tagrec_algorithm(const char *name)
+{
+	StringInfoData names;
+	const TrAlgorithm *algorithm = tr_algorithm_find(name);
+
+	if (algorithm)
+		return algorithm;
+	initStringInfo(&names);
+	for (int i = 0; tr_algorithms[i]; i++)
+		appendStringInfo(&names, "%s%s", i ? ", " : "", tr_algorithms[i]->name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown algorithm \"%s\"", name),
+			 errhint("The algorithms are %s; the view tagrec_algorithms describes them.", names.data)));
+}
+
+/* A value of the object as the text that the core parses; an array keeps its brackets. */
+static char *
+value_text(const char *name, JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return pnstrdup(value->val.string.val, value->val.string.len);
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+		case jbvBool:
+			return pstrdup(value->val.boolean ? "true" : "false");
+		case jbvBinary:
+			if (JsonContainerIsArray(value->val.binary.data))
+				return JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
+			break;
+		default:
+			break;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for option \"%s\": %s", name, value->type == jbvNull ? "null" : "an object"),
+			 errdetail("The value of an option is a number, a string, true, false or an array of numbers.")));
+}
+
+/* The object's members, but for "schema", which the core does not know. Ends with a NULL name. */
+static TrSetting *
+settings_of(Jsonb *object, char **schema)
+{
+	TrSetting  *settings;
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+	int			n = 0;
+
+	if (!JB_ROOT_IS_OBJECT(object))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must be a JSON object"),
+				 errhint("For example: '{\"epochs\": 20, \"seed\": 7}'.")));
+	settings = palloc0((JB_ROOT_COUNT(object) + 1) * sizeof(TrSetting));
+	it = JsonbIteratorInit(&object->root);
+	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+	{
+		char	   *name;
+
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&it, &value, true);
+		name = pnstrdup(key.val.string.val, key.val.string.len);
+		if (strcmp(name, "schema") == 0)
+			*schema = value_text(name, &value);
+		else
+		{
+			settings[n].name = name;
+			settings[n++].value = value_text(name, &value);
+		}
+	}
+	return settings;
+}
+
+TagrecOptions *
+tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
+{
+	TrError		err = {0};
+	TrSetting  *settings = NULL;
+	TagrecOptions *options = palloc0(sizeof(TagrecOptions));
+	TrOptionTarget targets[2];
+
+	options->algorithm = algorithm;
+	options->values = palloc0(Max(algorithm->options->size, 1));
+	targets[0].set = algorithm->options;
+	targets[0].values = options->values;
+	targets[1].set = &tr_train_options;
+	targets[1].values = &options->train;
+	if (object)
+		settings = settings_of(object, &options->schema);
+	tagrec_check(tr_options_set(targets, 2, settings, &err), &err);
+	return options;
+}
+
+/* "2000,300,128" becomes [2000,300,128]; numbers and truth values stay bare; the rest is a string. */
+static void
+append_option(StringInfo json, const TrOption *option, const void *values)
+{
+	char		text[512];
+
+	tr_option_format(option, values, text, sizeof(text));
+	appendStringInfoString(json, json->len > 1 ? ", " : "");
+	escape_json(json, option->name);
+	appendStringInfoString(json, ": ");
+	switch (option->type)
+	{
+		case TR_OPTION_BOOL:
+		case TR_OPTION_INT:
+		case TR_OPTION_REAL:
+		case TR_OPTION_SEED:
+			appendStringInfoString(json, text);
+			break;
+		case TR_OPTION_INTS:
+			appendStringInfo(json, "[%s]", text);
+			break;
+		case TR_OPTION_ENUM:
+			escape_json(json, text);
+			break;
+	}
+}
+
+Jsonb *
+tagrec_options_effective(const TagrecOptions *options)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (int i = 0; i < options->algorithm->options->count; i++)
+		append_option(&json, &options->algorithm->options->options[i], options->values);
+	for (int i = 0; i < tr_train_options.count; i++)
+		append_option(&json, &tr_train_options.options[i], &options->train);
+	appendStringInfoChar(&json, '}');
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+}
