@@ -3,6 +3,7 @@
  */
 #include "tagrec.h"
 
+#include <limits.h>
 #include <unistd.h>
 
 #include "fmgr.h"
