@@ -8,10 +8,11 @@
 
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#else
-#define CLONES
+#include "core/simd.h"
+
+/* One order of summation in every function below, also where the rest of the program leaves it to the compiler. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-associative-math")
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
@@ -58,7 +59,7 @@ tile(float *out, size_t ld, const float *x, const float *matrix, size_t stride, 
 			out[v * ld + r] = sum_lanes(&sum[v][r]);
 }
 
-CLONES float
+TR_CLONES float
 tr_dot(const float *x, const float *y, size_t stride)
 {
 	float		out;
@@ -91,7 +92,7 @@ several_vectors(float *out, size_t ld, const float *x, const float *matrix, int 
 		tile(out + r, ld, x, matrix + r * stride, stride, TILE_V, 1);
 }
 
-CLONES void
+TR_CLONES void
 tr_dot_block(float *out, size_t ld, const float *x, int vectors, const float *matrix, int rows, size_t stride)
 {
 	int			v = 0;

@@ -19,10 +19,12 @@ static int	checks;
 		checks++; \
 		if (!(condition)) \
 		{ \
-			failures++; \
-			fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
-			fprintf(stderr, __VA_ARGS__); \
-			fputc('\n', stderr); \
+			if (failures++ < 20) \
+			{ \
+				fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+				fprintf(stderr, __VA_ARGS__); \
+				fputc('\n', stderr); \
+			} \
 		} \
 	} while (0)
 

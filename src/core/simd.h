@@ -1,0 +1,20 @@
+/*
+ * TR_CLONES in front of a function compiles it once per instruction set; the loader picks one. The levels are features
+ * (x86-64-v3: AVX2 and FMA, v4: AVX-512), because a clone for a processor's name ("arch=haswell") is taken on exactly that
+ * processor alone: a Cascade Lake would get the default one.
+ */
+#ifndef TR_SIMD_H
+#define TR_SIMD_H
+
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
+	!defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if __GNUC__ >= 12
+#define TR_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define TR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+#else
+#define TR_CLONES
+#endif
+
+#endif
