@@ -7,10 +7,12 @@
 
 #include "common/md5.h"
 
+#define HEX_DIGITS 32
+
 int
 tagrec_fold_of(const char *user, const char *item, const char *seed)
 {
-	char		hex[MD5_HASH_LEN + 1];
+	char		hex[HEX_DIGITS + 1];
 	char	   *text = psprintf("%s:%s:%s", user, item, seed);
 	const char *error = NULL;
 
