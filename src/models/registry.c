@@ -6,6 +6,9 @@
 #include "core/model.h"
 
 #define ALGORITHMS(X) \
+	X(dspr) \
+	X(hdlpr) \
+	X(hdlpr_ns) \
 	X(popularity)
 
 #define DECLARE(name) extern const TrAlgorithm tr_algorithm_##name;

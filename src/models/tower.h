@@ -64,7 +64,7 @@ typedef struct Tower
 	float	   *host_idf;		/* (T) */
 	float		mean_length[2]; /* assignments of a user's, an item's profile */
 	TowerTable	side[2];		/* TR_USER, TR_ITEM; empty when loaded */
-	double	   *loss;			/* backend memory */
+	double	   *loss;			/* backend memory: the steps' losses, and the sum of squared parameters */
 
 	/* what tower_batch.c keeps between steps, see there */
 	struct TowerPlanner *planner;
@@ -127,7 +127,6 @@ typedef struct TowerBatch
 	int64_t		entries[TOWER_GROUPS];	/* upper bound of each group's non-zeros */
 	int32_t    *user;			/* (U) */
 	int32_t    *column;			/* (C) item of each candidate column */
-	float	   *column_feature; /* (C) ln(1 + users of the item) */
 	float	   *column_offset;	/* (C) log of its sampling probability, INFINITY = nobody's negative */
 	int32_t    *pair_ptr;		/* (U+1) */
 	int32_t    *pair_row;		/* (P) user row */
@@ -135,7 +134,7 @@ typedef struct TowerBatch
 	float	   *pair_weight;	/* (P) */
 	int32_t    *pair_post;		/* (P) the post the pair comes from */
 	int32_t    *pair_item;		/* (P) */
-	float	   *pair_feature;	/* (P) ln(1 + users of the item but this one) */
+	float	   *item_feature;	/* (C+P) ln(1 + users of the column's item); of the pair's, but for its own user */
 	int32_t    *skip_ptr;		/* (U+1) */
 	int32_t    *skip_column;
 	float	   *multiplicity;	/* (U+G) pairs of each user and of each target */

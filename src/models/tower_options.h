@@ -15,6 +15,13 @@ typedef enum TowerNegatives
 	TOWER_POPULAR				/* the same, drawn with probability ~ users^negatives_power */
 } TowerNegatives;
 
+typedef enum TowerOptimizer
+{
+	TOWER_SGD,
+	TOWER_MOMENTUM,
+	TOWER_ADAM
+} TowerOptimizer;
+
 typedef enum TowerLossScale
 {
 	TOWER_LOSS_SUM,				/* of the batch's pairs: the paper */
@@ -116,7 +123,7 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"weight of the squared parameters in the loss (the paper's lambda theta)"}, \
 	{"optimizer", TR_OPTION_ENUM, TOWER_FIELD(optimizer), "adam", 0, 0, tower_optimizer_names, \
 	"how a gradient becomes a step"}, \
-	{"learning_rate", TR_OPTION_REAL, TOWER_FIELD(learning_rate), "0.003", 1e-9, 1e12, NULL, \
+	{"learning_rate", TR_OPTION_REAL, TOWER_FIELD(learning_rate), "0.003", 1e-9, 10, NULL, \
 	"size of a step"}, \
 	{"momentum", TR_OPTION_REAL, TOWER_FIELD(momentum), "0.9", 0, 0.9999, NULL, \
 	"momentum of the optimizer momentum"}, \

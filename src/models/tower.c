@@ -1,0 +1,512 @@
+/*
+ * The TrAlgorithm functions of the DSPR family: create, save, load, encode.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "models/tower.h"
+
+/* Rows encoded at a time outside training. */
+#define ENCODE_ROWS 1024
+
+/* ------------------------------------------------------------------ estimate */
+
+size_t
+tower_estimate(const TrShape *shape, const void *values)
+{
+	const TowerOptions *o = values;
+	TowerLayout l;
+	double		targets = o->batch_by == TOWER_BY_USERS ? fmin(o->batch, shape->n_users) * (double) o->max_targets : o->batch;
+	double		users = fmin(o->batch, shape->n_users);
+	double		pairs = fmin(targets, shape->n_posts);
+	double		columns = fmin(shape->n_items, o->negatives == TOWER_FULL ? shape->n_items
+							   : pairs + (o->negatives == TOWER_IN_BATCH ? 0 : o->samples));
+	double		rows = users + columns + (o->own_tags ? 0 : pairs);
+	double		floats;
+
+	tower_layout(&l, o, shape->n_tags);
+	floats = (double) l.size * (o->optimizer == TOWER_ADAM ? 4 : o->optimizer == TOWER_MOMENTUM ? 3 : 2);
+	for (int k = 1; k <= l.K; k++)
+		floats += rows * l.dim[k] * (l.decoder ? 4 : 2);
+	floats += users * columns + rows * l.dim[l.K] * 2;
+	if (l.decoder)
+		floats += fmin(rows * l.dim[0], fmax(4 * 1024 * 1024, 64.0 * l.dim[0]));
+	/* the dataset's copy in backend memory, and the kept best weights */
+	floats += 3.0 * (double) shape->n_assignments + 2.0 * (double) l.size;
+	return (size_t) (floats * 1.125 * sizeof(float));
+}
+
+/* ------------------------------------------------------------------ life */
+
+static TrStatus
+out_of_memory(const Tower *t, TrError *err)
+{
+	return tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no room for the model", t->model.backend->ops->name);
+}
+
+static void *
+to_backend(Tower *t, const void *source, size_t bytes)
+{
+	TrBackend  *b = t->model.backend;
+	void	   *target = b->ops->alloc(b, bytes + 64);
+
+	if (target)
+		b->ops->upload(b, target, source, bytes);
+	return target;
+}
+
+/* A zeroed model with its layout and room for its parameters. */
+static TrStatus
+new_tower(Tower **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options, TrError *err)
+{
+	Tower	   *t = tr_calloc(memory, 1, sizeof(*t));
+
+	if (!t)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for a model");
+	*result = t;
+	t->model.backend = backend;
+	t->model.memory = memory;
+	t->options = *(const TowerOptions *) options;
+	tower_layout(&t->layout, &t->options, n_tags);
+	t->parameters = backend->ops->alloc(backend, (size_t) t->layout.size * sizeof(float) + 64);
+	t->host_idf = tr_alloc(memory, (size_t) n_tags * sizeof(float));
+	if (!t->parameters || !t->host_idf)
+		return out_of_memory(t, err);
+	return TR_OK;
+}
+
+/* idf = ln(items / items with the tag), and the mean number of assignments of a profile */
+static void
+profile_statistics(Tower *t)
+{
+	const TrDataset *d = t->dataset;
+
+	memset(t->host_idf, 0, (size_t) d->n_tags * sizeof(float));
+	for (int64_t e = 0; e < d->item.n_entries; e++)
+		t->host_idf[d->item.tag[e]] += 1;
+	for (int32_t tag = 0; tag < d->n_tags; tag++)
+		t->host_idf[tag] = t->host_idf[tag] > 0 ? logf((float) d->n_items / t->host_idf[tag]) : 0;
+	t->mean_length[TR_USER] = (float) ((double) d->n_assignments / d->n_users);
+	t->mean_length[TR_ITEM] = (float) ((double) d->n_assignments / d->n_items);
+}
+
+static bool
+upload_table(Tower *t, TrProfileTable *to, const TrProfileTable *from)
+{
+	size_t		N = (size_t) from->n_entities + 1;
+	size_t		E = (size_t) from->n_entries;
+	size_t		n = (size_t) from->n_occurrences;
+
+	*to = *from;
+	to->entry_ptr = to_backend(t, from->entry_ptr, N * sizeof(int64_t));
+	to->tag = to_backend(t, from->tag, E * sizeof(int32_t));
+	to->count = to_backend(t, from->count, E * sizeof(float));
+	to->occurrence_ptr = to_backend(t, from->occurrence_ptr, (E + 1) * sizeof(int64_t));
+	to->post = to_backend(t, from->post, n * sizeof(int32_t));
+	to->weight = from->weight ? to_backend(t, from->weight, n * sizeof(float)) : NULL;
+	return to->entry_ptr && to->tag && to->count && to->occurrence_ptr && to->post && (to->weight || !from->weight);
+}
+
+static TrStatus
+allocate_training(Tower *t, TrError *err)
+{
+	TrBackend  *b = t->model.backend;
+	size_t		bytes = (size_t) t->layout.size * sizeof(float) + 64;
+
+	t->gradient = b->ops->alloc(b, bytes);
+	t->moment1 = t->options.optimizer == TOWER_SGD ? NULL : b->ops->alloc(b, bytes);
+	t->moment2 = t->options.optimizer == TOWER_ADAM ? b->ops->alloc(b, bytes) : NULL;
+	t->loss = b->ops->alloc(b, 2 * sizeof(double));
+	t->idf = to_backend(t, t->host_idf, (size_t) t->layout.dim[0] * sizeof(float));
+	if (!t->gradient || (t->options.optimizer != TOWER_SGD && !t->moment1)
+		|| (t->options.optimizer == TOWER_ADAM && !t->moment2) || !t->loss || !t->idf
+		|| !upload_table(t, &t->side[TR_USER].table, &t->dataset->user)
+		|| !upload_table(t, &t->side[TR_ITEM].table, &t->dataset->item))
+		return out_of_memory(t, err);
+	if (t->moment1)
+		b->ops->zero(b, t->moment1, bytes);
+	if (t->moment2)
+		b->ops->zero(b, t->moment2, bytes);
+	return TR_OK;
+}
+
+static TrStatus
+initialize(Tower *t, TrError *err)
+{
+	TrBackend  *b = t->model.backend;
+	float	   *host = tr_alloc(t->model.memory, (size_t) t->layout.size * sizeof(float));
+
+	if (!host)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the initial weights");
+	tower_initialize(t, host);
+	b->ops->upload(b, t->parameters, host, (size_t) t->layout.size * sizeof(float));
+	tr_free(t->model.memory, host);
+	return b->ops->finish(b, err);
+}
+
+static TrStatus
+check_dataset(const TrDataset *d, const TowerOptions *o, TrError *err)
+{
+	bool		any_target = o->own_tags;
+
+	if (d->n_items < 2)
+	{
+		tr_fail(err, TR_BAD_DATA, "cannot learn a ranking from %d item%s", d->n_items, d->n_items == 1 ? "" : "s");
+		return TR_BAD_DATA;
+	}
+	for (int32_t i = 0; i < d->n_items && !any_target; i++)
+		any_target = d->item_ptr[i + 1] - d->item_ptr[i] > 1;
+	if (!any_target)
+	{
+		tr_fail(err, TR_BAD_DATA, "no item was tagged by two users, so that no target is left once a user's own tags are out");
+		if (err)
+			snprintf(err->hint, sizeof(err->hint), "Set the option own_tags to true.");
+		return TR_BAD_DATA;
+	}
+	return TR_OK;
+}
+
+TrStatus
+tower_create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *options,
+			 TrError *err)
+{
+	Tower	   *t = NULL;
+	TrStatus	status;
+
+	TR_TRY(check_dataset(dataset, options, err));
+	status = new_tower(&t, memory, backend, dataset->n_tags, options, err);
+	if (status == TR_OK)
+	{
+		t->dataset = dataset;
+		profile_statistics(t);
+		status = allocate_training(t, err);
+	}
+	if (status == TR_OK)
+		status = tower_planner_create(t, err);
+	if (status == TR_OK)
+		status = initialize(t, err);
+	if (status != TR_OK && t)
+		tower_destroy(&t->model);
+	else
+		*model = &t->model;
+	return status;
+}
+
+static void
+forget_tensors(Tower *t)
+{
+	for (int i = 0; i < t->n_tensors; i++)
+		tr_free(t->model.memory, t->tensors[i].value);
+	tr_free(t->model.memory, t->tensors);
+	t->tensors = NULL;
+	t->n_tensors = 0;
+}
+
+static void
+release_table(Tower *t, TrProfileTable *table)
+{
+	TrBackend  *b = t->model.backend;
+
+	b->ops->release(b, (void *) table->entry_ptr);
+	b->ops->release(b, (void *) table->tag);
+	b->ops->release(b, (void *) table->count);
+	b->ops->release(b, (void *) table->occurrence_ptr);
+	b->ops->release(b, (void *) table->post);
+	b->ops->release(b, (void *) table->weight);
+}
+
+static void
+release_buffers(Tower *t, TowerBuffer *buffer, int n)
+{
+	for (int i = 0; i < n; i++)
+		t->model.backend->ops->release(t->model.backend, buffer[i].data);
+}
+
+void
+tower_destroy(TrModel *model)
+{
+	Tower	   *t = (Tower *) model;
+	TrBackend  *b = model->backend;
+	TowerBuffer *single[] = {&t->output, &t->embedding, &t->embedding_grad, &t->norm, &t->logits, &t->pair_logit,
+	&t->pair_grad, &t->index};
+
+	for (int i = 0; i < 3; i++)
+		release_buffers(t, t->csr[i], 3);
+	release_buffers(t, t->hidden, TR_MAX_INTS + 1);
+	release_buffers(t, t->hidden_grad, TR_MAX_INTS + 1);
+	release_buffers(t, t->decoded, TR_MAX_INTS + 1);
+	release_buffers(t, t->decoded_grad, TR_MAX_INTS + 1);
+	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
+		release_buffers(t, single[i], 1);
+	for (int side = TR_USER; side <= TR_ITEM; side++)
+		release_table(t, &t->side[side].table);
+	b->ops->release(b, t->parameters);
+	b->ops->release(b, t->gradient);
+	b->ops->release(b, t->moment1);
+	b->ops->release(b, t->moment2);
+	b->ops->release(b, t->loss);
+	b->ops->release(b, t->idf);
+	tower_planner_destroy(t);
+	forget_tensors(t);
+	tr_free(model->memory, t->host_idf);
+	tr_free(model->memory, t);
+}
+
+/* ------------------------------------------------------------------ tensors */
+
+/*
+ * W1..WK, b1..bK (b2K with a decoder), popularity (1,1), idf (1,T), mean_length (1,2: user, item). Calls visit for each; host
+ * is the parameter array on the host.
+ */
+typedef TrStatus (*TensorVisit) (Tower *t, const char *name, int number, int rows, int cols, float *value, void *argument,
+								 TrError *err);
+
+static TrStatus
+visit_tensors(Tower *t, float *host, TensorVisit visit, void *argument, TrError *err)
+{
+	const TowerLayout *l = &t->layout;
+	int			biases = l->decoder ? 2 * l->K : l->K;
+
+	for (int k = 1; k <= l->K; k++)
+		TR_TRY(visit(t, "W", k, l->dim[k - 1], l->dim[k], host + l->weight[k], argument, err));
+	for (int j = 1; j <= biases; j++)
+		TR_TRY(visit(t, "b", j, 1, j <= l->K ? l->dim[j] : l->dim[2 * l->K - j], host + l->bias[j], argument, err));
+	if (l->popularity)
+		TR_TRY(visit(t, "popularity", 0, 1, 1, host + l->popularity_weight, argument, err));
+	TR_TRY(visit(t, "idf", 0, 1, l->dim[0], t->host_idf, argument, err));
+	return visit(t, "mean_length", 0, 1, 2, t->mean_length, argument, err);
+}
+
+static void
+tensor_name(char *name, size_t size, const char *stem, int number)
+{
+	if (number > 0)
+		snprintf(name, size, "%s%d", stem, number);
+	else
+		snprintf(name, size, "%s", stem);
+}
+
+static TrStatus
+save_tensor(Tower *t, const char *name, int number, int rows, int cols, float *value, void *argument, TrError *err)
+{
+	TrTensor   *tensor = &t->tensors[t->n_tensors];
+	size_t		bytes = (size_t) rows * cols * sizeof(float);
+
+	(void) argument;
+	tensor_name(tensor->name, sizeof(tensor->name), name, number);
+	tensor->rows = rows;
+	tensor->cols = cols;
+	tensor->value = tr_alloc(t->model.memory, bytes);
+	if (!tensor->value)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory while saving the weights");
+	memcpy(tensor->value, value, bytes);
+	t->n_tensors++;
+	return TR_OK;
+}
+
+TrStatus
+tower_save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
+{
+	Tower	   *t = (Tower *) model;
+	TrBackend  *b = model->backend;
+	size_t		bytes = (size_t) t->layout.size * sizeof(float);
+	float	   *host = tr_alloc(model->memory, bytes);
+	TrStatus	status;
+
+	forget_tensors(t);
+	t->tensors = tr_calloc(model->memory, 3 * TR_MAX_INTS + 3, sizeof(TrTensor));
+	if (!host || !t->tensors)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory while saving the weights");
+	b->ops->download(b, host, t->parameters, bytes);
+	status = b->ops->finish(b, err);
+	if (status == TR_OK)
+		status = visit_tensors(t, host, save_tensor, NULL, err);
+	tr_free(model->memory, host);
+	*tensors = t->tensors;
+	*count = t->n_tensors;
+	return status;
+}
+
+typedef struct TensorList
+{
+	const TrTensor *tensors;
+	int			count;
+} TensorList;
+
+static TrStatus
+load_tensor(Tower *t, const char *name, int number, int rows, int cols, float *value, void *argument, TrError *err)
+{
+	const TensorList *list = argument;
+	char		wanted[64];
+
+	(void) t;
+	tensor_name(wanted, sizeof(wanted), name, number);
+	for (int i = 0; i < list->count; i++)
+	{
+		if (strcmp(list->tensors[i].name, wanted) != 0)
+			continue;
+		if (list->tensors[i].rows != rows || list->tensors[i].cols != cols)
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", wanted, list->tensors[i].rows,
+						   list->tensors[i].cols, rows, cols);
+		memcpy(value, list->tensors[i].value, (size_t) rows * cols * sizeof(float));
+		return TR_OK;
+	}
+	return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", wanted);
+}
+
+TrStatus
+tower_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
+{
+	Tower	   *t = (Tower *) model;
+	TrBackend  *b = model->backend;
+	TensorList	list = {tensors, count};
+	size_t		bytes = (size_t) t->layout.size * sizeof(float);
+	float	   *host = tr_alloc(model->memory, bytes);
+	TrStatus	status;
+
+	if (!host)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory while loading the weights");
+	status = visit_tensors(t, host, load_tensor, &list, err);
+	if (status == TR_OK)
+	{
+		b->ops->upload(b, t->parameters, host, bytes);
+		status = b->ops->finish(b, err);
+	}
+	tr_free(model->memory, host);
+	return status;
+}
+
+TrStatus
+tower_load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
+		   const TrTensor *tensors, int count, TrError *err)
+{
+	Tower	   *t = NULL;
+	TrStatus	status = new_tower(&t, memory, backend, n_tags, options, err);
+
+	if (status == TR_OK)
+		status = tower_restore(&t->model, tensors, count, err);
+	if (status == TR_OK && !(t->idf = to_backend(t, t->host_idf, (size_t) n_tags * sizeof(float))))
+		status = out_of_memory(t, err);
+	if (status != TR_OK && t)
+		tower_destroy(&t->model);
+	else
+		*model = &t->model;
+	return status;
+}
+
+/* ------------------------------------------------------------------ encoding */
+
+int
+tower_model_width(const TrModel *model, int *unit)
+{
+	const Tower *t = (const Tower *) model;
+
+	if (unit)
+		*unit = t->layout.dim[t->layout.K];
+	return tower_width(t);
+}
+
+/* csr = the weighted profiles of rows first..first+n-1 */
+static TrStatus
+profile_rows(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n, TrCsr *csr, TrError *err)
+{
+	static const TrProfileRule everything = {.keep = 1.0f};
+	TrBackend  *b = t->model.backend;
+	int64_t		start = profiles->ptr[first];
+	int64_t		entries = profiles->ptr[first + n] - start;
+	TrProfileWeights weights = tower_profile_weights(t, side);
+	int64_t    *ptr = tr_alloc(t->model.memory, ((size_t) n + 1) * sizeof(int64_t));
+	int32_t    *entity = tr_alloc(t->model.memory, ((size_t) n + 1) * sizeof(int32_t));
+	TrProfileTable table = {.n_entities = n, .n_entries = entries};
+	TowerBuffer *group = t->csr[TOWER_USERS];
+	TrStatus	status;
+
+	if (!ptr || !entity)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory while encoding");
+	for (int i = 0; i <= n; i++)
+	{
+		ptr[i] = profiles->ptr[first + i] - start;
+		entity[i] = i;
+	}
+	table.entry_ptr = to_backend(t, ptr, ((size_t) n + 1) * sizeof(int64_t));
+	table.tag = to_backend(t, profiles->tag + start, (size_t) entries * sizeof(int32_t));
+	table.count = to_backend(t, profiles->count + start, (size_t) entries * sizeof(float));
+	int32_t    *entities = to_backend(t, entity, (size_t) n * sizeof(int32_t));
+
+	status = tower_reserve(t, &group[0], ((size_t) n + 1) * sizeof(int64_t), err);
+	if (status == TR_OK)
+		status = tower_reserve(t, &group[1], ((size_t) entries + 16) * sizeof(int32_t), err);
+	if (status == TR_OK)
+		status = tower_reserve(t, &group[2], ((size_t) entries + 16) * sizeof(float), err);
+	if (status == TR_OK && (!table.entry_ptr || !table.tag || !table.count || !entities))
+		status = out_of_memory(t, err);
+	if (status == TR_OK)
+	{
+		*csr = (TrCsr) {.rows = n, .cols = t->layout.dim[0], .capacity = entries, .ptr = group[0].data,
+			.col = group[1].data, .val = group[2].data};
+		b->ops->profile_rows(b, csr, &table, entities, NULL, n, &weights, &everything);
+	}
+	release_table(t, &table);
+	b->ops->release(b, entities);
+	tr_free(t->model.memory, ptr);
+	tr_free(t->model.memory, entity);
+	return status;
+}
+
+/*
+ * Users (x / |x|, 1), items (x / |x|, temperature w ln(1 + users)): the training's score times the temperature, which
+ * ranks alike and leaves unit vectors in front.
+ */
+static TrStatus
+encode_block(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n, float *out, TrError *err)
+{
+	TrBackend  *b = t->model.backend;
+	int			width = tower_width(t);
+	TrCsr		csr;
+	float		weight = 0;
+
+	TR_TRY(profile_rows(t, side, profiles, first, n, &csr, err));
+	TR_TRY(tower_forward(t, &csr, 1, n, 1.0f, NULL, err));
+	b->ops->download(b, out, t->embedding.data, (size_t) n * width * sizeof(float));
+	if (t->layout.popularity)
+		b->ops->download(b, &weight, t->parameters + t->layout.popularity_weight, sizeof(float));
+	TR_TRY(b->ops->finish(b, err));
+	if (t->layout.popularity && side == TR_ITEM)
+		for (int i = 0; i < n; i++)
+			out[(size_t) i * width + width - 1] = (float) t->options.temperature * weight
+				* log1pf(profiles->posts ? (float) profiles->posts[first + i] : 0.0f);
+	return TR_OK;
+}
+
+TrStatus
+tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err)
+{
+	Tower	   *t = (Tower *) model;
+
+	for (int first = 0; first < profiles->rows; first += ENCODE_ROWS)
+	{
+		int			n = profiles->rows - first < ENCODE_ROWS ? profiles->rows - first : ENCODE_ROWS;
+
+		TR_TRY(encode_block(t, side, profiles, first, n, out + (size_t) first * tower_width(t), err));
+	}
+	return TR_OK;
+}
+
+TrStatus
+tower_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	const TrProfileTable *table = side == TR_USER ? &dataset->user : &dataset->item;
+	int32_t    *posts = tr_alloc(model->memory, ((size_t) n + 1) * sizeof(int32_t));
+	const int32_t *ptr = side == TR_USER ? dataset->user_ptr : dataset->item_ptr;
+	TrProfiles	profiles = {.rows = n, .ptr = table->entry_ptr + first, .tag = table->tag, .count = table->count,
+	.posts = posts};
+	TrStatus	status;
+
+	if (!posts)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory while encoding");
+	for (int32_t i = 0; i < n; i++)
+		posts[i] = ptr[first + i + 1] - ptr[first + i];
+	status = tower_encode(model, side, &profiles, out, err);
+	tr_free(model->memory, posts);
+	return status;
+}

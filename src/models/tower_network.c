@@ -1,0 +1,330 @@
+/*
+ * The tower's parameters, its forward and backward passes, and its decoder.
+ * Legend: see tower.h. dim[0] = T, dim[K] = D.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "models/tower.h"
+
+/* Rows times T of the decoder's output layer held at a time. */
+#define OUTPUT_BLOCK_FLOATS (4 * 1024 * 1024)
+
+/* ------------------------------------------------------------------ parameters */
+
+void
+tower_layout(TowerLayout *layout, const TowerOptions *options, int32_t n_tags)
+{
+	int			K = options->layers.count;
+	int64_t		at = 0;
+
+	memset(layout, 0, sizeof(*layout));
+	layout->K = K;
+	layout->decoder = options->reconstruction > 0;
+	layout->popularity = options->popularity;
+	layout->dim[0] = n_tags;
+	for (int k = 1; k <= K; k++)
+		layout->dim[k] = options->layers.value[k - 1];
+	for (int k = 1; k <= K; k++)
+	{
+		layout->weight[k] = at;
+		at += (int64_t) layout->dim[k - 1] * layout->dim[k];
+	}
+	for (int k = 1; k <= K; k++)
+	{
+		layout->bias[k] = at;
+		at += layout->dim[k];
+	}
+	for (int j = 1; j <= K && layout->decoder; j++)
+	{
+		layout->bias[K + j] = at;
+		at += layout->dim[K - j];
+	}
+	layout->regularized = at;
+	layout->popularity_weight = at;
+	layout->size = at + (layout->popularity ? 1 : 0);
+}
+
+int
+tower_width(const Tower *t)
+{
+	return t->layout.dim[t->layout.K] + (t->layout.popularity ? 1 : 0);
+}
+
+/* Standard normal, from two uniforms (Box & Muller). */
+static double
+gaussian(uint64_t seed, uint64_t tensor, uint64_t element)
+{
+	double		u = (tr_uniform(seed, TR_STREAM_INIT, tensor, 2 * element) + 0.5 / 16777216.0);
+	double		v = tr_uniform(seed, TR_STREAM_INIT, tensor, 2 * element + 1);
+
+	return sqrt(-2 * log(u)) * cos(2 * M_PI * v);
+}
+
+/* Weights at random, biases 0, the popularity weight 1/2. */
+void
+tower_initialize(Tower *t, float *host)
+{
+	const TowerLayout *l = &t->layout;
+
+	memset(host, 0, (size_t) l->size * sizeof(float));
+	for (int k = 1; k <= l->K; k++)
+	{
+		int64_t		n = (int64_t) l->dim[k - 1] * l->dim[k];
+		double		std = t->options.init == TOWER_NORMAL ? t->options.init_std
+			: sqrt(2.0 / ((double) l->dim[k - 1] + l->dim[k]));
+
+		if (k == 1)
+			std *= t->options.first_layer_gain;
+		for (int64_t i = 0; i < n; i++)
+			host[l->weight[k] + i] = (float) (std * gaussian(t->options.seed, (uint64_t) k, (uint64_t) i));
+	}
+	if (l->popularity)
+		host[l->popularity_weight] = 0.5f;
+}
+
+/* ------------------------------------------------------------------ memory */
+
+TrStatus
+tower_reserve(Tower *t, TowerBuffer *buffer, size_t bytes, TrError *err)
+{
+	TrBackend  *b = t->model.backend;
+
+	if (buffer->bytes >= bytes)
+		return TR_OK;
+	b->ops->release(b, buffer->data);
+	buffer->bytes = bytes + bytes / 8;
+	buffer->data = b->ops->alloc(b, buffer->bytes);
+	if (buffer->data)
+		return TR_OK;
+	buffer->bytes = 0;
+	return tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %zu MB for a training step",
+				   b->ops->name, bytes >> 20);
+}
+
+static TrStatus
+reserve_rows(Tower *t, TowerBuffer *buffer, int64_t rows, int64_t columns, TrError *err)
+{
+	return tower_reserve(t, buffer, (size_t) (rows * columns + 16) * sizeof(float), err);
+}
+
+static float *
+row(const TowerBuffer *buffer, int64_t index, int width)
+{
+	return (float *) buffer->data + index * width;
+}
+
+/* ------------------------------------------------------------------ encoder */
+
+static int
+count_rows(const TrCsr *groups, int n_groups)
+{
+	int			rows = 0;
+
+	for (int g = 0; g < n_groups; g++)
+		rows += groups[g].rows;
+	return rows;
+}
+
+/* hidden[k] (R,dim[k]) = tanh(hidden[k-1] W_k + b_k), the first layer from the sparse groups (Eq. 1-4) */
+static TrStatus
+encode_layers(Tower *t, const TrCsr *groups, int n_groups, int R, TrError *err)
+{
+	const TowerLayout *l = &t->layout;
+	const float *p = t->parameters;
+	TrBackend  *b = t->model.backend;
+
+	for (int k = 1; k <= l->K; k++)
+		TR_TRY(reserve_rows(t, &t->hidden[k], R, l->dim[k], err));
+	for (int g = 0, first = 0; g < n_groups; first += groups[g++].rows)
+		b->ops->sparse_forward(b, row(&t->hidden[1], first, l->dim[1]), &groups[g], p + l->weight[1], p + l->bias[1],
+							   l->dim[1], TR_TANH);
+	for (int k = 2; k <= l->K; k++)
+		b->ops->dense_forward(b, t->hidden[k].data, t->hidden[k - 1].data, p + l->weight[k], p + l->bias[k], R,
+							  l->dim[k - 1], l->dim[k], TR_STORED_IO, TR_TANH);
+	return TR_OK;
+}
+
+/* embedding (R,width): users (x / |x|, 1), items (item_scale x / |x|, w ln(1 + users of the item)) */
+TrStatus
+tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale, const float *item_feature,
+			  TrError *err)
+{
+	const TowerLayout *l = &t->layout;
+	TrBackend  *b = t->model.backend;
+	int			R = count_rows(groups, n_groups);
+	int			D = l->dim[l->K];
+	int			width = tower_width(t);
+	int			items = R - user_rows;
+
+	TR_TRY(encode_layers(t, groups, n_groups, R, err));
+	TR_TRY(reserve_rows(t, &t->embedding, R, width, err));
+	TR_TRY(reserve_rows(t, &t->norm, R, 1, err));
+	b->ops->normalize(b, t->embedding.data, width, t->norm.data, t->hidden[l->K].data, user_rows, D, 1.0f);
+	b->ops->normalize(b, row(&t->embedding, user_rows, width), width, row(&t->norm, user_rows, 1),
+					  row(&t->hidden[l->K], user_rows, D), items, D, item_scale);
+	if (l->popularity)
+	{
+		b->ops->fill_column(b, row(&t->embedding, 0, width) + D, width, NULL, NULL, user_rows);
+		b->ops->fill_column(b, row(&t->embedding, user_rows, width) + D, width,
+							t->parameters + l->popularity_weight, item_feature, items);
+	}
+	return TR_OK;
+}
+
+/* y (n) += x: a step of plain gradient descent with rate -1 */
+static void
+accumulate(TrBackend *b, float *y, const float *x, int64_t n)
+{
+	static const TrOptimizer add = {.kind = TR_SGD, .rate = -1.0f, .step = 1};
+
+	b->ops->update(b, &add, y, x, NULL, NULL, n);
+}
+
+/* hidden_grad[K] (R,D) from embedding_grad (R,width) */
+static void
+normalize_backward(Tower *t, int R, int user_rows, float item_scale, const float *item_feature)
+{
+	const TowerLayout *l = &t->layout;
+	TrBackend  *b = t->model.backend;
+	int			D = l->dim[l->K];
+	int			width = tower_width(t);
+	int			items = R - user_rows;
+
+	if (l->popularity)
+		b->ops->fill_column_backward(b, t->gradient + l->popularity_weight,
+									 row(&t->embedding_grad, user_rows, width) + D, width, item_feature, items);
+	b->ops->normalize_backward(b, t->hidden_grad[l->K].data, t->embedding_grad.data, t->embedding.data, width,
+							   t->norm.data, user_rows, D, 1.0f);
+	b->ops->normalize_backward(b, row(&t->hidden_grad[l->K], user_rows, D), row(&t->embedding_grad, user_rows, width),
+							   row(&t->embedding, user_rows, width), width, row(&t->norm, user_rows, 1), items, D,
+							   item_scale);
+}
+
+TrStatus
+tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale, const float *item_feature,
+			   int decoded_rows, TrError *err)
+{
+	const TowerLayout *l = &t->layout;
+	const float *p = t->parameters;
+	float	   *grad = t->gradient;
+	TrBackend  *b = t->model.backend;
+	int			R = count_rows(groups, n_groups);
+
+	for (int k = 1; k <= l->K; k++)
+		TR_TRY(reserve_rows(t, &t->hidden_grad[k], R, l->dim[k], err));
+	normalize_backward(t, R, user_rows, item_scale, item_feature);
+	if (decoded_rows > 0)
+		accumulate(b, t->hidden_grad[l->K].data, t->decoded_grad[l->K].data, (int64_t) decoded_rows * l->dim[l->K]);
+	for (int k = l->K; k >= 1; k--)
+	{
+		float	   *dz = t->hidden_grad[k].data;
+
+		b->ops->activation_backward(b, dz, grad + l->bias[k], dz, t->hidden[k].data, R, l->dim[k], TR_TANH);
+		if (k > 1)
+			b->ops->dense_backward(b, t->hidden_grad[k - 1].data, grad + l->weight[k], dz, t->hidden[k - 1].data,
+								   p + l->weight[k], R, l->dim[k - 1], l->dim[k], TR_STORED_IO);
+	}
+	for (int g = 0, first = 0; g < n_groups; first += groups[g++].rows)
+		b->ops->sparse_backward(b, grad + l->weight[1], &groups[g], row(&t->hidden_grad[1], first, l->dim[1]),
+								l->dim[1]);
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ decoder */
+
+/* What the decoder's layer k-1 reads: the encoder's last layer, or the decoder's own layer k. */
+static TowerBuffer *
+decoder_input(Tower *t, int k)
+{
+	return k == t->layout.K ? &t->hidden[k] : &t->decoded[k];
+}
+
+/* decoded[k-1] (R,dim[k-1]) = tanh(decoded[k] W_k^T + b_(2K-k+1)), k = K..2 (Eq. 9, 10) */
+static void
+decode_layers(Tower *t, int R)
+{
+	const TowerLayout *l = &t->layout;
+	TrBackend  *b = t->model.backend;
+
+	for (int k = l->K; k >= 2; k--)
+		b->ops->dense_forward(b, t->decoded[k - 1].data, decoder_input(t, k)->data, t->parameters + l->weight[k],
+							  t->parameters + l->bias[2 * l->K - k + 1], R, l->dim[k], l->dim[k - 1], TR_STORED_OI,
+							  TR_TANH);
+}
+
+/*
+ * The output layer of rows first..first+x->rows-1, in blocks (Eq. 11, 12): loss, dW_1, db_2K, and decoded_grad[1].
+ * Only the first n rows of x are decoded.
+ */
+static void
+output_layer(Tower *t, int first, const TrCsr *x, int n, const float *multiplicity, float scale, int block)
+{
+	const TowerLayout *l = &t->layout;
+	TrBackend  *b = t->model.backend;
+	int			H = l->dim[1];
+	int			T = l->dim[0];
+	const float *w = t->parameters + l->weight[1];
+	float	   *z = t->output.data;
+
+	for (int start = 0; start < n; start += block)
+	{
+		int			R = n - start < block ? n - start : block;
+		const float *in = row(decoder_input(t, 1), first + start, H);
+
+		b->ops->dense_forward(b, z, in, w, NULL, R, H, T, TR_STORED_OI, TR_LINEAR);
+		b->ops->reconstruction_loss(b, z, t->parameters + l->bias[2 * l->K], t->gradient + l->bias[2 * l->K], x, start, R,
+									multiplicity + first, t->options.reconstruction_loss == TOWER_SQUARED, scale,
+									t->loss);
+		b->ops->dense_backward(b, row(&t->decoded_grad[1], first + start, H), t->gradient + l->weight[1], z, in, w, R, H, T,
+							   TR_STORED_OI);
+	}
+}
+
+static TrStatus
+reserve_decoder(Tower *t, int R, int block, TrError *err)
+{
+	const TowerLayout *l = &t->layout;
+
+	for (int k = 1; k < l->K; k++)
+		TR_TRY(reserve_rows(t, &t->decoded[k], R, l->dim[k], err));
+	for (int k = 1; k <= l->K; k++)
+		TR_TRY(reserve_rows(t, &t->decoded_grad[k], R, l->dim[k], err));
+	return reserve_rows(t, &t->output, block, l->dim[0], err);
+}
+
+TrStatus
+tower_reconstruct(Tower *t, const TrCsr *users, const TrCsr *targets, int n_targets, const float *multiplicity,
+				  float scale, TrError *err)
+{
+	const TowerLayout *l = &t->layout;
+	TrBackend  *b = t->model.backend;
+	int			R = users->rows + n_targets;
+	int			block = OUTPUT_BLOCK_FLOATS / l->dim[0] > 64 ? OUTPUT_BLOCK_FLOATS / l->dim[0] : 64;
+
+	TR_TRY(reserve_decoder(t, R, block < R ? block : R, err));
+	decode_layers(t, R);
+	output_layer(t, 0, users, users->rows, multiplicity, scale, block);
+	output_layer(t, users->rows, targets, n_targets, multiplicity, scale, block);
+	for (int k = 2; k <= l->K; k++)
+	{
+		float	   *dz = t->decoded_grad[k - 1].data;
+
+		b->ops->activation_backward(b, dz, t->gradient + l->bias[2 * l->K - k + 1], dz, t->decoded[k - 1].data, R,
+									l->dim[k - 1], TR_TANH);
+		b->ops->dense_backward(b, t->decoded_grad[k].data, t->gradient + l->weight[k], dz, decoder_input(t, k)->data,
+							   t->parameters + l->weight[k], R, l->dim[k], l->dim[k - 1], TR_STORED_OI);
+	}
+	return TR_OK;
+}
+
+TrProfileWeights
+tower_profile_weights(const Tower *t, TrSide side)
+{
+	return (TrProfileWeights) {
+		.weighting = (TrWeighting) t->options.weighting, .norm = (TrNorm) t->options.norm,
+		.k1 = (float) t->options.bm25_k1, .b = (float) t->options.bm25_b,
+		.mean_length = t->mean_length[side], .idf = t->idf
+	};
+}
