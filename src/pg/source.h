@@ -1,0 +1,65 @@
+/*
+ * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row per
+ * assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
+ *
+ * Rules: a NULL in the user, item or tag column is an error, which counts them; so are weights that are NULL, negative or not
+ * finite. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told apart by their type's
+ * equality. Tags may be of any type: their text counts.
+ */
+#ifndef TAGREC_SOURCE_H
+#define TAGREC_SOURCE_H
+
+#include "postgres.h"
+
+#include "core/dataset.h"
+#include "keys.h"
+
+typedef struct TagrecSource
+{
+	Oid			relation;
+	char	   *name;			/* quoted and schema-qualified */
+	char	   *user_column,
+			   *item_column,
+			   *tag_column,
+			   *weight_column;	/* NULL = none */
+	TagrecKeyType user,
+				item;
+} TagrecSource;
+
+/*
+ * Fills name, user and item from relation and the columns; ereport(ERROR) unless the current user may read a relation of a
+ * fitting kind with columns of fitting types. Done before a job starts, and again when it does.
+ */
+extern void tagrec_source_check(TagrecSource *source);
+
+/* The relation of a qualified name as tagrec_source_check() gave it; ereport(ERROR) when it is gone. */
+extern Oid	tagrec_source_find(const char *name);
+
+/* What a training works on. Everything lies in one TrMemory. */
+typedef struct TagrecData
+{
+	TrMemory   *memory;
+	int64		rows;			/* read */
+	int64		ignored;		/* rows whose tag a closed vocabulary does not have */
+	TagrecKeys	users,
+				items,
+				tags;			/* ranked, in the datasets' numbering */
+	TrDataset	all;
+	bool		split;			/* train and validation are filled; else all is trained on */
+	TrDataset	train;			/* users, items and tags numbered as in all */
+	TrPairs		validation;
+} TagrecData;
+
+extern void tagrec_data_init(TagrecData *data, TrMemory *memory);
+
+/* Reads the source into raw assignments, in a transaction with an active snapshot; raw->memory is data's. */
+extern void tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *raw);
+
+/*
+ * Ranks the keys and builds the datasets; frees raw. Tags that fewer than min_tag_count assignments use go first, then the
+ * users and items that have none left. validation: share of the pairs to hold out.
+ */
+extern void tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw, int min_tag_count,
+							  double validation, uint64 seed);
+
+#endif
