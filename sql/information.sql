@@ -1,3 +1,43 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 -- information: algorithms, options, splits
 -- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION tagrec_algorithm_rows()
+	RETURNS TABLE (algorithm text, task text, summary text, source text)
+AS 'MODULE_PATHNAME', 'tagrec_algorithm_rows'
+LANGUAGE C STABLE PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION tagrec_algorithm_rows() IS 'behind the view tagrec_algorithms';
+
+CREATE VIEW tagrec_algorithms AS SELECT * FROM tagrec_algorithm_rows();
+COMMENT ON VIEW tagrec_algorithms IS 'the algorithms that tagrec_train() knows';
+COMMENT ON COLUMN tagrec_algorithms.task IS 'what it recommends: item or tag';
+COMMENT ON COLUMN tagrec_algorithms.source IS 'paper and equation';
+
+CREATE FUNCTION tagrec_option_rows()
+	RETURNS TABLE (algorithm text, option text, type text, default_value text, range text, presets jsonb, meaning text)
+AS 'MODULE_PATHNAME', 'tagrec_option_rows'
+LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
+COMMENT ON FUNCTION tagrec_option_rows() IS 'behind the view tagrec_options';
+
+CREATE VIEW tagrec_options AS SELECT * FROM tagrec_option_rows();
+COMMENT ON VIEW tagrec_options IS 'what the argument options of tagrec_train() may hold, for each algorithm';
+COMMENT ON COLUMN tagrec_options.presets IS 'the presets that set it, each with its value';
+
+GRANT SELECT ON tagrec_algorithms, tagrec_options TO PUBLIC;
+
+-- The text forms of the ids decide, so a type whose text depends on a setting (dates: DateStyle) gives another fold under
+-- another setting; integers, text and uuid do not.
+
+CREATE FUNCTION tagrec_fold(user_id text, item_id text, seed text DEFAULT 'tagrec')
+	RETURNS int
+AS 'MODULE_PATHNAME', 'tagrec_fold'
+LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION tagrec_fold(text, text, text) IS
+	'the fold of a pair, 0 to 99, to split data by: the first 8 hexadecimal digits of md5(user:item:seed) modulo 100';
+
+CREATE FUNCTION tagrec_fold(user_id "any", item_id "any", seed text DEFAULT 'tagrec')
+	RETURNS int
+AS 'MODULE_PATHNAME', 'tagrec_fold'
+LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION tagrec_fold("any", "any", text) IS
+	'the fold of a pair, 0 to 99, to split data by: the first 8 hexadecimal digits of md5(user:item:seed) modulo 100';

@@ -1,3 +1,153 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 -- queries: recommendations, similarity, encoding, explanation
 -- ---------------------------------------------------------------------------------------------------------------------
+
+-- An id may be of any type. The overloads on text take untyped literals and parameters, those on "any" the rest; both end in
+-- the same C function, which looks at the type that came.
+
+CREATE FUNCTION tagrec_recommend(model text, user_id text,
+		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
+	RETURNS TABLE (rank int, item text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend'
+LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend(text, text, int, boolean, text[]) IS
+	'the n best items for a user, without those the user has, out of the candidates if there are any';
+
+CREATE FUNCTION tagrec_recommend(model text, user_id "any",
+		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
+	RETURNS TABLE (rank int, item text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend'
+LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend(text, "any", int, boolean, text[]) IS
+	'the n best items for a user, without those the user has, out of the candidates if there are any';
+
+-- The same with the items' ids in the type of item_type, whose value does not matter: NULL::bigint.
+
+CREATE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id text,
+		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
+	RETURNS TABLE (rank int, item anyelement, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_as'
+LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend_as(anyelement, text, text, int, boolean, text[]) IS
+	'the n best items for a user, with ids of the type of the first argument: tagrec_recommend_as(NULL::bigint, ...)';
+
+CREATE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id "any",
+		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
+	RETURNS TABLE (rank int, item anyelement, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_as'
+LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend_as(anyelement, text, "any", int, boolean, text[]) IS
+	'the n best items for a user, with ids of the type of the first argument: tagrec_recommend_as(NULL::bigint, ...)';
+
+CREATE FUNCTION tagrec_recommend_all(model text, n int DEFAULT 10, exclude_seen boolean DEFAULT true)
+	RETURNS TABLE (user_id text, rank int, item text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_all'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10000;
+COMMENT ON FUNCTION tagrec_recommend_all(text, int, boolean) IS
+	'the n best items for every user, in one pass';
+
+CREATE FUNCTION tagrec_recommend_for_tags(model text, tags text[], weights real[] DEFAULT NULL,
+		n int DEFAULT 10, candidates text[] DEFAULT NULL)
+	RETURNS TABLE (rank int, item text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags'
+LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend_for_tags(text, text[], real[], int, text[]) IS
+	'the n best items for somebody who is known by some tags alone; weights say how often each was given';
+
+CREATE FUNCTION tagrec_embed(model text, tags text[], weights real[] DEFAULT NULL)
+	RETURNS real[]
+AS 'MODULE_PATHNAME', 'tagrec_embed'
+LANGUAGE C STABLE PARALLEL SAFE COST 15000;
+COMMENT ON FUNCTION tagrec_embed(text, text[], real[]) IS
+	'the array of a user with these tags, as the trained network gives it: multiply it with the items'' arrays';
+
+CREATE FUNCTION tagrec_similar_items(model text, item_id text, n int DEFAULT 10)
+	RETURNS TABLE (rank int, item text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_similar_items'
+LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
+COMMENT ON FUNCTION tagrec_similar_items(text, text, int) IS
+	'the n items most like an item, by the cosine of their embeddings';
+
+CREATE FUNCTION tagrec_similar_items(model text, item_id "any", n int DEFAULT 10)
+	RETURNS TABLE (rank int, item text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_similar_items'
+LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
+COMMENT ON FUNCTION tagrec_similar_items(text, "any", int) IS
+	'the n items most like an item, by the cosine of their embeddings';
+
+CREATE FUNCTION tagrec_similar_users(model text, user_id text, n int DEFAULT 10)
+	RETURNS TABLE (rank int, user_id text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_similar_users'
+LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
+COMMENT ON FUNCTION tagrec_similar_users(text, text, int) IS
+	'the n users most like a user, by the cosine of their embeddings';
+
+CREATE FUNCTION tagrec_similar_users(model text, user_id "any", n int DEFAULT 10)
+	RETURNS TABLE (rank int, user_id text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_similar_users'
+LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
+COMMENT ON FUNCTION tagrec_similar_users(text, "any", int) IS
+	'the n users most like a user, by the cosine of their embeddings';
+
+CREATE FUNCTION tagrec_score(model text, user_id text, item_id text)
+	RETURNS real
+AS 'MODULE_PATHNAME', 'tagrec_score'
+LANGUAGE C STABLE PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION tagrec_score(text, text, text) IS
+	'the score of an item for a user; NULL when the model does not know one of them';
+
+CREATE FUNCTION tagrec_score(model text, user_id text, item_id "any")
+	RETURNS real
+AS 'MODULE_PATHNAME', 'tagrec_score'
+LANGUAGE C STABLE PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION tagrec_score(text, text, "any") IS
+	'the score of an item for a user; NULL when the model does not know one of them';
+
+CREATE FUNCTION tagrec_score(model text, user_id "any", item_id text)
+	RETURNS real
+AS 'MODULE_PATHNAME', 'tagrec_score'
+LANGUAGE C STABLE PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION tagrec_score(text, "any", text) IS
+	'the score of an item for a user; NULL when the model does not know one of them';
+
+CREATE FUNCTION tagrec_score(model text, user_id "any", item_id "any")
+	RETURNS real
+AS 'MODULE_PATHNAME', 'tagrec_score'
+LANGUAGE C STABLE PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION tagrec_score(text, "any", "any") IS
+	'the score of an item for a user; NULL when the model does not know one of them';
+
+CREATE FUNCTION tagrec_explain(model text, user_id text, item_id text, n int DEFAULT 10)
+	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
+AS 'MODULE_PATHNAME', 'tagrec_explain'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
+COMMENT ON FUNCTION tagrec_explain(text, text, text, int) IS
+	'the tags that a score rests on most: what it would lose without each';
+
+CREATE FUNCTION tagrec_explain(model text, user_id text, item_id "any", n int DEFAULT 10)
+	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
+AS 'MODULE_PATHNAME', 'tagrec_explain'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
+COMMENT ON FUNCTION tagrec_explain(text, text, "any", int) IS
+	'the tags that a score rests on most: what it would lose without each';
+
+CREATE FUNCTION tagrec_explain(model text, user_id "any", item_id text, n int DEFAULT 10)
+	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
+AS 'MODULE_PATHNAME', 'tagrec_explain'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
+COMMENT ON FUNCTION tagrec_explain(text, "any", text, int) IS
+	'the tags that a score rests on most: what it would lose without each';
+
+CREATE FUNCTION tagrec_explain(model text, user_id "any", item_id "any", n int DEFAULT 10)
+	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
+AS 'MODULE_PATHNAME', 'tagrec_explain'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
+COMMENT ON FUNCTION tagrec_explain(text, "any", "any", int) IS
+	'the tags that a score rests on most: what it would lose without each';
+
+CREATE FUNCTION tagrec_feature_tags(model text, feature int, n int DEFAULT 10)
+	RETURNS TABLE (rank int, tag text, activation real)
+AS 'MODULE_PATHNAME', 'tagrec_feature_tags'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000000 ROWS 10;
+COMMENT ON FUNCTION tagrec_feature_tags(text, int, int) IS
+	'the tags that move a feature of the embedding most';

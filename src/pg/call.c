@@ -1,0 +1,271 @@
+/*
+ * What all serving functions share. See call.h.
+ */
+#include "call.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* Columns of the look-ups in cache.c. */
+enum
+{
+	User_embedding = 1,
+	User_seen,
+	User_tags,
+	User_counts
+};
+enum
+{
+	Item_position = 1,
+	Item_embedding,
+	Item_tags,
+	Item_counts,
+	Item_posts
+};
+
+/* ------------------------------------------------------------------ the call */
+
+static void
+unpin(void *argument)
+{
+	TagrecCall *call = argument;
+
+	if (call->served)
+		tagrec_served_unpin(call->served);
+}
+
+static void
+check_task(const TagrecVersion *version)
+{
+	if (strcmp(version->task, "item") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" does not recommend items", version->model),
+				 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task)));
+}
+
+TagrecCall *
+tagrec_call_begin(const char *model)
+{
+	MemoryContext outside = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(outside, "tagrec call", ALLOCSET_DEFAULT_SIZES);
+	TagrecCall *call = MemoryContextAllocZero(context, sizeof(TagrecCall));
+
+	call->context = context;
+	call->outside = outside;
+	call->unpin.func = unpin;
+	call->unpin.arg = call;
+	MemoryContextRegisterResetCallback(context, &call->unpin);
+
+	MemoryContextSwitchTo(context);
+	call->version = tagrec_version_deployed(model);
+	tagrec_check_use(call->version);
+	check_task(call->version);
+	call->caller = tagrec_become(call->version->owner);
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	call->inside = true;
+	call->served = tagrec_served(call->version);
+	return call;
+}
+
+void
+tagrec_call_leave(TagrecCall *call)
+{
+	SPI_finish();
+	tagrec_become_again(call->caller);
+	MemoryContextSwitchTo(call->context);
+	call->inside = false;
+}
+
+void
+tagrec_call_end(TagrecCall *call)
+{
+	if (call->inside)
+		tagrec_call_leave(call);
+	MemoryContextSwitchTo(call->outside);
+	MemoryContextDelete(call->context);
+}
+
+/* ------------------------------------------------------------------ rows */
+
+/* Runs a look-up; the number of rows. */
+static uint64
+look_up(TagrecCall *call, TagrecPlan plan, Datum key)
+{
+	int			rc = SPI_execute_plan(tagrec_served_plan(call->served, plan), &key, NULL, true, 0);
+
+	MemoryContextSwitchTo(call->context);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "could not look up a key: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+static Datum
+column(int n, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, n, isnull);
+}
+
+static float *
+embedding_column(TagrecCall *call, int n, const TagrecSource *source)
+{
+	bool		isnull;
+	Datum		array = column(n, &isnull);
+	float	   *embedding = tagrec_padded_vectors(1, call->version->width);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("relation %s has a null embedding", source->name)));
+	tagrec_read_embedding(embedding, array, call->version->width, source->name);
+	return embedding;
+}
+
+/* A copy of an array column of 4-byte elements; NULL counts as empty. */
+static void *
+array_column(int n, Oid type, int *count)
+{
+	bool		isnull;
+	Datum		value = column(n, &isnull);
+	ArrayType  *array;
+	void	   *copy;
+
+	*count = 0;
+	if (isnull)
+		return NULL;
+	array = DatumGetArrayTypeP(value);
+	if (ARR_ELEMTYPE(array) != type || ARR_HASNULL(array) || ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("column \"%s\" of a stored version is not the array that was stored in it",
+						SPI_fname(SPI_tuptable->tupdesc, n))));
+	*count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	copy = palloc(Max(*count, 1) * sizeof(int32));
+	memcpy(copy, ARR_DATA_PTR(array), *count * sizeof(int32));
+	return copy;
+}
+
+static void
+check_positions(const int32 *position, int n, int32 limit, const char *what)
+{
+	for (int i = 0; i < n; i++)
+		if (position[i] < 0 || position[i] >= limit)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("a stored version refers to %s %d of %d", what, position[i], limit)));
+}
+
+static void
+profile_columns(TagrecCall *call, TagrecRow *row, int tags, int counts)
+{
+	int			n_counts;
+
+	row->tag = array_column(tags, INT4OID, &row->n_tags);
+	row->count = array_column(counts, FLOAT4OID, &n_counts);
+	row->n_tags = Min(row->n_tags, n_counts);
+	check_positions(row->tag, row->n_tags, call->version->tags, "tag");
+}
+
+bool
+tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row)
+{
+	const TagrecSource *source = &call->served->users;
+
+	memset(row, 0, sizeof(*row));
+	if (look_up(call, TAGREC_PLAN_USER, tagrec_id_as(id, source->key_type)) == 0)
+		return false;
+	row->embedding = embedding_column(call, User_embedding, source);
+	row->seen = array_column(User_seen, INT4OID, &row->n_seen);
+	check_positions(row->seen, row->n_seen, call->version->items, "item");
+	profile_columns(call, row, User_tags, User_counts);
+	return true;
+}
+
+bool
+tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
+{
+	const TagrecSource *source = &call->served->items;
+	bool		isnull;
+
+	memset(row, 0, sizeof(*row));
+	if (look_up(call, TAGREC_PLAN_ITEM, tagrec_id_as(id, source->key_type)) == 0)
+		return false;
+	row->position = DatumGetInt32(column(Item_position, &isnull));
+	check_positions(&row->position, 1, call->version->items, "item");
+	row->embedding = embedding_column(call, Item_embedding, source);
+	profile_columns(call, row, Item_tags, Item_counts);
+	row->posts = DatumGetInt32(column(Item_posts, &isnull));
+	if (isnull)
+		row->posts = 0;
+	return true;
+}
+
+static int
+compare_positions(const void *a, const void *b)
+{
+	int32		x = *(const int32 *) a;
+	int32		y = *(const int32 *) b;
+
+	return (x > y) - (x < y);
+}
+
+int32 *
+tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n)
+{
+	ArrayType  *keys = tagrec_ids_as(candidates, call->served->items.key_type);
+	uint64		found = look_up(call, TAGREC_PLAN_POSITIONS, PointerGetDatum(keys));
+	int32	   *position = palloc(Max(found, 1) * sizeof(int32));
+	bool		isnull;
+
+	*n = 0;
+	for (uint64 i = 0; i < found; i++)
+		position[i] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	check_positions(position, (int) found, call->version->items, "item");
+	qsort(position, found, sizeof(int32), compare_positions);
+	for (uint64 i = 0; i < found; i++)
+		if (*n == 0 || position[i] != position[*n - 1])
+			position[(*n)++] = position[i];
+	return position;
+}
+
+/* ------------------------------------------------------------------ arguments */
+
+static void
+check_not_null(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+char *
+tagrec_model_argument(FunctionCallInfo fcinfo, int n)
+{
+	check_not_null(fcinfo, n, "model");
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+int
+tagrec_limit_argument(FunctionCallInfo fcinfo, int n)
+{
+	int			limit;
+
+	check_not_null(fcinfo, n, "n");
+	limit = PG_GETARG_INT32(n);
+	if (limit < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("n must not be negative: %d", limit)));
+	return limit;
+}
+
+bool
+tagrec_flag_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	check_not_null(fcinfo, n, name);
+	return PG_GETARG_BOOL(n);
+}

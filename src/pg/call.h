@@ -1,0 +1,63 @@
+/*
+ * One call of a serving function: which version answers it, as whom its relations are read, and the rows it starts from.
+ *
+ *     TagrecCall *call = tagrec_call_begin(model);      version looked up, right checked, now the model's owner, inside SPI
+ *     …                                                  read rows, ask the cache, compute
+ *     tagrec_call_leave(call);                           the caller again, outside SPI: nothing of the model is read from here
+ *     …                                                  hand out results, in types that the caller chose
+ *     tagrec_call_end(call);
+ *
+ * After an error the transaction's end restores the identity, and the call's memory context unpins the cache entry.
+ */
+#ifndef TAGREC_CALL_H
+#define TAGREC_CALL_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/array.h"
+
+#include "cache.h"
+#include "id.h"
+
+typedef struct TagrecCall
+{
+	MemoryContext context;		/* of everything below, gone with tagrec_call_end() */
+	MemoryContext outside;		/* current before the call */
+	MemoryContextCallback unpin;
+	TagrecIdentity caller;
+	bool		inside;			/* before tagrec_call_leave() */
+	TagrecVersion *version;
+	TagrecServed *served;
+} TagrecCall;
+
+extern TagrecCall *tagrec_call_begin(const char *model);
+extern void tagrec_call_leave(TagrecCall *call);
+extern void tagrec_call_end(TagrecCall *call);
+
+/* A stored user or item. */
+typedef struct TagrecRow
+{
+	int32		position;		/* items */
+	float	   *embedding;		/* padded, as core/dot.h says */
+	int			n_seen;
+	int32	   *seen;			/* (n_seen) users: positions of their items */
+	int			n_tags;
+	int32	   *tag;			/* (n_tags) ascending */
+	float	   *count;			/* (n_tags) */
+	int32		posts;			/* items */
+} TagrecRow;
+
+/* False when the version does not know the id. */
+extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+
+/* The positions of the candidates that the version knows, ascending, each once; *n of them. */
+extern int32 *tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n);
+
+/* Arguments that must not be NULL. n must not be negative. */
+extern char *tagrec_model_argument(FunctionCallInfo fcinfo, int n);
+extern int	tagrec_limit_argument(FunctionCallInfo fcinfo, int n);
+extern bool tagrec_flag_argument(FunctionCallInfo fcinfo, int n, const char *name);
+
+#endif

@@ -1,0 +1,156 @@
+/*
+ * The views tagrec_algorithms and tagrec_options: what the algorithms say of themselves.
+ */
+#include "postgres.h"
+
+#include "core/model.h"
+#include "core/trainer.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+
+PG_FUNCTION_INFO_V1(tagrec_algorithm_rows);
+PG_FUNCTION_INFO_V1(tagrec_option_rows);
+
+Datum
+tagrec_algorithm_rows(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; tr_algorithms[i]; i++)
+	{
+		const TrAlgorithm *a = tr_algorithms[i];
+		Datum		values[4] = {
+			CStringGetTextDatum(a->name),
+			CStringGetTextDatum(a->task == TR_TASK_ITEM ? "item" : "tag"),
+			CStringGetTextDatum(a->summary),
+			CStringGetTextDatum(a->source)
+		};
+		bool		nulls[4] = {false, false, false, false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* ------------------------------------------------------------------ options */
+
+static const char *
+type_name(TrOptionType type)
+{
+	switch (type)
+	{
+		case TR_OPTION_BOOL:
+			return "boolean";
+		case TR_OPTION_INT:
+		case TR_OPTION_SEED:
+			return "integer";
+		case TR_OPTION_REAL:
+			return "number";
+		case TR_OPTION_ENUM:
+			return "name";
+		case TR_OPTION_INTS:
+			return "integers";
+	}
+	return "unknown";
+}
+
+/* What a preset says of the option; NULL when it leaves the option alone. */
+static const char *
+preset_value(const TrPreset *preset, const char *option)
+{
+	for (const TrSetting *s = preset->settings; s->name; s++)
+		if (strcmp(s->name, option) == 0)
+			return s->value;
+	return NULL;
+}
+
+/* {"paper": "0.005"}, the presets that set the option. Those of the algorithm reach the training loop's options, too. */
+static Datum
+presets_of(const TrAlgorithm *algorithm, const char *option)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (const TrPreset *p = algorithm->options->presets; p && p->name; p++)
+	{
+		const char *value = preset_value(p, option);
+
+		if (!value)
+			continue;
+		appendStringInfoString(&json, json.len > 1 ? ", " : "");
+		escape_json(&json, p->name);
+		appendStringInfoString(&json, ": ");
+		escape_json(&json, value);
+	}
+	appendStringInfoChar(&json, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+static void
+put_option(ReturnSetInfo *result, const TrAlgorithm *algorithm, const char *option, const char *type,
+		   const char *initial, const char *range, const char *meaning)
+{
+	Datum		values[7] = {
+		CStringGetTextDatum(algorithm->name),
+		CStringGetTextDatum(option),
+		CStringGetTextDatum(type),
+		initial ? CStringGetTextDatum(initial) : (Datum) 0,
+		CStringGetTextDatum(range),
+		presets_of(algorithm, option),
+		CStringGetTextDatum(meaning)
+	};
+	bool		nulls[7] = {false, false, false, initial == NULL, false, false, false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+put_option_set(ReturnSetInfo *result, const TrAlgorithm *algorithm, const TrOptionSet *set)
+{
+	char		range[512];
+
+	for (int i = 0; i < set->count; i++)
+	{
+		const TrOption *option = &set->options[i];
+
+		tr_option_range(option, range, sizeof(range));
+		put_option(result, algorithm, option->name, type_name(option->type), option->initial, range, option->meaning);
+	}
+}
+
+/* Options that neither an algorithm nor the training loop reads. */
+static void
+put_common_options(ReturnSetInfo *result, const TrAlgorithm *algorithm)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	appendStringInfoString(&names, "one of default");
+	for (const TrPreset *p = algorithm->options->presets; p && p->name; p++)
+		appendStringInfo(&names, ", %s", p->name);
+	put_option(result, algorithm, "preset", "name", "default", names.data,
+			   "Set of values that the other options start from.");
+	put_option(result, algorithm, "schema", "name", NULL, "a schema in which the caller may create tables",
+			   "Schema of a new model's tables and views; by default the current one.");
+}
+
+Datum
+tagrec_option_rows(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; tr_algorithms[i]; i++)
+	{
+		put_option_set(result, tr_algorithms[i], tr_algorithms[i]->options);
+		put_option_set(result, tr_algorithms[i], &tr_train_options);
+		put_common_options(result, tr_algorithms[i]);
+	}
+	return (Datum) 0;
+}

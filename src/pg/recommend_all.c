@@ -1,0 +1,221 @@
+/*
+ * tagrec_recommend_all(): the best items of every user, in passes over blocks of users and tiles of items.
+ *
+ * Legend: B users of a block, T items of a tile.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "score.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(tagrec_recommend_all);
+
+/* A block's vectors and a tile's rows stay in the second level cache, at widths of some hundreds. */
+#define BLOCK_USERS 64
+#define TILE_ITEMS 252
+
+/* Columns of the cursor. */
+enum
+{
+	Col_user = 1,
+	Col_embedding,
+	Col_seen
+};
+
+typedef struct Pass
+{
+	TagrecCall *call;
+	ReturnSetInfo *result;
+	const TagrecMatrix *items;
+	int			n;
+	bool		exclude_seen;
+	FmgrInfo	user_output;
+	FmgrInfo	item_output;
+	text	  **item_text;		/* (items) made when first needed */
+
+	/* the block */
+	int			users;
+	text	   *user_text[BLOCK_USERS];
+	float	   *vector;			/* (B,width) padded */
+	float	   *score;			/* (B,T) */
+	uint64	   *seen;			/* (B) sets of items */
+	TrScored   *room;			/* (B,n) */
+} Pass;
+
+static void
+begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, int n, bool exclude_seen)
+{
+	pass->call = call;
+	pass->result = (ReturnSetInfo *) fcinfo->resultinfo;
+	pass->items = tagrec_served_items(call->served, call->version);
+	pass->n = Min(n, pass->items->rows);
+	pass->exclude_seen = exclude_seen;
+	tagrec_key_output(call->served->users.key_type, &pass->user_output);
+	tagrec_key_output(call->served->items.key_type, &pass->item_output);
+	pass->item_text = MemoryContextAllocExtended(call->context, ((Size) pass->items->rows + 1) * sizeof(text *),
+												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	pass->vector = tagrec_padded_vectors(BLOCK_USERS, call->version->width);
+	pass->score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
+	pass->seen = MemoryContextAllocHuge(call->context,
+										BLOCK_USERS * (TR_BIT_WORDS(pass->items->rows) + 1) * sizeof(uint64));
+	pass->room = MemoryContextAllocHuge(call->context, BLOCK_USERS * ((Size) pass->n + 1) * sizeof(TrScored));
+}
+
+static uint64 *
+seen_set(Pass *pass, int user)
+{
+	return pass->seen + user * TR_BIT_WORDS(pass->items->rows);
+}
+
+/* An item's text is made once, in the call's context, however many users get it. */
+static text *
+item_text(Pass *pass, int32 item)
+{
+	if (!pass->item_text[item])
+	{
+		MemoryContext old = MemoryContextSwitchTo(pass->call->context);
+
+		pass->item_text[item] = tagrec_key_text(&pass->item_output, pass->items->key[item]);
+		MemoryContextSwitchTo(old);
+	}
+	return pass->item_text[item];
+}
+
+/* ------------------------------------------------------------------ reading a block */
+
+static void
+take_seen(Pass *pass, int user, Datum value)
+{
+	ArrayType  *seen = DatumGetArrayTypeP(value);
+	int			n = ArrayGetNItems(ARR_NDIM(seen), ARR_DIMS(seen));
+	int32	   *position = (int32 *) ARR_DATA_PTR(seen);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (position[i] < 0 || position[i] >= pass->items->rows)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("a stored version refers to item %d of %d", position[i], pass->items->rows)));
+		tr_bit_set(seen_set(pass, user), position[i]);
+	}
+}
+
+/* The rows just fetched become the block; its texts go to the current context. */
+static void
+take_block(Pass *pass)
+{
+	const char *relation = pass->call->served->users.name;
+	int			width = pass->call->version->width;
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+
+	pass->users = (int) SPI_processed;
+	memset(pass->seen, 0, pass->users * TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
+	for (int u = 0; u < pass->users; u++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[u];
+		bool		isnull;
+		Datum		embedding;
+		Datum		seen;
+
+		pass->user_text[u] = tagrec_key_text(&pass->user_output, SPI_getbinval(tuple, desc, Col_user, &isnull));
+		embedding = SPI_getbinval(tuple, desc, Col_embedding, &isnull);
+		if (isnull)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("relation %s has a null embedding", relation)));
+		tagrec_read_embedding(pass->vector + u * pass->items->stride, embedding, width, relation);
+		seen = SPI_getbinval(tuple, desc, Col_seen, &isnull);
+		if (pass->exclude_seen && !isnull)
+			take_seen(pass, u, seen);
+	}
+}
+
+/* ------------------------------------------------------------------ scoring a block */
+
+static void
+return_user(Pass *pass, text *user, TrTopN *top)
+{
+	tr_topn_sort(top);
+	for (int i = 0; i < top->count; i++)
+	{
+		Datum		values[4] = {
+			PointerGetDatum(user),
+			Int32GetDatum(i + 1),
+			PointerGetDatum(item_text(pass, top->best[i].index)),
+			Float4GetDatum(top->best[i].score)
+		};
+		bool		nulls[4] = {false, false, false, false};
+
+		tuplestore_putvalues(pass->result->setResult, pass->result->setDesc, values, nulls);
+	}
+}
+
+static void
+score_block(Pass *pass)
+{
+	const TagrecMatrix *items = pass->items;
+	TrTopN		top[BLOCK_USERS];
+
+	for (int u = 0; u < pass->users; u++)
+		tr_topn_init(&top[u], pass->room + (Size) u * pass->n, pass->n);
+	for (int32 first = 0; first < items->rows; first += TILE_ITEMS)
+	{
+		int			n = Min(TILE_ITEMS, items->rows - first);
+
+		CHECK_FOR_INTERRUPTS();
+		tr_dot_block(pass->score, TILE_ITEMS, pass->vector, pass->users, tagrec_matrix_row(items, first), n,
+					 items->stride);
+		for (int u = 0; u < pass->users; u++)
+			tr_topn_scan(&top[u], pass->score + u * TILE_ITEMS, first, n,
+						 pass->exclude_seen ? seen_set(pass, u) : NULL);
+	}
+	for (int u = 0; u < pass->users; u++)
+		return_user(pass, pass->user_text[u], &top[u]);
+}
+
+static void
+run_pass(Pass *pass)
+{
+	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
+	char	   *query = psprintf("SELECT user_id, embedding, seen FROM %s WHERE version OPERATOR(pg_catalog.=) %d",
+								 pass->call->served->users.name, pass->call->version->version);
+	Portal		cursor = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);
+
+	for (;;)
+	{
+		SPI_cursor_fetch(cursor, true, BLOCK_USERS);
+		if (SPI_processed == 0)
+			break;
+		MemoryContextSwitchTo(batch);
+		take_block(pass);
+		score_block(pass);
+		SPI_freetuptable(SPI_tuptable);
+		MemoryContextReset(batch);
+	}
+	SPI_cursor_close(cursor);
+	MemoryContextSwitchTo(pass->call->context);
+}
+
+Datum
+tagrec_recommend_all(PG_FUNCTION_ARGS)
+{
+	char	   *model = tagrec_model_argument(fcinfo, 0);
+	int			n = tagrec_limit_argument(fcinfo, 1);
+	bool		exclude_seen = tagrec_flag_argument(fcinfo, 2, "exclude_seen");
+	TagrecCall *call;
+	Pass		pass;
+
+	InitMaterializedSRF(fcinfo, 0);
+	call = tagrec_call_begin(model);
+	if (n > 0)
+	{
+		begin_pass(&pass, fcinfo, call, n, exclude_seen);
+		run_pass(&pass);
+	}
+	tagrec_call_end(call);
+	return (Datum) 0;
+}
