@@ -35,7 +35,7 @@ BLAS_LIBS = -lopenblas
 
 # -MMD: an edited header rebuilds what includes it.
 PG_CPPFLAGS = -Isrc -MMD -MP
-PG_CFLAGS = $(OPTFLAGS)
+PG_CFLAGS = $(OPTFLAGS) -Wno-declaration-after-statement
 SHLIB_LINK = -lm
 
 # Bitcode for the server's JIT would need clang and gains nothing here.

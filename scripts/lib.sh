@@ -1,0 +1,159 @@
+# Shared by the scripts: what is missing on this machine, and private PostgreSQL servers. To be sourced, from the repository root.
+#
+# A private server is a directory with its own copy of the installation (install/, so that the system's PostgreSQL stays
+# untouched), its own data (data/) and its socket. It listens on no port and never runs as root.
+
+say() { printf '%s\n' "$*"; }
+die() { printf '%s\n' "$*" >&2; exit 1; }
+
+# ---- what is needed -------------------------------------------------------------------------------------------------
+
+# Debian packages that are missing: $1 = build (also enough for the demo) or test
+missing_packages() {
+	command -v gcc >/dev/null || echo gcc libc6-dev
+	command -v make >/dev/null || echo make
+	if ! has_server; then
+		local major
+		major=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p' | head -n 1)
+		echo postgresql "postgresql-server-dev-${major:-all}"
+	fi
+	has_openblas || echo libopenblas-dev
+	command -v gzip >/dev/null || echo gzip
+	if [ "$1" = test ]; then
+		command -v prove >/dev/null || echo perl
+		perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
+	fi
+}
+
+# The server and its headers, of the same version
+has_server() {
+	local pgxs
+	pgxs=$("${PG_CONFIG:-pg_config}" --pgxs 2>/dev/null) && [ -f "$pgxs" ] &&
+		[ -x "$("${PG_CONFIG:-pg_config}" --bindir)/initdb" ]
+}
+
+has_openblas() {
+	printf '#include <cblas.h>\nint main(void) { return cblas_sdot(0, 0, 1, 0, 1) != 0; }\n' |
+		gcc -x c -o /dev/null - -lopenblas 2>/dev/null
+}
+
+# Installs what is missing, or says how to. $1 as above.
+ensure_packages() {
+	local missing
+	missing=$(missing_packages "$1" | tr ' ' '\n' | sort -u | tr '\n' ' ')
+	[ -z "$missing" ] && return 0
+	if ! command -v apt-get >/dev/null; then
+		die "Missing (named as in Debian): $missing"
+	fi
+	if [ "$(id -u)" -ne 0 ]; then
+		die "Missing: ${missing}
+This needs root, once:    sudo apt-get install -y ${missing% }"
+	fi
+	say "Installing ${missing% } …"
+	# the packages' own server would start a cluster that nobody asked for
+	if ! [ -e /etc/postgresql-common/createcluster.conf ] && ! command -v pg_createcluster >/dev/null; then
+		mkdir -p /etc/postgresql-common
+		echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+	fi
+	local log
+	log=$(mktemp)
+	{
+		[ -n "$(apt-cache policy libopenblas-dev 2>/dev/null | grep Candidate)" ] || apt-get update -q
+		missing=$(missing_packages "$1" | tr ' ' '\n' | sort -u | tr '\n' ' ')
+		# an old index names files that are gone: update and try again
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing ||
+			{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing; }
+	} >"$log" 2>&1 || { tail -n 20 "$log" >&2; rm -f "$log"; die "apt-get could not install ${missing% }"; }
+	rm -f "$log"
+	hash -r
+}
+
+# ---- a user to run servers as ---------------------------------------------------------------------------------------
+
+# Empty when we are not root; else the user that servers and tests run as.
+server_user() {
+	[ "$(id -u)" -eq 0 ] || return 0
+	local user
+	for user in postgres nobody; do
+		if id "$user" >/dev/null 2>&1; then echo "$user"; return; fi
+	done
+}
+
+# Runs a command as that user, in a directory the user can be in
+as_server_user() {
+	local user
+	user=$(server_user)
+	(
+		cd "${PRIVATE:-/}" || exit
+		[ -n "$user" ] || exec "$@"
+		exec runuser -u "$user" -- env HOME="${PRIVATE:-/tmp}" PATH="$PATH" "$@"
+	)
+}
+
+# ---- a private server -----------------------------------------------------------------------------------------------
+
+# A directory for a private server: the wanted one, or one below /tmp where the user cannot enter it or its path is too long
+# for a socket. Prints the directory; what it contains survives.
+private_directory() {
+	local wanted=$1 user
+	user=$(server_user)
+	mkdir -p "$wanted"
+	if [ -n "$user" ] && ! runuser -u "$user" -- test -x "$wanted" 2>/dev/null || [ ${#wanted} -gt 80 ]; then
+		rmdir "$wanted" 2>/dev/null
+		wanted=/tmp/tagrec-$(basename "$wanted")-$(printf %s "$wanted" | cksum | cut -d ' ' -f 1)
+		mkdir -p "$wanted"
+	fi
+	# below /tmp somebody else may have been first
+	[ -O "$wanted" ] || [ "$(stat -c %U "$wanted")" = "${user:-$(id -un)}" ] || die "$wanted belongs to somebody else"
+	[ -z "$user" ] || chown "$user" "$wanted"
+	echo "$wanted"
+}
+
+# A copy of the server's installation with tagrec in it, below $1/install. PostgreSQL finds its files relative to its programs,
+# so copied programs and links to the rest make an installation of their own.
+private_install() {
+	local root=$1/install bindir pkglibdir sharedir
+	bindir=$("${PG_CONFIG:-pg_config}" --bindir)
+	pkglibdir=$("${PG_CONFIG:-pg_config}" --pkglibdir)
+	sharedir=$("${PG_CONFIG:-pg_config}" --sharedir)
+	if [ "$(cat "$root/version" 2>/dev/null)" != "$("${PG_CONFIG:-pg_config}" --version)" ]; then
+		rm -rf "$root"
+		mkdir -p "$root$bindir" "$root$pkglibdir" "$root$sharedir/extension"
+		cp "$bindir"/* "$root$bindir/"
+		ln -s "$pkglibdir"/* "$root$pkglibdir/"
+		find "$sharedir" -mindepth 1 -maxdepth 1 ! -name extension -exec ln -s {} "$root$sharedir/" \;
+		ln -s "$sharedir"/extension/* "$root$sharedir/extension/" 2>/dev/null || :
+		# a tagrec of the system's is not the one to run
+		rm -f "$root$pkglibdir"/tagrec* "$root$sharedir"/extension/tagrec*
+		"${PG_CONFIG:-pg_config}" --version > "$root/version"
+	fi
+	make -s install DESTDIR="$root" >/dev/null || return 1
+	chmod -R a+rX "$root"
+	PRIVATE=$1
+	PRIVATE_BIN=$root$bindir
+}
+
+# Starts the server of $1 (after private_install), making its data when there is none. Further arguments: postgres settings.
+private_start() {
+	PRIVATE=$1
+	shift
+	local setting options=
+	if [ ! -f "$PRIVATE/data/PG_VERSION" ]; then
+		as_server_user rm -rf "$PRIVATE/data"
+		as_server_user "$PRIVATE_BIN/initdb" -D "$PRIVATE/data" -U tagrec -A trust -E UTF8 --locale=C.UTF-8 --no-sync \
+			>"$PRIVATE/initdb.log" 2>&1 || { cat "$PRIVATE/initdb.log" >&2; return 1; }
+	fi
+	for setting in listen_addresses= "unix_socket_directories=$PRIVATE" fsync=off max_worker_processes=16 "$@"; do
+		options="$options -c $setting"
+	done
+	as_server_user "$PRIVATE_BIN/pg_ctl" -D "$PRIVATE/data" -l "$PRIVATE/server.log" -w -t 60 -o "$options" start \
+		>/dev/null || { tail -n 20 "$PRIVATE/server.log" >&2; return 1; }
+}
+
+private_running() {
+	[ -f "$1/data/postmaster.pid" ] && PRIVATE=$1 as_server_user "$2/pg_ctl" -D "$1/data" status >/dev/null 2>&1
+}
+
+private_stop() {
+	as_server_user "$PRIVATE_BIN/pg_ctl" -D "$PRIVATE/data" -m immediate -w stop >/dev/null 2>&1 || :
+}
