@@ -151,7 +151,10 @@ typedef struct TrBackendOps
 	void		(*activation_backward) (TrBackend *b, float *dz, float *dbias, const float *dy, const float *y, int R,
 										int O, TrActivation act);
 
-	/* out[r][0..D) = scale x[r] / max(|x[r]|, 1e-12), rows of out ld apart; norm (R) = that max */
+	/*
+	 * out[r][0..D) = scale x[r] / norm[r], rows of out ld apart; norm[r] = |x[r]|, or INFINITY below 1e-12: a row without
+	 * a direction comes out as zeros, and gets no gradient.
+	 */
 	void		(*normalize) (TrBackend *b, float *out, int ld, float *norm, const float *x, int R, int D, float scale);
 	/* dx (R,D) = scale (dy - y (y . dy)) / norm, with unit rows y = out / scale; dy has the ld of out */
 	void		(*normalize_backward) (TrBackend *b, float *dx, const float *dy, const float *out, int ld,

@@ -17,7 +17,7 @@ dot(const float *x, const float *y, int n)
 	return sum;
 }
 
-/* out[r] = scale x[r] / norm[r], norm[r] = max(|x[r]|, 1e-12) */
+/* out[r] = scale x[r] / norm[r], norm[r] = |x[r]|, or INFINITY below 1e-12 */
 void
 tr_plain_normalize(TrBackend *b, float *out, int ld, float *norm, const float *x, int R, int D, float scale)
 {
@@ -28,7 +28,7 @@ tr_plain_normalize(TrBackend *b, float *out, int ld, float *norm, const float *x
 		float		length = (float) sqrt(dot(row, row, D));
 
 		/* written so that a NaN stays one */
-		norm[r] = length < 1e-12f ? 1e-12f : length;
+		norm[r] = length < 1e-12f ? INFINITY : length;
 		for (int j = 0; j < D; j++)
 			out[(size_t) r * ld + j] = scale * row[j] / norm[r];
 	}

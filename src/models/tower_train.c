@@ -237,7 +237,7 @@ train_step(Tower *t, const TowerBatch *h, TrError *err)
 	return TR_OK;
 }
 
-/* Eq. 13 over the epoch, divided by its pairs. */
+/* Eq. 13 over the epoch, divided by its pairs; the penalty is that of the parameters the epoch began with. */
 static double
 epoch_loss(const Tower *t, const double sums[2], const TrEpochStats *stats, int64_t batches)
 {
@@ -256,6 +256,7 @@ tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *s
 	int64_t		batches = 0;
 
 	b->ops->zero(b, t->loss, sizeof(sums));
+	b->ops->sum_squares(b, t->loss + 1, t->parameters, t->layout.regularized, 1.0f);
 	tower_plan_epoch(t, epoch);
 	while (tower_plan_step(t, &batch))
 	{
@@ -267,7 +268,6 @@ tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *s
 		stats->pairs += batch.pairs;
 		batches++;
 	}
-	b->ops->sum_squares(b, t->loss + 1, t->parameters, t->layout.regularized, 1.0f);
 	b->ops->download(b, sums, t->loss, sizeof(sums));
 	TR_TRY(b->ops->finish(b, err));
 	stats->loss = epoch_loss(t, sums, stats, batches);
