@@ -1,0 +1,122 @@
+/*
+ * Activations forward on a row, and the gradient through one with the bias's gradient.
+ * Legend: R rows, O outputs.
+ */
+#include "cpu/cpu.h"
+#include "cpu/vecmath.h"
+
+TR_SIMD static void
+tanh_in_place(float *x, int n)
+{
+	for (int i = 0; i < n; i++)
+		x[i] = tr_tanh(x[i]);
+}
+
+TR_SIMD static void
+bias_tanh(float *restrict x, const float *restrict bias, int n)
+{
+	for (int i = 0; i < n; i++)
+		x[i] = tr_tanh(x[i] + bias[i]);
+}
+
+TR_SIMD static void
+add(float *restrict x, const float *restrict y, int n)
+{
+	for (int i = 0; i < n; i++)
+		x[i] += y[i];
+}
+
+/* The entry points are plain functions: those that the loader resolves would be exported. */
+void
+tr_cpu_tanh(float *x, int n)
+{
+	tanh_in_place(x, n);
+}
+
+void
+tr_cpu_bias_tanh(float *x, const float *bias, int n)
+{
+	bias_tanh(x, bias, n);
+}
+
+void
+tr_cpu_add(float *x, const float *y, int n)
+{
+	add(x, y, n);
+}
+
+typedef struct Backward
+{
+	float	   *dz;
+	const float *dy;
+	const float *y;
+	int			R,
+				O;
+	int			rows;			/* per task */
+	TrActivation act;
+	float	   *partial;		/* (tasks, O) column sums, or NULL */
+} Backward;
+
+/* dz (n) = dy (1 - y^2); sum (n) += dz. dz may be dy. */
+TR_SIMD static void
+tanh_row(float *dz, const float *dy, const float *restrict y, float *restrict sum, int n)
+{
+#pragma GCC ivdep
+	for (int j = 0; j < n; j++)
+	{
+		float		d = dy[j] * (1.0f - y[j] * y[j]);
+
+		dz[j] = d;
+		sum[j] += d;
+	}
+}
+
+TR_SIMD static void
+tanh_row_alone(float *dz, const float *dy, const float *restrict y, int n)
+{
+#pragma GCC ivdep
+	for (int j = 0; j < n; j++)
+		dz[j] = dy[j] * (1.0f - y[j] * y[j]);
+}
+
+static void
+backward_rows(void *argument, int task)
+{
+	const Backward *w = argument;
+	int			end = (int) tr_block_end(w->R, w->rows, task);
+	float	   *sum = w->partial ? w->partial + (size_t) task * w->O : NULL;
+
+	if (sum)
+		memset(sum, 0, sizeof(float) * w->O);
+	for (int r = task * w->rows; r < end; r++)
+	{
+		float	   *dz = w->dz + (size_t) r * w->O;
+		const float *dy = w->dy + (size_t) r * w->O;
+
+		if (w->act == TR_TANH && sum)
+			tanh_row(dz, dy, w->y + (size_t) r * w->O, sum, w->O);
+		else if (w->act == TR_TANH)
+			tanh_row_alone(dz, dy, w->y + (size_t) r * w->O, w->O);
+		else
+		{
+			if (dz != dy)
+				memcpy(dz, dy, sizeof(float) * w->O);
+			if (sum)
+				tr_cpu_add(sum, dz, w->O);
+		}
+	}
+}
+
+void
+tr_cpu_activation_backward(TrBackend *b, float *dz, float *dbias, const float *dy, const float *y, int R, int O,
+						   TrActivation act)
+{
+	Backward	w = {dz, dy, y, R, O, tr_sum_rows(R), act, NULL};
+	int			tasks = tr_blocks(R, w.rows);
+
+	if (dbias && !(w.partial = tr_cpu_scratch(b, sizeof(float) * tasks * O)))
+		return;
+	tr_cpu_run(b, backward_rows, &w, tasks);
+	for (int task = 0; dbias && task < tasks; task++)
+		tr_cpu_add(dbias, w.partial + (size_t) task * O, O);
+}

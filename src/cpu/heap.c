@@ -1,0 +1,3 @@
+#include "cpu/heap.h"
+
+#include "core/memory.c"

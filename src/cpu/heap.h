@@ -1,0 +1,17 @@
+/*
+ * The tracked heap of src/core/memory.h under names of this library's own: it neither exports core's nor needs them from
+ * whoever opens it.
+ */
+#ifndef TR_CPU_HEAP_H
+#define TR_CPU_HEAP_H
+
+#define tr_memory_init tr_cpu_memory_init
+#define tr_alloc tr_cpu_heap_alloc
+#define tr_calloc tr_cpu_heap_calloc
+#define tr_realloc tr_cpu_heap_realloc
+#define tr_free tr_cpu_heap_free
+#define tr_memory_release tr_cpu_memory_release
+
+#include "core/memory.h"
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * Profiles of a batch. Every row is written where it would stand if all its entity's entries were kept, by whichever thread;
+ * then the rows move together in their order.
+ */
+#include "core/rng.h"
+#include "cpu/cpu.h"
+#include "cpu/simd.h"
+
+#include <math.h>
+
+#define ROWS 16					/* per task */
+
+typedef struct Profiles
+{
+	TrCsr	   *out;			/* ptr[r] = where row r is written */
+	int32_t    *kept;			/* (R) entries of each row */
+	const TrProfileTable *table;
+	const int32_t *entity;
+	const int32_t *without_post;
+	int			R;
+	const TrProfileWeights *weights;
+	const TrProfileRule *rule;
+	const float *logs;
+} Profiles;
+
+/* What is left of entry e over the posts that the rule keeps and that are not `without` */
+TR_INLINE float
+kept_count(const TrProfileTable *table, int64_t e, const TrProfileRule *rule, int32_t without)
+{
+	float		count = 0;
+
+	for (int64_t o = table->occurrence_ptr[e]; o < table->occurrence_ptr[e + 1]; o++)
+	{
+		int32_t		post = table->post[o];
+
+		if (post == without)
+			continue;
+		if (rule->keep < 1 && !(tr_uniform(rule->seed, TR_STREAM_KEEP, rule->step, (uint64_t) post) < rule->keep))
+			continue;
+		count += table->weight ? table->weight[o] : 1;
+	}
+	return count;
+}
+
+/* Counts of the row to col and val; returns how many are not 0, and their sum. */
+static int
+count_row(const Profiles *w, int r, int32_t *col, float *val, float *length)
+{
+	const TrProfileTable *table = w->table;
+	int32_t		without = w->without_post ? w->without_post[r] : -1;
+	bool		whole = w->rule->keep >= 1 && without < 0;
+	int64_t		end = table->entry_ptr[w->entity[r] + 1];
+	int			n = 0;
+
+	*length = 0;
+	for (int64_t e = table->entry_ptr[w->entity[r]]; e < end; e++)
+	{
+		float		count = whole ? table->count[e] : kept_count(table, e, w->rule, without);
+
+		*length += count;
+		col[n] = table->tag[e];
+		val[n] = count;
+		n += count != 0;
+	}
+	return n;
+}
+
+static int
+drop_tags(const TrProfileRule *rule, int r, int32_t *col, float *val, int n)
+{
+	int			left = 0;
+
+	if (!(rule->tag_dropout > 0))
+		return n;
+	for (int e = 0; e < n; e++)
+	{
+		bool		drop = tr_uniform(rule->seed, TR_STREAM_TAG_DROPOUT, rule->step,
+									  (uint64_t) r << 32 | (uint32_t) col[e]) < rule->tag_dropout;
+
+		col[left] = col[e];
+		val[left] = val[e];
+		left += !drop;
+	}
+	return left;
+}
+
+/* ln(1 + count), from the table for the counts that occur most */
+TR_INLINE float
+log_count(const float *logs, float count)
+{
+	return count >= 0 && count < TR_CPU_LOGS && count == (float) (int) count ? logs[(int) count] : log1pf(count);
+}
+
+static void
+weigh(const Profiles *w, const int32_t *col, float *val, int n, float length)
+{
+	const TrProfileWeights *p = w->weights;
+
+	for (int e = 0; e < n; e++)
+	{
+		if (p->weighting == TR_WEIGHT_LOG)
+			val[e] = log_count(w->logs, val[e]);
+		else if (p->weighting == TR_WEIGHT_LOG_TFIDF)
+			val[e] = log_count(w->logs, val[e]) * p->idf[col[e]];
+		else
+			val[e] = tr_tag_weight(p, col[e], val[e], length);
+	}
+}
+
+TR_SIMD static float
+largest_or_length(const float *val, int n, TrNorm kind)
+{
+	float		squares = 0;
+	float		top = 0;
+
+	if (kind == TR_NORM_MAX)
+	{
+		for (int e = 0; e < n; e++)
+			top = val[e] > top ? val[e] : top;
+		return top;
+	}
+	for (int e = 0; e < n; e++)
+		squares += val[e] * val[e];
+	return sqrtf(squares);
+}
+
+/* val (n) /= its norm, unless that is 0 */
+static void
+normalise(float *val, int n, TrNorm kind)
+{
+	float		norm;
+
+	if (kind == TR_NORM_NONE)
+		return;
+	norm = largest_or_length(val, n, kind);
+	if (norm > 0)
+		for (int e = 0; e < n; e++)
+			val[e] /= norm;
+}
+
+static void
+fill_rows(void *argument, int task)
+{
+	const Profiles *w = argument;
+	int			end = (int) tr_block_end(w->R, ROWS, task);
+
+	for (int r = task * ROWS; r < end; r++)
+	{
+		int32_t    *col = w->out->col + w->out->ptr[r];
+		float	   *val = w->out->val + w->out->ptr[r];
+		float		length;
+		int			n = count_row(w, r, col, val, &length);
+
+		n = drop_tags(w->rule, r, col, val, n);
+		weigh(w, col, val, n, length);
+		normalise(val, n, w->weights->norm);
+		w->kept[r] = n;
+	}
+}
+
+static void
+move_together(const Profiles *w)
+{
+	TrCsr	   *out = w->out;
+	int64_t		at = 0;
+
+	for (int r = 0; r < w->R; r++)
+	{
+		int64_t		from = out->ptr[r];
+
+		if (from != at)
+		{
+			memmove(out->col + at, out->col + from, sizeof(int32_t) * w->kept[r]);
+			memmove(out->val + at, out->val + from, sizeof(float) * w->kept[r]);
+		}
+		out->ptr[r] = at;
+		at += w->kept[r];
+	}
+	out->ptr[w->R] = at;
+}
+
+void
+tr_cpu_profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable *table, const int32_t *entity,
+					const int32_t *without_post, int R, const TrProfileWeights *weights, const TrProfileRule *rule)
+{
+	Profiles	w = {
+		.out = out, .table = table, .entity = entity, .without_post = without_post, .R = R, .weights = weights,
+		.rule = rule, .logs = tr_cpu(b)->logs
+	};
+
+	w.kept = tr_cpu_scratch(b, sizeof(int32_t) * R);
+	if (!w.kept)
+		return;
+	out->rows = R;
+	out->ptr[0] = 0;
+	for (int r = 0; r < R; r++)
+		out->ptr[r + 1] = out->ptr[r] + table->entry_ptr[entity[r] + 1] - table->entry_ptr[entity[r]];
+	tr_cpu_run(b, fill_rows, &w, tr_blocks(R, ROWS));
+	move_together(&w);
+}

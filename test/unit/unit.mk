@@ -1,0 +1,47 @@
+# Tests and benchmarks that need no server: plain C, in build/. Included by the Makefile; works alone as well.
+#
+#   make check-core             every test/unit/test_*.c against src/core, src/models and src/cpu
+#   make check-core-sanitize    the same under the address and undefined-behaviour sanitizers
+#   make bench-ops              speed of every operation of the CPU backend
+
+comma := ,
+UNIT_OPTFLAGS ?= -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math-errno
+UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -g -Wall -Wextra -Werror -Isrc -Itest/unit -MMD -MP
+UNIT_LIBS = -lopenblas -lpthread -lm
+UNIT_SOURCES = $(sort $(wildcard src/core/*.c src/models/*.c src/cpu/*.c))
+UNIT_TESTS = $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
+
+# $(1) = directory below build/, $(2) = flags
+define unit_rules
+build/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	$(CC) $$(UNIT_CFLAGS) $(2) -c $$< -o $$@
+build/$(1)/test_%: build/$(1)/test/unit/test_%.o $$(patsubst %.c,build/$(1)/%.o,$$(UNIT_SOURCES))
+	$(CC) $(2) -o $$@ $$^ $$(UNIT_LIBS)
+.PRECIOUS: build/$(1)/%.o
+-include $$(shell find build/$(1) -name '*.d' 2>/dev/null)
+endef
+
+$(eval $(call unit_rules,unit,$(UNIT_OPTFLAGS)))
+# The loader picks a function's SIMD form before a sanitizer is ready, so there is only one form here.
+$(eval $(call unit_rules,unit-sanitize,-O1 -DTR_NO_CLONES -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined))
+
+# Runs each test; shows the whole output of those that fail.
+unit_run = @status=0; for test in $(UNIT_TESTS); do \
+	if OPENBLAS_NUM_THREADS=1 build/$(1)/$$test > build/$(1)/$$test.out 2>&1; \
+	then echo "ok   $$test: $$(grep -c '^ok' build/$(1)/$$test.out) checks"; \
+	else echo "FAIL $$test"; grep -v '^ok' build/$(1)/$$test.out | head -n 60; status=1; fi; done; exit $$status
+
+check-core: $(addprefix build/unit/,$(UNIT_TESTS))
+	$(call unit_run,unit)
+
+check-core-sanitize: $(addprefix build/unit-sanitize/,$(UNIT_TESTS))
+	$(call unit_run,unit-sanitize)
+
+build/unit/bench_ops: build/unit/test/bench/bench_ops.o $(patsubst %.c,build/unit/%.o,$(UNIT_SOURCES))
+	$(CC) $(UNIT_OPTFLAGS) -o $@ $^ $(UNIT_LIBS)
+
+bench-ops: build/unit/bench_ops
+	OPENBLAS_NUM_THREADS=1 build/unit/bench_ops
+
+.PHONY: check-core check-core-sanitize bench-ops
