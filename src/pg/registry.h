@@ -12,7 +12,7 @@
 
 #include "store.h"
 
-#define TAGREC_QUERY_ARGS 24
+#define TAGREC_QUERY_ARGS 32
 
 /* One statement; declare it static, and the plan is made once per session. */
 typedef struct TagrecQuery

@@ -1,0 +1,198 @@
+/*
+ * Making and dropping a model's relations. See store_write.h.
+ */
+#include "store_write.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+#define RELATIONS 4
+
+static const TagrecRelation relations[RELATIONS] = {TAGREC_USERS, TAGREC_ITEMS, TAGREC_TAGS, TAGREC_WEIGHTS};
+
+char *
+tagrec_place_name(const TagrecPlace *place, const char *relname)
+{
+	return quote_qualified_identifier(place->schema, relname);
+}
+
+void
+tagrec_execute(const char *sql)
+{
+	int			rc;
+
+	SPI_connect();
+	rc = SPI_execute(sql, false, 0);
+	if (rc < 0)
+		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(rc));
+	SPI_finish();
+}
+
+__attribute__((format(printf, 1, 2)))
+static void
+execute(const char *format,...)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&sql, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&sql, needed);
+	}
+	tagrec_execute(sql.data);
+	pfree(sql.data);
+}
+
+/* ------------------------------------------------------------------ checks */
+
+static void
+check_free(const char *schema, const char *relname, const char *model)
+{
+	if (OidIsValid(tagrec_model_relation(schema, relname)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s.%s\" exists, and model \"%s\" needs that name", schema, relname, model),
+				 errdetail("It belongs to no model that tagrec knows."),
+				 errhint("Choose another model name, or another schema with the option schema.")));
+}
+
+void
+tagrec_store_check_free(const char *model, const char *schema)
+{
+	for (int i = 0; i < RELATIONS; i++)
+		check_free(schema, tagrec_parent_relname(model, relations[i]), model);
+	check_free(schema, tagrec_view_relname(model, TAGREC_USERS), model);
+	check_free(schema, tagrec_view_relname(model, TAGREC_ITEMS), model);
+}
+
+static void
+check_key(const char *model, const char *schema, TagrecRelation which, const char *column, TagrecKeyType key)
+{
+	char	   *relname = tagrec_parent_relname(model, which);
+	Oid			relation = tagrec_model_relation(schema, relname);
+	HeapTuple	tuple = OidIsValid(relation) ? SearchSysCacheAttName(relation, column) : NULL;
+	Form_pg_attribute attribute;
+	bool		same;
+	Oid			type;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s.%s\" of model \"%s\" does not exist", schema, relname, model),
+				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+	type = attribute->atttypid;
+	same = type == key.type && attribute->attcollation == key.collation;
+	ReleaseSysCache(tuple);
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("model \"%s\" holds a %s of type %s, and the source has type %s", model, column,
+						format_type_be(type), format_type_be(key.type)),
+				 errdetail(type == key.type ? "The collations differ." : "All versions of a model share one type."),
+				 errhint("Drop the model with tagrec_drop() first, or train under another name.")));
+}
+
+void
+tagrec_store_check_keys(const char *model, const char *schema, const TagrecSource *source)
+{
+	check_key(model, schema, TAGREC_USERS, "user_id", source->user);
+	check_key(model, schema, TAGREC_ITEMS, "item_id", source->item);
+}
+
+/* ------------------------------------------------------------------ a model's relations */
+
+/* "bigint", "pg_catalog.text COLLATE \"C\"" */
+static char *
+key_definition(TagrecKeyType key)
+{
+	char	   *type = format_type_extended(key.type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+
+	if (!OidIsValid(key.collation) || key.collation == get_typcollation(key.type))
+		return type;
+	return psprintf("%s COLLATE %s", type, generate_collation_name(key.collation));
+}
+
+/* Embeddings stay in the row while it fits a page; weights go out of line, and neither pays to be compressed. */
+static void
+create_tables(const TagrecPlace *place, const TagrecSource *source)
+{
+	char	   *users = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_USERS));
+	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
+	char	   *tags = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_TAGS));
+	char	   *weights = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_WEIGHTS));
+
+	execute("CREATE TABLE %s (version int4 NOT NULL, user_id %s NOT NULL, embedding float4[] NOT NULL,"
+			" seen int4[] NOT NULL, tags int4[] NOT NULL, counts float4[] NOT NULL,"
+			" PRIMARY KEY (version, user_id)) PARTITION BY LIST (version)", users, key_definition(source->user));
+	execute("ALTER TABLE %s ALTER COLUMN embedding SET STORAGE MAIN", users);
+	execute("CREATE TABLE %s (version int4 NOT NULL, item_id %s NOT NULL, \"position\" int4 NOT NULL,"
+			" embedding float4[] NOT NULL, tags int4[] NOT NULL, counts float4[] NOT NULL, posts int4 NOT NULL,"
+			" PRIMARY KEY (version, item_id)) PARTITION BY LIST (version)", items, key_definition(source->item));
+	execute("ALTER TABLE %s ALTER COLUMN embedding SET STORAGE MAIN", items);
+	execute("CREATE TABLE %s (version int4 NOT NULL, \"position\" int4 NOT NULL, tag text NOT NULL,"
+			" PRIMARY KEY (version, \"position\")) PARTITION BY LIST (version)", tags);
+	execute("CREATE TABLE %s (version int4 NOT NULL, name text NOT NULL, part int4 NOT NULL, rows int4 NOT NULL,"
+			" cols int4 NOT NULL, value float4[] NOT NULL,"
+			" PRIMARY KEY (version, name, part)) PARTITION BY LIST (version)", weights);
+	execute("ALTER TABLE %s ALTER COLUMN value SET STORAGE EXTERNAL", weights);
+}
+
+static void
+create_view(const TagrecPlace *place, TagrecRelation which, const char *key)
+{
+	char	   *view = tagrec_place_name(place, tagrec_view_relname(place->model, which));
+	char	   *parent = tagrec_place_name(place, tagrec_parent_relname(place->model, which));
+	char	   *comment = psprintf("tagrec: %ss of the deployed version of model %s", which == TAGREC_USERS ? "user"
+								   : "item", place->model);
+
+	execute("CREATE VIEW %s AS SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=)"
+			" (SELECT deployed_version FROM %s.tagrec_model WHERE model_id OPERATOR(pg_catalog.=) %d)",
+			view, key, parent, quote_identifier(get_namespace_name(tagrec_schema())), place->model_id);
+	execute("COMMENT ON VIEW %s IS %s", view, quote_literal_cstr(comment));
+}
+
+void
+tagrec_store_create(const TagrecPlace *place, const TagrecSource *source)
+{
+	tagrec_store_check_free(place->model, place->schema);
+	create_tables(place, source);
+	create_view(place, TAGREC_USERS, "user_id");
+	create_view(place, TAGREC_ITEMS, "item_id");
+}
+
+void
+tagrec_store_drop_version(const TagrecPlace *place)
+{
+	for (int i = 0; i < RELATIONS; i++)
+		execute("DROP TABLE IF EXISTS %s RESTRICT",
+				tagrec_place_name(place, tagrec_partition_relname(place->model, relations[i], place->version)));
+}
+
+void
+tagrec_store_drop(const TagrecPlace *place)
+{
+	execute("DROP VIEW IF EXISTS %s, %s RESTRICT",
+			tagrec_place_name(place, tagrec_view_relname(place->model, TAGREC_USERS)),
+			tagrec_place_name(place, tagrec_view_relname(place->model, TAGREC_ITEMS)));
+	for (int i = 0; i < RELATIONS; i++)
+		execute("DROP TABLE IF EXISTS %s RESTRICT",
+				tagrec_place_name(place, tagrec_parent_relname(place->model, relations[i])));
+}
