@@ -1,0 +1,291 @@
+/*
+ * The training worker: its session, the job it was started for, and the queued ones after it. See job.h.
+ */
+#include "job.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "catalog_job.h"
+#include "compat.h"
+#include "libpq/pqmq.h"
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "storage/shm_mq.h"
+#include "storage/shm_toc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* SIGTERM came: mark the job, take no other, end. */
+static volatile sig_atomic_t terminated = false;
+
+/*
+ * As StatementCancelHandler(), so that an ERROR, not a FATAL, ends the job and its row can still be marked.
+ */
+static void
+handle_terminate(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	terminated = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+/* Whatever the role's and the database's settings say: keys must come out and go in unchanged, names mean what they say. */
+static void
+settle_session(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"row_security", "on"},
+		{"client_min_messages", "notice"},
+		{"DateStyle", "ISO, YMD"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"bytea_output", "hex"},
+		{"check_function_bodies", "off"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+begin(MemoryContext context)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
+}
+
+static void
+commit(MemoryContext context)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+/* ------------------------------------------------------------------ the end of a job */
+
+/* A cancelled statement is a cancelled job; a terminated worker says so. */
+static void
+reword(ErrorData *error, int64 job)
+{
+	if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+		return;
+	error->detail = NULL;
+	error->hint = NULL;
+	error->context = NULL;
+	if (terminated)
+	{
+		error->sqlerrcode = ERRCODE_ADMIN_SHUTDOWN;
+		error->message = psprintf("job %lld was ended by the termination of its worker", (long long) job);
+	}
+	else
+		error->message = psprintf("job %lld was cancelled", (long long) job);
+}
+
+/* In a transaction of its own. May fail: when the extension is gone, say, there is nothing to mark. */
+static void
+mark_failed(int64 job, const ErrorData *error, Size peak)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	TagrecJobError words = {
+		.sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode)),
+		.message = error->message,
+		.detail = error->detail,
+		.hint = error->hint
+	};
+
+	PG_TRY();
+	{
+		begin(context);
+		tagrec_job_failed(job, cancelled ? "cancelled" : "failed", &words, peak);
+		commit(context);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+	}
+	PG_END_TRY();
+}
+
+/* To the log, and to the client that waits. */
+static void
+report(ErrorData *error)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		error->elevel = ERROR;
+		ThrowErrorData(error);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+/* ------------------------------------------------------------------ one job */
+
+/* Runs a job whose row is marked as running and whose lock is ours, to its end, whatever that is. */
+static void
+do_job(int64 job, const TagrecRequest *request, TagrecShared *shared)
+{
+	MemoryContext context = CurrentMemoryContext;
+	struct TagrecRun *run = tagrec_run_start(job, request, shared);
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		tagrec_run(run);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+	}
+	PG_END_TRY();
+
+	/* what a cancel that came too late has left */
+	QueryCancelPending = false;
+	if (error)
+	{
+		reword(error, job);
+		mark_failed(job, error, tagrec_run_peak(run));
+		report(error);
+	}
+	tagrec_run_end(run);
+	tagrec_job_unlock(job);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* The job of a client that waits in the segment. */
+static void
+serve_client(dsm_handle handle)
+{
+	MemoryContext context = CurrentMemoryContext;
+	dsm_segment *segment = dsm_attach(handle);
+	shm_toc    *toc;
+	TagrecShared *shared;
+	shm_mq	   *queue;
+	TagrecRequest *request;
+	int64		job;
+
+	if (!segment)
+		return;					/* the client has gone already */
+	toc = shm_toc_attach(TAGREC_MAGIC, dsm_segment_address(segment));
+	if (!toc)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("bad magic number in shared memory segment")));
+	shared = shm_toc_lookup(toc, TAGREC_KEY_SHARED, false);
+	queue = shm_toc_lookup(toc, TAGREC_KEY_QUEUE, false);
+	shm_mq_set_sender(queue, MyProc);
+	pq_redirect_to_shm_mq(segment, shm_mq_attach(queue, segment, NULL));
+
+	begin(context);
+	request = tagrec_request_read(tagrec_jsonb(shm_toc_lookup(toc, TAGREC_KEY_REQUEST, false)));
+	job = tagrec_job_insert(request, true);
+	tagrec_job_lock(job);
+	commit(context);
+	shared->job = job;
+	do_job(job, request, shared);
+	pg_write_barrier();
+	pg_atomic_write_u32(&shared->ended, 1);
+	dsm_detach(segment);
+}
+
+/* The job that a transaction has submitted: there is none when it was rolled back, or another worker was faster. */
+static void
+serve_submitted(const TagrecLaunch *launch)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TagrecRequest *request = NULL;
+	bool		locked;
+
+	StartTransactionCommand();
+	XactLockTableWait(launch->xid, NULL, NULL, XLTW_None);
+	CommitTransactionCommand();
+
+	begin(context);
+	locked = tagrec_job_lock(launch->job);
+	if (locked)
+		request = tagrec_job_claim(launch->job);
+	commit(context);
+	if (request)
+		do_job(launch->job, request, NULL);
+	else if (locked)
+		tagrec_job_unlock(launch->job);
+}
+
+/* False when no queued job was left. */
+static bool
+serve_next(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TagrecRequest *request;
+	int64		job;
+
+	begin(context);
+	job = tagrec_job_claim_next(&request);
+	if (job)
+		tagrec_job_lock(job);
+	commit(context);
+	if (!job)
+		return false;
+	do_job(job, request, NULL);
+	return true;
+}
+
+void
+tagrec_worker_main(Datum argument)
+{
+	TagrecLaunch launch;
+	MemoryContext context;
+
+	memcpy(&launch, MyBgworkerEntry->bgw_extra, sizeof(launch));
+	pqsignal(SIGTERM, handle_terminate);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(launch.database, launch.role, TAGREC_WORKER_FLAGS);
+	settle_session();
+
+	context = AllocSetContextCreate(TopMemoryContext, "tagrec job", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	if (launch.segment)
+		serve_client(launch.segment);
+	else
+		serve_submitted(&launch);
+	do
+	{
+		MemoryContextReset(context);
+	} while (!terminated && serve_next());
+}

@@ -1,0 +1,347 @@
+/*
+ * The steps of a job. See job.h.
+ *
+ * Reading is one transaction and writing is another; between them, while the model is trained, none is open, so that no
+ * snapshot keeps VACUUM from its work. The registry's progress is written in tiny transactions of its own.
+ */
+#include "job_run.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog_version.h"
+#include "miscadmin.h"
+#include "store_write.h"
+#include "tagrec.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* Dropping old partitions locks their parents against readers: not for longer than this. */
+#define PRUNE_LOCK_TIMEOUT "100ms"
+
+#define MB(bytes) ((bytes) >> 20)
+
+void
+tagrec_run_begin(TagrecRun *run)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(run->context);
+}
+
+void
+tagrec_run_commit(TagrecRun *run)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(run->context);
+}
+
+TagrecRun *
+tagrec_run_start(int64 job, const TagrecRequest *request, TagrecShared *shared)
+{
+	TagrecRun  *run = palloc0(sizeof(TagrecRun));
+
+	run->job = job;
+	run->request = request;
+	run->shared = shared;
+	run->context = CurrentMemoryContext;
+	tr_memory_init(&run->memory, (Size) request->max_memory << 20);
+	INSTR_TIME_SET_CURRENT(run->started);
+	run->noticed = run->recorded = run->training = run->started;
+	return run;
+}
+
+Size
+tagrec_run_peak(const TagrecRun *run)
+{
+	return run->memory.peak + run->backend_bytes;
+}
+
+void
+tagrec_run_end(TagrecRun *run)
+{
+	if (run->model)
+		run->model->algorithm->destroy(run->model);
+	run->model = NULL;
+	if (run->backend)
+		run->backend->ops->close(run->backend);
+	run->backend = NULL;
+	tr_memory_release(&run->memory);
+}
+
+/* ------------------------------------------------------------------ reading */
+
+static void
+name_source(TagrecRun *run)
+{
+	const TagrecRequest *request = run->request;
+
+	run->source.relation = request->source;
+	run->source.user_column = request->user_column;
+	run->source.item_column = request->item_column;
+	run->source.tag_column = request->tag_column;
+	run->source.weight_column = request->weight_column;
+}
+
+static void
+read_data(TagrecRun *run)
+{
+	const TrTrainOptions *train = &run->options->train;
+	bool		refresh = tagrec_request_is_refresh(run->request);
+	TrAssignments raw;
+
+	tagrec_data_init(&run->data, &run->memory);
+	tr_assignments_init(&raw, &run->memory);
+	if (refresh)
+		tagrec_refresh_vocabulary(run);
+	tagrec_source_read(&run->source, &run->data, &raw);
+	tagrec_data_build(&run->data, &run->source, &raw, train->min_tag_count, refresh ? 0 : train->validation, train->seed);
+}
+
+static void
+read_source(TagrecRun *run)
+{
+	tagrec_progress_phase(run, "reading");
+	tagrec_run_begin(run);
+	run->options = tagrec_options_read(tagrec_algorithm(run->request->algorithm), run->request->options);
+	name_source(run);
+	tagrec_source_check(&run->source);
+	read_data(run);
+	if (tagrec_request_is_refresh(run->request))
+		tagrec_refresh_model(run);
+	tagrec_run_commit(run);
+}
+
+/* ------------------------------------------------------------------ training */
+
+static const TrDataset *
+training_data(const TagrecRun *run)
+{
+	return run->data.split ? &run->data.train : &run->data.all;
+}
+
+/* Before anything large is allocated for training. */
+static void
+check_memory(TagrecRun *run)
+{
+	const TrDataset *d = training_data(run);
+	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
+	Size		needed = run->memory.used + run->options->algorithm->estimate(&shape, run->options->values);
+
+	if (run->memory.limit == 0 || needed <= run->memory.limit)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("training needs about %zu MB, and tagrec.max_memory allows %zu MB", MB(needed) + 1,
+					MB(run->memory.limit)),
+			 errdetail("The data take %zu MB: %d users, %d items, %d tags, %lld assignments.", MB(run->memory.used) + 1,
+					   d->n_users, d->n_items, d->n_tags, (long long) d->n_assignments),
+			 errhint("Raise tagrec.max_memory, or train on less data or a smaller network.")));
+}
+
+static void
+open_backend(TagrecRun *run)
+{
+	int			asked = run->options->train.threads;
+	int			threads = asked > 0 ? Min(asked, run->request->threads) : run->request->threads;
+
+	run->backend = tagrec_backend_open(tagrec_device(run->request->device), threads);
+}
+
+static void
+check(TagrecRun *run, TrStatus status, TrError *err)
+{
+	if (status == TR_NO_MEMORY && run->memory.limit > 0)
+		tagrec_out_of_memory(&run->memory);
+	tagrec_check(status, err);
+}
+
+static void
+train(TagrecRun *run)
+{
+	TrTrainHooks hooks = {{tagrec_progress_poll, run}, tagrec_progress_epoch};
+	TrError		err = {0};
+
+	check_memory(run);
+	open_backend(run);
+	tagrec_progress_phase(run, "training");
+	INSTR_TIME_SET_CURRENT(run->training);
+	check(run, tr_model_create(&run->model, run->options->algorithm, &run->memory, run->backend, training_data(run),
+							   run->options->values, &err), &err);
+	check(run, tr_train(run->model, training_data(run), run->data.split ? &run->data.validation : NULL,
+						&run->options->train, &hooks, &run->result, &err), &err);
+	check(run, run->model->algorithm->save(run->model, &run->tensors, &run->n_tensors, &err), &err);
+	run->backend_bytes = Max(run->backend_bytes, run->backend->ops->allocated(run->backend));
+}
+
+/* ------------------------------------------------------------------ writing */
+
+static void
+insert_version(TagrecRun *run, const TagrecPlace *place)
+{
+	const TagrecRequest *request = run->request;
+	const TrDataset *d = &run->data.all;
+	bool		refresh = tagrec_request_is_refresh(request);
+	TagrecVersionRow row = {
+		.model_id = place->model_id,
+		.version = place->version,
+		.refreshed_from = refresh ? request->version : 0,
+		.job = run->job,
+		.algorithm = request->algorithm,
+		.task = run->options->algorithm->task == TR_TASK_ITEM ? "item" : "tag",
+		.options = tagrec_options_effective(run->options),
+		.requested_options = refresh && request->requested ? request->requested : request->options,
+		.source = run->source.name,
+		.user_column = request->user_column,
+		.item_column = request->item_column,
+		.tag_column = request->tag_column,
+		.weight_column = request->weight_column,
+		.user_type = format_type_extended(run->source.user.type, -1, FORMAT_TYPE_TYPEMOD_GIVEN),
+		.item_type = format_type_extended(run->source.item.type, -1, FORMAT_TYPE_TYPEMOD_GIVEN),
+		.users = d->n_users,
+		.items = d->n_items,
+		.tags = d->n_tags,
+		.assignments = d->n_assignments,
+		.pairs = d->n_posts,
+		.epochs = run->result.epochs,
+		.best_epoch = run->result.best_epoch,
+		.loss = run->result.epochs > 0 ? run->result.loss : NAN,
+		.metric = tagrec_metric_name(&run->options->train),
+		.metric_value = run->result.epochs > 0 ? run->result.metric : NAN,
+		.seconds = tagrec_run_seconds(run->started),
+		.backend = run->backend->ops->describe(run->backend)
+	};
+
+	row.width = run->model->algorithm->width(run->model, &row.unit_width);
+	tagrec_version_insert(&row);
+}
+
+/* The model's row, locked; a new model's relations. Acts as the owner from then on: returns who it was. */
+static TagrecIdentity
+prepare_place(TagrecRun *run, TagrecPlace *place)
+{
+	bool		made;
+	TagrecModel *model = tagrec_model_lock(run->request->model, run->request->schema, &made, &place->version);
+	TagrecIdentity before = {InvalidOid, 0};
+
+	place->model_id = model->model_id;
+	place->model = model->model;
+	place->schema = model->schema;
+	if (made)
+		tagrec_store_create(place, &run->source);
+	else
+	{
+		Oid			view = tagrec_model_relation(place->schema, tagrec_view_relname(place->model, TAGREC_ITEMS));
+
+		tagrec_store_check_keys(place->model, place->schema, &run->source);
+		if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("must be owner of model \"%s\"", place->model)));
+		before = tagrec_become(tagrec_relation_owner(view));
+	}
+	return before;
+}
+
+/* Everything about the new version, in one transaction. */
+static int32
+write_version(TagrecRun *run)
+{
+	TagrecPlace place;
+	TagrecIdentity before;
+
+	tagrec_progress_phase(run, "writing");
+	tagrec_run_begin(run);
+	before = prepare_place(run, &place);
+	tagrec_store_write(&place, &run->source, &run->data, run->model, run->tensors, run->n_tensors);
+	if (OidIsValid(before.user))
+		tagrec_become_again(before);
+	insert_version(run, &place);
+	tagrec_model_deploy(place.model_id, place.version);
+	tagrec_job_done(run->job, place.version, tagrec_run_peak(run));
+	tagrec_run_commit(run);
+	return place.version;
+}
+
+static void
+drop_old_versions(TagrecRun *run)
+{
+	TagrecModel *model = tagrec_model_find(run->request->model, true, true);
+	TagrecPlace place;
+	int32	   *versions;
+	int			count;
+	Oid			view;
+	TagrecIdentity before;
+
+	if (!model)
+		return;
+	view = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS));
+	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
+		return;
+	place.model_id = model->model_id;
+	place.model = model->model;
+	place.schema = model->schema;
+	count = tagrec_versions_beyond(model->model_id, run->options->train.keep_versions, &versions);
+	for (int i = 0; i < count; i++)
+	{
+		place.version = versions[i];
+		before = tagrec_become(tagrec_relation_owner(view));
+		tagrec_store_drop_version(&place);
+		tagrec_become_again(before);
+		tagrec_version_delete(place.model_id, place.version);
+	}
+}
+
+/* A reader in the way, or a view on an old partition, leaves the versions to the next training. */
+static void
+prune(TagrecRun *run)
+{
+	PG_TRY();
+	{
+		tagrec_run_begin(run);
+		(void) set_config_option("lock_timeout", PRUNE_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
+								 0, false);
+		drop_old_versions(run);
+		tagrec_run_commit(run);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(run->context);
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(run->context);
+	}
+	PG_END_TRY();
+}
+
+static void
+announce(TagrecRun *run, int32 version)
+{
+	const TrDataset *d = &run->data.all;
+
+	ereport(NOTICE,
+			(errmsg("%s version %d of model \"%s\" in %.1f s", tagrec_request_is_refresh(run->request) ? "refreshed" :
+					"trained", version, run->request->model, tagrec_run_seconds(run->started)),
+			 errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", run->request->algorithm,
+					   (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
+					   run->backend->ops->describe(run->backend))));
+}
+
+void
+tagrec_run(TagrecRun *run)
+{
+	int32		version;
+
+	read_source(run);
+	if (!tagrec_request_is_refresh(run->request))
+		train(run);
+	version = write_version(run);
+	if (run->shared)
+		announce(run, version);
+	prune(run);
+}
