@@ -284,6 +284,9 @@ tagrec_encoder_load(const TagrecVersion *version)
 	tagrec_check(tr_plain_ops.open(&encoder->backend, &config, &err), &err);
 	tagrec_check(tr_model_load(&encoder->model, algorithm, &encoder->memory, encoder->backend, encoder->n_tags,
 							   encoder->options->values, tensors.tensor, tensors.count, &err), &err);
+	/* the model has its own copies */
+	for (int i = 0; i < tensors.count; i++)
+		tr_free(&encoder->memory, tensors.tensor[i].value);
 	if (algorithm->width(encoder->model, NULL) != version->width)
 		corrupted(version, psprintf("Its weights give arrays of %d numbers, not %d.",
 									algorithm->width(encoder->model, NULL), version->width));

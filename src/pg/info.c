@@ -110,6 +110,16 @@ put_option(ReturnSetInfo *result, const TrAlgorithm *algorithm, const char *opti
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+static bool
+has_option(const TrOptionSet *set, const char *name)
+{
+	for (int i = 0; i < set->count; i++)
+		if (strcmp(set->options[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* An option that both the algorithm and the training loop read is shown as the algorithm's. */
 static void
 put_option_set(ReturnSetInfo *result, const TrAlgorithm *algorithm, const TrOptionSet *set)
 {
@@ -119,6 +129,8 @@ put_option_set(ReturnSetInfo *result, const TrAlgorithm *algorithm, const TrOpti
 	{
 		const TrOption *option = &set->options[i];
 
+		if (set != algorithm->options && has_option(algorithm->options, option->name))
+			continue;
 		tr_option_range(option, range, sizeof(range));
 		put_option(result, algorithm, option->name, type_name(option->type), option->initial, range, option->meaning);
 	}
