@@ -112,7 +112,16 @@ all install installcheck:
 endif
 
 # check-core, check-core-sanitize, bench-ops: tests and benchmarks without a server, in build/
--include test/unit/unit.mk
+include test/unit/unit.mk
+
+# The benchmarks: every operation of the CPU backend; then training on Last.fm, read from TAGREC_DATA (its licence keeps it out
+# of this repository); and, where PYTHON has torch, the same models in PyTorch.
+BENCH_SOURCES = $(wildcard test/bench/bench_train.c)
+bench: $(if $(wildcard test/bench/bench_ops.c),bench-ops) $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
+	@test/bench/run.sh $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
+
+build/unit/bench_train: build/unit/test/bench/bench_train.o $(patsubst %.c,build/unit/%.o,$(UNIT_SOURCES))
+	$(CC) -o $@ $^ $(UNIT_LIBS)
 
 ifneq ($(and $(shell command -v nvcc 2>/dev/null),$(wildcard gpu/*.cu)),)
 gpu: tagrec_cuda.so
