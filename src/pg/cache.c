@@ -159,6 +159,8 @@ find_entry(const TagrecVersion *version, const TagrecSource *users, const Tagrec
 		TagrecServed *served = dlist_container(TagrecServed, node, i.cur);
 
 		if (served->model_id == version->model_id && served->version == version->version &&
+			served->width == version->width && served->unit_width == version->unit_width &&
+			served->n_users == version->users && served->n_items == version->items &&
 			same_source(&served->users, users) && same_source(&served->items, items))
 			return served;
 	}
@@ -189,6 +191,10 @@ add_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecS
 	served->context = context;
 	served->model_id = version->model_id;
 	served->version = version->version;
+	served->width = version->width;
+	served->unit_width = version->unit_width;
+	served->n_users = version->users;
+	served->n_items = version->items;
 	keep_source(served, &served->users, users, "user_id");
 	keep_source(served, &served->items, items, "item_id");
 	MemoryContextSetParent(context, CacheMemoryContext);

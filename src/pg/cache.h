@@ -44,6 +44,10 @@ typedef struct TagrecServed
 	MemoryContext context;
 	int32		model_id;
 	int32		version;
+	int			width;			/* as the registry said, like the next three */
+	int			unit_width;
+	int32		n_users;
+	int32		n_items;
 	TagrecSource users;
 	TagrecSource items;
 	int			pins;
