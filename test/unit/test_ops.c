@@ -1,0 +1,338 @@
+/*
+ * The layers of every backend against the plain one, at ordinary, odd and degenerate shapes, with a bound of its own;
+ * and one backend with different numbers of threads against itself, to the bit.
+ * The losses and the profiles have files of their own. A new operation is a function that runs it on random inputs and collects its outputs, and a line per shape in main().
+ */
+#include "backends.h"
+
+/* d = m, n, k, what is added to each leading dimension; flags: trans_x, trans_y, beta, alpha */
+static void
+run_gemm(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			m = c->d[0];
+	int			n = c->d[1];
+	int			k = c->d[2];
+	int			pad = c->d[3];
+	bool		tx = c->flags & 1;
+	bool		ty = c->flags & 2;
+	int			ldx = (tx ? m : k) + pad;
+	int			ldy = (ty ? k : n) + pad;
+	int			ldc = n + pad;
+	float	   *x = random_floats(b, draw, (size_t) (tx ? k : m) * ldx, -1, 1);
+	float	   *y = random_floats(b, draw, (size_t) (ty ? n : k) * ldy, -1, 1);
+	float	   *z = random_floats(b, draw, (size_t) m * ldc, -1, 1);
+
+	b->ops->gemm(b, z, ldc, x, ldx, tx, y, ldy, ty, m, n, k, c->flags & 8 ? -0.5f : 1, c->flags & 4 ? 0.75f : 0);
+	collect_floats(out, b, z, (size_t) m * ldc);
+}
+
+/* d = R, T, H, sparsity; flags: tanh, bias */
+static void
+run_sparse(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			T = c->d[1];
+	int			H = c->d[2];
+	TrCsr		x = random_csr(b, draw, R, T, c->d[3], -1, 1);
+	float	   *w = random_floats(b, draw, (size_t) T * H, -0.3f, 0.3f);
+	float	   *bias = random_floats(b, draw, H, -1, 1);
+	float	   *z = random_floats(b, draw, (size_t) R * H, -1, 1);
+	float	   *dw = random_floats(b, draw, (size_t) T * H, -1, 1);
+
+	b->ops->sparse_backward(b, dw, &x, z, H);
+	collect_floats(out, b, dw, (size_t) T * H);
+	b->ops->sparse_forward(b, z, &x, w, c->flags & 2 ? bias : NULL, H, c->flags & 1 ? TR_TANH : TR_LINEAR);
+	collect_floats(out, b, z, (size_t) R * H);
+}
+
+/* d = R, I, O; flags: stored (O,I), tanh, bias */
+static void
+run_dense_forward(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			I = c->d[1];
+	int			O = c->d[2];
+	float	   *x = random_floats(b, draw, (size_t) R * I, -1, 1);
+	float	   *w = random_floats(b, draw, (size_t) I * O, -0.1f, 0.1f);
+	float	   *bias = random_floats(b, draw, O, -1, 1);
+	float	   *y = random_floats(b, draw, (size_t) R * O, -1, 1);
+
+	b->ops->dense_forward(b, y, x, w, c->flags & 4 ? bias : NULL, R, I, O, c->flags & 1 ? TR_STORED_OI : TR_STORED_IO,
+						  c->flags & 2 ? TR_TANH : TR_LINEAR);
+	collect_floats(out, b, y, (size_t) R * O);
+}
+
+/* d = R, I, O; flags: stored (O,I), no dx, no dw */
+static void
+run_dense_backward(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			I = c->d[1];
+	int			O = c->d[2];
+	float	   *x = random_floats(b, draw, (size_t) R * I, -1, 1);
+	float	   *w = random_floats(b, draw, (size_t) I * O, -0.1f, 0.1f);
+	float	   *dz = random_floats(b, draw, (size_t) R * O, -1, 1);
+	float	   *dx = random_floats(b, draw, (size_t) R * I, -1, 1);
+	float	   *dw = random_floats(b, draw, (size_t) I * O, -1, 1);
+
+	b->ops->dense_backward(b, c->flags & 2 ? NULL : dx, c->flags & 4 ? NULL : dw, dz, x, w, R, I, O,
+						   c->flags & 1 ? TR_STORED_OI : TR_STORED_IO);
+	collect_floats(out, b, dx, (size_t) R * I);
+	collect_floats(out, b, dw, (size_t) I * O);
+}
+
+/* d = R, O; flags: tanh, dbias, in place */
+static void
+run_activation_backward(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			O = c->d[1];
+	float	   *dy = random_floats(b, draw, (size_t) R * O, -1, 1);
+	float	   *y = random_floats(b, draw, (size_t) R * O, -1, 1);
+	float	   *dz = random_floats(b, draw, (size_t) R * O, -1, 1);
+	float	   *dbias = random_floats(b, draw, O, -1, 1);
+
+	if (c->flags & 4)
+		dz = dy;
+	b->ops->activation_backward(b, dz, c->flags & 2 ? dbias : NULL, dy, y, R, O, c->flags & 1 ? TR_TANH : TR_LINEAR);
+	collect_floats(out, b, dz, (size_t) R * O);
+	collect_floats(out, b, dbias, O);
+}
+
+/* d = R, D, ld - D; flags: a row of zeroes */
+static void
+run_normalize(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			D = c->d[1];
+	int			ld = D + c->d[2];
+	float	   *x = random_floats(b, draw, (size_t) R * D, -1, 1);
+	float	   *y = random_floats(b, draw, (size_t) R * ld, -1, 1);
+	float	   *dy = random_floats(b, draw, (size_t) R * ld, -1, 1);
+	float	   *norm = random_floats(b, draw, R, -1, 1);
+	float	   *dx = random_floats(b, draw, (size_t) R * D, -1, 1);
+
+	if (R > 0 && c->flags & 1)
+		b->ops->zero(b, x, sizeof(float) * D);
+	b->ops->normalize(b, y, ld, norm, x, R, D, 3);
+	b->ops->normalize_backward(b, dx, dy, y, ld, norm, R, D, 3);
+	collect_floats(out, b, y, (size_t) R * ld);
+	collect_floats(out, b, norm, R);
+	collect_floats(out, b, dx, (size_t) R * D);
+}
+
+/* d = R, ld; flags: weight, feature */
+static void
+run_fill_column(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			ld = c->d[1];
+	float	   *y = random_floats(b, draw, (size_t) R * ld, -1, 1);
+	float	   *feature = random_floats(b, draw, R, 0, 5);
+	float	   *weight = random_floats(b, draw, 1, -1, 1);
+	float	   *dweight = random_floats(b, draw, 1, -1, 1);
+
+	b->ops->fill_column_backward(b, dweight, y, ld, c->flags & 2 ? feature : NULL, R);
+	b->ops->fill_column(b, y, ld, c->flags & 1 ? weight : NULL, c->flags & 2 ? feature : NULL, R);
+	collect_floats(out, b, y, (size_t) R * ld);
+	collect_floats(out, b, dweight, 1);
+}
+
+/* d = U, P, D; P pairs over U rows, ascending, some rows without any */
+static void
+run_pairs(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			U = c->d[0];
+	int			P = c->d[1];
+	int			D = c->d[2];
+	int32_t    *host = malloc(sizeof(int32_t) * P + 1);
+	int32_t    *row;
+	float	   *u = random_floats(b, draw, (size_t) U * D, -1, 1);
+	float	   *v = random_floats(b, draw, (size_t) P * D, -1, 1);
+	float	   *score = random_floats(b, draw, P, -1, 1);
+	float	   *du = random_floats(b, draw, (size_t) U * D, -1, 1);
+	float	   *dv = random_floats(b, draw, (size_t) P * D, -1, 1);
+
+	for (int p = 0; p < P; p++)
+		host[p] = (int32_t) ((int64_t) p * U / P) & ~1;
+	row = to_backend(b, host, sizeof(int32_t) * P);
+	free(host);
+	b->ops->pair_scores_backward(b, du, dv, score, u, v, row, P, D);
+	collect_floats(out, b, du, (size_t) U * D);
+	collect_floats(out, b, dv, (size_t) P * D);
+	b->ops->pair_scores(b, score, u, v, row, P, D);
+	collect_floats(out, b, score, P);
+}
+
+/* d = R, width, rows of the table */
+static void
+run_gather(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			width = c->d[1];
+	int32_t    *host = malloc(sizeof(int32_t) * R + 1);
+	int32_t    *index;
+	float	   *table = random_floats(b, draw, (size_t) c->d[2] * width, -1, 1);
+	float	   *y = random_floats(b, draw, (size_t) R * width, -1, 1);
+
+	for (int r = 0; r < R; r++)
+		host[r] = draw_below(draw, c->d[2]);
+	index = to_backend(b, host, sizeof(int32_t) * R);
+	free(host);
+	b->ops->gather_rows(b, y, table, index, R, width);
+	collect_floats(out, b, y, (size_t) R * width);
+}
+
+/* d = R, T, first, sparsity; flags: squared */
+static void
+run_reconstruction(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			T = c->d[1];
+	TrCsr		x = random_csr(b, draw, R + c->d[2] + 2, T, c->d[3], 0, 2);
+	float	   *z = random_floats(b, draw, (size_t) R * T, -2, 2);
+	float	   *bias = random_floats(b, draw, T, -1, 1);
+	float	   *dbias = random_floats(b, draw, T, -1, 1);
+	float	   *multiplicity = random_floats(b, draw, x.rows, 0, 4);
+	double	   *loss = to_backend(b, &(double) {0.5}, sizeof(double));
+
+	b->ops->reconstruction_loss(b, z, bias, dbias, &x, c->d[2], R, multiplicity, c->flags & 1, 0.3f, loss);
+	collect_floats(out, b, z, (size_t) R * T);
+	collect_floats(out, b, dbias, T);
+	collect_double(out, b, loss);
+}
+
+/* d = n; flags: Adam, momentum, decay, a later step */
+static void
+run_update(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			n = c->d[0];
+	TrOptimizer o = {
+		.kind = c->flags & 1 ? TR_ADAM : TR_SGD, .rate = 0.01f, .momentum = c->flags & 2 ? 0.9f : 0, .beta1 = 0.9f,
+		.beta2 = 0.999f, .epsilon = 1e-8f, .step = c->flags & 8 ? 1000 : 1, .decay = c->flags & 4 ? 0.1f : 0
+	};
+	float	   *w = random_floats(b, draw, n, -1, 1);
+	float	   *g = random_floats(b, draw, n, -1, 1);
+	float	   *m = random_floats(b, draw, n, -0.1f, 0.1f);
+	float	   *v = random_floats(b, draw, n, 0, 0.1f);
+	double	   *loss = to_backend(b, &(double) {0.25}, sizeof(double));
+
+	b->ops->update(b, &o, w, g, m, v, n);
+	collect_floats(out, b, w, n);
+	collect_floats(out, b, m, n);
+	collect_floats(out, b, v, n);
+	b->ops->sum_squares(b, loss, w, n, 0.01f);
+	collect_double(out, b, loss);
+}
+
+static void
+test_layers(void)
+{
+	static const int gemm[][4] = {
+		{1, 1, 1, 0}, {5, 7, 3, 2}, {3, 4, 0, 1}, {130, 70, 33, 0}, {100, 300, 257, 5}, {30, 20, 3000, 0}, {0, 4, 4, 0},
+		{500, 700, 90, 0}, {4, 0, 4, 1}
+	};
+	static const int sparse[][4] = {
+		{1, 1, 1, 1}, {0, 5, 4, 2}, {13, 40, 16, 3}, {70, 90, 33, 10}, {600, 50, 150, 8}, {40, 100, 700, 20}, {9, 30, 64, 2}
+	};
+	static const int dense[][4] = {
+		{0, 3, 4, 0}, {1, 1, 1, 0}, {7, 5, 3, 0}, {129, 65, 200, 0}, {100, 2000, 30, 0}, {700, 30, 260, 0}
+	};
+
+	for (size_t i = 0; i < sizeof(gemm) / sizeof(gemm[0]); i++)
+	{
+		Case		c = {.d = {gemm[i][0], gemm[i][1], gemm[i][2], gemm[i][3]}};
+
+		compare_flags("gemm", run_gemm, c, 4, 1e-5);
+	}
+	for (size_t i = 0; i < sizeof(sparse) / sizeof(sparse[0]); i++)
+	{
+		Case		c = {.d = {sparse[i][0], sparse[i][1], sparse[i][2], sparse[i][3]}};
+
+		compare_flags("sparse", run_sparse, c, 2, 2e-6);
+	}
+	for (size_t i = 0; i < sizeof(dense) / sizeof(dense[0]); i++)
+	{
+		Case		c = {.d = {dense[i][0], dense[i][1], dense[i][2]}};
+
+		compare_flags("dense_forward", run_dense_forward, c, 3, 2e-5);
+		compare_flags("dense_backward", run_dense_backward, c, 3, 1e-5);
+	}
+}
+
+static void
+test_rows(void)
+{
+	static const int shape[][2] = {{0, 3}, {1, 1}, {5, 17}, {33, 128}, {300, 40}, {5000, 3}};
+
+	for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++)
+	{
+		int			R = shape[i][0];
+		int			D = shape[i][1];
+
+		compare_flags("activation_backward", run_activation_backward, (Case) {.d = {R, D}}, 3, 3e-6);
+		compare_flags("normalize", run_normalize, (Case) {.d = {R, D}}, 0, 5e-6);
+		compare_flags("normalize", run_normalize, (Case) {.d = {R, D, 2}}, D > 1, 5e-6);
+		compare_flags("fill_column", run_fill_column, (Case) {.d = {R, D}}, 2, 1e-6);
+		compare("gather_rows", run_gather, &(Case) {.d = {R, D, 9}}, 0);
+		compare("pair_scores", run_pairs, &(Case) {.d = {5, R, D}}, 2e-6);
+		compare("pair_scores", run_pairs, &(Case) {.d = {R + 1, R, D}}, 2e-6);
+		compare_flags("update", run_update, (Case) {.d = {R * D}}, 4, 2e-6);
+	}
+	compare_flags("update", run_update, (Case) {.d = {50001}}, 4, 2e-6);
+}
+
+static void
+test_reconstruction(void)
+{
+	static const int shape[][4] = {{0, 5, 0, 2}, {1, 1, 0, 1}, {7, 33, 2, 3}, {70, 130, 5, 10}, {200, 601, 0, 30}};
+
+	for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++)
+	{
+		Case		c = {.d = {shape[i][0], shape[i][1], shape[i][2], shape[i][3]}};
+
+		compare_flags("reconstruction_loss", run_reconstruction, c, 1, 3e-6);
+	}
+}
+
+/* What a backend's memory promises, and its errors. */
+static void
+test_memory(const TrBackendOps *ops)
+{
+	TrBackend  *b = open_backend(ops, 2);
+	size_t		before = ops->allocated(b);
+	size_t		bytes = (size_t) 10 << 20;
+	char	   *host = calloc(bytes, 1);
+	char	   *p = ops->alloc(b, bytes);
+
+	CHECK(ops->api_version == TR_BACKEND_API_VERSION, "%s: version of the interface", ops->name);
+	CHECK(strncmp(ops->describe(b), ops->name, strlen(ops->name)) == 0, "%s: describes itself as '%s'", ops->name,
+		  ops->describe(b));
+	CHECK(ops->allocated(b) == before + bytes, "%s: counts its memory", ops->name);
+	memset(host, 7, bytes);
+	ops->upload(b, p, host, bytes);
+	ops->zero(b, p + bytes - 5, 4);
+	memset(host, 0, bytes);
+	ops->download(b, host, p, bytes);
+	CHECK(host[0] == 7 && host[bytes - 6] == 7 && host[bytes - 5] == 0 && host[bytes - 2] == 0 && host[bytes - 1] == 7,
+		  "%s: upload, zero, download", ops->name);
+	CHECK(ops->alloc(b, SIZE_MAX / 2) == NULL, "%s: no memory is NULL", ops->name);
+	CHECK_EQUAL(ops->finish(b, NULL), TR_OK, "%s: and no failure", ops->name);
+	ops->release(b, p);
+	CHECK(ops->allocated(b) == before, "%s: counts what is released", ops->name);
+	ops->close(b);
+	free(host);
+}
+
+int
+main(void)
+{
+	test_memory(&tr_plain_ops);
+	for (int i = 0; i < N_CANDIDATES; i++)
+		if (i == 0 || candidates[i].ops() != candidates[i - 1].ops())
+			test_memory(candidates[i].ops());
+	test_layers();
+	test_rows();
+	test_reconstruction();
+	return check_done();
+}
