@@ -65,7 +65,7 @@ CREATE TABLE tagrec_job (
 	-- queued, running, done, failed, cancelled; the view adds lost
 	state text NOT NULL DEFAULT 'queued',
 	role name NOT NULL,
-	-- everything the worker needs, see src/pg/job.h
+	-- everything the worker needs, see src/pg/request.h
 	request jsonb NOT NULL,
 	version int,
 	phase text,
@@ -77,15 +77,22 @@ CREATE TABLE tagrec_job (
 	backend text,
 	peak_memory bigint,
 	sqlstate text,
-	message text,
-	detail text,
-	hint text,
 	submitted_at timestamptz NOT NULL DEFAULT now(),
 	started_at timestamptz,
 	progress_at timestamptz,
 	finished_at timestamptz
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE tagrec_job IS 'tagrec: one row per job; see the view tagrec_jobs';
+
+-- An error may quote the data it is about, so it is not for everyone: the view tagrec_jobs shows it to the job's role. It is
+-- not dumped either.
+CREATE TABLE tagrec_job_error (
+	job bigint PRIMARY KEY REFERENCES tagrec_job ON DELETE CASCADE,
+	message text,
+	detail text,
+	hint text
+);
+COMMENT ON TABLE tagrec_job_error IS 'tagrec: why a job has failed; see the view tagrec_jobs';
 
 CREATE TABLE tagrec_epoch (
 	job bigint NOT NULL REFERENCES tagrec_job ON DELETE CASCADE,

@@ -1,3 +1,170 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 -- training: jobs, versions, the views on the registry
 -- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION tagrec_train(
+	model text,
+	source regclass,
+	algorithm text DEFAULT 'hdlpr_ns',
+	options jsonb DEFAULT '{}',
+	user_column name DEFAULT 'user_id',
+	item_column name DEFAULT 'item_id',
+	tag_column name DEFAULT 'tag',
+	weight_column name DEFAULT NULL,
+	device text DEFAULT 'auto',
+	wait boolean DEFAULT true
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'tagrec_train' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean) IS
+	'trains a new version of a model from a relation of (user, item, tag) rows and deploys it; returns the job';
+
+CREATE FUNCTION tagrec_refresh(model text, wait boolean DEFAULT true) RETURNS bigint
+AS 'MODULE_PATHNAME', 'tagrec_refresh' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_refresh(text, boolean) IS
+	'encodes the source''s current users and items with the deployed version''s network, without training; returns the job';
+
+CREATE FUNCTION tagrec_cancel(job bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'tagrec_cancel' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_cancel(bigint) IS
+	'stops a queued or running job; false when it has ended already';
+
+CREATE PROCEDURE tagrec_wait(job bigint, timeout interval DEFAULT NULL)
+AS 'MODULE_PATHNAME', 'tagrec_wait' LANGUAGE C;
+COMMENT ON PROCEDURE tagrec_wait(bigint, interval) IS
+	'waits until a job is done; raises its error when it fails, and one of its own after the timeout';
+
+CREATE FUNCTION tagrec_deploy(model text, version integer) RETURNS void
+AS 'MODULE_PATHNAME', 'tagrec_deploy' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_deploy(text, integer) IS
+	'makes queries use this version of the model';
+
+CREATE FUNCTION tagrec_rollback(model text) RETURNS integer
+AS 'MODULE_PATHNAME', 'tagrec_rollback' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_rollback(text) IS
+	'makes queries use the newest version below the deployed one; returns it';
+
+CREATE FUNCTION tagrec_drop(model text) RETURNS void
+AS 'MODULE_PATHNAME', 'tagrec_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_drop(text) IS
+	'drops a model: its relations and all its versions';
+
+-- Whether a worker holds the job's lock: the halves of its number, and the constant of src/pg/catalog_job.h. A standby has
+-- the primary's rows but not its locks, so there every running job counts as alive.
+CREATE VIEW tagrec_jobs AS
+SELECT
+	j.job,
+	j.model,
+	j.kind,
+	CASE
+		WHEN j.state = 'running' AND NOT pg_catalog.pg_is_in_recovery() AND NOT EXISTS (
+			SELECT FROM pg_catalog.pg_locks l
+			WHERE l.locktype = 'advisory' AND l.granted
+				AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+					WHERE d.datname = pg_catalog.current_database())
+				AND l.classid = ((j.job >> 32) & 4294967295::bigint)::oid
+				AND l.objid = (j.job & 4294967295::bigint)::oid
+				AND l.objsubid = 29799::smallint)
+		THEN 'lost'
+		ELSE j.state
+	END AS state,
+	j.role,
+	j.phase,
+	j.epoch,
+	j.epochs,
+	j.loss,
+	j.metric_value,
+	j.rows_per_second,
+	CASE WHEN j.state = 'running' AND j.epoch < j.epochs THEN
+		pg_catalog.make_interval(secs => (j.epochs - j.epoch)::float8
+			* (SELECT pg_catalog.avg(e.seconds) FROM tagrec_epoch e WHERE e.job = j.job))
+	END AS time_left,
+	j.backend,
+	j.peak_memory,
+	j.version,
+	j.sqlstate,
+	CASE WHEN pg_catalog.pg_has_role(r.oid, 'MEMBER') THEN x.message END AS message,
+	CASE WHEN pg_catalog.pg_has_role(r.oid, 'MEMBER') THEN x.detail END AS detail,
+	CASE WHEN pg_catalog.pg_has_role(r.oid, 'MEMBER') THEN x.hint END AS hint,
+	j.request ->> 'algorithm' AS algorithm,
+	j.request -> 'options' AS options,
+	j.submitted_at,
+	j.started_at,
+	j.progress_at,
+	j.finished_at
+FROM tagrec_job j
+	LEFT JOIN tagrec_job_error x ON x.job = j.job
+	LEFT JOIN pg_catalog.pg_roles r ON r.rolname = j.role;
+COMMENT ON VIEW tagrec_jobs IS
+	'jobs: what was asked for, how far it is, how it ended; state lost = its worker ended without a word';
+COMMENT ON COLUMN tagrec_jobs.message IS 'error of a failed job, for members of its role';
+COMMENT ON COLUMN tagrec_jobs.time_left IS 'at the mean pace of the epochs so far; early stopping may spare some';
+COMMENT ON COLUMN tagrec_jobs.peak_memory IS 'most bytes that the worker held at once for data and training';
+
+CREATE VIEW tagrec_epochs AS
+SELECT j.model, j.version, e.job, e.epoch, e.loss, e.metric_value, e.seconds, e.rows_per_second, e.finished_at
+FROM tagrec_epoch e JOIN tagrec_job j ON j.job = e.job;
+COMMENT ON VIEW tagrec_epochs IS
+	'training curves: loss, validation metric and pace of every epoch';
+
+CREATE VIEW tagrec_versions AS
+SELECT
+	m.model,
+	v.version,
+	v.version = m.deployed_version AS deployed,
+	v.refreshed_from,
+	v.algorithm,
+	v.task,
+	v.source,
+	v.user_column,
+	v.item_column,
+	v.tag_column,
+	v.weight_column,
+	v.user_type,
+	v.item_type,
+	v.users,
+	v.items,
+	v.tags,
+	v.assignments,
+	v.pairs,
+	v.width,
+	v.unit_width,
+	v.epochs,
+	v.best_epoch,
+	v.loss,
+	v.metric,
+	v.metric_value,
+	v.seconds,
+	v.backend,
+	v.requested_options,
+	v.options,
+	v.job,
+	v.created_at
+FROM tagrec_version v JOIN tagrec_model m ON m.model_id = v.model_id;
+COMMENT ON VIEW tagrec_versions IS
+	'versions of the models: what each was trained from and with, and how well';
+
+CREATE VIEW tagrec_models AS
+SELECT
+	m.model,
+	m.schema,
+	pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+	m.deployed_version,
+	(SELECT pg_catalog.count(*) FROM tagrec_version o WHERE o.model_id = m.model_id) AS versions,
+	v.algorithm,
+	v.task,
+	v.source,
+	v.users,
+	v.items,
+	v.tags,
+	v.metric,
+	v.metric_value,
+	v.created_at AS trained_at,
+	m.created_at
+FROM tagrec_model m
+	LEFT JOIN tagrec_version v ON v.model_id = m.model_id AND v.version = m.deployed_version
+	LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = m.schema
+	LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname::text = m.model || '_item_embedding'::text;
+COMMENT ON VIEW tagrec_models IS
+	'models, with what is deployed of each; owner is NULL when the model''s relations were dropped';
+
+GRANT SELECT ON tagrec_jobs, tagrec_epochs, tagrec_versions, tagrec_models TO PUBLIC;

@@ -22,8 +22,11 @@
 #if PG_VERSION_NUM < 160000
 #define tagrec_owns_relation(relation, role) pg_class_ownercheck(relation, role)
 #define tagrec_namespace_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
+#define tagrec_database_aclcheck(database, role, mode) pg_database_aclcheck(database, role, mode)
 #else
+#include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
+#define tagrec_database_aclcheck(database, role, mode) object_aclcheck(DatabaseRelationId, database, role, mode)
 #define tagrec_owns_relation(relation, role) object_ownercheck(RelationRelationId, relation, role)
 #define tagrec_namespace_aclcheck(schema, role, mode) object_aclcheck(NamespaceRelationId, schema, role, mode)
 #endif

@@ -1,0 +1,197 @@
+/*
+ * tagrec_cancel() and tagrec_wait(): other sessions' hold on a job.
+ */
+#include "tagrec.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "catalog_job.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#define POLL_MS 200
+/* A running job without a worker is lost, unless it has just ended: so many looks in a row must agree. */
+#define LOST_LOOKS 3
+
+PG_FUNCTION_INFO_V1(tagrec_cancel);
+PG_FUNCTION_INFO_V1(tagrec_wait);
+
+static TagrecJob *
+find_job(int64 number)
+{
+	TagrecJob  *job = tagrec_job_find(number);
+
+	if (!job)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("job %lld does not exist", (long long) number),
+				 errhint("The view tagrec_jobs lists the jobs.")));
+	return job;
+}
+
+static bool
+is_state(const TagrecJob *job, const char *state)
+{
+	return strcmp(job->state, state) == 0;
+}
+
+Datum
+tagrec_cancel(PG_FUNCTION_ARGS)
+{
+	int64		number = PG_GETARG_INT64(0);
+	TagrecJob  *job = find_job(number);
+	int			pid;
+
+	tagrec_job_check_role(job);
+	if (is_state(job, "queued"))
+	{
+		PreventCommandIfReadOnly("tagrec_cancel()");
+		if (tagrec_job_unqueue(number))
+			PG_RETURN_BOOL(true);
+		job = find_job(number);
+	}
+	if (is_state(job, "running"))
+	{
+		pid = tagrec_job_worker(number);
+		if (pid != 0 && kill(pid, SIGINT) == 0)
+			PG_RETURN_BOOL(true);
+		job = find_job(number);
+	}
+	ereport(NOTICE,
+			(errmsg("job %lld is not running", (long long) number),
+			 errdetail("Its state is %s.", is_state(job, "running") ? "lost" : job->state)));
+	PG_RETURN_BOOL(false);
+}
+
+/* ------------------------------------------------------------------ waiting */
+
+static void
+raise_failure(const TagrecJob *job)
+{
+	TagrecJobError *error = NULL;
+
+	if (superuser() || (OidIsValid(job->role) && has_privs_of_role(GetUserId(), job->role)))
+		error = tagrec_job_error(job->job);
+	ereport(ERROR,
+			(errcode(job->sqlstate ? MAKE_SQLSTATE(job->sqlstate[0], job->sqlstate[1], job->sqlstate[2], job->sqlstate[3],
+												   job->sqlstate[4]) : ERRCODE_INTERNAL_ERROR),
+			 errmsg("%s", error && error->message ? error->message : psprintf("job %lld %s", (long long) job->job,
+					is_state(job, "failed") ? "failed" : "was cancelled")),
+			 error && error->detail ? errdetail("%s", error->detail) : 0,
+			 error && error->hint ? errhint("%s", error->hint) : 0));
+}
+
+static void
+raise_lost(const TagrecJob *job)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("job %lld is lost", (long long) job->job),
+			 errdetail("Its worker ended without finishing it: the server was restarted, or the worker was killed."),
+			 errhint("Train model \"%s\" again.", job->model)));
+}
+
+static void
+check_own(const TagrecJob *job)
+{
+	if (job->own && is_state(job, "queued"))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("job %lld has been submitted by this transaction, and starts when it commits",
+						(long long) job->job),
+				 errhint("Commit first.")));
+}
+
+/* Has the job ended well? An end of another kind is an error. */
+static bool
+finished(int64 number, int *lost)
+{
+	TagrecJob  *job = find_job(number);
+
+	check_own(job);
+	if (is_state(job, "done"))
+		return true;
+	if (is_state(job, "failed") || is_state(job, "cancelled"))
+		raise_failure(job);
+	if (is_state(job, "running") && tagrec_job_worker(number) == 0)
+	{
+		if (++*lost >= LOST_LOOKS)
+			raise_lost(job);
+	}
+	else
+		*lost = 0;
+	return false;
+}
+
+/* Microseconds; -1 without a timeout. */
+static int64
+timeout_of(FunctionCallInfo fcinfo)
+{
+	Datum		seconds;
+
+	if (PG_ARGISNULL(1))
+		return -1;
+	seconds = DirectFunctionCall2(interval_part, PointerGetDatum(cstring_to_text("epoch")),
+								  PG_GETARG_DATUM(1));
+	return (int64) (Max(DatumGetFloat8(seconds), 0) * USECS_PER_SEC);
+}
+
+/* In a CALL of its own, ends the statement's transaction, so that waiting holds no snapshot. */
+static void
+let_go(FunctionCallInfo fcinfo)
+{
+	bool		atomic = !fcinfo->context || !IsA(fcinfo->context, CallContext)
+		|| castNode(CallContext, fcinfo->context)->atomic;
+
+	if (atomic)
+		return;
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	SPI_commit();
+	SPI_finish();
+}
+
+static void
+sleep_a_while(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, POLL_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+Datum
+tagrec_wait(PG_FUNCTION_ARGS)
+{
+	int64		number;
+	int64		timeout = timeout_of(fcinfo);
+	TimestampTz start = GetCurrentTimestamp();
+	int			lost = 0;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument job of tagrec_wait must not be null")));
+	number = PG_GETARG_INT64(0);
+	check_own(find_job(number));
+	let_go(fcinfo);
+	while (!finished(number, &lost))
+	{
+		if (timeout >= 0 && GetCurrentTimestamp() - start >= timeout)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("job %lld has not ended in time", (long long) number),
+					 errdetail("It goes on; this session has waited %.1f s.", timeout / 1e6),
+					 errhint("Wait for it again, or stop it with tagrec_cancel().")));
+		sleep_a_while();
+	}
+	PG_RETURN_VOID();
+}

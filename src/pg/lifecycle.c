@@ -1,0 +1,127 @@
+/*
+ * tagrec_deploy(), tagrec_rollback(), tagrec_drop(): which version queries use, and the end of a model.
+ *
+ * Deploying changes one row of the registry; queries that have begun go on with the version they began with.
+ */
+#include "tagrec.h"
+
+#include "catalog.h"
+#include "catalog/namespace.h"
+#include "catalog_job.h"
+#include "catalog_version.h"
+#include "compat.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "store.h"
+#include "store_write.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(tagrec_deploy);
+PG_FUNCTION_INFO_V1(tagrec_rollback);
+PG_FUNCTION_INFO_V1(tagrec_drop);
+
+static void
+check_writable(const char *function)
+{
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+}
+
+Datum
+tagrec_deploy(PG_FUNCTION_ARGS)
+{
+	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	TagrecVersion *version;
+
+	check_writable("tagrec_deploy()");
+	version = tagrec_version_find(model, PG_GETARG_INT32(1));
+	tagrec_check_owner(version);
+	tagrec_model_deploy(version->model_id, version->version);
+	PG_RETURN_VOID();
+}
+
+Datum
+tagrec_rollback(PG_FUNCTION_ARGS)
+{
+	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	TagrecVersion *version;
+	int32		below;
+
+	check_writable("tagrec_rollback()");
+	version = tagrec_version_deployed(model);
+	tagrec_check_owner(version);
+	below = tagrec_version_below(version->model_id, version->version);
+	if (below == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" has no version below %d to go back to", model, version->version),
+				 errhint("The option keep_versions of tagrec_train() says how many old versions are kept.")));
+	tagrec_model_deploy(version->model_id, below);
+	PG_RETURN_INT32(below);
+}
+
+/* ------------------------------------------------------------------ dropping */
+
+static Oid
+first_relation(const TagrecModel *model)
+{
+	Oid			relation = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS));
+
+	if (!OidIsValid(relation))
+		relation = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_USERS));
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_WEIGHTS && !OidIsValid(relation); which++)
+		relation = tagrec_model_relation(model->schema, tagrec_parent_relname(model->model, which));
+	return relation;
+}
+
+/*
+ * The owner of what is left of the model may drop it. When nothing is left but the registry's rows, whoever may create
+ * relations in the schema may remove them, and anyone when the schema is gone as well: nobody loses anything.
+ */
+static void
+check_droppable(const TagrecModel *model)
+{
+	Oid			relation = first_relation(model);
+	Oid			schema = get_namespace_oid(model->schema, true);
+
+	if (OidIsValid(relation) ? tagrec_owns_relation(relation, GetUserId())
+		: !OidIsValid(schema) || tagrec_namespace_aclcheck(schema, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("must be owner of model \"%s\"", model->model)));
+}
+
+static void
+check_idle(const char *model)
+{
+	int64		job = tagrec_job_of_model(model);
+
+	if (job != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("model \"%s\" is being trained by job %lld", model, (long long) job),
+				 errhint("Wait for the job, or stop it: SELECT tagrec_cancel(%lld).", (long long) job)));
+}
+
+Datum
+tagrec_drop(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	TagrecModel *model;
+	TagrecPlace place = {0};
+
+	check_writable("tagrec_drop()");
+	model = tagrec_model_find(name, true, true);
+	if (!model)
+		tagrec_model_missing(name);
+	check_droppable(model);
+	check_idle(name);
+	place.model_id = model->model_id;
+	place.model = model->model;
+	place.schema = model->schema;
+	if (OidIsValid(get_namespace_oid(model->schema, true)))
+		tagrec_store_drop(&place);
+	tagrec_model_delete(model->model_id);
+	PG_RETURN_VOID();
+}
