@@ -60,17 +60,34 @@ tr_topn_offer(TrTopN *top, float score, int32_t index)
 		sink(top->best, top->count, entry);
 }
 
+/* Scores looked at together; nearly all of a long list fall short of the worst one kept. */
+#define GROUP 16
+
+/* Could any of a group enter the full heap? Written to become a few vector instructions. */
+static inline bool
+any_reaches(const float *score, float bar)
+{
+	int			reached = 0;
+
+	for (int i = 0; i < GROUP; i++)
+		reached |= !(score[i] < bar);
+	return reached != 0;
+}
+
 void
 tr_topn_scan(TrTopN *top, const float *score, int32_t first, int32_t n, const uint64_t *skip)
 {
-	for (int32_t i = 0; i < n; i++)
+	if (top->limit <= 0)
+		return;
+	for (int32_t start = 0; start < n; start += GROUP)
 	{
-		/* nearly every score of a long list fails this test, so it comes first */
-		if (top->count == top->limit && (top->limit <= 0 || score[i] < top->best[0].score))
+		int32_t		end = start + GROUP < n ? start + GROUP : n;
+
+		if (end - start == GROUP && top->count == top->limit && !any_reaches(score + start, top->best[0].score))
 			continue;
-		if (skip && tr_bit_test(skip, first + i))
-			continue;
-		tr_topn_offer(top, score[i], first + i);
+		for (int32_t i = start; i < end; i++)
+			if (!skip || !tr_bit_test(skip, first + i))
+				tr_topn_offer(top, score[i], first + i);
 	}
 }
 
