@@ -6,6 +6,7 @@
  */
 #include "core/dot.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/simd.h"

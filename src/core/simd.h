@@ -3,16 +3,11 @@
  * (x86-64-v3: AVX2 and FMA, v4: AVX-512), because a clone for a processor's name ("arch=haswell") is taken on exactly that
  * processor alone: a Cascade Lake would get the default one.
  */
-#ifndef TR_SIMD_H
-#define TR_SIMD_H
+#ifndef TR_CORE_SIMD_H
+#define TR_CORE_SIMD_H
 
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
-	!defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#if __GNUC__ >= 12
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12 && !defined(TR_NO_CLONES)
 #define TR_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define TR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
 #else
 #define TR_CLONES
 #endif

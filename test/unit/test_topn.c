@@ -2,31 +2,15 @@
  * The bounded heap against a full sort, the inner products against a loop in double, and the promise that a pair's score is
  * the same number whichever function forms it.
  */
+#include "check.h"
+
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/dot.h"
 #include "core/rng.h"
 #include "core/topn.h"
-
-static int	failures;
-static int	checks;
-
-#define CHECK(condition, ...) \
-	do { \
-		checks++; \
-		if (!(condition)) \
-		{ \
-			if (failures++ < 20) \
-			{ \
-				fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
-				fprintf(stderr, __VA_ARGS__); \
-				fputc('\n', stderr); \
-			} \
-		} \
-	} while (0)
 
 enum
 {
@@ -43,8 +27,8 @@ compare_scored(const void *a, const void *b)
 }
 
 /* Few distinct values, so that most of the order is decided by the index; some NaN; every third index or so skipped. */
-static void
-check_topn(uint64_t seed, int n, int limit, int distinct, bool with_nan, bool with_skip)
+static bool
+same_as_sort(uint64_t seed, int n, int limit, int distinct, bool with_nan, bool with_skip)
 {
 	float	   *score = malloc(sizeof(float) * (size_t) (n + 1));
 	uint64_t   *skip = calloc(TR_BIT_WORDS(n) + 1, sizeof(uint64_t));
@@ -52,6 +36,7 @@ check_topn(uint64_t seed, int n, int limit, int distinct, bool with_nan, bool wi
 	TrScored   *room = malloc(sizeof(TrScored) * (size_t) (limit + 1));
 	TrTopN		top;
 	int			eligible = 0;
+	bool		same;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -71,15 +56,14 @@ check_topn(uint64_t seed, int n, int limit, int distinct, bool with_nan, bool wi
 		tr_topn_scan(&top, score + first, first, n - first < 100 ? n - first : 100, with_skip ? skip : NULL);
 	tr_topn_sort(&top);
 
-	CHECK(top.count == (eligible < limit ? eligible : limit), "count %d of %d, limit %d", top.count, eligible, limit);
-	for (int i = 0; i < top.count; i++)
-		CHECK(room[i].index == all[i].index && room[i].score == all[i].score, "n %d limit %d place %d: %d, not %d", n,
-			  limit, i, room[i].index, all[i].index);
-	CHECK(room[limit].index == -77, "wrote behind the end");
+	same = top.count == (eligible < limit ? eligible : limit) && room[limit].index == -77;
+	for (int i = 0; same && i < top.count; i++)
+		same = room[i].index == all[i].index && room[i].score == all[i].score;
 	free(score);
 	free(skip);
 	free(all);
 	free(room);
+	return same;
 }
 
 /* Offers in an order other than the indices' must give the same. */
@@ -99,9 +83,9 @@ check_any_order(void)
 		tr_topn_offer(&b, (float) (i * 7 % 4), i);
 	tr_topn_sort(&a);
 	tr_topn_sort(&b);
-	CHECK(a.count == 5 && b.count == 5, "%d and %d", a.count, b.count);
+	CHECK(a.count == 5 && b.count == 5, "five are kept");
 	for (int i = 0; i < 5; i++)
-		CHECK(forward[i].index == backward[i].index, "place %d: %d and %d", i, forward[i].index, backward[i].index);
+		CHECK_EQUAL(forward[i].index, backward[i].index, "place %d whatever the order of offers", i);
 }
 
 static void
@@ -109,13 +93,16 @@ check_bits(void)
 {
 	uint64_t	bits[TR_BIT_WORDS(130)] = {0};
 
-	CHECK(TR_BIT_WORDS(0) == 0 && TR_BIT_WORDS(64) == 1 && TR_BIT_WORDS(65) == 2, "words");
+	bool		right = true;
+
+	CHECK(TR_BIT_WORDS(0) == 0 && TR_BIT_WORDS(64) == 1 && TR_BIT_WORDS(65) == 2, "words of a set");
 	tr_bit_set(bits, 0);
 	tr_bit_set(bits, 63);
 	tr_bit_set(bits, 64);
 	tr_bit_set(bits, 129);
 	for (int i = 0; i < 130; i++)
-		CHECK(tr_bit_test(bits, i) == (i == 0 || i == 63 || i == 64 || i == 129), "bit %d", i);
+		right = right && tr_bit_test(bits, i) == (i == 0 || i == 63 || i == 64 || i == 129);
+	CHECK(right, "members of a set");
 }
 
 static float *
@@ -139,28 +126,37 @@ check_dot(int vectors, int rows, int width)
 	float	   *y = random_rows(2, rows, width, stride);
 	float	   *out = malloc(sizeof(float) * ((size_t) vectors * ld + 1));
 	float	   *single = malloc(sizeof(float) * ((size_t) rows + 1));
+	double		worst = 0;
+	bool		same = true;
+	bool		inside = true;
 
-	CHECK(stride % TR_DOT_PAD == 0 && stride >= (size_t) width && stride < (size_t) width + TR_DOT_PAD, "stride");
 	for (size_t i = 0; i < (size_t) vectors * ld; i++)
 		out[i] = -9;
 	tr_dot_block(out, ld, x, vectors, y, rows, stride);
 	for (int v = 0; v < vectors; v++)
 	{
-		tr_dot_block(single, (size_t) rows, x + (size_t) v * stride, 1, y, rows, stride);
+		const float *left = x + (size_t) v * stride;
+
+		tr_dot_block(single, (size_t) rows, left, 1, y, rows, stride);
 		for (int r = 0; r < rows; r++)
 		{
-			double		sum = 0;
+			const float *right = y + (size_t) r * stride;
 			float		got = out[(size_t) v * ld + (size_t) r];
+			double		sum = 0;
 
 			for (int k = 0; k < width; k++)
-				sum += (double) x[(size_t) v * stride + (size_t) k] * y[(size_t) r * stride + (size_t) k];
-			CHECK(fabs(got - sum) < 1e-5, "%d x %d x %d: %g, not %g", vectors, rows, width, got, sum);
-			CHECK(got == single[r], "vector %d row %d: %.9g in a block, %.9g alone", v, r, got, single[r]);
-			CHECK(got == tr_dot(x + (size_t) v * stride, y + (size_t) r * stride, stride), "vector %d row %d", v, r);
+				sum += (double) left[k] * right[k];
+			worst = fmax(worst, fabs(got - sum));
+			same = same && got == single[r] && got == tr_dot(left, right, stride);
 		}
 		for (size_t r = (size_t) rows; r < ld; r++)
-			CHECK(out[(size_t) v * ld + r] == -9, "wrote behind row %d", v);
+			inside = inside && out[(size_t) v * ld + r] == -9;
 	}
+	CHECK(stride % TR_DOT_PAD == 0 && stride >= (size_t) width && stride < (size_t) width + TR_DOT_PAD,
+		  "stride of width %d", width);
+	CHECK(worst < 1e-5, "%d vectors, %d rows, width %d: within %g of the sum", vectors, rows, width, worst);
+	CHECK(same, "%d vectors, %d rows, width %d: the same in a block, alone and as a pair", vectors, rows, width);
+	CHECK(inside, "%d vectors, %d rows, width %d: nothing written beside the result", vectors, rows, width);
 	free(x);
 	free(y);
 	free(out);
@@ -176,7 +172,9 @@ main(void)
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
 		for (size_t l = 0; l < sizeof(limits) / sizeof(limits[0]); l++)
 			for (int variant = 0; variant < 8; variant++)
-				check_topn(s * 100 + l, sizes[s], limits[l], variant & 1 ? 5 : 1000000, variant & 2, variant & 4);
+				CHECK(same_as_sort(s * 100 + l, sizes[s], limits[l], variant & 1 ? 5 : 1000000, variant & 2, variant & 4),
+					  "best %d of %d%s%s%s", limits[l], sizes[s], variant & 1 ? ", ties" : "",
+					  variant & 2 ? ", some NaN" : "", variant & 4 ? ", some skipped" : "");
 	check_any_order();
 	check_bits();
 	for (int vectors = 0; vectors <= 9; vectors++)
@@ -184,6 +182,5 @@ main(void)
 			check_dot(vectors, rows, 129);
 	for (int width = 1; width <= 40; width++)
 		check_dot(5, 7, width);
-	printf("test_topn: %d checks, %d failures\n", checks, failures);
-	return failures ? 1 : 0;
+	return check_done();
 }
