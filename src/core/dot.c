@@ -6,7 +6,6 @@
  */
 #include "core/dot.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/simd.h"

@@ -92,7 +92,6 @@ static void
 check_bits(void)
 {
 	uint64_t	bits[TR_BIT_WORDS(130)] = {0};
-
 	bool		right = true;
 
 	CHECK(TR_BIT_WORDS(0) == 0 && TR_BIT_WORDS(64) == 1 && TR_BIT_WORDS(65) == 2, "words of a set");
