@@ -23,7 +23,9 @@ compare_scored(const void *a, const void *b)
 	const TrScored *x = a,
 			   *y = b;
 
-	return tr_scored_better(*x, *y) ? -1 : tr_scored_better(*y, *x) ? 1 : 0;
+	if (x->score != y->score)
+		return x->score > y->score ? -1 : 1;
+	return (x->index > y->index) - (x->index < y->index);
 }
 
 /* Few distinct values, so that most of the order is decided by the index; some NaN; every third index or so skipped. */
