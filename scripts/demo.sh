@@ -9,6 +9,8 @@ set -u
 cd "$(dirname "$0")/.." || exit
 . scripts/lib.sh
 
+# DATA on make's command line would reach the makes below, where PGXS has a DATA of its own
+unset MAKEFLAGS MFLAGS
 DATA=${DATA-}
 OPTIONS=${OPTIONS:-\{\}}
 ALGORITHM=${ALGORITHM:-hdlpr_ns}
@@ -21,7 +23,7 @@ find_server() {
 
 sql() {
 	"$PRIVATE_BIN/psql" -X -q -h "$DIRECTORY" -U tagrec -d demo -v ON_ERROR_STOP=1 -v VERBOSITY=terse \
-		-P footer=off -P pager=off -P null='' "$@"
+		-P footer=off -P pager=off "$@"
 }
 
 value() {
@@ -29,7 +31,7 @@ value() {
 }
 
 title() {
-	printf '\n%s\n%s\n' "$1" "$(printf '%s' "$1" | sed 's/./-/g')"
+	printf '%s\n%s\n' "$1" "$(printf '%s' "$1" | sed 's/./-/g')"
 }
 
 # A string constant of SQL
@@ -71,19 +73,20 @@ read_header() {
 	HEADER=("${HEADER[@]%\"}")
 }
 
-# The name of a column: the one that was asked for, else the first of the usual names, else the one at position $3.
+# The name of a column: the one that was asked for (in the variable $1), else the first of the usual names $2, else the first that
+# is not among the ones chosen already ($3, $4).
 choose_column() {
-	local variable=$1 position=$3 name wanted column
-	wanted=${!variable-}
+	local wanted=${!1-} name column
 	for name in ${wanted:+"$wanted"} ${wanted:-$2}; do
 		for column in "${HEADER[@]}"; do
-			[ "$column" != "$name" ] || { echo "$column"; return; }
+			[ "$column" != "$name" ] || [ "$column" = "${3-}" ] || [ "$column" = "${4-}" ] || { echo "$column"; return; }
 		done
 	done
-	[ -z "$wanted" ] || die "$FILE has no column \"$wanted\"; its columns are: $(printf '"%s" ' "${HEADER[@]}")"
-	[ ${#HEADER[@]} -gt "$position" ] ||
-		die "$FILE needs a user, an item and a tag column; its columns are: $(printf '"%s" ' "${HEADER[@]}")(DELIM='$DELIM')"
-	echo "${HEADER[$position]}"
+	[ -z "$wanted" ] || die "$FILE has no column \"$wanted\" for $1; its columns are: $(printf '"%s" ' "${HEADER[@]}")"
+	for column in "${HEADER[@]}"; do
+		[ "$column" = "${3-}" ] || [ "$column" = "${4-}" ] || { echo "$column"; return; }
+	done
+	die "$FILE needs a user, an item and a tag column; its columns are: $(printf '"%s" ' "${HEADER[@]}")(DELIM='$DELIM')"
 }
 
 load() {
@@ -106,6 +109,16 @@ load() {
 	value "ANALYZE $TABLE"
 }
 
+# A training pair is learned without the tags that the user gave the item. Where every item is one user's, as a Debian package
+# is one maintainer's, nothing would be left of it.
+choose_options() {
+	[ "$(value "SELECT EXISTS (SELECT FROM $TABLE GROUP BY $I HAVING count(DISTINCT $U) > 1)")" = f ] || return 0
+	case "$ALGORITHM" in
+		dspr | hdlpr | hdlpr_ns) OPTIONS=$(value "SELECT '{\"own_tags\": true}' || $(literal "$OPTIONS")::jsonb") ;;
+	esac
+	say "(every $ITEM_COLUMN belongs to one $USER_COLUMN: options $OPTIONS)"
+}
+
 # ---- what to show ---------------------------------------------------------------------------------------------------
 
 # A user and an item of any data: somebody in the middle, something well known, and two common tags that no item has both of.
@@ -121,65 +134,83 @@ choose_examples() {
 }
 
 show_training() {
+	echo
 	title "What was trained"
-	sql -t -P format=aligned -P border=0 -c "
-		SELECT format('%s, version %s: %s on %s', model, version, algorithm, backend) || E'\n' ||
-			format('%s users, %s items, %s tags, %s assignments, %s (user, %s) pairs', users, items, tags, assignments, pairs, 'item') || E'\n' ||
-			format('%s epochs in %s s, the best was epoch %s', epochs, round(seconds::numeric, 1), best_epoch) ||
-			coalesce(format(', held-out %s %s', metric, round(metric_value::numeric, 4)), '')
-		FROM tagrec_version JOIN tagrec_model USING (model_id) WHERE model = 'demo' AND version = deployed_version"
-	sql -P border=1 -c "
+	value "
+		SELECT format(E'%s, version %s: %s on %s\n%s users, %s items, %s tags; %s assignments, %s (user, item) pairs\n',
+				model, version, algorithm, backend, users, items, tags, assignments, pairs) ||
+			format('%s epochs; %s s with reading and storing', epochs, round(seconds::numeric, 1)) ||
+			CASE WHEN metric_value IS NULL THEN '' ELSE
+				format(E'\nbest on held-out pairs: epoch %s, %s %s', best_epoch, metric, round(metric_value::numeric, 4)) END
+		FROM tagrec_versions WHERE model = 'demo' AND deployed"
+	echo
+	sql -c "
 		SELECT epoch, round(loss::numeric, 4) AS loss, round(metric_value::numeric, 4) AS \"held out\",
-			round(seconds::numeric, 1) AS seconds, round(rows_per_second) AS \"pairs/s\",
-			repeat('#', greatest(1, round(40 * loss / nullif(max(loss) OVER (), 0))::int)) AS \"loss curve\"
-		FROM tagrec_epoch WHERE job = $JOB ORDER BY epoch"
+			round(seconds::numeric, 2) AS seconds, round(rows_per_second) AS \"pairs/s\",
+			repeat('#', 1 + coalesce(30 * (loss - min(loss) OVER ()) / nullif(max(loss) OVER () - min(loss) OVER (), 0), 0)::int) AS \"loss curve\"
+		FROM tagrec_epochs WHERE job = $JOB ORDER BY epoch"
 }
 
-# Results with the tags of each item: $1 is a query that gives rank, item, score
+# Shows items with those of their tags that matter here: $1 = a query of rank, item, score; $2 = one of tag, weight; $3 = what
+# the tags are to be called
 with_tags() {
 	sql -c "
+		WITH results AS ($1), context AS ($2)
 		SELECT r.rank, r.item AS \"$WHAT\", round(r.score::numeric, 3) AS score,
-			(SELECT left(string_agg(t, ', ' ORDER BY c DESC, t), 90)
-			 FROM (SELECT $T AS t, count(*) AS c FROM $TABLE WHERE $I::text = r.item AND $T IS NOT NULL GROUP BY 1 ORDER BY c DESC, 1 LIMIT 5) x) AS tags
-		FROM ($1) r ORDER BY r.rank"
+			(SELECT string_agg(tag, ', ' ORDER BY weight DESC, tag)
+			 FROM (SELECT tag, weight FROM context
+				WHERE tag IN (SELECT $T FROM $TABLE WHERE $I::text = r.item) ORDER BY weight DESC, tag LIMIT 4) best) AS \"$3\"
+		FROM results r ORDER BY r.rank"
 }
 
 show_similar() {
 	title "Similar to $EXAMPLE_ITEM"
-	with_tags "SELECT rank, item, score FROM tagrec_similar_items('demo', $(literal "$EXAMPLE_ITEM"), 8)"
+	with_tags "SELECT * FROM tagrec_similar_items('demo', $(literal "$EXAMPLE_ITEM"), 8)" "
+		SELECT $T AS tag, 1.0 / count(*) AS weight FROM $TABLE
+		WHERE $T IN (SELECT $T FROM $TABLE WHERE $I::text = $(literal "$EXAMPLE_ITEM")) GROUP BY 1" "tags in common, rarest first"
 }
 
 show_user() {
-	local top
-	title "For $EXAMPLE_USER, who has"
-	sql -c "
-		SELECT $T AS tag, count(*) AS assignments FROM $TABLE WHERE $U::text = $(literal "$EXAMPLE_USER")
-		GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6"
+	local who profile top
+	who="$U::text = $(literal "$EXAMPLE_USER")"
+	profile="SELECT $T AS tag, count(*) AS weight FROM $TABLE WHERE $who AND $T IS NOT NULL GROUP BY 1"
+	title "For $EXAMPLE_USER"
+	say "who used most: $(value "SELECT string_agg(format('%s (%s)', tag, weight), ', ' ORDER BY weight DESC, tag)
+		FROM ($profile ORDER BY 2 DESC, 1 LIMIT 6) p")"
 	say "and might like, of what they have not:"
-	with_tags "SELECT rank, item, score FROM tagrec_recommend('demo', $(literal "$EXAMPLE_USER"), 8)"
+	with_tags "SELECT * FROM tagrec_recommend('demo', $(literal "$EXAMPLE_USER"), 8)" "
+		SELECT $T AS tag, count(*) FILTER (WHERE $who) / sqrt(count(*)) AS weight FROM $TABLE
+		GROUP BY 1 HAVING count(*) FILTER (WHERE $who) > 0" "tags of theirs, most telling first"
 	top=$(value "SELECT item FROM tagrec_recommend('demo', $(literal "$EXAMPLE_USER"), 1)")
-	title "Why $top? What its score would lose without each tag"
+	title "Why $top: what its score would lose without each tag"
 	sql -c "
 		SELECT tag, round(contribution::numeric, 4) AS contribution, user_count AS \"user's count\", item_count AS \"item's count\"
 		FROM tagrec_explain('demo', $(literal "$EXAMPLE_USER"), $(literal "$top"), 6)"
 }
 
 show_tags() {
-	local having
+	local tags having
 	[ -n "$EXAMPLE_TAGS" ] || return 0
+	tags="$(literal "$EXAMPLE_TAGS")::text[]"
 	having=$(value "
-		SELECT count(*) FROM (SELECT $I FROM $TABLE WHERE $T = ANY ($(literal "$EXAMPLE_TAGS")::text[])
-		GROUP BY 1 HAVING count(DISTINCT $T) = cardinality($(literal "$EXAMPLE_TAGS")::text[])) x")
-	title "For tags alone: $(value "SELECT array_to_string($(literal "$EXAMPLE_TAGS")::text[], ' + ')")"
-	say "($having of the items have all of them)"
-	with_tags "SELECT rank, item, score FROM tagrec_recommend_for_tags('demo', $(literal "$EXAMPLE_TAGS"), n => 8)"
+		SELECT count(*) FROM (SELECT $I FROM $TABLE WHERE $T = ANY ($tags) GROUP BY 1
+		HAVING count(DISTINCT $T) = cardinality($tags)) x")
+	title "For tags alone: $(value "SELECT array_to_string($tags, ' + ')")"
+	[ "$having" -ne 0 ] || say "which no $WHAT has together"
+	with_tags "SELECT * FROM tagrec_recommend_for_tags('demo', $tags, n => 8)" \
+		"SELECT tag, 1 AS weight FROM unnest($tags) tag" "tags asked for"
 }
 
 show_features() {
-	title "What abstract features mean: the tags that move each one most"
+	title "What the strongest features of $EXAMPLE_ITEM mean: the tags that move each one most"
 	sql -c "
-		SELECT f AS feature, string_agg(tag, ', ' ORDER BY rank) AS tags
-		FROM generate_series(1, 3) f, tagrec_feature_tags('demo', f, 5) GROUP BY f ORDER BY f"
+		WITH strongest AS (
+			SELECT feature::int, value FROM demo_item_embedding, unnest(embedding) WITH ORDINALITY e(value, feature)
+			WHERE item_id::text = $(literal "$EXAMPLE_ITEM") AND feature <=
+				(SELECT unit_width FROM tagrec_version JOIN tagrec_model USING (model_id) WHERE model = 'demo' AND version = deployed_version)
+			ORDER BY value DESC LIMIT 3)
+		SELECT feature, round(value::numeric, 3) AS value, string_agg(tag, ', ' ORDER BY rank) AS tags
+		FROM strongest, tagrec_feature_tags('demo', feature, 4) GROUP BY feature, value ORDER BY value DESC"
 }
 
 show_way_on() {
@@ -200,16 +231,16 @@ run() {
 	FILE=${DATA:-test/data/debtags.tsv.gz}
 	DELIM=${DELIM-}
 	read_header
-	USER_COLUMN=$(choose_column USER_COL "user_id user userID maintainer" 0) || exit
-	ITEM_COLUMN=$(choose_column ITEM_COL "item_id item itemID package" 1) || exit
-	TAG_COLUMN=$(choose_column TAG_COL "tag tag_id tagID" 2) || exit
+	USER_COLUMN=$(choose_column USER_COL "user_id user userID maintainer" "${ITEM_COL-}" "${TAG_COL-}") || exit
+	ITEM_COLUMN=$(choose_column ITEM_COL "item_id item itemID package" "$USER_COLUMN" "${TAG_COL-}") || exit
+	TAG_COLUMN=$(choose_column TAG_COL "tag tag_id tagID" "$USER_COLUMN" "$ITEM_COLUMN") || exit
 	U=$(identifier "$USER_COLUMN")
 	I=$(identifier "$ITEM_COLUMN")
 	T=$(identifier "$TAG_COLUMN")
 
 	ensure_packages build
 	say "Building …"
-	make -s all >/dev/null || exit
+	make -s -j"$(nproc)" all >/dev/null || exit
 	find_server
 	private_running "$DIRECTORY" "$PRIVATE_BIN" && private_stop
 	private_install "$DIRECTORY" || exit
@@ -221,6 +252,7 @@ run() {
 	WHAT=$ITEM_COLUMN
 	sql -c 'CREATE EXTENSION tagrec' || exit
 	load
+	choose_options
 	say "Training $ALGORITHM on $(value "SELECT count(*) FROM $TABLE") rows of $FILE ($USER_COLUMN, $ITEM_COLUMN, $TAG_COLUMN) …"
 	JOB=$(value "SELECT tagrec_train('demo', '$TABLE', $(literal "$ALGORITHM"), $(literal "$OPTIONS")::jsonb,
 		user_column => $(literal "$USER_COLUMN"), item_column => $(literal "$ITEM_COLUMN"), tag_column => $(literal "$TAG_COLUMN"))") || exit
