@@ -220,14 +220,12 @@ tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n)
 	int32	   *position = palloc(Max(found, 1) * sizeof(int32));
 	bool		isnull;
 
-	*n = 0;
+	*n = (int) found;
 	for (uint64 i = 0; i < found; i++)
 		position[i] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-	check_positions(position, (int) found, call->version->items, "item");
+	check_positions(position, *n, call->version->items, "item");
+	/* the matrix is then read from front to back; each item comes once, however often it was named */
 	qsort(position, found, sizeof(int32), compare_positions);
-	for (uint64 i = 0; i < found; i++)
-		if (*n == 0 || position[i] != position[*n - 1])
-			position[(*n)++] = position[i];
 	return position;
 }
 
