@@ -68,6 +68,7 @@ settle_session(void)
 static void
 begin(MemoryContext context)
 {
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(context);
@@ -232,6 +233,7 @@ serve_submitted(const TagrecLaunch *launch)
 	TagrecRequest *request = NULL;
 	bool		locked;
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	XactLockTableWait(launch->xid, NULL, NULL, XLTW_None);
 	CommitTransactionCommand();

@@ -28,6 +28,7 @@
 void
 tagrec_run_begin(TagrecRun *run)
 {
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(run->context);

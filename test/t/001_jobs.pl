@@ -1,0 +1,166 @@
+# Jobs: when one starts, what others see of it while it runs, what is left of it after a failure.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('jobs');
+$node->init;
+$node->append_conf('postgresql.conf', "tagrec.threads = 1\nrestart_after_crash = on\n");
+$node->start;
+
+$node->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION tagrec;
+	CREATE TABLE a AS SELECT u AS user_id, 'i' || (u * 7 + k * k) % 50 AS item_id, 't' || (u + k) % 20 AS tag
+		FROM generate_series(1, 100) u, generate_series(1, 10) k;
+});
+
+# enough epochs for any test to end it long before it ends by itself
+my $long = q{'{"epochs": 100000, "layers": [64, 32], "batch": 16}'};
+
+sub state_of
+{
+	my $job = shift;
+	return $node->safe_psql('postgres', "SELECT state FROM tagrec_jobs WHERE job = $job");
+}
+
+sub wait_for_state
+{
+	my ($job, $state) = @_;
+	return $node->poll_query_until('postgres', "SELECT state = '$state' FROM tagrec_jobs WHERE job = $job");
+}
+
+# ---------------------------------------------------------------- a job belongs to the transaction that submits it
+
+my $session = $node->background_psql('postgres', on_error_stop => 1);
+$session->query_safe('BEGIN');
+my $job = $session->query_safe(q{SELECT tagrec_train('committed', 'a', 'popularity', wait => false)});
+is($node->safe_psql('postgres', 'SELECT count(*) FROM tagrec_jobs'), '0', 'a job is not visible before the commit');
+ok( $node->poll_query_until(
+		'postgres',
+		q{SELECT count(*) = 1 FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+		  WHERE a.backend_type = 'tagrec worker' AND l.locktype = 'transactionid' AND NOT l.granted}),
+	'its worker waits for the transaction');
+$session->query_safe('COMMIT');
+ok(wait_for_state($job, 'done'), 'the job runs after the commit');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM committed_item_embedding}), '50', 'the model is there');
+
+$session->query_safe('BEGIN');
+$job = $session->query_safe(q{SELECT tagrec_train('rolled_back', 'a', 'popularity', wait => false)});
+$session->query_safe('ROLLBACK');
+ok( $node->poll_query_until(
+		'postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tagrec worker'}),
+	'after a rollback the worker ends');
+is($node->safe_psql('postgres', "SELECT count(*) FROM tagrec_jobs WHERE job = $job"), '0', '... and there is no job');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname LIKE 'rolled_back%'}),
+	'0', '... and no relation');
+
+# a savepoint counts as well
+$session->query_safe('BEGIN; SAVEPOINT s');
+$job = $session->query_safe(q{SELECT tagrec_train('rolled_back', 'a', 'popularity', wait => false)});
+$session->query_safe('ROLLBACK TO s; CREATE TABLE other (x int); COMMIT');
+ok( $node->poll_query_until(
+		'postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tagrec worker'}),
+	'after a rollback to a savepoint the worker ends');
+is($node->safe_psql('postgres', "SELECT count(*) FROM tagrec_jobs WHERE job = $job"), '0', '... and there is no job');
+
+# ---------------------------------------------------------------- waiting
+
+$job = $node->safe_psql('postgres', q{SELECT tagrec_train('m', 'a', 'popularity', wait => false)});
+$node->safe_psql('postgres', "CALL tagrec_wait($job, '60s')");
+is(state_of($job), 'done', 'tagrec_wait waits for the end of a job');
+
+my ($ret, $stdout, $stderr) = $node->psql('postgres',
+	"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1; CALL tagrec_wait($job, '10s'); COMMIT");
+is($ret, 0, 'tagrec_wait works in a transaction with a snapshot of its own');
+
+# ---------------------------------------------------------------- while a job trains
+
+$job = $node->safe_psql('postgres', "SELECT tagrec_train('m', 'a', 'hdlpr_ns', $long, wait => false)");
+ok( $node->poll_query_until('postgres', "SELECT epoch > 0 FROM tagrec_jobs WHERE job = $job"),
+	'the job tells how far it is');
+ok( $node->poll_query_until(
+		'postgres', q{SELECT backend_xmin IS NULL AND backend_xid IS NULL AND xact_start IS NULL FROM pg_stat_activity
+		WHERE backend_type = 'tagrec worker'}),
+	'no transaction is open while it trains');
+my $open = $node->safe_psql(
+	'postgres', q{
+	DO $$
+	DECLARE
+		seen int := 0;
+	BEGIN
+		FOR i IN 1 .. 100 LOOP
+			PERFORM pg_stat_clear_snapshot();
+			seen := seen + (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'tagrec worker'
+				AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL));
+			PERFORM pg_sleep(0.02);
+		END LOOP;
+		IF seen > 20 THEN
+			RAISE EXCEPTION 'a transaction was open in % of 100 looks', seen;
+		END IF;
+	END $$;
+	SELECT 'rarely'});
+is($open, 'rarely', '... but for the tiny ones that record it');
+like($node->safe_psql('postgres', q{SELECT application_name FROM pg_stat_activity WHERE backend_type = 'tagrec worker'}),
+	qr/^tagrec job $job epoch \d+\/100000$/, 'pg_stat_activity shows the job and its epoch');
+is($node->safe_psql('postgres', q{SELECT version FROM tagrec_versions WHERE model = 'm' AND deployed}),
+	'1', 'queries use the old version meanwhile');
+
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_drop('m')});
+like($stderr, qr/model "m" is being trained by job $job/, 'a model in training cannot be dropped');
+
+($ret, $stdout, $stderr) = $node->psql('postgres', "CALL tagrec_wait($job, '0.5s')");
+like($stderr, qr/job $job has not ended in time/, 'tagrec_wait gives up after its timeout');
+is(state_of($job), 'running', '... and the job goes on');
+
+# ---------------------------------------------------------------- a worker that dies
+
+$session->quit;
+my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'tagrec worker'});
+kill 9, $pid;
+ok($node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()'), 'the server is back after kill -9');
+is(state_of($job), 'lost', 'the job of a killed worker is lost');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname LIKE 'm\_%\_v2'}),
+	'0', '... and left no relation');
+($ret, $stdout, $stderr) = $node->psql('postgres', "CALL tagrec_wait($job, '60s')");
+like($stderr, qr/job $job is lost/, 'tagrec_wait says so');
+is($node->safe_psql('postgres', "SELECT tagrec_cancel($job)"), 'f', 'there is nothing to cancel');
+$node->safe_psql('postgres', q{SELECT tagrec_train('m', 'a', 'popularity')});
+is($node->safe_psql('postgres', q{SELECT version FROM tagrec_versions WHERE model = 'm' AND deployed}),
+	'2', 'the model can be trained again');
+$node->safe_psql('postgres', q{SELECT tagrec_drop('m')});
+
+# ---------------------------------------------------------------- no slot
+
+$node->append_conf('postgresql.conf', "max_worker_processes = 2\nmax_logical_replication_workers = 0\n");
+$node->restart;
+my @jobs =
+  map { $node->safe_psql('postgres', "SELECT tagrec_train('q$_', 'a', 'hdlpr_ns', $long, wait => false)") } (1, 2);
+wait_for_state($_, 'running') foreach @jobs;
+($ret, $stdout, $stderr) =
+  $node->psql('postgres', q{SELECT tagrec_train('queued', 'a', 'popularity', wait => false)});
+like($stderr, qr/NOTICE:  job \d+ stays queued/, 'without a free slot a job stays queued');
+like($stderr, qr/HINT:  .*max_worker_processes \(now 2\)/, '... and the hint names the setting');
+my $queued = $stdout;
+is(state_of($queued), 'queued', '... and its state says so');
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_recommend('queued', 1)});
+like($stderr, qr/model "queued" is waiting to be trained/, 'asking its model says so as well');
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('now', 'a', 'popularity')});
+like($stderr, qr/no background worker slot is free/, 'waiting for a job without a slot is an error');
+is($node->safe_psql('postgres', "SELECT tagrec_cancel($jobs[0])"), 't', 'a running job is cancelled');
+ok(wait_for_state($queued, 'done'), 'its worker takes the queued job');
+$node->safe_psql('postgres', "SELECT tagrec_cancel($_)") foreach @jobs;
+
+# ---------------------------------------------------------------- the server stops
+
+$job = $node->safe_psql('postgres', "SELECT tagrec_train('stop', 'a', 'hdlpr_ns', $long, wait => false)");
+wait_for_state($job, 'running');
+$node->stop('fast');
+$node->start;
+is(state_of($job), 'failed', 'a fast shutdown ends the job');
+is($node->safe_psql('postgres', "SELECT sqlstate FROM tagrec_jobs WHERE job = $job"), '57P01', '... and it says why');
+
+done_testing();
