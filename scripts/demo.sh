@@ -207,7 +207,7 @@ show_features() {
 		WITH strongest AS (
 			SELECT feature::int, value FROM demo_item_embedding, unnest(embedding) WITH ORDINALITY e(value, feature)
 			WHERE item_id::text = $(literal "$EXAMPLE_ITEM") AND feature <=
-				(SELECT unit_width FROM tagrec_version JOIN tagrec_model USING (model_id) WHERE model = 'demo' AND version = deployed_version)
+				(SELECT unit_width FROM tagrec_versions WHERE model = 'demo' AND deployed)
 			ORDER BY value DESC LIMIT 3)
 		SELECT feature, round(value::numeric, 3) AS value, string_agg(tag, ', ' ORDER BY rank) AS tags
 		FROM strongest, tagrec_feature_tags('demo', feature, 4) GROUP BY feature, value ORDER BY value DESC"

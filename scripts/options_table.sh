@@ -1,0 +1,20 @@
+#!/bin/bash
+# Writes the table of options into README.md, between its two marks, from the view tagrec_options of the demo's server.
+cd "$(dirname "$0")/.." || exit
+table=$(scripts/demo.sh psql -At -c "
+	WITH o AS (
+		SELECT option, default_value, max(range) AS range, max(presets ->> 'paper') AS paper, meaning,
+			array_agg(algorithm) AS algorithms, min(position) AS position
+		FROM (SELECT *, row_number() OVER () AS position FROM tagrec_options) x
+		GROUP BY option, default_value, meaning)
+	SELECT format('| \`%s\`%s | %s | %s | %s | %s |', option,
+		CASE WHEN cardinality(algorithms) < (SELECT count(*) FROM tagrec_algorithms)
+			AND algorithms <> ARRAY['dspr', 'hdlpr', 'hdlpr_ns'] THEN format(' (%s)', array_to_string(algorithms, ', ')) END,
+		default_value, paper, range, replace(rtrim(meaning, '.'), '|', '\\|'))
+	FROM o ORDER BY cardinality(algorithms) < (SELECT count(*) FROM tagrec_algorithms) DESC, position") || exit
+[ -n "$table" ] || exit
+{
+	sed '/^<!-- options -->$/q' README.md
+	printf '%s\n' '| option | default | paper | range | meaning |' '|---|---|---|---|---|' "$table"
+	sed -n '/^<!-- end of options -->$/,$p' README.md
+} > README.md.new && mv README.md.new README.md
