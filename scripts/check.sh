@@ -94,7 +94,8 @@ check_tap() {
 		export TESTDIR=$DIRECTORY/tap TESTDATADIR=$DIRECTORY/tap/data TESTLOGDIR=$DIRECTORY/tap/log
 		export PATH=$PRIVATE_BIN:$PATH PG_REGRESS=$REGRESS PGPORT=65432 PG_TEST_EXTRA= TMPDIR=/tmp
 		as_server_user prove --verbose -I "$(dirname "$REGRESS")/../perl" -I test/t test/t/*.pl
-	) 2>&1 | tee "$LOGS/tap.log" | grep -vE '^ok\b'
+	) 2>&1 | tee "$LOGS/tap.log" |
+		grep -E '^(not ok|test/t/|Files=|Result)|^#  *(Failed|at |got|expected|Looks like)|skip'
 	local status=${PIPESTATUS[0]}
 	count_tap "$LOGS/tap.log"
 	settle prove "$status"
