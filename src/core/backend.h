@@ -80,7 +80,7 @@ typedef struct TrSoftmax
 	int32_t		users,
 				columns;
 	float	   *logits;			/* (U,C) in, out */
-	const float *column_offset; /* (C) log of the column's sampling probability; NULL = 0 */
+	const float *column_offset; /* (C) log of the column's sampling probability, INFINITY = nobody's negative; NULL = 0 */
 	const int32_t *pair_ptr;	/* (U+1) */
 	const int32_t *pair_column; /* (P) */
 	const float *pair_weight;	/* (P) */

@@ -103,7 +103,10 @@ typedef struct TrAlgorithm
 	/* Overwrites a trained or created model's parameters (same shapes): restores the best epoch. */
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
-	/* A model that can encode but not train, from what save() gave; n_tags is the size of its vocabulary. */
+	/*
+	 * (optional) A model that can encode but not train, from what save() gave, which need not outlive the call; n_tags is the
+	 * size of its vocabulary. Comes with encode.
+	 */
 	TrStatus	(*load) (TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
 						 const TrTensor *tensors, int count, TrError *err);
 

@@ -36,6 +36,8 @@ typedef struct Softmax
 static Sum
 plus(Sum sum, double value, double exponent)
 {
+	if (exponent == -INFINITY)
+		return sum;
 	if (sum.value == 0)
 		return (Sum) {exponent, value};
 	if (exponent > sum.top)
@@ -151,6 +153,8 @@ sum_base(const TrSoftmax *s, float *x, int left)
 	if (s->column_offset)
 		subtract(x, s->column_offset, s->columns);
 	top = largest(x, s->columns);
+	if (top == -INFINITY)
+		top = 0;				/* an infinite offset took every column out: the sum is 0, or NaN where a logit is */
 	return (Sum) {top, exponentials(x, top, s->columns)};
 }
 

@@ -8,7 +8,7 @@ static const TrOption options[] = {
 	TOWER_COMMON_OPTIONS,
 	TOWER_MASK_OPTION,
 	TOWER_SAMPLING_OPTIONS,
-	TOWER_HYBRID_OPTIONS("0.01"),
+	TOWER_HYBRID_OPTIONS,
 };
 
 static const TrSetting paper[] = {TOWER_PAPER_SETTINGS, {"reconstruction", "0.2"},

@@ -97,7 +97,7 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 
 /* Rows for the option table of each algorithm of the family. */
 #define TOWER_COMMON_OPTIONS \
-	{"layers", TR_OPTION_INTS, TOWER_FIELD(layers), "256", 1, 65536, NULL, \
+	{"layers", TR_OPTION_INTS, TOWER_FIELD(layers), "128", 1, 65536, NULL, \
 	"width of each layer of the tower; the last one is the width of the embeddings"}, \
 	{"weighting", TR_OPTION_ENUM, TOWER_FIELD(weighting), "log_tfidf", 0, 0, tower_weighting_names, \
 	"how often a tag was given becomes its weight in a profile"}, \
@@ -113,7 +113,7 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"add a learned weight times ln(1 + users of the item) to the score"}, \
 	{"keep", TR_OPTION_REAL, TOWER_FIELD(keep), "0.5", 0.01, 1, NULL, \
 	"share of a user's posts that make up the profile in a step; the others are its targets; 1 = all are both"}, \
-	{"user_dropout", TR_OPTION_REAL, TOWER_FIELD(user_dropout), "0", 0, 0.99, NULL, \
+	{"user_dropout", TR_OPTION_REAL, TOWER_FIELD(user_dropout), "0.3", 0, 0.99, NULL, \
 	"share of a user profile's tags left out at random in a step"}, \
 	{"item_dropout", TR_OPTION_REAL, TOWER_FIELD(item_dropout), "0.5", 0, 0.99, NULL, \
 	"share of an item profile's tags left out at random in a step"}, \
@@ -162,8 +162,8 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	{"mask_seen", TR_OPTION_BOOL, TOWER_FIELD(mask_seen), "true", 0, 0, NULL, \
 	"leave the user's other known items out of the negatives"}
 
-#define TOWER_HYBRID_OPTIONS(initial) \
-	{"reconstruction", TR_OPTION_REAL, TOWER_FIELD(reconstruction), initial, 0, 0.99, NULL, \
+#define TOWER_HYBRID_OPTIONS \
+	{"reconstruction", TR_OPTION_REAL, TOWER_FIELD(reconstruction), "0", 0, 0.99, NULL, \
 	"weight of the reconstruction error (the paper's lambda e); 0 = no decoder"}, \
 	{"reconstruction_loss", TR_OPTION_ENUM, TOWER_FIELD(reconstruction_loss), "norm", 0, 0, tower_reconstruction_names, \
 	"|x' - x| as in Eq. 13, or its square"}

@@ -17,6 +17,14 @@
 #define ITEMS 9
 #define TAGS 11
 
+extern const TrBackendOps *tagrec_backend_ops(void);
+
+static const TrBackendOps *
+plain_ops(void)
+{
+	return &tr_plain_ops;
+}
+
 static TrMemory memory;
 static TrBackend *backend;
 
@@ -195,15 +203,151 @@ test_gradients(void)
 	check_gradients("hdlpr_ns", "layers=4 negatives=full temperature=0.5 user_balance=1 max_targets=2");
 }
 
+/* ------------------------------------------------------------------ golden runs */
+
+#define GOLDEN_EPOCHS 6
+
+typedef struct Golden
+{
+	const char *algorithm;
+	const char *settings;
+	double		loss[GOLDEN_EPOCHS];
+} Golden;
+
+static const Golden golden[] = {
+	{"dspr", "layers=6,4 batch=3",
+	{9.023367, 5.699669, 5.264767, 7.234953, 6.478085, 9.149925}},
+	{"hdlpr", "preset=paper layers=6,4 batch=8 learning_rate=0.05 epochs=6",
+	{2.871670, 2.672819, 2.628056, 2.604702, 2.588830, 2.577937}},
+	{"hdlpr_ns", "layers=6,4 batch=3",
+	{2.389103, 3.043993, 2.811934, 5.115395, 4.635498, 1.709562}},
+	{"hdlpr_ns", "layers=6 batch=8 batch_by=pairs negatives=popularity samples=4 reconstruction=0.1 optimizer=momentum",
+	{4.328574, 2.671701, 2.425471, 1.665090, 1.435499, 1.456168}},
+};
+
+static void
+remember_loss(void *argument, const TrEpoch *epoch)
+{
+	((double *) argument)[epoch->epoch - 1] = epoch->loss;
+}
+
+/* The loss of every epoch is what it was when this was written: data, seed, batches, dropout, gradients, optimizers. */
+static void
+check_golden(const Golden *g)
+{
+	Run			run;
+	TrDataset	dataset;
+	TrModel    *model;
+	TrTrainResult result;
+	double		loss[GOLDEN_EPOCHS] = {0};
+	TrTrainHooks hooks = {.poll = {.argument = loss}, .epoch = remember_loss};
+	TrError		err = {0};
+
+	make_dataset(&dataset, 5);
+	set_options(&run, g->algorithm, g->settings, &err);
+	run.train.epochs = GOLDEN_EPOCHS;
+	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
+	CHECK(tr_train(model, &dataset, NULL, &run.train, &hooks, &result, &err) == TR_OK, "%s %s on %s trains %s", g->algorithm,
+		  g->settings, backend->ops->name, err.message);
+	for (int i = 0; i < GOLDEN_EPOCHS; i++)
+		CHECK_NEAR(loss[i], g->loss[i], 2e-4 * g->loss[i], "%s %s on %s: loss of epoch %d", g->algorithm, g->settings,
+				   backend->ops->name, i + 1);
+	model->algorithm->destroy(model);
+}
+
+/* ------------------------------------------------------------------ what else is promised */
+
+static void
+test_checks(void)
+{
+	Run			run;
+	TrDataset	dataset;
+	TrModel    *model;
+	TrTrainResult result;
+	TrAssignments a;
+	TrError		err = {0};
+
+	CHECK(!set_options(&run, "hdlpr", "regularization=0.5 reconstruction=0.5", &err) && strstr(err.message, "reconstruction"),
+		  "weights of the loss that leave nothing for the ranking are refused");
+
+	/* infinite counts without a norm: the loss cannot stay finite */
+	tr_assignments_init(&a, &memory);
+	for (int n = 0; n < 12; n++)
+		tr_assignments_add(&a, n % 3, n % 4, n % 2, true, INFINITY);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&dataset, &a, 3, 4, 2, NULL);
+	set_options(&run, "dspr", "preset=paper layers=3", &err);
+	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
+	CHECK(tr_train(model, &dataset, NULL, &run.train, NULL, &result, &err) == TR_NOT_FINITE && strstr(err.detail, "NaN"),
+		  "a loss that is not a number ends the training");
+	CHECK_EQUAL(result.epochs, 1, "in the epoch after the first step");
+	model->algorithm->destroy(model);
+
+	/* every item has one user: without own tags nothing is left */
+	tr_assignments_init(&a, &memory);
+	for (int n = 0; n < 6; n++)
+		tr_assignments_add(&a, n % 3, n, n % 2, false, 0);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&dataset, &a, 3, 6, 2, NULL);
+	set_options(&run, "dspr", "layers=3", &err);
+	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) == TR_BAD_DATA
+		  && strstr(err.hint, "own_tags"), "items of one user each need own_tags, and the error says so");
+}
+
+/* Patience and the best epoch's weights: the metric of the model at the end is the best one seen. */
+static double best_seen;
+
+static void
+remember_metric(void *argument, const TrEpoch *epoch)
+{
+	(void) argument;
+	if (epoch->metric > best_seen)
+		best_seen = epoch->metric;
+}
+
+static void
+test_validation(void)
+{
+	static int32_t users[] = {0, 1, 2, 3};
+	static int32_t items[] = {8, 7, 6, 5};
+	TrPairs		held_out = {4, users, items};
+	TrTrainHooks hooks = {.epoch = remember_metric};
+	TrTrainResult result;
+	TrDataset	dataset;
+	TrModel    *model;
+	Run			run;
+	TrError		err = {0};
+	double		value;
+
+	make_dataset(&dataset, 5);
+	set_options(&run, "hdlpr_ns", "layers=6 batch=3 epochs=60 patience=4 metric=mrr learning_rate=0.05", &err);
+	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
+	best_seen = 0;
+	CHECK(tr_train(model, &dataset, &held_out, &run.train, &hooks, &result, &err) == TR_OK, "trains with held-out pairs");
+	CHECK(result.epochs < 60 && result.epochs == result.best_epoch + 4, "stops after `patience` measurements without gain");
+	tr_validate(model, &dataset, &held_out, TR_METRIC_MRR, 0, NULL, &value, &err);
+	CHECK(value == best_seen && result.metric == best_seen, "and ends with the best epoch's weights");
+	model->algorithm->destroy(model);
+}
+
 int
 main(void)
 {
-	TrBackendConfig config = {.threads = 1};
+	static const TrBackendOps *(*const backends[]) (void) = {plain_ops, tagrec_backend_ops};
+	TrBackendConfig config = {.threads = 2};
 
 	tr_memory_init(&memory, 0);
-	tr_plain_ops.open(&backend, &config, NULL);
-	test_gradients();
-	backend->ops->close(backend);
+	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+	{
+		backends[i] ()->open(&backend, &config, NULL);
+		if (i == 0)
+			test_gradients();
+		for (size_t g = 0; g < sizeof(golden) / sizeof(golden[0]); g++)
+			check_golden(&golden[g]);
+		test_checks();
+		test_validation();
+		backend->ops->close(backend);
+	}
 	tr_memory_release(&memory);
 	return check_done();
 }
