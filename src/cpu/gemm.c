@@ -42,7 +42,7 @@ part_start(int n, int parts, int i)
 	return i == parts ? n : start & ~15;
 }
 
-/* Halves the longest side (an element packed along k costs least) until there are enough blocks. */
+/* Halves the longest side until there are enough blocks; k, which costs a second pass over C, only where it is far longest. */
 static void
 make_plan(Plan *plan)
 {
@@ -57,7 +57,7 @@ make_plan(Plan *plan)
 		int			n = g->n / plan->parts_n;
 		int			k = g->k / plan->parts_k;
 
-		if (k >= 2 * LEAST_K && k / 4 >= m && k / 4 >= n)
+		if (k >= 2 * LEAST_K && k / 8 >= m && k / 8 >= n)
 			plan->parts_k *= 2;
 		else if (m >= 2 * LEAST_M && m >= n)
 			plan->parts_m *= 2;
@@ -65,6 +65,8 @@ make_plan(Plan *plan)
 			plan->parts_n *= 2;
 		else if (m >= 2 * LEAST_M)
 			plan->parts_m *= 2;
+		else if (k >= 2 * LEAST_K)
+			plan->parts_k *= 2;
 		else
 			break;
 	}

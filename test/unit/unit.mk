@@ -5,7 +5,7 @@
 #   make bench-ops              speed of every operation of the CPU backend
 
 comma := ,
-UNIT_OPTFLAGS ?= -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math-errno
+UNIT_OPTFLAGS ?= -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math-errno -ffp-contract=fast
 UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -g -Wall -Wextra -Werror -Isrc -Itest/unit -MMD -MP
 UNIT_LIBS = -lopenblas -lpthread -lm
 UNIT_SOURCES = $(sort $(wildcard src/core/*.c src/models/*.c src/cpu/*.c))

@@ -1,0 +1,291 @@
+/*
+ * The gradient of every layer and of the reconstruction against central finite differences, and what NaN does to a loss.
+ * A layer is tested by its loss, the inner product of its output with random numbers.
+ */
+#include "backends.h"
+
+#define R 6
+#define I 5
+#define O 4
+#define T 9
+#define WIDE (O + 2)			/* rows of embeddings with two extra columns */
+#define MOST 64					/* floats in any tensor */
+#define STEP 0.01f
+
+/* Inputs of every check, in backend memory. */
+typedef struct Inputs
+{
+	TrBackend  *b;
+	float	   *in[3];			/* the tensors that have a gradient */
+	float	   *grad[3];
+	float	   *out;
+	float	   *dout;			/* what the output is multiplied with */
+	float	   *scratch;
+	float	   *feature;		/* (R) */
+	float	   *norm;			/* (R) */
+	int32_t    *row;			/* (R) ascending */
+	TrCsr		x;				/* (R,T) */
+	double	   *loss;
+} Inputs;
+
+/* Leaves the output in out, or, for a loss, its value in *loss. */
+typedef void (*Forward) (Inputs *p);
+typedef void (*Backward) (Inputs *p);
+
+typedef struct Check
+{
+	const char *name;
+	Forward		forward;
+	Backward	backward;
+	int			outputs;		/* 0 = forward leaves a loss */
+	int			size[3];
+} Check;
+
+static void
+sparse_forward(Inputs *p)
+{
+	p->b->ops->sparse_forward(p->b, p->out, &p->x, p->in[0], p->in[1], O, TR_TANH);
+}
+
+static void
+sparse_backward(Inputs *p)
+{
+	p->b->ops->activation_backward(p->b, p->scratch, p->grad[1], p->dout, p->out, R, O, TR_TANH);
+	p->b->ops->sparse_backward(p->b, p->grad[0], &p->x, p->scratch, O);
+}
+
+static void
+dense(Inputs *p, TrLayout layout)
+{
+	p->b->ops->dense_forward(p->b, p->out, p->in[0], p->in[1], p->in[2], R, I, O, layout, TR_TANH);
+}
+
+static void
+dense_back(Inputs *p, TrLayout layout)
+{
+	p->b->ops->activation_backward(p->b, p->scratch, p->grad[2], p->dout, p->out, R, O, TR_TANH);
+	p->b->ops->dense_backward(p->b, p->grad[0], p->grad[1], p->scratch, p->in[0], p->in[1], R, I, O, layout);
+}
+
+static void
+dense_io(Inputs *p)
+{
+	dense(p, TR_STORED_IO);
+}
+
+static void
+dense_io_back(Inputs *p)
+{
+	dense_back(p, TR_STORED_IO);
+}
+
+static void
+dense_oi(Inputs *p)
+{
+	dense(p, TR_STORED_OI);
+}
+
+static void
+dense_oi_back(Inputs *p)
+{
+	dense_back(p, TR_STORED_OI);
+}
+
+/* Rows of WIDE: a scaled unit vector, weight * feature, feature alone */
+static void
+embedding(Inputs *p)
+{
+	const TrBackendOps *ops = p->b->ops;
+
+	ops->normalize(p->b, p->out, WIDE, p->norm, p->in[0], R, O, 2.5f);
+	ops->fill_column(p->b, p->out + O, WIDE, p->in[1], p->feature, R);
+	ops->fill_column(p->b, p->out + O + 1, WIDE, p->in[2], NULL, R);
+}
+
+static void
+embedding_back(Inputs *p)
+{
+	const TrBackendOps *ops = p->b->ops;
+
+	ops->normalize_backward(p->b, p->grad[0], p->dout, p->out, WIDE, p->norm, R, O, 2.5f);
+	ops->fill_column_backward(p->b, p->grad[1], p->dout + O, WIDE, p->feature, R);
+	ops->fill_column_backward(p->b, p->grad[2], p->dout + O + 1, WIDE, NULL, R);
+}
+
+static void
+pairs(Inputs *p)
+{
+	p->b->ops->pair_scores(p->b, p->out, p->in[0], p->in[1], p->row, R, O);
+}
+
+static void
+pairs_back(Inputs *p)
+{
+	p->b->ops->pair_scores_backward(p->b, p->grad[0], p->grad[1], p->dout, p->in[0], p->in[1], p->row, R, O);
+}
+
+/* Rows 1 … R-1, on a copy of the input, which becomes its gradient */
+static void
+reconstruction(Inputs *p, bool squared)
+{
+	float		host[MOST];
+
+	p->b->ops->download(p->b, host, p->in[0], sizeof(float) * (R - 1) * T);
+	p->b->ops->upload(p->b, p->grad[0], host, sizeof(float) * (R - 1) * T);
+	p->b->ops->zero(p->b, p->grad[1], sizeof(float) * T);
+	p->b->ops->zero(p->b, p->loss, sizeof(double));
+	p->b->ops->reconstruction_loss(p->b, p->grad[0], p->in[1], p->grad[1], &p->x, 1, R - 1, p->feature, squared, 0.4f,
+								   p->loss);
+}
+
+static void
+reconstruction_norm(Inputs *p)
+{
+	reconstruction(p, false);
+}
+
+static void
+reconstruction_squared(Inputs *p)
+{
+	reconstruction(p, true);
+}
+
+static const Check checks[] = {
+	{"sparse layer", sparse_forward, sparse_backward, R * O, {T * O, O}},
+	{"dense layer (I,O)", dense_io, dense_io_back, R * O, {R * I, I * O, O}},
+	{"dense layer (O,I)", dense_oi, dense_oi_back, R * O, {R * I, I * O, O}},
+	{"normalize and fill_column", embedding, embedding_back, R * WIDE, {R * O, 1, 1}},
+	{"pair_scores", pairs, pairs_back, R, {R * O, R * O}},
+	{"reconstruction_loss, norm", reconstruction_norm, reconstruction_norm, 0, {(R - 1) * T, T}},
+	{"reconstruction_loss, squared", reconstruction_squared, reconstruction_squared, 0, {(R - 1) * T, T}},
+};
+
+static Inputs
+draw_inputs(const TrBackendOps *ops)
+{
+	static const int32_t row[R] = {0, 0, 2, 3, 3, 3};
+	TrBackend  *b = open_backend(ops, 2);
+	Draw		draw = {.seed = 9};
+	Inputs		p = {.b = b, .x = random_csr(b, &draw, R, T, 2, 0.1f, 1.5f)};
+
+	for (int i = 0; i < 3; i++)
+	{
+		p.in[i] = random_floats(b, &draw, MOST, -1, 1);
+		p.grad[i] = random_floats(b, &draw, MOST, 0, 0);
+	}
+	p.out = random_floats(b, &draw, MOST, 0, 0);
+	p.scratch = random_floats(b, &draw, MOST, 0, 0);
+	p.dout = random_floats(b, &draw, MOST, -1, 1);
+	p.feature = random_floats(b, &draw, R, 0.5f, 3);
+	p.norm = random_floats(b, &draw, R, 0, 0);
+	p.row = to_backend(b, row, sizeof(row));
+	p.loss = to_backend(b, &(double) {0}, sizeof(double));
+	return p;
+}
+
+static double
+loss_of(const Check *check, Inputs *p)
+{
+	float		out[MOST];
+	float		dout[MOST];
+	double		loss = 0;
+
+	check->forward(p);
+	if (check->outputs == 0)
+		p->b->ops->download(p->b, &loss, p->loss, sizeof(double));
+	p->b->ops->download(p->b, out, p->out, sizeof(out));
+	p->b->ops->download(p->b, dout, p->dout, sizeof(dout));
+	for (int i = 0; i < check->outputs; i++)
+		loss += (double) out[i] * dout[i];
+	return loss;
+}
+
+/* d loss / d in[tensor][i], by central differences */
+static double
+difference(const Check *check, Inputs *p, int tensor, int i)
+{
+	float		values[MOST];
+	float		old;
+	double		up;
+	double		down;
+
+	p->b->ops->download(p->b, values, p->in[tensor], sizeof(values));
+	old = values[i];
+	values[i] = old + STEP;
+	p->b->ops->upload(p->b, p->in[tensor], values, sizeof(values));
+	up = loss_of(check, p);
+	values[i] = old - STEP;
+	p->b->ops->upload(p->b, p->in[tensor], values, sizeof(values));
+	down = loss_of(check, p);
+	values[i] = old;
+	p->b->ops->upload(p->b, p->in[tensor], values, sizeof(values));
+	return (up - down) / (2 * STEP);
+}
+
+static void
+test_gradient(const TrBackendOps *ops, const Check *check)
+{
+	Inputs		p = draw_inputs(ops);
+	float		grad[3][MOST];
+	double		most = 0;
+	double		largest = 0;
+
+	loss_of(check, &p);
+	check->backward(&p);
+	for (int t = 0; t < 3; t++)
+		ops->download(p.b, grad[t], p.grad[t], sizeof(grad[t]));
+	for (int t = 0; t < 3; t++)
+		for (int i = 0; i < check->size[t]; i++)
+		{
+			most = fmax(most, fabs(grad[t][i] - difference(check, &p, t, i)));
+			largest = fmax(largest, fabs(grad[t][i]));
+		}
+	CHECK(largest > 0.1, "%s: %s has a gradient", ops->name, check->name);
+	CHECK_NEAR(most, 0, 2e-3, "%s: gradient of %s", ops->name, check->name);
+	ops->close(p.b);
+}
+
+/* A NaN at an entry of the row and at a zero of it; and in the parameters. */
+static void
+test_nan(const TrBackendOps *ops)
+{
+	float		nan = NAN;
+
+	for (int at = 0; at < T; at++)
+	{
+		Inputs		p = draw_inputs(ops);
+		double		loss = 0;
+
+		ops->upload(p.b, p.in[0] + at, &nan, sizeof(nan));
+		reconstruction(&p, at % 2);
+		ops->download(p.b, &loss, p.loss, sizeof(loss));
+		CHECK(isnan(loss), "%s: reconstruction_loss with NaN in column %d", ops->name, at);
+		ops->zero(p.b, p.loss, sizeof(double));
+		ops->sum_squares(p.b, p.loss, p.in[0], MOST, 0.1f);
+		ops->download(p.b, &loss, p.loss, sizeof(loss));
+		CHECK(isnan(loss), "%s: sum_squares with NaN at %d", ops->name, at);
+		ops->normalize(p.b, p.out, O, p.norm, p.in[0], R, O, 1);
+		ops->download(p.b, &nan, p.norm + at / O, sizeof(nan));
+		CHECK(isnan(nan), "%s: normalize with NaN at %d", ops->name, at);
+		ops->close(p.b);
+	}
+}
+
+int
+main(void)
+{
+	const TrBackendOps *last = NULL;
+
+	for (int i = -1; i < N_CANDIDATES; i++)
+	{
+		const TrBackendOps *ops = i < 0 ? &tr_plain_ops : candidates[i].ops();
+
+		if (ops == last)
+			continue;
+		for (size_t c = 0; c < sizeof(checks) / sizeof(checks[0]); c++)
+			test_gradient(ops, &checks[c]);
+		test_nan(ops);
+		last = ops;
+	}
+	return check_done();
+}
