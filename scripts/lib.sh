@@ -50,12 +50,13 @@ ensure_packages() {
 This needs root, once:    sudo apt-get install -y ${missing% }"
 	fi
 	say "Installing ${missing% } …"
-	# the packages' own server would start a cluster that nobody asked for
+	# just now the packages shall not make and start a cluster of their own, which nobody asked for
+	local log config=
 	if ! [ -e /etc/postgresql-common/createcluster.conf ] && ! command -v pg_createcluster >/dev/null; then
+		config=/etc/postgresql-common/createcluster.conf
 		mkdir -p /etc/postgresql-common
-		echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+		echo 'create_main_cluster = false' > $config
 	fi
-	local log
 	log=$(mktemp)
 	{
 		[ -n "$(apt-cache policy libopenblas-dev 2>/dev/null | grep Candidate)" ] || apt-get update -q
@@ -65,6 +66,7 @@ This needs root, once:    sudo apt-get install -y ${missing% }"
 			{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing; }
 	} >"$log" 2>&1 || { tail -n 20 "$log" >&2; rm -f "$log"; die "apt-get could not install ${missing% }"; }
 	rm -f "$log"
+	[ -z "$config" ] || cp /usr/share/postgresql-common/createcluster.conf $config 2>/dev/null || rm -f $config
 	hash -r
 }
 
