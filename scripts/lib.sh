@@ -3,6 +3,9 @@
 # A private server is a directory with its own copy of the installation (install/, so that the system's PostgreSQL stays
 # untouched), its own data (data/) and its socket. It listens on no port and never runs as root.
 
+# where runuser is; a plain `su` leaves it out
+PATH=$PATH:/usr/sbin:/sbin
+
 say() { printf '%s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
