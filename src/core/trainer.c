@@ -12,7 +12,7 @@
 #define OPTION(field) offsetof(TrTrainOptions, field)
 
 static const TrOption options[] = {
-	{"epochs", TR_OPTION_INT, OPTION(epochs), "15", 1, 100000, NULL,
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "20", 1, 100000, NULL,
 	"passes over the training pairs, at most"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
 	"start of every random number; the same seed gives the same model"},

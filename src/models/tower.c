@@ -145,25 +145,11 @@ initialize(Tower *t, TrError *err)
 }
 
 static TrStatus
-check_dataset(const TrDataset *d, const TowerOptions *o, TrError *err)
+check_dataset(const TrDataset *d, TrError *err)
 {
-	bool		any_target = o->own_tags;
-
-	if (d->n_items < 2)
-	{
-		tr_fail(err, TR_BAD_DATA, "cannot learn a ranking from %d item%s", d->n_items, d->n_items == 1 ? "" : "s");
-		return TR_BAD_DATA;
-	}
-	for (int32_t i = 0; i < d->n_items && !any_target; i++)
-		any_target = d->item_ptr[i + 1] - d->item_ptr[i] > 1;
-	if (!any_target)
-	{
-		tr_fail(err, TR_BAD_DATA, "no item was tagged by two users, so that no target is left once a user's own tags are out");
-		if (err)
-			snprintf(err->hint, sizeof(err->hint), "Set the option own_tags to true.");
-		return TR_BAD_DATA;
-	}
-	return TR_OK;
+	if (d->n_items >= 2)
+		return TR_OK;
+	return tr_fail(err, TR_BAD_DATA, "cannot learn a ranking from %d item%s", d->n_items, d->n_items == 1 ? "" : "s");
 }
 
 TrStatus
@@ -173,7 +159,7 @@ tower_create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrData
 	Tower	   *t = NULL;
 	TrStatus	status;
 
-	TR_TRY(check_dataset(dataset, options, err));
+	TR_TRY(check_dataset(dataset, err));
 	status = new_tower(&t, memory, backend, dataset->n_tags, options, err);
 	if (status == TR_OK)
 	{

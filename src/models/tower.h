@@ -133,6 +133,7 @@ typedef struct TowerBatch
 	int32_t    *pair_column;	/* (P) */
 	float	   *pair_weight;	/* (P) */
 	int32_t    *pair_post;		/* (P) the post the pair comes from */
+	int32_t    *pair_without;	/* (P) the same, to be left out of the item's profile; -1 where it is all the item has */
 	int32_t    *pair_item;		/* (P) */
 	float	   *item_feature;	/* (C+P) ln(1 + users of the column's item); of the pair's, but for its own user */
 	int32_t    *skip_ptr;		/* (U+1) */

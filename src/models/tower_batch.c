@@ -65,9 +65,7 @@ is_target(const Tower *t, uint64_t step, int32_t post)
 {
 	const TowerOptions *o = &t->options;
 
-	if (o->keep < 1 && tr_uniform(o->seed, TR_STREAM_KEEP, step, (uint64_t) post) < (float) o->keep)
-		return false;
-	return o->own_tags || item_users(t->dataset, t->dataset->post_item[post]) > 1;
+	return o->keep >= 1 || tr_uniform(o->seed, TR_STREAM_KEEP, step, (uint64_t) post) >= (float) o->keep;
 }
 
 /* Does any post of the user stay in the profile? */
@@ -115,6 +113,7 @@ add_user(Tower *t, int32_t user, const int32_t *posts, int32_t n)
 		batch->pair_column[pair] = column_for(planner, item);
 		batch->pair_weight[pair] = weight;
 		batch->pair_post[pair] = posts[i];
+		batch->pair_without[pair] = item_users(d, item) > 1 ? posts[i] : -1;
 		batch->pair_item[pair] = item;
 	}
 	batch->pair_weight_sum += (double) weight * n;
@@ -449,6 +448,7 @@ tower_planner_create(Tower *t, TrError *err)
 	NEW(planner->batch.pair_column, pairs);
 	NEW(planner->batch.pair_weight, pairs);
 	NEW(planner->batch.pair_post, pairs);
+	NEW(planner->batch.pair_without, pairs);
 	NEW(planner->batch.pair_item, pairs);
 	NEW(planner->batch.item_feature, columns + pairs);
 	NEW(planner->batch.skip_ptr, users);
@@ -471,12 +471,13 @@ tower_planner_destroy(Tower *t)
 
 	if (!planner)
 		return;
-	void	   *arrays[] = {planner->order, planner->column_of, planner->cumulative, planner->chosen, planner->draws,
-		planner->batch.user,
-		planner->batch.column, planner->batch.column_offset, planner->batch.pair_ptr,
-		planner->batch.pair_row, planner->batch.pair_column, planner->batch.pair_weight, planner->batch.pair_post,
-	planner->batch.pair_item, planner->batch.item_feature, planner->batch.skip_ptr, planner->batch.skip_column,
-	planner->batch.multiplicity};
+	void	   *arrays[] = {
+		planner->order, planner->column_of, planner->cumulative, planner->chosen, planner->draws, planner->batch.user,
+		planner->batch.column, planner->batch.column_offset, planner->batch.pair_ptr, planner->batch.pair_row,
+		planner->batch.pair_column, planner->batch.pair_weight, planner->batch.pair_post, planner->batch.pair_without,
+		planner->batch.pair_item, planner->batch.item_feature, planner->batch.skip_ptr, planner->batch.skip_column,
+		planner->batch.multiplicity
+	};
 
 	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
 		tr_free(memory, arrays[i]);

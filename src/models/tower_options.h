@@ -108,7 +108,7 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	{"bm25_b", TR_OPTION_REAL, TOWER_FIELD(bm25_b), "0.75", 0, 1, NULL, \
 	"length normalisation of the weighting bm25"}, \
 	{"own_tags", TR_OPTION_BOOL, TOWER_FIELD(own_tags), "false", 0, 0, NULL, \
-	"keep the tags a user gave an item in the item's profile when the pair is the training target"}, \
+	"keep the tags a user gave an item in its profile while the pair is the target; false leaves them out wherever others tagged it"}, \
 	{"popularity", TR_OPTION_BOOL, TOWER_FIELD(popularity), "true", 0, 0, NULL, \
 	"add a learned weight times ln(1 + users of the item) to the score"}, \
 	{"keep", TR_OPTION_REAL, TOWER_FIELD(keep), "0.5", 0.01, 1, NULL, \

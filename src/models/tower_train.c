@@ -15,7 +15,7 @@ typedef struct DeviceBatch
 	int32_t    *pair_ptr;
 	int32_t    *pair_row;
 	int32_t    *pair_column;
-	int32_t    *pair_post;
+	int32_t    *pair_without;
 	int32_t    *pair_item;
 	int32_t    *skip_ptr;
 	int32_t    *skip_column;
@@ -72,7 +72,7 @@ upload_batch(Tower *t, const TowerBatch *h, DeviceBatch *d, TrError *err)
 		{(void **) &d->pair_ptr, h->pair_ptr, U + 1},
 		{(void **) &d->pair_row, h->pair_row, P},
 		{(void **) &d->pair_column, h->pair_column, P},
-		{(void **) &d->pair_post, h->pair_post, P},
+		{(void **) &d->pair_without, h->pair_without, P},
 		{(void **) &d->pair_item, h->pair_item, P},
 		{(void **) &d->skip_ptr, h->skip_ptr, t->options.mask_seen ? U + 1 : 0},
 		{(void **) &d->skip_column, h->skip_column, S},
@@ -122,7 +122,7 @@ profile_batch(Tower *t, const TowerBatch *h, const DeviceBatch *d, TrCsr *groups
 	if (t->options.own_tags)
 		return TR_OK;
 	*n_groups = 3;
-	return profile_group(t, TOWER_POSITIVES, TR_ITEM, d->pair_item, d->pair_post, h->pairs,
+	return profile_group(t, TOWER_POSITIVES, TR_ITEM, d->pair_item, d->pair_without, h->pairs,
 						 h->entries[TOWER_POSITIVES], h, &groups[TOWER_POSITIVES], err);
 }
 
