@@ -76,6 +76,7 @@ $(SQL_SCRIPT): $(SQL_SECTIONS) tagrec.control
 install: install-cpu
 install-cpu: all installdirs
 	$(INSTALL_SHLIB) $(CPU_LIB) '$(DESTDIR)$(pkglibdir)/$(CPU_LIB)'
+	test ! -f tagrec_cuda$(DLSUFFIX) || $(INSTALL_SHLIB) tagrec_cuda$(DLSUFFIX) '$(DESTDIR)$(pkglibdir)/'
 
 uninstall: uninstall-cpu
 uninstall-cpu:

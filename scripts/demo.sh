@@ -109,16 +109,6 @@ load() {
 	value "ANALYZE $TABLE"
 }
 
-# A training pair is learned without the tags that the user gave the item. Where every item is one user's, as a Debian package
-# is one maintainer's, nothing would be left of it.
-choose_options() {
-	[ "$(value "SELECT EXISTS (SELECT FROM $TABLE GROUP BY $I HAVING count(DISTINCT $U) > 1)")" = f ] || return 0
-	case "$ALGORITHM" in
-		dspr | hdlpr | hdlpr_ns) OPTIONS=$(value "SELECT '{\"own_tags\": true}' || $(literal "$OPTIONS")::jsonb") ;;
-	esac
-	say "(every $ITEM_COLUMN belongs to one $USER_COLUMN: options $OPTIONS)"
-}
-
 # ---- what to show ---------------------------------------------------------------------------------------------------
 
 # A user and an item of any data: somebody in the middle, something well known, and two common tags that no item has both of.
@@ -252,7 +242,6 @@ run() {
 	WHAT=$ITEM_COLUMN
 	sql -c 'CREATE EXTENSION tagrec' || exit
 	load
-	choose_options
 	say "Training $ALGORITHM on $(value "SELECT count(*) FROM $TABLE") rows of $FILE ($USER_COLUMN, $ITEM_COLUMN, $TAG_COLUMN) …"
 	JOB=$(value "SELECT tagrec_train('demo', '$TABLE', $(literal "$ALGORITHM"), $(literal "$OPTIONS")::jsonb,
 		user_column => $(literal "$USER_COLUMN"), item_column => $(literal "$ITEM_COLUMN"), tag_column => $(literal "$TAG_COLUMN"))") || exit
