@@ -40,7 +40,7 @@ tagrec_device(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("device \"cuda\" is not available"),
-				 errdetail("The library \"%s\" is not installed.", library),
+				 errdetail("The library tagrec_cuda is not installed."),
 				 errhint("Build it with \"make gpu\", or use device => 'cpu' or 'auto'.")));
 	return TAGREC_CUDA;
 }

@@ -40,4 +40,7 @@
 #define TAGREC_NEEDS_LOGIN 1
 #endif
 
+/* As libpq/libpq.h has it, which cannot be included where GSSAPI's headers are missing. */
+extern bool pq_check_connection(void);
+
 #endif

@@ -15,6 +15,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -112,13 +113,12 @@ check_own(const TagrecJob *job)
 				 errhint("Commit first.")));
 }
 
-/* Has the job ended well? An end of another kind is an error. */
+/* Has the job ended well? An end of another kind is an error. Allocates in the current memory context. */
 static bool
 finished(int64 number, int *lost)
 {
 	TagrecJob  *job = find_job(number);
 
-	check_own(job);
 	if (is_state(job, "done"))
 		return true;
 	if (is_state(job, "failed") || is_state(job, "cancelled"))
@@ -175,6 +175,7 @@ tagrec_wait(PG_FUNCTION_ARGS)
 	int64		timeout = timeout_of(fcinfo);
 	TimestampTz start = GetCurrentTimestamp();
 	int			lost = 0;
+	MemoryContext looks;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -183,8 +184,11 @@ tagrec_wait(PG_FUNCTION_ARGS)
 	number = PG_GETARG_INT64(0);
 	check_own(find_job(number));
 	let_go(fcinfo);
+	looks = AllocSetContextCreate(CurrentMemoryContext, "tagrec wait", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(looks);
 	while (!finished(number, &lost))
 	{
+		MemoryContextReset(looks);
 		if (timeout >= 0 && GetCurrentTimestamp() - start >= timeout)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -193,5 +197,6 @@ tagrec_wait(PG_FUNCTION_ARGS)
 					 errhint("Wait for it again, or stop it with tagrec_cancel().")));
 		sleep_a_while();
 	}
+	MemoryContextSwitchTo(MemoryContextGetParent(looks));
 	PG_RETURN_VOID();
 }

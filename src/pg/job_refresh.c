@@ -93,7 +93,8 @@ take_part(TagrecRun *run, HeapTuple tuple, TupleDesc desc)
 	char	   *name = SPI_getvalue(tuple, desc, 1);
 	int32		rows = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
 	int32		cols = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
-	ArrayType  *value = DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 4, &isnull));
+	Datum		stored = SPI_getbinval(tuple, desc, 4, &isnull);
+	ArrayType  *value = DatumGetArrayTypeP(stored);
 	int64		before = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
 	int64		n = ArrayGetNItems(ARR_NDIM(value), ARR_DIMS(value));
 	TrTensor   *tensor = tensor_named(run, name, rows, cols);
@@ -103,7 +104,8 @@ take_part(TagrecRun *run, HeapTuple tuple, TupleDesc desc)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("weight \"%s\" of model \"%s\" is longer than it should be", name, run->request->model)));
 	memcpy(tensor->value + before, ARR_DATA_PTR(value), n * sizeof(float));
-	pfree(value);
+	if ((Pointer) value != DatumGetPointer(stored))
+		pfree(value);
 }
 
 static void

@@ -17,10 +17,12 @@
 #include "storage/proc.h"
 #include "storage/shm_mq.h"
 #include "storage/shm_toc.h"
+#include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
 #define QUEUE_SIZE ((Size) 65536)
+#define CLIENT_CHECK_MS 500
 
 typedef struct Waiting
 {
@@ -127,6 +129,22 @@ pass_on(char *data, Size length)
 	pfree(message.data);
 }
 
+/*
+ * A client that has died is noticed when something is sent to it, or when the socket is asked. The server asks only where
+ * client_connection_check_interval says so; a job that nobody waits for should not have to be lucky.
+ */
+static void
+check_client(void)
+{
+	if (MyProcPort == NULL || whereToSendOutput != DestRemote || !WaitEventSetCanReportClosed())
+		return;
+	if (!pq_check_connection())
+	{
+		ClientConnectionLost = true;
+		InterruptPending = true;
+	}
+}
+
 /* Until the worker lets go of the queue. */
 static void
 receive(Waiting *waiting)
@@ -144,7 +162,9 @@ receive(Waiting *waiting)
 			pass_on(data, length);
 			continue;
 		}
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
+		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, CLIENT_CHECK_MS, PG_WAIT_EXTENSION)
+			& WL_TIMEOUT)
+			check_client();
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -89,6 +89,17 @@ settings_of(Jsonb *object, char **schema)
 	return settings;
 }
 
+/* The list of options that an unknown one gets does not have ours. */
+static void
+check(TrStatus status, TrError *err)
+{
+	Size		length = strlen(err->detail);
+
+	if (status == TR_BAD_OPTION && strncmp(err->detail, "Valid options", 13) == 0 && err->detail[length - 1] == '.')
+		snprintf(err->detail + length - 1, sizeof(err->detail) - length + 1, ", schema.");
+	tagrec_check(status, err);
+}
+
 TagrecOptions *
 tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
 {
@@ -105,7 +116,7 @@ tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
 	targets[1].values = &options->train;
 	if (object)
 		settings = settings_of(object, &options->schema);
-	tagrec_check(tr_options_set(targets, 2, settings, &err), &err);
+	check(tr_options_set(targets, 2, settings, &err), &err);
 	return options;
 }
 

@@ -104,7 +104,7 @@ check_key(const char *model, const char *schema, TagrecRelation which, const cha
 	if (!same)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("model \"%s\" holds a %s of type %s, and the source has type %s", model, column,
+				 errmsg("%s of model \"%s\" has type %s, and in the source it has type %s", column, model,
 						format_type_be(type), format_type_be(key.type)),
 				 errdetail(type == key.type ? "The collations differ." : "All versions of a model share one type."),
 				 errhint("Drop the model with tagrec_drop() first, or train under another name.")));

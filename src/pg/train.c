@@ -10,6 +10,7 @@
 #include "access/xlog.h"
 #include "backend_load.h"
 #include "catalog.h"
+#include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
@@ -179,6 +180,11 @@ check_schema(const char *schema, Oid owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 				 errmsg("a model cannot be stored in a temporary schema"),
+				 errhint("Name another schema with the option schema.")));
+	if (IsCatalogNamespace(id) || IsToastNamespace(id))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("a model cannot be stored in the system schema %s", schema),
 				 errhint("Name another schema with the option schema.")));
 	if (tagrec_namespace_aclcheck(id, owner, ACL_CREATE) != ACLCHECK_OK)
 		ereport(ERROR,

@@ -1,0 +1,111 @@
+--
+-- versions: retraining, keeping, deploying, going back, refreshing, dropping
+--
+SET client_min_messages = warning;
+CREATE SCHEMA versions;
+SET search_path = versions, public;
+CREATE TABLE a (user_id int, item_id text, tag text);
+INSERT INTO a SELECT u, 'item ' || (u * 7 + k * k) % 50, 'tag ' || (u + k) % 20
+	FROM generate_series(1, 100) u, generate_series(1, 10) k;
+CREATE VIEW state AS SELECT version, deployed FROM tagrec_versions WHERE model = 'm';
+
+-- retraining deploys, and keeps one version to go back to
+SELECT tagrec_train('m', 'a', 'popularity') > 0 AS trained;
+SELECT tagrec_rollback('m');
+CREATE VIEW dependent AS SELECT count(*) FROM m_item_embedding;
+CREATE INDEX by_posts ON m_item_versions (posts);
+INSERT INTO a VALUES (1, 'new item', 'tag 1');
+SELECT tagrec_train('m', 'a', 'popularity') > 0 AS trained;
+TABLE dependent;
+INSERT INTO a VALUES (1, 'newer item', 'tag 1');
+SELECT tagrec_train('m', 'a', 'popularity') > 0 AS trained;
+TABLE state ORDER BY version;
+SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'm_item_versions'::regclass ORDER BY 1;
+SELECT count(*) FROM pg_index WHERE indrelid = 'm_item_v3'::regclass;
+
+-- deploying an old version, and the views follow
+TABLE dependent;
+SELECT tagrec_deploy('m', 2);
+TABLE dependent;
+TABLE state ORDER BY version;
+SELECT tagrec_deploy('m', 3);
+SELECT tagrec_rollback('m');
+TABLE state ORDER BY version;
+SELECT tagrec_rollback('m');
+SELECT tagrec_deploy('m', 1);
+SELECT tagrec_deploy('m', 0);
+\set VERBOSITY terse
+SELECT tagrec_deploy('nobody', 1);
+\set VERBOSITY default
+BEGIN;
+SELECT tagrec_deploy('m', 3);
+TABLE dependent;
+ROLLBACK;
+TABLE dependent;
+
+-- more versions are kept on demand; the deployed one always is
+SELECT tagrec_train('m', 'a', 'popularity', '{"keep_versions": 5}') > 0 AS trained;
+TABLE state ORDER BY version;
+SELECT tagrec_train('m', 'a', 'popularity', '{"keep_versions": 0}') > 0 AS trained;
+TABLE state ORDER BY version;
+
+-- a view on an old partition keeps it
+CREATE VIEW on_partition AS SELECT * FROM m_item_v5;
+SELECT tagrec_train('m', 'a', 'popularity', '{"keep_versions": 0}') > 0 AS trained;
+TABLE state ORDER BY version;
+DROP VIEW on_partition;
+SELECT tagrec_train('m', 'a', 'popularity', '{"keep_versions": 0}') > 0 AS trained;
+TABLE state ORDER BY version;
+
+-- refreshing: new users and items without training
+SELECT tagrec_refresh('m');
+\set VERBOSITY terse
+SELECT tagrec_refresh('nobody');
+\set VERBOSITY default
+SELECT tagrec_train('net', 'a', 'hdlpr_ns', '{"layers": [16, 8], "epochs": 2, "threads": 1}') AS job \gset
+INSERT INTO a VALUES (1001, 'newest item', 'tag 1'), (1001, 'newest item', 'tag 2'), (1002, 'item 1', 'tag nobody knew'),
+	(1003, 'item 2', 'tag 3');
+SELECT tagrec_refresh('net') > 0 AS refreshed;
+SELECT version, deployed, refreshed_from, users, items, tags, epochs, requested_options FROM tagrec_versions
+	WHERE model = 'net' ORDER BY version;
+SELECT kind, state FROM tagrec_jobs WHERE model = 'net' AND job >= :job ORDER BY job;
+SELECT user_id, cardinality(embedding) > 0 AS encoded FROM net_user_embedding WHERE user_id > 1000 ORDER BY 1;
+SELECT count(*) AS wrong FROM (
+	SELECT name, part, rows, cols, value FROM net_weight_versions WHERE version = 1
+	EXCEPT SELECT name, part, rows, cols, value FROM net_weight_versions WHERE version = 2) d;
+-- users whose profiles have not changed keep their arrays
+SELECT count(*) AS users, count(*) FILTER (WHERE x.embedding = y.embedding) AS same
+	FROM net_user_versions x JOIN net_user_versions y USING (user_id) WHERE x.version = 1 AND y.version = 2;
+ALTER TABLE a RENAME TO b;
+SELECT tagrec_refresh('net');
+ALTER TABLE b RENAME TO a;
+
+-- dropping is RESTRICT
+\set VERBOSITY terse
+SELECT tagrec_drop('nobody');
+\set VERBOSITY default
+SELECT tagrec_drop('m');
+DROP VIEW dependent;
+BEGIN;
+SELECT tagrec_drop('m');
+ROLLBACK;
+SELECT count(*) > 0 AS there FROM m_item_embedding;
+SELECT tagrec_drop('m');
+\set VERBOSITY terse
+SELECT tagrec_drop('m');
+\set VERBOSITY default
+SELECT tagrec_drop('net');
+SELECT relname FROM pg_class WHERE relnamespace = 'versions'::regnamespace ORDER BY relname COLLATE "C";
+-- the name is free again, for other keys as well
+CREATE VIEW text_users AS SELECT user_id::text, item_id, tag FROM a;
+SELECT tagrec_train('m', 'text_users', 'popularity') > 0 AS trained;
+SELECT version, user_type FROM tagrec_versions WHERE model = 'm';
+
+-- a model whose schema is gone
+SET client_min_messages = error;
+DROP SCHEMA versions CASCADE;
+SET client_min_messages = warning;
+SET search_path = public;
+SELECT * FROM tagrec_recommend('m', 'x');
+SELECT tagrec_drop('m');
+SELECT count(*) FROM tagrec_models WHERE model = 'm';

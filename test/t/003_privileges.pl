@@ -1,0 +1,160 @@
+# Who may train from what, and what others may do with it.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('privileges');
+$node->init;
+$node->start;
+
+$node->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION tagrec;
+	CREATE ROLE ann LOGIN;
+	CREATE ROLE ben LOGIN;
+	CREATE ROLE team NOLOGIN;
+	CREATE ROLE member LOGIN IN ROLE team;
+	CREATE ROLE nologin NOLOGIN;
+	GRANT ann TO member;
+	GRANT nologin TO ann;
+	CREATE SCHEMA ann AUTHORIZATION ann;
+	CREATE SCHEMA ben AUTHORIZATION ben;
+	CREATE TABLE a AS SELECT u AS user_id, 'i' || (u * 7 + k * k) % 50 AS item_id, 't' || (u + k) % 20 AS tag,
+			'secret' AS secret
+		FROM generate_series(1, 100) u, generate_series(1, 10) k;
+	GRANT SELECT (user_id, item_id, tag) ON a TO ann;
+	CREATE TABLE secured AS SELECT user_id, item_id, tag FROM a;
+	ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+	CREATE POLICY own ON secured FOR SELECT TO ann USING (user_id <= 30);
+	GRANT SELECT ON secured TO ann, ben;
+});
+
+# As a role: exit status, output and messages.
+sub as
+{
+	my ($role, $sql) = @_;
+	my ($stdout, $stderr);
+	my $ret = $node->psql('postgres', $sql, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-U', $role ]);
+	return ($ret, $stdout, $stderr);
+}
+
+sub refused
+{
+	my ($role, $sql, $pattern, $what) = @_;
+	my ($ret, $stdout, $stderr) = as($role, $sql);
+	like($stderr, $pattern, $what);
+	return;
+}
+
+sub works
+{
+	my ($role, $sql, $what) = @_;
+	my ($ret, $stdout, $stderr) = as($role, $sql);
+	is($ret, 0, $what) or diag $stderr;
+	return $stdout;
+}
+
+# ---------------------------------------------------------------- reading the source
+
+works('ann', q{SELECT tagrec_train('m', 'a', 'popularity')}, 'SELECT on the three columns is enough to train');
+is($node->safe_psql('postgres', q{SELECT owner FROM tagrec_models WHERE model = 'm'}), 'ann', 'the model is its trainer\'s');
+is( $node->safe_psql(
+		'postgres', q{SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '^m_(user|item|tag|weight)'}),
+	'ann', '... with all its relations');
+is($node->safe_psql('postgres', q{SELECT schema FROM tagrec_models WHERE model = 'm'}),
+	'ann', '... in the schema that was current');
+refused('ben', q{SELECT tagrec_train('b', 'a', 'popularity')}, qr/permission denied for column "user_id" of relation "a"/,
+	'without SELECT nobody trains');
+refused('ann', q{SELECT tagrec_train('b', 'a', 'popularity', tag_column => 'secret')},
+	qr/permission denied for column "secret"/, '... nor from another column');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM tagrec_jobs'), '1', 'a refused training makes no job');
+
+works('ann', q{SELECT tagrec_train('secured', 'secured', 'popularity')}, 'a table with row security');
+is($node->safe_psql('postgres', q{SELECT users FROM tagrec_versions WHERE model = 'secured'}),
+	'30', '... gives the rows that the role sees');
+refused('ben', q{SELECT tagrec_train('b', 'secured', 'popularity')}, qr/ERROR:  public.secured has no rows/,
+	'... and no others');
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION ann.train() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS
+		$$SELECT tagrec_train('definer', 'secured', 'popularity')$$;
+	ALTER FUNCTION ann.train() OWNER TO ann;
+	GRANT USAGE ON SCHEMA ann TO ben});
+works('ben', q{SELECT ann.train()}, 'in a SECURITY DEFINER function the definer\'s rights count');
+is($node->safe_psql('postgres', q{SELECT owner || users FROM tagrec_models WHERE model = 'definer'}),
+	'ann30', '... and the worker reads and owns as the definer');
+
+# ---------------------------------------------------------------- who may train at all
+
+SKIP:
+{
+	skip 'workers may run as any role', 1 if $node->pg_version >= 17;
+	refused('ann', q{SET ROLE nologin; SELECT tagrec_train('b', 'a', 'popularity')},
+		qr/permission denied|role "nologin" cannot train, because it may not log in/, 'a role that may not log in cannot train');
+}
+refused('ann', q{SELECT tagrec_train('b', 'a', 'popularity', '{"schema": "ben"}')}, qr/permission denied for schema ben/,
+	'a model goes where its trainer may create relations');
+refused('ben', q{SELECT tagrec_train('m', 'secured', 'popularity')}, qr/must be owner of model "m"/,
+	'only the owner trains a model again');
+
+# ---------------------------------------------------------------- other roles
+
+refused('ben', q{SELECT tagrec_drop('m')}, qr/must be owner of model "m"/, 'only the owner drops a model');
+refused('ben', q{SELECT tagrec_deploy('m', 1)}, qr/must be owner of model "m"/, '... or deploys a version');
+refused('ben', q{SELECT tagrec_rollback('m')}, qr/must be owner of model "m"/, '... or goes back to one');
+refused('ben', q{SELECT tagrec_refresh('m')}, qr/must be owner of model "m"/, '... or refreshes it');
+refused('ben', q{SELECT * FROM tagrec_recommend('m', 1)}, qr/permission denied for model "m"/,
+	'a model is private at first');
+works('ann', q{GRANT SELECT ON m_item_embedding TO ben}, 'SELECT on the item embeddings');
+works('ben', q{SELECT * FROM tagrec_recommend('m', 1)}, '... is the right to use it');
+refused('ben', q{DELETE FROM tagrec_model}, qr/permission denied for table tagrec_model/, 'nobody writes to the registry');
+refused('ben', q{SELECT * FROM tagrec_job_error}, qr/permission denied for table tagrec_job_error/,
+	'... or reads others\' errors');
+
+my $job = works('ann', q{SELECT tagrec_train('long', 'a', 'hdlpr_ns', '{"epochs": 100000, "batch": 16}', wait => false)},
+	'a job');
+$node->poll_query_until('postgres', "SELECT state = 'running' FROM tagrec_jobs WHERE job = $job");
+refused('ben', "SELECT tagrec_cancel($job)", qr/permission denied for job $job/, 'other roles cannot cancel it');
+is($node->safe_psql('postgres', "SELECT state FROM tagrec_jobs WHERE job = $job"), 'running', '... it goes on');
+works('member', "SELECT tagrec_cancel($job)", 'a member of the role can');
+ok($node->poll_query_until('postgres', "SELECT state = 'cancelled' FROM tagrec_jobs WHERE job = $job"), '... it ends');
+
+# a job that fails on a value that others may not see
+$node->safe_psql(
+	'postgres', q{
+	CREATE VIEW broken AS SELECT user_id, item_id, (secret || tag)::int AS tag FROM a;
+	GRANT SELECT ON broken TO ann});
+$job = works('ann', q{SELECT tagrec_train('broken', 'broken', 'popularity', wait => false)}, 'a job that will fail');
+ok($node->poll_query_until('postgres', "SELECT state = 'failed' FROM tagrec_jobs WHERE job = $job"), '... fails');
+is($node->safe_psql('postgres', "SELECT sqlstate FROM tagrec_jobs WHERE job = $job"), '22P02', '... with its SQLSTATE');
+like(works('ann', "SELECT message FROM tagrec_jobs WHERE job = $job", 'its role'), qr/secret/, '... sees the message');
+is(works('ben', "SELECT message IS NULL FROM tagrec_jobs WHERE job = $job", 'another role'), 't', '... does not');
+refused('ann', "CALL tagrec_wait($job)", qr/ERROR:  invalid input syntax for type integer: "secret/,
+	'waiting for it raises its error');
+my ($ret, $stdout, $stderr) = as('ben', "CALL tagrec_wait($job)");
+like($stderr, qr/ERROR:  job $job failed/, '... for another role without the message');
+unlike($stderr, qr/secret/, '... or the data in it');
+
+# ---------------------------------------------------------------- a member of the owning role trains
+
+$node->safe_psql('postgres', q{GRANT SELECT ON a TO member});
+works('member', q{SET search_path = ann, public; SELECT tagrec_train('m', 'a', 'popularity')},
+	'a member of the owning role trains a new version');
+is( $node->safe_psql(
+		'postgres', q{SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '^m_(user|item|tag|weight)'}),
+	'ann', '... which belongs to the owner like the others');
+works('ben', q{SELECT * FROM tagrec_recommend('m', 1)}, '... and is used as before');
+
+# ---------------------------------------------------------------- what others have put in the way
+
+$node->safe_psql(
+	'postgres', q{
+	CREATE FUNCTION public.fake_eq(int, int) RETURNS boolean LANGUAGE plpgsql AS
+		$$BEGIN RAISE EXCEPTION 'an operator of somebody else ran'; END$$;
+	CREATE OPERATOR public.= (LEFTARG = int, RIGHTARG = int, FUNCTION = public.fake_eq)});
+works('ann', q{SET search_path = public, ann, pg_catalog; SELECT tagrec_train('m', 'a', 'popularity');
+	SELECT tagrec_rollback('m')}, 'operators in the search_path do not count');
+
+done_testing();
