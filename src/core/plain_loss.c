@@ -71,7 +71,8 @@ load_row(const TrSoftmax *s, Row *row, const float *logits, int u)
 	for (int k = 0; k < s->columns; k++)
 		row->x[k] = (double) logits[k] - (s->column_offset ? s->column_offset[k] : 0);
 	memset(row->gradient, 0, sizeof(double) * s->columns);
-	memset(row->excluded, 0, s->columns);
+	for (int k = 0; k < s->columns; k++)
+		row->excluded[k] = s->column_offset && s->column_offset[k] == INFINITY;
 	if (s->skip_ptr)
 		for (int e = s->skip_ptr[u]; e < s->skip_ptr[u + 1]; e++)
 			row->excluded[s->skip_column[e]] = 1;

@@ -8,13 +8,11 @@
 #include <cblas.h>
 #include <string.h>
 
-/* Blocks near these sizes run at the speed of the whole; more than TASKS blocks are only made down to the lower sizes. */
-#define BLOCK_M 448
-#define BLOCK_N 640
+/* No block is smaller than this, and there are no more blocks than that. */
 #define LEAST_M 96
 #define LEAST_N 128
 #define LEAST_K 512
-#define TASKS 8
+#define MOST_BLOCKS 32
 
 typedef struct Plan
 {
@@ -25,14 +23,6 @@ typedef struct Plan
 	float	   *partial;		/* (parts_k, m, n), or NULL when parts_k is 1 */
 } Plan;
 
-static int
-parts_of(int n, int block)
-{
-	int			parts = (n + block / 2) / block;
-
-	return parts < 1 ? 1 : parts;
-}
-
 /* Where part i of n starts: equal parts, rounded to whole registers. */
 static int
 part_start(int n, int parts, int i)
@@ -42,34 +32,51 @@ part_start(int n, int parts, int i)
 	return i == parts ? n : start & ~15;
 }
 
-/* Halves the longest side until there are enough blocks; k, which costs a second pass over C, only where it is far longest. */
+/* Longest share of `blocks` equal blocks that one of `threads` has, times the threads */
+static float
+imbalance(int blocks, int threads)
+{
+	return (float) ((blocks + threads - 1) / threads * threads) / blocks;
+}
+
+/*
+ * Expected time of a plan, without a unit. What a block costs beyond its products falls with its sides (measured with
+ * OpenBLAS on AVX-512); the number of blocks should suit 2 threads, and also more, but may not depend on the actual number.
+ */
+static float
+cost_of(const TrGemm *g, int parts_m, int parts_n, int parts_k)
+{
+	int			blocks = parts_m * parts_n * parts_k;
+	float		block = 1 + 50.0f * parts_m / g->m + 60.0f * parts_n / g->n;
+
+	if (parts_k > 1)
+		block += 150.0f * parts_k / g->k;
+	return block * (0.55f * imbalance(blocks, 2) + 0.25f * imbalance(blocks, 4) + 0.15f * imbalance(blocks, 8)
+					+ 0.05f * imbalance(blocks, 16));
+}
+
 static void
 make_plan(Plan *plan)
 {
 	const TrGemm *g = plan->g;
+	float		best;
 
-	plan->parts_m = parts_of(g->m, BLOCK_M);
-	plan->parts_n = parts_of(g->n, BLOCK_N);
-	plan->parts_k = 1;
-	while (plan->parts_m * plan->parts_n * plan->parts_k < TASKS)
-	{
-		int			m = g->m / plan->parts_m;
-		int			n = g->n / plan->parts_n;
-		int			k = g->k / plan->parts_k;
+	plan->parts_m = plan->parts_n = plan->parts_k = 1;
+	best = cost_of(g, 1, 1, 1);
+	for (int k = 1; k == 1 || (k <= MOST_BLOCKS && g->k / k >= LEAST_K); k *= 2)
+		for (int m = 1; m == 1 || (m * k <= MOST_BLOCKS && g->m / m >= LEAST_M); m++)
+			for (int n = 1; n == 1 || (n * m * k <= MOST_BLOCKS && g->n / n >= LEAST_N); n++)
+			{
+				float		cost = cost_of(g, m, n, k);
 
-		if (k >= 2 * LEAST_K && k / 8 >= m && k / 8 >= n)
-			plan->parts_k *= 2;
-		else if (m >= 2 * LEAST_M && m >= n)
-			plan->parts_m *= 2;
-		else if (n >= 2 * LEAST_N)
-			plan->parts_n *= 2;
-		else if (m >= 2 * LEAST_M)
-			plan->parts_m *= 2;
-		else if (k >= 2 * LEAST_K)
-			plan->parts_k *= 2;
-		else
-			break;
-	}
+				if (cost < best)
+				{
+					best = cost;
+					plan->parts_m = m;
+					plan->parts_n = n;
+					plan->parts_k = k;
+				}
+			}
 }
 
 static void

@@ -71,7 +71,7 @@ draw_problem(Draw *draw, int U, int C, int flags, float range)
 	for (int i = 0; i < U * C; i++)
 		p.logits[i] = draw_in(draw, -range, range);
 	for (int k = 0; k < C; k++)
-		p.offset[k] = draw_in(draw, -2, 2);
+		p.offset[k] = k % 4 == 1 || C == 2 ? INFINITY : draw_in(draw, -2, 2);
 	for (int u = 0; u < U; u++)
 		draw_columns(&p, draw, u);
 	for (int i = 0; i < p.P; i++)

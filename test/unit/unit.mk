@@ -28,7 +28,7 @@ $(eval $(call unit_rules,unit-sanitize,-O1 -DTR_NO_CLONES -fsanitize=address$(co
 
 # Runs each test; shows the whole output of those that fail.
 unit_run = @status=0; for test in $(UNIT_TESTS); do \
-	if OPENBLAS_NUM_THREADS=1 build/$(1)/$$test > build/$(1)/$$test.out 2>&1; \
+	if OPENBLAS_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1 build/$(1)/$$test > build/$(1)/$$test.out 2>&1; \
 	then echo "ok   $$test: $$(grep -c '^ok' build/$(1)/$$test.out) checks"; \
 	else echo "FAIL $$test"; grep -v '^ok' build/$(1)/$$test.out | head -n 60; status=1; fi; done; exit $$status
 
