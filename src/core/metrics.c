@@ -1,12 +1,13 @@
 /*
- * Ranking metrics from the ranks of the relevant items.
+ * Ranking metrics from the ranks of the relevant items, and means of them.
  */
 #include <math.h>
 #include <stdlib.h>
 
 #include "core/metrics.h"
+#include "core/simd.h"
 
-const char *const tr_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", NULL};
+const char *const tr_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", "f1", NULL};
 
 /* Does item j come before item i? */
 static inline int
@@ -30,6 +31,35 @@ tr_ranks(int32_t *rank, const float *score, int32_t n_items, const uint8_t *excl
 	}
 }
 
+/* How many scores are above the bar; of those that equal it, with_ties says. */
+static inline __attribute__((always_inline)) int32_t
+count_before(const float *score, int32_t n, float bar, bool with_ties)
+{
+	int32_t		count = 0;
+
+	if (with_ties)
+		for (int32_t i = 0; i < n; i++)
+			count += score[i] >= bar;
+	else
+		for (int32_t i = 0; i < n; i++)
+			count += score[i] > bar;
+	return count;
+}
+
+TR_CLONES void
+tr_ranks_tile(int32_t *ahead, const int32_t *relevant, const float *bar, int32_t n_relevant, const float *score,
+			  int32_t first, int32_t n)
+{
+	for (int32_t r = 0; r < n_relevant; r++)
+	{
+		int32_t		smaller = relevant[r] - first;	/* items of the tile with a smaller index */
+
+		smaller = smaller < 0 ? 0 : smaller > n ? n : smaller;
+		ahead[r] += count_before(score, smaller, bar[r], true);
+		ahead[r] += count_before(score + smaller, n - smaller, bar[r], false);
+	}
+}
+
 static int
 compare_ranks(const void *a, const void *b)
 {
@@ -39,13 +69,25 @@ compare_ranks(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static inline bool
+within(int32_t rank, int k)
+{
+	return rank <= k && rank < TR_UNRANKED;
+}
+
+static inline double
+reciprocal(int32_t rank)
+{
+	return rank < TR_UNRANKED ? 1.0 / rank : 0;
+}
+
 static double
 ndcg(int k, const int32_t *rank, int32_t n)
 {
 	double		gain = 0;
 	double		ideal = 0;
 
-	for (int32_t i = 0; i < n && rank[i] <= k; i++)
+	for (int32_t i = 0; i < n && within(rank[i], k); i++)
 		gain += 1 / log2(rank[i] + 1.0);
 	for (int32_t i = 0; i < n && i < k; i++)
 		ideal += 1 / log2(i + 2.0);
@@ -58,8 +100,14 @@ mean_reciprocal(const int32_t *rank, int32_t n)
 	double		sum = 0;
 
 	for (int32_t i = 0; i < n; i++)
-		sum += 1.0 / rank[i];
+		sum += reciprocal(rank[i]);
 	return sum / n;
+}
+
+static double
+f1(double precision, double recall)
+{
+	return precision > 0 ? 2 * precision * recall / (precision + recall) : 0;
 }
 
 double
@@ -68,7 +116,7 @@ tr_metric(TrMetric metric, int k, int32_t *rank, int32_t n)
 	int32_t		hits = 0;
 
 	qsort(rank, (size_t) n, sizeof(*rank), compare_ranks);
-	while (hits < n && rank[hits] <= k)
+	while (hits < n && within(rank[hits], k))
 		hits++;
 	switch (metric)
 	{
@@ -81,9 +129,43 @@ tr_metric(TrMetric metric, int k, int32_t *rank, int32_t n)
 		case TR_METRIC_HIT:
 			return hits > 0;
 		case TR_METRIC_MRR:
-			return 1.0 / rank[0];
+			return reciprocal(rank[0]);
 		case TR_METRIC_MRR_PAIR:
 			return mean_reciprocal(rank, n);
+		case TR_METRIC_F1:
+			return f1((double) hits / k, (double) hits / n);
 	}
 	return NAN;
+}
+
+/* Welford's update: no difference of large sums. */
+void
+tr_mean_add(TrMean *mean, double value, double weight)
+{
+	double		total = value * weight - mean->total;	/* deviations from the means so far */
+	double		wide = weight - mean->weight;
+
+	mean->count++;
+	mean->total += total / (double) mean->count;
+	mean->weight += wide / (double) mean->count;
+	mean->tt += total * (value * weight - mean->total);
+	mean->tw += total * (weight - mean->weight);
+	mean->ww += wide * (weight - mean->weight);
+}
+
+double
+tr_mean_value(const TrMean *mean)
+{
+	return mean->count > 0 ? mean->total / mean->weight : NAN;
+}
+
+double
+tr_mean_error(const TrMean *mean)
+{
+	double		ratio = tr_mean_value(mean);
+	double		square = mean->tt - 2 * ratio * mean->tw + ratio * ratio * mean->ww;
+
+	if (mean->count < 2)
+		return NAN;
+	return sqrt((square > 0 ? square : 0) / (double) (mean->count - 1) / (double) mean->count) / mean->weight;
 }

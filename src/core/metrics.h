@@ -5,6 +5,7 @@
 #ifndef TR_METRICS_H
 #define TR_METRICS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum TrMetric
@@ -14,10 +15,23 @@ typedef enum TrMetric
 	TR_METRIC_PRECISION,		/* at k */
 	TR_METRIC_HIT,				/* at k */
 	TR_METRIC_MRR,				/* 1 / rank of the first relevant item, whatever k */
-	TR_METRIC_MRR_PAIR			/* mean of 1 / rank over the relevant items, whatever k */
+	TR_METRIC_MRR_PAIR,			/* mean of 1 / rank over the relevant items, whatever k */
+	TR_METRIC_F1				/* at k, harmonic mean of precision and recall; 0 when both are */
 } TrMetric;
 
+#define TR_METRICS (TR_METRIC_F1 + 1)
+
 extern const char *const tr_metric_names[];	/* "ndcg", …, ends with NULL */
+
+/* Does the metric depend on k? */
+static inline bool
+tr_metric_has_k(TrMetric metric)
+{
+	return metric != TR_METRIC_MRR && metric != TR_METRIC_MRR_PAIR;
+}
+
+/* The rank of an item that can never be recommended: it counts as relevant, and as found at no k; 1 / rank is 0. */
+#define TR_UNRANKED INT32_MAX
 
 /*
  * rank (n) = 1-based rank of each relevant item among the n_items scores, items with excluded[item] != 0 left out (a
@@ -26,7 +40,40 @@ extern const char *const tr_metric_names[];	/* "ndcg", …, ends with NULL */
 extern void tr_ranks(int32_t *rank, const float *score, int32_t n_items, const uint8_t *excluded,
 					 const int32_t *relevant, int32_t n);
 
+/*
+ * The same in passes over tiles of items: ahead[r] += how many of score[0..n-1], the scores of items first, first + 1, …, come
+ * before the relevant item relevant[r], whose score is bar[r]. Over all tiles, ahead + 1 is the rank. A NaN score comes before
+ * nothing, which is also how to leave an item out; a bar must be a number.
+ */
+extern void tr_ranks_tile(int32_t *ahead, const int32_t *relevant, const float *bar, int32_t n_relevant,
+						  const float *score, int32_t first, int32_t n);
+
 /* The metric of one user from the ranks of his n > 0 relevant items; the ranks get sorted. */
 extern double tr_metric(TrMetric metric, int k, int32_t *rank, int32_t n);
+
+/* What the user's value weighs in the mean over users: 1, or n for a mean over pairs. */
+static inline double
+tr_metric_weight(TrMetric metric, int32_t n)
+{
+	return metric == TR_METRIC_MRR_PAIR ? n : 1;
+}
+
+/*
+ * A mean over users that come one by one, with its standard error. Weighted, it is the ratio of two sums over users, and the
+ * error is that of such a ratio: users are what was sampled, not pairs.
+ */
+typedef struct TrMean
+{
+	int64_t		count;
+	double		total,			/* means over users of value * weight, and of weight */
+				weight;
+	double		tt,				/* sums of products of the deviations from the two */
+				tw,
+				ww;
+} TrMean;
+
+extern void tr_mean_add(TrMean *mean, double value, double weight);
+extern double tr_mean_value(const TrMean *mean);	/* NAN without users */
+extern double tr_mean_error(const TrMean *mean);	/* NAN with fewer than two */
 
 #endif
