@@ -75,7 +75,7 @@ static TagrecQuery models_query = {
 
 static TagrecQuery first_job_query = {
 	"SELECT job, state, phase, epoch, epochs FROM @.tagrec_job WHERE model OPERATOR(pg_catalog.=) $1"
-	" AND state IN ('queued', 'running') ORDER BY job LIMIT 1",
+	" AND state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running']) ORDER BY job LIMIT 1",
 	1, {TEXTOID}
 };
 

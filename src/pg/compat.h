@@ -8,6 +8,7 @@
 
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
+#include "postmaster/bgworker.h"
 #include "utils/acl.h"
 
 #if PG_VERSION_NUM < 150000
@@ -38,6 +39,11 @@
 #else
 #define TAGREC_WORKER_FLAGS 0
 #define TAGREC_NEEDS_LOGIN 1
+#endif
+
+/* 18 has taken wait event sets out of storage/latch.h. */
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
 #endif
 
 /* As libpq/libpq.h has it, which cannot be included where GSSAPI's headers are missing. */

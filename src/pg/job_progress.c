@@ -146,7 +146,7 @@ tagrec_progress_epoch(void *argument, const TrEpoch *epoch)
 	show_activity(run, what);
 	if (epoch->epoch == 1 || run->n_epochs == TAGREC_EPOCHS_KEPT || tagrec_run_seconds(run->recorded) >= RECORD_INTERVAL)
 		record(run, epoch);
-	if (run->shared && epoch->epoch < epoch->epochs
+	if (run->shared && epoch->epoch < epoch->epochs && epoch->pairs > 0
 		&& tagrec_run_seconds(run->noticed) >= run->request->progress_interval)
 		notice(run, epoch);
 }

@@ -76,11 +76,18 @@ static void
 writer_add(Writer *writer, const Datum *values, int count, Size bytes)
 {
 	TupleTableSlot *slot = writer->slot[writer->waiting];
+	int			columns = slot->tts_tupleDescriptor->natts;
 
 	CHECK_FOR_INTERRUPTS();
+	if (columns < count)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("relation \"%s\" lacks columns of its model", RelationGetRelationName(writer->relation))));
 	ExecClearTuple(slot);
 	memcpy(slot->tts_values, values, count * sizeof(Datum));
-	memset(slot->tts_isnull, 0, count * sizeof(bool));
+	memset(slot->tts_isnull, false, count * sizeof(bool));
+	/* columns that the owner has added */
+	memset(slot->tts_isnull + count, true, (columns - count) * sizeof(bool));
 	ExecStoreVirtualTuple(slot);
 	writer->waiting++;
 	writer->bytes += bytes;

@@ -14,7 +14,8 @@ SELECT tagrec_train('m', 'a', 'popularity') AS job \gset
 SELECT model, version, deployed, algorithm, task, source, user_column, item_column, tag_column, weight_column,
 		user_type, item_type, users, items, tags, assignments, pairs
 	FROM tagrec_versions WHERE model = 'm';
-SELECT requested_options, options ->> 'seed' AS seed, options ->> 'epochs' AS epochs, job > 0 AS has_job,
+SELECT requested_options, options ->> 'epochs' = (SELECT default_value FROM tagrec_options
+		WHERE algorithm = 'popularity' AND option = 'epochs') AS epochs, job > 0 AS has_job,
 		seconds > 0 AS took_time, backend LIKE 'cpu%' AS on_cpu
 	FROM tagrec_versions WHERE model = 'm';
 SELECT model, schema, owner = current_user AS own, deployed_version, versions, users FROM tagrec_models WHERE model = 'm';

@@ -9,6 +9,19 @@ INSERT INTO a SELECT u, 'item ' || (u * 7 + k * k) % 50, 'tag ' || (u + k) % 20,
 	FROM generate_series(1, 100) u, generate_series(1, 10) k;
 SELECT max(job) AS last_job FROM (SELECT job FROM tagrec_jobs UNION ALL SELECT 0) j \gset
 
+-- the whole of an error, for those that list what there is: the lists grow
+CREATE FUNCTION says(command text, pattern text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+	hint text;
+BEGIN
+	EXECUTE command;
+	RETURN false;
+EXCEPTION WHEN invalid_parameter_value THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(' ', SQLERRM, detail, hint) ~ pattern;
+END $$;
+
 -- arguments
 SELECT tagrec_train(NULL, 'a');
 SELECT tagrec_train('m', NULL);
@@ -20,7 +33,8 @@ SELECT tagrec_train('', 'a');
 SELECT tagrec_train(repeat('x', 47), 'a');
 SELECT tagrec_train('m', 'nowhere');
 SELECT tagrec_train('m', 1::regclass);
-SELECT tagrec_train('m', 'a', 'popularty');
+SELECT says($$SELECT tagrec_train('m', 'a', 'popularty')$$, '^unknown algorithm "popularty" .*The algorithms are '
+	|| (SELECT string_agg(algorithm, '.*' ORDER BY algorithm COLLATE "C") FROM tagrec_algorithms)) AS lists_algorithms;
 SELECT tagrec_train('m', 'a', device => 'tpu');
 SELECT tagrec_train('m', 'a', 'popularity', device => 'cuda');
 
@@ -33,14 +47,17 @@ SELECT tagrec_train('m', 'a', user_column => 'place');
 SELECT tagrec_train('m', 'a', weight_column => 'tag');
 
 -- options
-SELECT tagrec_train('m', 'a', 'popularity', '{"epoch": 3}');
+SELECT says($$SELECT tagrec_train('m', 'a', 'popularity', '{"epoch": 3}')$$,
+	'^unknown option "epoch" .*Valid options are .*epochs, seed, threads, .*, schema\.') AS lists_options;
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": 0}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": "many"}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": null}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": {"from": 1}}');
 SELECT tagrec_train('m', 'a', 'popularity', '[1, 2]');
-SELECT tagrec_train('m', 'a', 'popularity', '{"metric": "accuracy"}');
-SELECT tagrec_train('m', 'a', 'popularity', '{"preset": "best"}');
+SELECT says($$SELECT tagrec_train('m', 'a', 'popularity', '{"metric": "accuracy"}')$$,
+	'^invalid value for option "metric": "accuracy" .*Valid values are one of ndcg, recall') AS lists_values;
+SELECT says($$SELECT tagrec_train('m', 'a', 'popularity', '{"preset": "best"}')$$,
+	'^unknown preset "best" .*Valid presets are default') AS lists_presets;
 SELECT tagrec_train('m', 'a', 'popularity', '{"schema": "nowhere"}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"schema": "pg_catalog"}');
 

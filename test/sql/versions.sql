@@ -14,6 +14,8 @@ SELECT tagrec_train('m', 'a', 'popularity') > 0 AS trained;
 SELECT tagrec_rollback('m');
 CREATE VIEW dependent AS SELECT count(*) FROM m_item_embedding;
 CREATE INDEX by_posts ON m_item_versions (posts);
+-- a column of the owner's own stays empty
+ALTER TABLE m_item_versions ADD COLUMN note text;
 INSERT INTO a VALUES (1, 'new item', 'tag 1');
 SELECT tagrec_train('m', 'a', 'popularity') > 0 AS trained;
 TABLE dependent;
@@ -22,6 +24,7 @@ SELECT tagrec_train('m', 'a', 'popularity') > 0 AS trained;
 TABLE state ORDER BY version;
 SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'm_item_versions'::regclass ORDER BY 1;
 SELECT count(*) FROM pg_index WHERE indrelid = 'm_item_v3'::regclass;
+SELECT count(*), count(note) AS notes FROM m_item_v3;
 
 -- deploying an old version, and the views follow
 TABLE dependent;
@@ -42,6 +45,20 @@ SELECT tagrec_deploy('m', 3);
 TABLE dependent;
 ROLLBACK;
 TABLE dependent;
+
+-- trainings of one model at the same time get versions of their own
+SELECT array_agg(tagrec_train('same', 'a', 'popularity', '{"keep_versions": 5}', wait => false)) AS jobs FROM generate_series(1, 3) \gset
+CREATE PROCEDURE wait_for(jobs bigint[]) LANGUAGE plpgsql AS $$
+DECLARE
+	j bigint;
+BEGIN
+	FOREACH j IN ARRAY jobs LOOP
+		CALL tagrec_wait(j, '60 s');
+	END LOOP;
+END $$;
+CALL wait_for(:'jobs');
+SELECT version, deployed FROM tagrec_versions WHERE model = 'same' ORDER BY version;
+SELECT tagrec_drop('same');
 
 -- more versions are kept on demand; the deployed one always is
 SELECT tagrec_train('m', 'a', 'popularity', '{"keep_versions": 5}') > 0 AS trained;

@@ -153,8 +153,14 @@ $node->safe_psql(
 	'postgres', q{
 	CREATE FUNCTION public.fake_eq(int, int) RETURNS boolean LANGUAGE plpgsql AS
 		$$BEGIN RAISE EXCEPTION 'an operator of somebody else ran'; END$$;
-	CREATE OPERATOR public.= (LEFTARG = int, RIGHTARG = int, FUNCTION = public.fake_eq)});
+	CREATE OPERATOR public.= (LEFTARG = int, RIGHTARG = int, FUNCTION = public.fake_eq);
+	CREATE FUNCTION public.fake_eq(text, text) RETURNS boolean LANGUAGE plpgsql AS
+		$$BEGIN RAISE EXCEPTION 'an operator of somebody else ran'; END$$;
+	CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = public.fake_eq);
+	CREATE FUNCTION public.fake_eq(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS
+		$$BEGIN RAISE EXCEPTION 'an operator of somebody else ran'; END$$;
+	CREATE OPERATOR public.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = public.fake_eq)});
 works('ann', q{SET search_path = public, ann, pg_catalog; SELECT tagrec_train('m', 'a', 'popularity');
-	SELECT tagrec_rollback('m')}, 'operators in the search_path do not count');
+	SELECT tagrec_rollback('m'), tagrec_cancel(1), tagrec_drop('m')}, 'operators in the search_path do not count');
 
 done_testing();
