@@ -13,7 +13,7 @@
  * (version, position), (version, name, part). position: 0-based rank of the key in its type's default order, so that a tie
  * broken by position is a tie broken by key. seen: positions of the user's items, ascending. tags, counts: the profile, as
  * positions of tags, ascending, and raw counts. posts: distinct users of the item. A weight is a (rows,cols) row-major matrix
- * cut into parts of whole rows of at most 4 million values each; part = 0, 1, …
+ * cut into parts of whole rows of at most 4 million values each; part = 0, 1, …; rows and cols are the whole matrix's
  *
  * and two views, whose names users build on:
  *

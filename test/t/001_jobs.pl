@@ -77,6 +77,15 @@ my ($ret, $stdout, $stderr) = $node->psql('postgres',
 	"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1; CALL tagrec_wait($job, '10s'); COMMIT");
 is($ret, 0, 'tagrec_wait works in a transaction with a snapshot of its own');
 
+($ret, $stdout, $stderr) = $node->psql('postgres',
+	q{SET tagrec.progress_interval = 0; SELECT tagrec_train('told', 'a', 'hdlpr_ns', '{"epochs": 3, "validation": 0.2}')});
+like($stderr, qr{NOTICE:  epoch 1 of 3: loss \d+\.\d+, ndcg\@20 \d\.\d+, \d+ pairs/s, \d+ s left},
+	'a client that waits is told how far the training is');
+like($stderr, qr/NOTICE:  trained version 1 of model "told" in \d+\.\d s/, '... and what was trained');
+($ret, $stdout, $stderr) = $node->psql('postgres',
+	q{SET tagrec.progress_interval = '1h'; SELECT tagrec_train('told', 'a', 'hdlpr_ns', '{"epochs": 3}')});
+unlike($stderr, qr/epoch \d/, 'tagrec.progress_interval says how often');
+
 # ---------------------------------------------------------------- while a job trains
 
 $job = $node->safe_psql('postgres', "SELECT tagrec_train('m', 'a', 'hdlpr_ns', $long, wait => false)");

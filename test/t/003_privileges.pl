@@ -163,4 +163,15 @@ $node->safe_psql(
 works('ann', q{SET search_path = public, ann, pg_catalog; SELECT tagrec_train('m', 'a', 'popularity');
 	SELECT tagrec_rollback('m'), tagrec_cancel(1), tagrec_drop('m')}, 'operators in the search_path do not count');
 
+# ---------------------------------------------------------------- the extension needs no superuser
+
+$node->safe_psql('postgres', 'CREATE DATABASE anns OWNER ann');
+$node->safe_psql(
+	'anns', q{
+	CREATE EXTENSION tagrec;
+	CREATE TABLE a AS SELECT u AS user_id, u AS item_id, u AS tag FROM generate_series(1, 9) u;
+	SELECT tagrec_train('m', 'a', 'popularity')}, extra_params => [ '-U', 'ann' ]);
+is($node->safe_psql('anns', q{SELECT owner || versions FROM tagrec_models}),
+	'ann1', 'the owner of a database creates the extension and trains');
+
 done_testing();
