@@ -230,9 +230,8 @@ tagrec_served_unpin(TagrecServed *served)
 
 /* ------------------------------------------------------------------ plans */
 
-/* The equality operator of a type's default order, which the primary key's index uses, as SQL. */
-static char *
-equality_operator(Oid type)
+char *
+tagrec_equality_operator(Oid type)
 {
 	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
 	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(entry->eq_opr));
@@ -260,7 +259,7 @@ plan_text(const TagrecServed *served, TagrecPlan plan)
 
 	return psprintf("SELECT %s FROM %s WHERE version OPERATOR(pg_catalog.=) %d AND %s %s %s",
 					columns[plan], source->name, served->version, plan == TAGREC_PLAN_USER ? "user_id" : "item_id",
-					equality_operator(source->key_type), plan == TAGREC_PLAN_POSITIONS ? "ANY ($1)" : "$1");
+					tagrec_equality_operator(source->key_type), plan == TAGREC_PLAN_POSITIONS ? "ANY ($1)" : "$1");
 }
 
 SPIPlanPtr

@@ -62,6 +62,9 @@ extern TagrecServed *tagrec_served(const TagrecVersion *version);
 
 extern SPIPlanPtr tagrec_served_plan(TagrecServed *served, TagrecPlan plan);
 
+/* The equality operator of a type's default order, which the primary key's index uses, as SQL. */
+extern char *tagrec_equality_operator(Oid type);
+
 /* The parts, read when this session has none; good for as long as the entry is pinned. */
 extern TagrecMatrix *tagrec_served_items(TagrecServed *served, const TagrecVersion *version);
 extern TagrecMatrix *tagrec_served_users(TagrecServed *served, const TagrecVersion *version);

@@ -46,8 +46,9 @@ check_task(const TagrecVersion *version)
 				 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task)));
 }
 
-TagrecCall *
-tagrec_call_begin(const char *model)
+/* version 0 = the deployed one */
+static TagrecCall *
+begin(const char *model, int32 version)
 {
 	MemoryContext outside = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(outside, "tagrec call", ALLOCSET_DEFAULT_SIZES);
@@ -60,7 +61,7 @@ tagrec_call_begin(const char *model)
 	MemoryContextRegisterResetCallback(context, &call->unpin);
 
 	MemoryContextSwitchTo(context);
-	call->version = tagrec_version_deployed(model);
+	call->version = version ? tagrec_version_find(model, version) : tagrec_version_deployed(model);
 	tagrec_check_use(call->version);
 	check_task(call->version);
 	call->caller = tagrec_become(call->version->owner);
@@ -69,6 +70,18 @@ tagrec_call_begin(const char *model)
 	call->inside = true;
 	call->served = tagrec_served(call->version);
 	return call;
+}
+
+TagrecCall *
+tagrec_call_begin(const char *model)
+{
+	return begin(model, 0);
+}
+
+TagrecCall *
+tagrec_call_begin_version(const char *model, int32 version)
+{
+	return begin(model, version);
 }
 
 void

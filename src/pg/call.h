@@ -32,6 +32,7 @@ typedef struct TagrecCall
 } TagrecCall;
 
 extern TagrecCall *tagrec_call_begin(const char *model);
+extern TagrecCall *tagrec_call_begin_version(const char *model, int32 version);	/* need not be the deployed one */
 extern void tagrec_call_leave(TagrecCall *call);
 extern void tagrec_call_end(TagrecCall *call);
 

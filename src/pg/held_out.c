@@ -1,0 +1,209 @@
+/*
+ * Checking and reading a relation of held-out pairs. See held_out.h.
+ */
+#include "held_out.h"
+
+#include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#define BATCH_ROWS 10000
+#define KEY_COLUMNS 2
+
+/* ------------------------------------------------------------------ checking */
+
+static bool
+has_rows(char kind)
+{
+	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_VIEW
+		|| kind == RELKIND_MATVIEW || kind == RELKIND_FOREIGN_TABLE;
+}
+
+static void
+check_column(Relation relation, const char *column)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (attribute->attisdropped)
+			continue;
+		if (strcmp(NameStr(attribute->attname), column) == 0)
+			return;
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "", NameStr(attribute->attname));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of relation \"%s\" does not exist", column, RelationGetRelationName(relation)),
+			 errdetail("Held-out pairs are read from columns of the names that the model is trained with, unless others"
+					   " are given."),
+			 errhint("Its columns are %s.", names.data)));
+}
+
+void
+tagrec_held_out_check(TagrecHeldOut *held_out)
+{
+	Relation	relation = try_relation_open(held_out->relation, AccessShareLock);
+
+	if (!relation)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", held_out->relation)));
+	if (!has_rows(relation->rd_rel->relkind))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot read held-out pairs from \"%s\"", RelationGetRelationName(relation)),
+				 errhint("They come from a table, a partitioned table, a view, a materialized view or a foreign table.")));
+	held_out->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+												RelationGetRelationName(relation));
+	check_column(relation, held_out->user_column);
+	check_column(relation, held_out->item_column);
+	relation_close(relation, AccessShareLock);
+}
+
+/* ------------------------------------------------------------------ reading */
+
+typedef struct Column
+{
+	const char *name;
+	TagrecKeys *keys;
+	bool		is_text;		/* the value's bytes are its text */
+	FmgrInfo	output;
+	int64		nulls;
+} Column;
+
+typedef struct Reading
+{
+	const TagrecHeldOut *held_out;
+	TrAssignments *pairs;
+	Column		column[KEY_COLUMNS];
+	int64		rows;
+} Reading;
+
+static void
+prepare_column(Column *column, const char *name, TagrecKeys *keys, Oid type)
+{
+	Oid			output;
+	bool		varlena;
+
+	column->name = name;
+	column->keys = keys;
+	column->is_text = type == TEXTOID || type == VARCHAROID;
+	getTypeOutputInfo(type, &output, &varlena);
+	fmgr_info(output, &column->output);
+}
+
+static int32
+intern(Column *column, Datum value)
+{
+	char	   *string;
+
+	if (column->is_text)
+	{
+		text	   *packed = DatumGetTextPP(value);
+
+		return tagrec_keys_intern(column->keys, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
+	}
+	string = OutputFunctionCall(&column->output, value);
+	return tagrec_keys_intern(column->keys, string, strlen(string));
+}
+
+static void
+read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
+{
+	int32		key[KEY_COLUMNS];
+	bool		complete = true;
+
+	for (int c = 0; c < KEY_COLUMNS; c++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(tuple, desc, c + 1, &isnull);
+
+		reading->column[c].nulls += isnull;
+		complete = complete && !isnull;
+		if (complete)
+			key[c] = intern(&reading->column[c], value);
+	}
+	if (complete && tr_assignments_add(reading->pairs, key[0], key[1], 0, false, 1) != TR_OK)
+		tagrec_out_of_memory(reading->pairs->memory);
+}
+
+/* Fetches and reads one batch; false at the end. */
+static bool
+read_batch(Reading *reading, Portal portal, MemoryContext scratch)
+{
+	uint64		count;
+
+	SPI_cursor_fetch(portal, true, BATCH_ROWS);
+	count = SPI_processed;
+	for (uint64 i = 0; i < count; i++)
+	{
+		MemoryContext before = MemoryContextSwitchTo(scratch);
+
+		CHECK_FOR_INTERRUPTS();
+		read_row(reading, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		MemoryContextSwitchTo(before);
+		MemoryContextReset(scratch);
+	}
+	reading->rows += (int64) count;
+	SPI_freetuptable(SPI_tuptable);
+	return count > 0;
+}
+
+static void
+check_rows(const Reading *reading)
+{
+	const TagrecHeldOut *held_out = reading->held_out;
+
+	for (int c = 0; c < KEY_COLUMNS; c++)
+		if (reading->column[c].nulls > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("column \"%s\" of %s contains NULL", reading->column[c].name, held_out->name),
+					 errdetail("It is NULL in %lld of %lld rows.", (long long) reading->column[c].nulls,
+							   (long long) reading->rows),
+					 errhint("Leave them out with a view: SELECT … FROM %s WHERE %s IS NOT NULL.", held_out->name,
+							 quote_identifier(reading->column[c].name))));
+	if (reading->rows == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("%s has no rows", held_out->name),
+				 errdetail("Row security may hide rows from the role that reads them.")));
+}
+
+int64
+tagrec_held_out_read(const TagrecHeldOut *held_out, TagrecKeys *users, TagrecKeys *items, TrAssignments *pairs)
+{
+	Reading		reading = {.held_out = held_out, .pairs = pairs};
+	MemoryContext outside = CurrentMemoryContext;
+	MemoryContext scratch;
+	Portal		portal;
+	StringInfoData sql;
+
+	SPI_connect();
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s, ", quote_identifier(held_out->user_column));
+	appendStringInfo(&sql, "%s FROM %s", quote_identifier(held_out->item_column), held_out->name);
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec row", ALLOCSET_DEFAULT_SIZES);
+	portal = SPI_cursor_open_with_args(NULL, sql.data, 0, NULL, NULL, NULL, true, 0);
+	prepare_column(&reading.column[0], held_out->user_column, users, SPI_gettypeid(portal->tupDesc, 1));
+	prepare_column(&reading.column[1], held_out->item_column, items, SPI_gettypeid(portal->tupDesc, 2));
+	while (read_batch(&reading, portal, scratch))
+		;
+	SPI_cursor_close(portal);
+	check_rows(&reading);
+	SPI_finish();
+	MemoryContextSwitchTo(outside);
+	return reading.rows;
+}

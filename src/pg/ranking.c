@@ -1,0 +1,412 @@
+/*
+ * Where a version ranks the pairs of a test: passes over blocks of users and tiles of items, as in recommend_all.c, which keep
+ * no list, but count for each test item how many candidates come before it. See evaluation.h.
+ *
+ * Legend: B users of a block, T items of a tile, P pairs of a block that can be ranked.
+ */
+#include "evaluation.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "matrix.h"
+#include "miscadmin.h"
+#include "tagrec.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#define BLOCK_USERS 64
+#define TILE_ITEMS 252
+
+/* Keys that one query looks up. */
+#define CHUNK_USERS (16 * BLOCK_USERS)
+#define CHUNK_ITEMS 8192
+
+/* Columns of the look-ups. */
+enum
+{
+	Col_n = 1,					/* place in the array of keys, from 1 */
+	Col_position,				/* items */
+	Col_embedding = Col_position,	/* users */
+	Col_seen
+};
+
+/* One side of the test, looked up in one relation of the version. */
+typedef struct LookUp
+{
+	const TagrecKeys *keys;
+	Oid			type;
+	FmgrInfo	input;
+	Oid			ioparam;
+	int16		length;
+	bool		by_value;
+	char		align;
+	SPIPlanPtr	plan;
+} LookUp;
+
+typedef struct BlockUser
+{
+	int32		user;			/* in the test */
+	int32	   *seen;			/* (n_seen) positions, ascending */
+	int			n_seen;
+	int			next_seen;		/* the first one in or after the next tile */
+	int32		first_pair;		/* of the block's pairs */
+	int32		n_pairs;
+} BlockUser;
+
+typedef struct Pass
+{
+	TagrecCall *call;
+	const TagrecTest *test;
+	bool		exclude_seen;
+	TagrecRanking *ranking;
+	const TagrecMatrix *items;
+	int32	   *position;		/* (items of the test) -1 = unknown */
+	float	   *vector;			/* (B,width) padded */
+	float	   *score;			/* (B,T) */
+
+	/* the block */
+	int			users;
+	BlockUser	user[BLOCK_USERS];
+	int32		pairs;
+	int32	   *pair;			/* (P) in the test */
+	int32	   *relevant;		/* (P) position of its item */
+	float	   *bar;			/* (P) its score */
+	int32	   *ahead;			/* (P) candidates before it, so far */
+} Pass;
+
+/* ------------------------------------------------------------------ looking keys up */
+
+static void
+prepare_look_up(LookUp *look_up, const Pass *pass, const TagrecKeys *keys, const TagrecSource *source,
+				const char *key_column, const char *columns)
+{
+	Oid			input;
+	Oid			array = get_array_type(source->key_type);
+	char	   *query = psprintf("SELECT k.n, %s FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, n)"
+								 " JOIN %s AS r ON r.%s %s k.key WHERE r.version OPERATOR(pg_catalog.=) %d", columns,
+								 source->name, key_column, tagrec_equality_operator(source->key_type),
+								 pass->call->version->version);
+
+	look_up->keys = keys;
+	look_up->type = source->key_type;
+	getTypeInputInfo(source->key_type, &input, &look_up->ioparam);
+	fmgr_info(input, &look_up->input);
+	get_typlenbyvalalign(source->key_type, &look_up->length, &look_up->by_value, &look_up->align);
+	look_up->plan = SPI_prepare(query, 1, &array);
+	if (!look_up->plan)
+		elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
+}
+
+/* Looks up keys first..first+n-1; returns the number of rows, in SPI_tuptable. */
+static uint64
+look_up_keys(Pass *pass, LookUp *look_up, int32 first, int32 n)
+{
+	MemoryContext before = CurrentMemoryContext;
+	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
+	Datum		array;
+	int			rc;
+
+	CHECK_FOR_INTERRUPTS();
+	for (int32 i = 0; i < n; i++)
+		values[i] = InputFunctionCall(&look_up->input, look_up->keys->text[first + i], look_up->ioparam, -1);
+	array = PointerGetDatum(construct_array(values, n, look_up->type, look_up->length, look_up->by_value,
+											look_up->align));
+	rc = SPI_execute_plan(look_up->plan, &array, NULL, true, 0);
+	MemoryContextSwitchTo(before);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "could not look up keys: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+static Datum
+look_up_column(uint64 row, int column, const char *relation)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("relation %s has a null %s", relation, SPI_fname(SPI_tuptable->tupdesc, column))));
+	return value;
+}
+
+static int32
+look_up_place(uint64 row, int32 first)
+{
+	return first + (int32) DatumGetInt64(look_up_column(row, Col_n, "unnest")) - 1;
+}
+
+static void
+check_position(int32 position, int32 limit)
+{
+	if (position < 0 || position >= limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a stored version refers to item %d of %d", position, limit)));
+}
+
+static void
+find_items(Pass *pass)
+{
+	const TagrecSource *source = &pass->call->served->items;
+	int32		count = pass->test->items.count;
+	LookUp		look_up;
+
+	pass->position = MemoryContextAllocHuge(pass->call->context, ((Size) count + 1) * sizeof(int32));
+	memset(pass->position, 0xff, (Size) count * sizeof(int32));
+	prepare_look_up(&look_up, pass, &pass->test->items, source, "item_id", "r.position");
+	for (int32 first = 0; first < count; first += CHUNK_ITEMS)
+	{
+		uint64		rows = look_up_keys(pass, &look_up, first, Min(CHUNK_ITEMS, count - first));
+
+		for (uint64 row = 0; row < rows; row++)
+		{
+			int32		item = look_up_place(row, first);
+
+			pass->position[item] = DatumGetInt32(look_up_column(row, Col_position, source->name));
+			check_position(pass->position[item], pass->items->rows);
+			pass->ranking->unknown_item[item] = false;
+			pass->ranking->known_items++;
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+}
+
+/* ------------------------------------------------------------------ a block */
+
+static void
+take_seen(Pass *pass, BlockUser *user, Datum value)
+{
+	ArrayType  *seen = DatumGetArrayTypeP(value);
+
+	user->n_seen = ArrayGetNItems(ARR_NDIM(seen), ARR_DIMS(seen));
+	user->seen = (int32 *) ARR_DATA_PTR(seen);
+	for (int i = 0; i < user->n_seen; i++)
+	{
+		check_position(user->seen[i], pass->items->rows);
+		if (i > 0 && user->seen[i] <= user->seen[i - 1])
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("the items of a user in relation %s are not in order", pass->call->served->users.name)));
+	}
+}
+
+static bool
+has_seen(const BlockUser *user, int32 position)
+{
+	int			low = 0;
+	int			high = user->n_seen;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (user->seen[middle] < position)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < user->n_seen && user->seen[low] == position;
+}
+
+/* The user's pairs join the block's, but for those that have no rank. */
+static void
+take_pairs(Pass *pass, BlockUser *user, const float *vector)
+{
+	TagrecRanking *ranking = pass->ranking;
+
+	user->first_pair = pass->pairs;
+	for (int64 p = pass->test->user_ptr[user->user]; p < pass->test->user_ptr[user->user + 1]; p++)
+	{
+		int32		position = pass->position[pass->test->pairs.item[p]];
+		float		bar;
+
+		if (position < 0)
+			continue;
+		ranking->seen[p] = has_seen(user, position);
+		bar = tr_dot(vector, tagrec_matrix_row(pass->items, position), pass->items->stride);
+		if ((ranking->seen[p] && pass->exclude_seen) || isnan(bar))
+			continue;
+		pass->pair[pass->pairs] = (int32) p;
+		pass->relevant[pass->pairs] = position;
+		pass->bar[pass->pairs] = bar;
+		pass->ahead[pass->pairs++] = 0;
+	}
+	user->n_pairs = pass->pairs - user->first_pair;
+}
+
+/* Rows first..first+n-1 of the look-up become the block, in the current context. */
+static void
+take_block(Pass *pass, uint64 first, int n, int32 first_key)
+{
+	const char *relation = pass->call->served->users.name;
+	int64		room = 1;
+
+	pass->users = n;
+	pass->pairs = 0;
+	for (int u = 0; u < n; u++)
+	{
+		BlockUser  *user = &pass->user[u];
+
+		memset(user, 0, sizeof(*user));
+		user->user = look_up_place(first + u, first_key);
+		room += pass->test->user_ptr[user->user + 1] - pass->test->user_ptr[user->user];
+	}
+	pass->pair = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
+	pass->relevant = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
+	pass->bar = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(float));
+	pass->ahead = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
+	for (int u = 0; u < n; u++)
+	{
+		BlockUser  *user = &pass->user[u];
+		float	   *vector = pass->vector + u * pass->items->stride;
+
+		tagrec_read_embedding(vector, look_up_column(first + u, Col_embedding, relation), pass->items->width, relation);
+		take_seen(pass, user, look_up_column(first + u, Col_seen, relation));
+		take_pairs(pass, user, vector);
+		pass->ranking->known[user->user] = true;
+		pass->ranking->known_users++;
+	}
+}
+
+/* Takes the items that the user has seen out of the tile. */
+static void
+leave_out_seen(BlockUser *user, float *score, int32 first, int n)
+{
+	for (; user->next_seen < user->n_seen && user->seen[user->next_seen] < first + n; user->next_seen++)
+		score[user->seen[user->next_seen] - first] = NAN;
+}
+
+static void
+rank_block(Pass *pass)
+{
+	const TagrecMatrix *items = pass->items;
+
+	for (int32 first = 0; first < items->rows; first += TILE_ITEMS)
+	{
+		int			n = Min(TILE_ITEMS, items->rows - first);
+
+		CHECK_FOR_INTERRUPTS();
+		tr_dot_block(pass->score, TILE_ITEMS, pass->vector, pass->users, tagrec_matrix_row(items, first), n,
+					 items->stride);
+		for (int u = 0; u < pass->users; u++)
+		{
+			BlockUser  *user = &pass->user[u];
+			float	   *score = pass->score + u * TILE_ITEMS;
+			int32		p = user->first_pair;
+
+			if (pass->exclude_seen)
+				leave_out_seen(user, score, first, n);
+			tr_ranks_tile(pass->ahead + p, pass->relevant + p, pass->bar + p, user->n_pairs, score, first, n);
+		}
+	}
+	for (int32 p = 0; p < pass->pairs; p++)
+		pass->ranking->rank[pass->pair[p]] = pass->ahead[p] + 1;
+}
+
+static void
+rank_users(Pass *pass)
+{
+	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
+	int32		count = pass->test->users.count;
+	LookUp		look_up;
+
+	prepare_look_up(&look_up, pass, &pass->test->users, &pass->call->served->users, "user_id", "r.embedding, r.seen");
+	for (int32 chunk = 0; chunk < count; chunk += CHUNK_USERS)
+	{
+		uint64		rows = look_up_keys(pass, &look_up, chunk, Min(CHUNK_USERS, count - chunk));
+
+		MemoryContextSwitchTo(batch);
+		for (uint64 first = 0; first < rows; first += BLOCK_USERS)
+		{
+			take_block(pass, first, (int) Min(BLOCK_USERS, rows - first), chunk);
+			rank_block(pass);
+			MemoryContextReset(batch);
+		}
+		MemoryContextSwitchTo(pass->call->context);
+		SPI_freetuptable(SPI_tuptable);
+	}
+}
+
+/* ------------------------------------------------------------------ the test in the version's terms */
+
+static void
+count_pairs(TagrecTest *test)
+{
+	int64	   *ptr = tagrec_calloc(&test->memory, (Size) test->users.count + 1, sizeof(int64));
+
+	for (int64 p = 0; p < test->pairs.count; p++)
+		ptr[test->pairs.user[p] + 1]++;
+	for (int32 u = 0; u < test->users.count; u++)
+		ptr[u + 1] += ptr[u];
+	test->user_ptr = ptr;
+}
+
+/* Keys that the version's types hold equal become one; each pair is there once. */
+static void
+settle(TagrecTest *test, const TagrecServed *served)
+{
+	TagrecKeyType user = {served->users.key_type, served->users.collation};
+	TagrecKeyType item = {served->items.key_type, served->items.collation};
+	int32	   *user_map;
+	int32	   *item_map;
+	TrError		err = {0};
+
+	if (test->settled)
+		return;
+	user_map = tagrec_keys_rank(&test->users, user);
+	item_map = tagrec_keys_rank(&test->items, item);
+	tagrec_check(tr_assignments_renumber(&test->pairs, user_map, item_map, NULL), &err);
+	tagrec_check(tr_assignments_distinct(&test->pairs, &err), &err);
+	tr_free(&test->memory, user_map);
+	tr_free(&test->memory, item_map);
+	count_pairs(test);
+	test->settled = true;
+}
+
+static void *
+zeros(Size count, Size size)
+{
+	return MemoryContextAllocExtended(CurrentMemoryContext, (count + 1) * size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+/* Nothing known, nothing seen, nothing ranked. */
+static TagrecRanking *
+make_ranking(const TagrecTest *test)
+{
+	TagrecRanking *ranking = palloc0(sizeof(TagrecRanking));
+
+	ranking->known = zeros(test->users.count, sizeof(bool));
+	ranking->unknown_item = zeros(test->items.count, sizeof(bool));
+	ranking->seen = zeros(test->pairs.count, sizeof(bool));
+	ranking->rank = zeros(test->pairs.count, sizeof(int32));
+	memset(ranking->unknown_item, true, test->items.count);
+	for (int64 p = 0; p < test->pairs.count; p++)
+		ranking->rank[p] = TR_UNRANKED;
+	return ranking;
+}
+
+TagrecRanking *
+tagrec_rank_test(const TagrecVersion *version, TagrecTest *test, bool exclude_seen)
+{
+	MemoryContext result = CurrentMemoryContext;
+	TagrecCall *call = tagrec_call_begin_version(version->model, version->version);
+	Pass		pass = {.call = call, .test = test, .exclude_seen = exclude_seen};
+
+	settle(test, call->served);
+	MemoryContextSwitchTo(result);
+	pass.ranking = make_ranking(test);
+	MemoryContextSwitchTo(call->context);
+	pass.items = tagrec_served_items(call->served, call->version);
+	pass.vector = tagrec_padded_vectors(BLOCK_USERS, pass.items->width);
+	pass.score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
+	find_items(&pass);
+	rank_users(&pass);
+	tagrec_call_end(call);
+	return pass.ranking;
+}
