@@ -174,6 +174,6 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	{"popularity", "false"}, {"keep", "1"}, {"user_dropout", "0"}, {"item_dropout", "0"}, {"temperature", "1"}, \
 	{"regularization", "0.01"}, {"optimizer", "sgd"}, {"learning_rate", "0.005"}, {"loss", "sum"}, \
 	{"first_layer_gain", "1"}, {"batch", "128"}, {"batch_by", "pairs"}, {"user_balance", "0"}, \
-	{"mask_seen", "false"}, {"epochs", "80"}
+	{"mask_seen", "false"}, {"epochs", "80"}, {"validation_every", "10"}, {"metric", "mrr_pair"}
 
 #endif
