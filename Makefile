@@ -116,7 +116,7 @@ endif
 include test/unit/unit.mk
 
 # The benchmarks: every operation of the CPU backend; then training on Last.fm, read from TAGREC_DATA (its licence keeps it out
-# of this repository); and, where PYTHON has torch, the same models in PyTorch.
+# of this repository); and, where BENCH_PYTHON has torch, the same models in PyTorch.
 BENCH_SOURCES = $(wildcard test/bench/bench_train.c)
 bench: $(if $(wildcard test/bench/bench_ops.c),bench-ops) $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
 	@test/bench/run.sh $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
@@ -124,22 +124,7 @@ bench: $(if $(wildcard test/bench/bench_ops.c),bench-ops) $(BENCH_SOURCES:test/b
 build/unit/bench_train: build/unit/test/bench/bench_train.o $(patsubst %.c,build/unit/%.o,$(UNIT_SOURCES))
 	$(CC) -o $@ $^ $(UNIT_LIBS)
 
-# The CUDA backend, where there is nvcc; CUDA_ARCH=native builds for this machine's GPU alone, and faster.
-NVCC := $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
-CUDA_ARCH = all-major
-CUDA_FLAGS = -O3 -arch=$(CUDA_ARCH) -Isrc -Igpu -Xcompiler -fPIC,-fvisibility=hidden
-CUDA_OBJS = $(patsubst %.cu,build/%.o,$(sort $(wildcard gpu/*.cu)))
+# gpu, check-gpu, bench-gpu; and the emulation that lets check-core test the CUDA backend without a GPU
+include gpu/gpu.mk
 
-ifneq ($(and $(NVCC),$(CUDA_OBJS)),)
-gpu: tagrec_cuda.so
-tagrec_cuda.so: $(CUDA_OBJS)
-	$(NVCC) -shared -o $@ $^ -lcublas
-build/gpu/%.o: gpu/%.cu $(wildcard gpu/*.cuh gpu/*.h src/core/*.h)
-	@mkdir -p $(@D)
-	$(NVCC) $(CUDA_FLAGS) -c $< -o $@
-else
-gpu:
-	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
-endif
-
-.PHONY: all install installcheck demo check check-core gpu bench
+.PHONY: all install installcheck demo check check-core bench

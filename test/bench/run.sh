@@ -1,11 +1,11 @@
 #!/bin/bash
 # Seconds per epoch of the paper's preset on the clean split of Last.fm, here and in PyTorch. Called by make bench.
 #
-#   test/bench/run.sh path/of/bench_train       environment: TAGREC_DATA, THREADS (2), PYTHON (python3)
+#   test/bench/run.sh path/of/bench_train       environment: TAGREC_DATA, THREADS (2), BENCH_PYTHON (python3)
 set -u
 cd "$(dirname "$0")/../.." || exit
 THREADS=${THREADS:-2}
-PYTHON=${PYTHON:-python3}
+PYTHON=${BENCH_PYTHON:-python3}
 SPLIT=build/bench/lastfm
 
 "$PYTHON" test/bench/make_splits.py "$SPLIT"
@@ -21,5 +21,5 @@ done
 if "$PYTHON" -c 'import torch' 2>/dev/null; then
 	"$PYTHON" test/bench/bench_pytorch.py "$SPLIT/train.tsv" --threads "$THREADS"
 else
-	echo "bench: PyTorch skipped: $PYTHON has no torch (PYTHON=… names another)"
+	echo "bench: PyTorch skipped: $PYTHON has no torch (BENCH_PYTHON=… names another)"
 fi
