@@ -125,6 +125,11 @@ build/unit/bench_train: build/unit/test/bench/bench_train.o $(patsubst %.c,build
 	$(CC) -o $@ $^ $(UNIT_LIBS)
 
 # gpu, check-gpu, bench-gpu; and the emulation that lets check-core test the CUDA backend without a GPU
+ifneq ($(wildcard gpu/gpu.mk),)
 include gpu/gpu.mk
+else
+gpu:
+	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
+endif
 
-.PHONY: all install installcheck demo check check-core bench
+.PHONY: all install installcheck demo check check-core gpu bench
