@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 1
+#define TR_BACKEND_API_VERSION 2
 
 typedef struct TrBackend TrBackend;
 
@@ -30,6 +30,16 @@ typedef struct TrBackendConfig
 	int			threads;		/* >= 1; a backend never runs more */
 	int			device;			/* ordinal of a GPU */
 } TrBackendConfig;
+
+/* A device that a backend could run on, for tagrec_devices(). */
+typedef struct TrDevice
+{
+	char		name[128];
+	uint64_t	memory;			/* bytes */
+	int			major,
+				minor;			/* compute capability */
+	char		driver[64];
+} TrDevice;
 
 /* Sparse rows in backend memory. */
 typedef struct TrCsr
@@ -201,6 +211,12 @@ typedef struct TrBackendOps
 
 	/* out[r] = table[index[r]] (width floats a row) */
 	void		(*gather_rows) (TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width);
+
+	/* (optional) After alloc() returned NULL: adds to err what was asked for and what is free. */
+	void		(*shortage) (TrBackend *b, TrError *err);
+
+	/* (optional) Needs no open(): how many devices there are, the first `most` of them; -1 and err when that cannot be told. */
+	int			(*devices) (TrDevice *devices, int most, TrError *err);
 } TrBackendOps;
 
 /* Every backend's struct starts with this. */

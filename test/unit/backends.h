@@ -13,6 +13,7 @@
 #include <string.h>
 
 extern const TrBackendOps *tagrec_backend_ops(void);	/* of src/cpu, linked in */
+extern const TrBackendOps *tr_cuda_test_ops(void);	/* of gpu, emulated or on a device: cuda_emulation/cuda_ops.c */
 
 /* A backend to hold against plain: one line each. Entries with one ops table must agree to the bit. */
 typedef struct Candidate
@@ -25,6 +26,7 @@ static const Candidate candidates[] = {
 	{tagrec_backend_ops, 1},
 	{tagrec_backend_ops, 2},
 	{tagrec_backend_ops, 3},
+	{tr_cuda_test_ops, 1},
 };
 
 #define N_CANDIDATES ((int) (sizeof(candidates) / sizeof(candidates[0])))

@@ -1,0 +1,241 @@
+/*
+ * The CUDA backend's life and its table. Operations are queued on one stream and return at once; the first failure stays,
+ * stops everything after it, and is told by finish().
+ */
+#include "cuda_common.cuh"
+
+static const TrBackendOps *cuda_ops(void);
+
+/* Backends open in this process. The last one takes the device's context with it: memory is back to where it was. */
+static int	open_backends;
+
+/* ------------------------------------------------------------------ failures */
+
+bool
+tr_cuda_check(TrBackend *b, cudaError_t status, const char *call)
+{
+	TrCuda	   *cuda = tr_cuda(b);
+
+	if (status == cudaSuccess)
+		return !tr_cuda_failed(b);
+	cudaGetLastError();
+	if (tr_cuda_failed(b))
+		return false;
+	tr_fail(&cuda->error, status == cudaErrorMemoryAllocation ? TR_NO_MEMORY : TR_BACKEND, "CUDA failed in %s: %s", call,
+			cudaGetErrorString(status));
+	snprintf(cuda->error.detail, sizeof(cuda->error.detail),
+			 "%s, on %s. Work is queued, so an earlier operation may be the cause.", cudaGetErrorName(status),
+			 cuda->description);
+	return false;
+}
+
+bool
+tr_cuda_check_blas(TrBackend *b, cublasStatus_t status, const char *call)
+{
+	TrCuda	   *cuda = tr_cuda(b);
+
+	if (status == CUBLAS_STATUS_SUCCESS)
+		return !tr_cuda_failed(b);
+	if (tr_cuda_failed(b))
+		return false;
+	tr_fail(&cuda->error, status == CUBLAS_STATUS_ALLOC_FAILED ? TR_NO_MEMORY : TR_BACKEND, "cuBLAS failed in %s: %s", call,
+			cublasGetStatusString(status));
+	snprintf(cuda->error.detail, sizeof(cuda->error.detail), "%s, on %s.", cublasGetStatusName(status), cuda->description);
+	return false;
+}
+
+/* A launch's own failure; and a wait when the host is too far ahead. */
+void
+tr_cuda_launched(TrBackend *b, const char *kernel)
+{
+	TrCuda	   *cuda = tr_cuda(b);
+
+	if (!tr_cuda_check(b, cudaGetLastError(), kernel) || ++cuda->launches % TR_PACE_LAUNCHES != 0)
+		return;
+
+	cudaEvent_t event = cuda->pace[cuda->launches / TR_PACE_LAUNCHES % TR_PACE_EVENTS];
+
+	tr_cuda_check(b, cudaEventSynchronize(event), "cudaEventSynchronize");
+	tr_cuda_check(b, cudaEventRecord(event, cuda->stream), "cudaEventRecord");
+}
+
+static TrStatus
+cuda_finish(TrBackend *b, TrError *err)
+{
+	TrCuda	   *cuda = tr_cuda(b);
+
+	if (!tr_cuda_failed(b))
+		tr_cuda_check(b, cudaStreamSynchronize(cuda->stream), "cudaStreamSynchronize");
+	if (tr_cuda_failed(b) && err)
+		*err = cuda->error;
+	return cuda->error.status;
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void
+create_events(TrBackend *b, cudaEvent_t *event, int n)
+{
+	for (int i = 0; i < n; i++)
+		tr_cuda_check(b, cudaEventCreateWithFlags(&event[i], cudaEventDisableTiming), "cudaEventCreateWithFlags");
+}
+
+static void
+destroy_events(cudaEvent_t *event, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (event[i])
+			cudaEventDestroy(event[i]);
+}
+
+/* The pool keeps what is released, up to all of it. */
+static void
+prepare_pool(TrCuda *cuda)
+{
+	cudaMemPool_t pool;
+	uint64_t	keep = UINT64_MAX;
+	int			supported = 0;
+
+	cuda->pooled = cudaDeviceGetAttribute(&supported, cudaDevAttrMemoryPoolsSupported, cuda->device) == cudaSuccess
+		&& supported
+		&& cudaDeviceGetDefaultMemPool(&pool, cuda->device) == cudaSuccess
+		&& cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep) == cudaSuccess;
+	cudaGetLastError();
+}
+
+/* float32 throughout: no TF32, no atomics, which would add in any order. */
+static void
+prepare_blas(TrBackend *b)
+{
+	TrCuda	   *cuda = tr_cuda(b);
+
+	if (tr_cuda_check_blas(b, cublasCreate(&cuda->blas), "cublasCreate")
+		&& tr_cuda_check_blas(b, cublasSetStream(cuda->blas, cuda->stream), "cublasSetStream")
+		&& tr_cuda_check_blas(b, cublasSetMathMode(cuda->blas, CUBLAS_DEFAULT_MATH), "cublasSetMathMode"))
+		tr_cuda_check_blas(b, cublasSetAtomicsMode(cuda->blas, CUBLAS_ATOMICS_NOT_ALLOWED), "cublasSetAtomicsMode");
+}
+
+static void
+cuda_close(TrBackend *b)
+{
+	TrCuda	   *cuda = tr_cuda(b);
+
+	if (!b)
+		return;
+	if (cuda->blas)
+		cublasDestroy(cuda->blas);
+	if (cuda->stream)
+	{
+		cudaStreamSynchronize(cuda->stream);
+		tr_cuda_release_all(b);
+		cudaStreamDestroy(cuda->stream);
+	}
+	destroy_events(cuda->staged, TR_STAGING_SEGMENTS);
+	destroy_events(cuda->pace, TR_PACE_EVENTS);
+	if (cuda->staging)
+		cudaFreeHost(cuda->staging);
+	free(cuda);
+	if (--open_backends == 0)
+		cudaDeviceReset();
+	cudaGetLastError();
+}
+
+static TrStatus
+cuda_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
+{
+	TrCuda	   *cuda = (TrCuda *) calloc(1, sizeof(TrCuda));
+	TrBackend  *b = &cuda->base;
+	TrStatus	status;
+
+	if (!cuda)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory");
+	b->ops = cuda_ops();
+	cuda->device = config->device;
+	status = tr_cuda_open_device(config->device, cuda->description, sizeof(cuda->description), err);
+	if (status != TR_OK)
+	{
+		free(cuda);
+		return status;
+	}
+	open_backends++;
+	if (tr_cuda_check(b, cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags"))
+	{
+		prepare_pool(cuda);
+		create_events(b, cuda->staged, TR_STAGING_SEGMENTS);
+		create_events(b, cuda->pace, TR_PACE_EVENTS);
+		tr_cuda_check(b, cudaMallocHost((void **) &cuda->staging, TR_STAGING_SEGMENTS * TR_STAGING_SEGMENT),
+					  "cudaMallocHost");
+		prepare_blas(b);
+	}
+	status = cuda_finish(b, err);
+	if (status != TR_OK)
+		cuda_close(b);
+	else
+		*backend = b;
+	return status;
+}
+
+static const char *
+cuda_describe(TrBackend *b)
+{
+	return tr_cuda(b)->description;
+}
+
+/* ------------------------------------------------------------------ the table */
+
+static TrBackendOps
+make_ops(void)
+{
+	TrBackendOps ops = {};
+
+	ops.api_version = TR_BACKEND_API_VERSION;
+	ops.name = "cuda";
+	ops.open = cuda_open;
+	ops.close = cuda_close;
+	ops.describe = cuda_describe;
+	ops.alloc = tr_cuda_alloc;
+	ops.release = tr_cuda_release;
+	ops.allocated = tr_cuda_allocated;
+	ops.upload = tr_cuda_upload;
+	ops.download = tr_cuda_download;
+	ops.zero = tr_cuda_zero;
+	ops.finish = cuda_finish;
+	ops.gemm = tr_cuda_gemm;
+	ops.sparse_forward = tr_cuda_sparse_forward;
+	ops.sparse_backward = tr_cuda_sparse_backward;
+	ops.dense_forward = tr_cuda_dense_forward;
+	ops.dense_backward = tr_cuda_dense_backward;
+	ops.activation_backward = tr_cuda_activation_backward;
+	ops.normalize = tr_cuda_normalize;
+	ops.normalize_backward = tr_cuda_normalize_backward;
+	ops.fill_column = tr_cuda_fill_column;
+	ops.fill_column_backward = tr_cuda_fill_column_backward;
+	ops.pair_scores = tr_cuda_pair_scores;
+	ops.pair_scores_backward = tr_cuda_pair_scores_backward;
+	ops.softmax_loss = tr_cuda_softmax_loss;
+	ops.reconstruction_loss = tr_cuda_reconstruction_loss;
+	ops.update = tr_cuda_update;
+	ops.sum_squares = tr_cuda_sum_squares;
+	ops.profile_rows = tr_cuda_profile_rows;
+	ops.gather_rows = tr_cuda_gather_rows;
+	ops.shortage = tr_cuda_shortage;
+	ops.devices = tr_cuda_devices;
+	return ops;
+}
+
+static const TrBackendOps *
+cuda_ops(void)
+{
+	static TrBackendOps ops;
+
+	if (!ops.name)
+		ops = make_ops();
+	return &ops;
+}
+
+extern "C" __attribute__((visibility("default")))
+const TrBackendOps *
+tagrec_backend_ops(void)
+{
+	return cuda_ops();
+}

@@ -1,0 +1,354 @@
+/*
+ * The CUDA backend, private to gpu: what its files share. Every operation is queued on one stream, and cuts its work into
+ * blocks by the shapes alone. Sums over blocks are two passes: partial sums in device memory, then one pass over those in
+ * their order; floats are never added atomically.
+ *
+ * The same sources compile as C++ for the processor (test/unit/cuda_emulation): what CUDA's language adds to C++ is used
+ * through the macros below only. Blocks have whole warps, and all 32 lanes of a warp take part in its shuffles.
+ */
+#ifndef TR_CUDA_COMMON_CUH
+#define TR_CUDA_COMMON_CUH
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+
+#define TR_RNG_DEVICE static inline __host__ __device__
+#define TR_PROFILE_DEVICE static inline __host__ __device__
+
+extern "C"
+{
+#include "core/backend.h"
+#include "core/rng.h"
+}
+
+#define TR_WARP 32
+#define TR_ALL_LANES 0xffffffffu
+
+/* Uploads below this size wait in pinned memory for their turn; segments are reused in turn. */
+#define TR_STAGING_SEGMENTS 4
+#define TR_STAGING_SEGMENT ((size_t) 4 << 20)
+
+/* The host runs at most so many launches ahead of the device, so that a cancelled training stops soon. */
+#define TR_PACE_EVENTS 4
+#define TR_PACE_LAUNCHES 64
+
+typedef struct TrCudaBlock
+{
+	char	   *pointer;
+	size_t		bytes;
+} TrCudaBlock;
+
+typedef struct TrCuda
+{
+	TrBackend	base;
+	int			device;
+	cudaStream_t stream;
+	cublasHandle_t blas;
+	bool		pooled;			/* cudaMallocAsync is there */
+	TrError		error;			/* the first failure, sticky */
+
+	/* live memory, and the last request that there was none for */
+	TrCudaBlock *blocks;
+	int			n_blocks;
+	int			max_blocks;
+	size_t		allocated;
+	size_t		refused;
+	size_t		free_then;
+
+	void	   *scratch;		/* grows to what the hungriest operation asked for */
+	size_t		scratch_bytes;
+
+	/* pinned memory that uploads go through; staged[s] follows the last copy out of segment s */
+	char	   *staging;
+	cudaEvent_t staged[TR_STAGING_SEGMENTS];
+	int			segment;
+	size_t		segment_used;
+
+	cudaEvent_t pace[TR_PACE_EVENTS];
+	int64_t		launches;
+
+	char		description[512];
+} TrCuda;
+
+static inline TrCuda *
+tr_cuda(TrBackend *b)
+{
+	return (TrCuda *) b;
+}
+
+/* backend.cu: notes the first failure, with the call's name; false from then on */
+extern bool tr_cuda_check(TrBackend *b, cudaError_t status, const char *call);
+extern bool tr_cuda_check_blas(TrBackend *b, cublasStatus_t status, const char *call);
+extern void tr_cuda_launched(TrBackend *b, const char *kernel);
+
+/* Device memory that lasts until the operation ends, one piece per operation; NULL after noting the failure. */
+extern void *tr_cuda_scratch(TrBackend *b, size_t bytes);
+
+/* Bytes from p to the end of the allocation that holds it. */
+extern size_t tr_cuda_room(TrBackend *b, const void *p);
+
+static inline bool
+tr_cuda_failed(TrBackend *b)
+{
+	return tr_cuda(b)->error.status != TR_OK;
+}
+
+static inline int64_t
+tr_cuda_blocks(int64_t n, int64_t size)
+{
+	return (n + size - 1) / size;
+}
+
+/* Whole warps for n threads, at most `most`. */
+static inline int
+tr_cuda_threads(int64_t n, int most)
+{
+	return n >= most ? most : (int) (tr_cuda_blocks(n < 1 ? 1 : n, TR_WARP) * TR_WARP);
+}
+
+static inline bool
+tr_cuda_aligned(const void *p)
+{
+	return (uintptr_t) p % 16 == 0;
+}
+
+/* A piece of scratch memory, 256-byte aligned: moves *at on. */
+static inline char *
+tr_cuda_piece(char **at, size_t bytes)
+{
+	char	   *piece = *at;
+
+	*at += (bytes + 255) / 256 * 256;
+	return piece;
+}
+
+/* ------------------------------------------------------------------ language */
+
+/*
+ * TR_LAUNCH(b, kernel, grid, block, bytes of dynamic shared memory, arguments …): nothing for an empty grid.
+ * TR_SHARED(type, name, n): shared memory of fixed size, at the top of a kernel or of a device function.
+ */
+#ifdef __CUDACC__
+#define TR_LAUNCH(b, kernel, grid, block, shared, ...) \
+	do { \
+		dim3		launch_grid_(grid); \
+		if (launch_grid_.x > 0 && launch_grid_.y > 0 && !tr_cuda_failed(b)) \
+		{ \
+			kernel<<<launch_grid_, (block), (shared), tr_cuda(b)->stream>>>(__VA_ARGS__); \
+			tr_cuda_launched((b), #kernel); \
+		} \
+	} while (0)
+#define TR_SHARED(type, name, n) __shared__ type name[n]
+#else
+#define TR_LAUNCH(b, kernel, grid, block, shared, ...) \
+	do { \
+		dim3		launch_grid_(grid); \
+		if (launch_grid_.x > 0 && launch_grid_.y > 0 && !tr_cuda_failed(b)) \
+		{ \
+			emulate_launch(launch_grid_, (block), (shared), [&]() { kernel(__VA_ARGS__); }); \
+			tr_cuda_launched((b), #kernel); \
+		} \
+	} while (0)
+#define TR_SHARED(type, name, n) \
+	static char name##_key_; \
+	type *name = (type *) emulate_shared(&name##_key_, sizeof(type) * (n))
+#endif
+
+/* W floats side by side: one access of 16 bytes where W is 4. */
+template <int W>
+struct alignas(4 * W) TrPack
+{
+	float		v[W];
+};
+
+template <int W>
+static __device__ inline TrPack<W>
+tr_load(const float *p)
+{
+	return *reinterpret_cast<const TrPack<W> *>(p);
+}
+
+template <int W>
+static __device__ inline void
+tr_store(float *p, const TrPack<W> &x)
+{
+	*reinterpret_cast<TrPack<W> *>(p) = x;
+}
+
+/* ------------------------------------------------------------------ sums in a fixed order */
+
+/* Sum over the warp, the same in every lane. */
+template <typename T>
+static __device__ inline T
+tr_warp_sum(T x)
+{
+	for (int step = TR_WARP / 2; step > 0; step /= 2)
+		x += __shfl_xor_sync(TR_ALL_LANES, x, step);
+	return x;
+}
+
+static __device__ inline float
+tr_warp_max(float x)
+{
+	for (int step = TR_WARP / 2; step > 0; step /= 2)
+		x = fmaxf(x, __shfl_xor_sync(TR_ALL_LANES, x, step));
+	return x;
+}
+
+/* Sum over the block, the same in every thread; all threads call it. warp_sums holds 32. */
+static __device__ inline double
+tr_block_sum(double x, double *warp_sums)
+{
+	double		sum = 0;
+
+	x = tr_warp_sum(x);
+	__syncthreads();
+	if (threadIdx.x % TR_WARP == 0)
+		warp_sums[threadIdx.x / TR_WARP] = x;
+	__syncthreads();
+	for (unsigned w = 0; w < blockDim.x / TR_WARP; w++)
+		sum += warp_sums[w];
+	return sum;
+}
+
+/* Largest of the block, NaN passed over, the same in every thread; all threads call it. */
+static __device__ inline float
+tr_block_max(float x, double *warp_tops)
+{
+	float		top = -INFINITY;
+
+	x = tr_warp_max(x);
+	__syncthreads();
+	if (threadIdx.x % TR_WARP == 0)
+		warp_tops[threadIdx.x / TR_WARP] = x;
+	__syncthreads();
+	for (unsigned w = 0; w < blockDim.x / TR_WARP; w++)
+		top = fmaxf(top, (float) warp_tops[w]);
+	return top;
+}
+
+/* Sum of x over the threads before this one; *total = over all. All threads call it; warp_sums holds 32. */
+template <typename T>
+static __device__ inline T
+tr_block_scan(T x, T *warp_sums, T *total)
+{
+	int			lane = threadIdx.x % TR_WARP;
+	int			warp = threadIdx.x / TR_WARP;
+	T			sum = x;
+	T			before = 0;
+	T			all = 0;
+
+	for (int step = 1; step < TR_WARP; step *= 2)
+	{
+		T			other = __shfl_up_sync(TR_ALL_LANES, sum, step);
+
+		if (lane >= step)
+			sum += other;
+	}
+	__syncthreads();
+	if (lane == TR_WARP - 1)
+		warp_sums[warp] = sum;
+	__syncthreads();
+	for (int w = 0; w < (int) blockDim.x / TR_WARP; w++)
+	{
+		if (w < warp)
+			before += warp_sums[w];
+		all += warp_sums[w];
+	}
+	*total = all;
+	return before + sum - x;
+}
+
+/* reduce.cu: *sum += scale * (partial[0] + … + partial[n-1]) */
+extern void tr_cuda_add_sum(TrBackend *b, double *sum, const double *partial, int64_t n, double scale);
+extern void tr_cuda_add_sum_float(TrBackend *b, float *sum, const double *partial, int64_t n);
+
+/* ------------------------------------------------------------------ operations */
+
+/* gemm.cu */
+extern void tr_cuda_gemm(TrBackend *b, float *c, int ldc, const float *x, int ldx, bool trans_x, const float *y, int ldy,
+						 bool trans_y, int m, int n, int k, float alpha, float beta);
+
+/* sparse.cu, sort.cu */
+extern void tr_cuda_sparse_forward(TrBackend *b, float *out, const TrCsr *x, const float *w, const float *bias, int H,
+								   TrActivation act);
+extern void tr_cuda_sparse_backward(TrBackend *b, float *dw, const TrCsr *x, const float *dz, int H);
+
+/* The entries of sparse rows by column, rows ascending within a column. */
+typedef struct TrByColumn
+{
+	uint32_t   *col;
+	int32_t    *row;
+	float	   *val;
+} TrByColumn;
+
+/* Bytes of scratch that the sort takes, and the sort: *sorted lies in it. There are x->ptr[x->rows] entries. */
+extern size_t tr_cuda_sort_bytes(const TrCsr *x);
+extern void tr_cuda_sort(TrBackend *b, const TrCsr *x, char *scratch, TrByColumn *sorted);
+
+/* dense.cu */
+extern void tr_cuda_dense_forward(TrBackend *b, float *out, const float *x, const float *w, const float *bias, int R, int I,
+								  int O, TrLayout layout, TrActivation act);
+extern void tr_cuda_dense_backward(TrBackend *b, float *dx, float *dw, const float *dz, const float *x, const float *w,
+								   int R, int I, int O, TrLayout layout);
+
+/* activation.cu */
+extern void tr_cuda_activate(TrBackend *b, float *x, const float *bias, int R, int O, TrActivation act);	/* in place */
+extern void tr_cuda_activation_backward(TrBackend *b, float *dz, float *dbias, const float *dy, const float *y, int R,
+										int O, TrActivation act);
+
+/* normalize.cu */
+extern void tr_cuda_normalize(TrBackend *b, float *out, int ld, float *norm, const float *x, int R, int D, float scale);
+extern void tr_cuda_normalize_backward(TrBackend *b, float *dx, const float *dy, const float *out, int ld,
+									   const float *norm, int R, int D, float scale);
+
+/* rows.cu */
+extern void tr_cuda_fill_column(TrBackend *b, float *out, int ld, const float *weight, const float *feature, int R);
+extern void tr_cuda_fill_column_backward(TrBackend *b, float *dweight, const float *dy, int ld, const float *feature,
+										 int R);
+extern void tr_cuda_gather_rows(TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width);
+
+/* pairs.cu */
+extern void tr_cuda_pair_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
+								int D);
+extern void tr_cuda_pair_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
+										 const float *v, const int32_t *row, int P, int D);
+
+/* softmax.cu, reconstruction.cu */
+extern void tr_cuda_softmax_loss(TrBackend *b, const TrSoftmax *s);
+extern void tr_cuda_reconstruction_loss(TrBackend *b, float *z, const float *bias, float *dbias, const TrCsr *x, int first,
+										int R, const float *multiplicity, bool squared, float scale, double *loss);
+
+/* optimizer.cu */
+extern void tr_cuda_update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n);
+extern void tr_cuda_sum_squares(TrBackend *b, double *loss, const float *w, int64_t n, float decay);
+
+/* profile_rows.cu */
+extern void tr_cuda_profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable *table, const int32_t *entity,
+								 const int32_t *without_post, int R, const TrProfileWeights *weights,
+								 const TrProfileRule *rule);
+
+/* memory.cu */
+extern void *tr_cuda_alloc(TrBackend *b, size_t bytes);
+extern void tr_cuda_release(TrBackend *b, void *p);
+extern size_t tr_cuda_allocated(TrBackend *b);
+extern void tr_cuda_shortage(TrBackend *b, TrError *err);
+extern void tr_cuda_upload(TrBackend *b, void *dst, const void *src, size_t bytes);
+extern void tr_cuda_download(TrBackend *b, void *dst, const void *src, size_t bytes);
+extern void tr_cuda_zero(TrBackend *b, void *dst, size_t bytes);
+extern void tr_cuda_release_all(TrBackend *b);
+
+/* device.cu */
+extern int	tr_cuda_devices(TrDevice *devices, int most, TrError *err);
+extern TrStatus tr_cuda_open_device(int device, char *description, size_t size, TrError *err);
+extern TrStatus tr_cuda_no_device(cudaError_t status, const char *call, TrError *err);
+
+#endif

@@ -1,0 +1,81 @@
+# The CUDA backend: its library, its emulation for the tests, its checks and benchmarks on a device. Included by the Makefile.
+#
+#   make gpu         tagrec_cuda.so, when there is nvcc
+#   make check-gpu   the tests of the operations and of training on the machine's GPU, with compute-sanitizer where there is one
+#   make bench-gpu   seconds per epoch on the GPU, beside the CPU backend, PyTorch and the floor
+#
+# Machine code for the GPUs from Volta to Hopper that nvcc still knows, and PTX of the newest, which the driver compiles for
+# later ones. CUDA_ARCHS='sm_90' builds for one alone, and quicker.
+
+CUDA_SOURCES = $(sort $(wildcard gpu/*.cu))
+CUDA_HEADERS = $(wildcard gpu/*.cuh src/core/*.h)
+CUDA_LIB = tagrec_cuda.so
+NVCC ?= $(shell command -v nvcc 2>/dev/null)
+
+ifneq ($(NVCC),)
+
+CUDA_ARCHS ?= $(filter sm_70 sm_75 sm_80 sm_86 sm_87 sm_89 sm_90,$(shell $(NVCC) --list-gpu-code))
+CUDA_NEWEST = $(patsubst sm_%,%,$(lastword $(CUDA_ARCHS)))
+CUDA_CODE = $(foreach a,$(patsubst sm_%,%,$(CUDA_ARCHS)),-gencode=arch=compute_$(a),code=sm_$(a)) \
+	-gencode=arch=compute_$(CUDA_NEWEST),code=compute_$(CUDA_NEWEST)
+NVCCFLAGS = -std=c++17 -O3 -lineinfo -Isrc -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra
+# libcublas is found where nvcc's own lies, when the loader does not know it; the run-time library is linked in.
+CUDA_LIB_DIR = $(dir $(firstword $(wildcard $(addsuffix /libcublas.so,$(addprefix $(dir $(realpath $(NVCC)))../,lib64 lib)))))
+CUDA_LDFLAGS = -cudart static -Xlinker -z,defs,--exclude-libs,ALL,--no-undefined $(addprefix -Xlinker -rpath$(comma),$(realpath $(CUDA_LIB_DIR)))
+
+build/gpu/%.o: gpu/%.cu $(CUDA_HEADERS)
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCCFLAGS) $(CUDA_CODE) -c $< -o $@
+
+$(CUDA_LIB): $(CUDA_SOURCES:gpu/%.cu=build/gpu/%.o)
+	$(NVCC) -shared -o $@ $^ $(CUDA_LDFLAGS) -lcublas
+
+gpu: $(CUDA_LIB)
+
+else
+
+gpu $(CUDA_LIB):
+	@echo "gpu: nothing built, for nvcc is missing; training runs on the CPU"
+
+endif
+
+# Into the server, where it has been built.
+ifdef INSTALL_SHLIB
+install: install-cuda
+install-cuda: installdirs
+	@if [ -f $(CUDA_LIB) ]; then echo "$(INSTALL_SHLIB) $(CUDA_LIB) '$(DESTDIR)$(pkglibdir)/$(CUDA_LIB)'"; \
+		$(INSTALL_SHLIB) $(CUDA_LIB) '$(DESTDIR)$(pkglibdir)/$(CUDA_LIB)'; fi
+endif
+
+# The same sources on the processor, part of every test program: check-core runs them without a GPU.
+EMULATION_DIR = test/unit/cuda_emulation
+EMULATION_CXXFLAGS = -std=c++17 -g -Wall -Wextra -Werror -Wno-unknown-pragmas -I$(EMULATION_DIR) -Isrc -MMD -MP \
+	-fno-exceptions -fno-rtti -fno-threadsafe-statics -Dtagrec_backend_ops=tr_emulated_cuda_ops
+EMULATION = $(CUDA_SOURCES:%.cu=%.emulated.o) $(EMULATION_DIR)/emulation.o $(EMULATION_DIR)/cuda_ops.o
+
+# $(1) = directory below build/, $(2) = flags
+define emulation_rules
+build/$(1)/gpu/%.emulated.o: gpu/%.cu
+	@mkdir -p $$(@D)
+	$$(CXX) -x c++ $$(EMULATION_CXXFLAGS) $(2) -c $$< -o $$@
+build/$(1)/$(EMULATION_DIR)/emulation.o: $(EMULATION_DIR)/emulation.cc
+	@mkdir -p $$(@D)
+	$$(CXX) $$(EMULATION_CXXFLAGS) $(2) -c $$< -o $$@
+$(addprefix build/$(1)/,$(UNIT_TESTS)): $(addprefix build/$(1)/,$(EMULATION))
+endef
+
+$(eval $(call emulation_rules,unit,-O2))
+$(eval $(call emulation_rules,unit-sanitize,-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined))
+
+check-gpu: gpu $(addprefix build/unit/,$(UNIT_TESTS)) build/unit/cuda_device
+	test/bench/gpu/check.sh $(CUDA_LIB)
+
+bench-gpu: gpu build/unit/cuda_device build/unit/bench_train build/unit/bench_floor
+	test/bench/gpu/run.sh $(CUDA_LIB)
+
+build/unit/cuda_device: build/unit/test/bench/gpu/cuda_device.o
+	$(CC) -o $@ $^ -ldl
+build/unit/bench_floor: build/unit/test/bench/gpu/bench_floor.o
+	$(CC) -o $@ $^ -ldl -lm
+
+.PHONY: gpu install-cuda check-gpu bench-gpu

@@ -1,0 +1,44 @@
+/*
+ * cuBLAS as far as gpu/ uses it. See emulation.h.
+ */
+#ifndef CUBLAS_EMULATION_H
+#define CUBLAS_EMULATION_H
+
+#include "cuda_runtime.h"
+
+typedef struct EmulatedBlas *cublasHandle_t;
+
+typedef enum cublasStatus_t
+{
+	CUBLAS_STATUS_SUCCESS,
+	CUBLAS_STATUS_NOT_INITIALIZED,
+	CUBLAS_STATUS_ALLOC_FAILED = 3,
+	CUBLAS_STATUS_INVALID_VALUE = 7
+} cublasStatus_t;
+
+typedef enum cublasOperation_t
+{
+	CUBLAS_OP_N,
+	CUBLAS_OP_T
+} cublasOperation_t;
+
+enum
+{
+	CUBLAS_DEFAULT_MATH,
+	CUBLAS_ATOMICS_NOT_ALLOWED = 0
+};
+
+extern cublasStatus_t cublasCreate(cublasHandle_t *handle);
+extern cublasStatus_t cublasDestroy(cublasHandle_t handle);
+extern cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream);
+extern cublasStatus_t cublasSetMathMode(cublasHandle_t handle, int mode);
+extern cublasStatus_t cublasSetAtomicsMode(cublasHandle_t handle, int mode);
+extern const char *cublasGetStatusString(cublasStatus_t status);
+extern const char *cublasGetStatusName(cublasStatus_t status);
+
+/* C (m,n) = alpha op(A) op(B) + beta C, all column-major */
+extern cublasStatus_t cublasSgemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
+								  const float *alpha, const float *a, int lda, const float *b, int ldb, const float *beta,
+								  float *c, int ldc);
+
+#endif

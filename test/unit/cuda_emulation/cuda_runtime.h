@@ -1,0 +1,246 @@
+/*
+ * CUDA's language and runtime as far as gpu/ uses them, on the processor. Found in place of the real header when gpu/ is
+ * compiled as C++ for the tests. See emulation.h.
+ */
+#ifndef CUDA_RUNTIME_EMULATION_H
+#define CUDA_RUNTIME_EMULATION_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "emulation.h"
+
+#define CUDART_VERSION 13000
+
+#define __global__
+#define __device__
+#define __host__
+#define __launch_bounds__(...)
+
+/* ------------------------------------------------------------------ types */
+
+struct dim3
+{
+	unsigned	x,
+				y,
+				z;
+
+	dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+
+typedef enum cudaError
+{
+	cudaSuccess,
+	cudaErrorInvalidValue,
+	cudaErrorMemoryAllocation,
+	cudaErrorInvalidConfiguration = 9,
+	cudaErrorStubLibrary = 34,
+	cudaErrorInsufficientDriver = 35,
+	cudaErrorNoDevice = 100,
+	cudaErrorNoKernelImageForDevice = 209,
+	cudaErrorIllegalAddress = 700,
+	cudaErrorSystemDriverMismatch = 803
+} cudaError_t;
+
+typedef struct EmulatedStream *cudaStream_t;
+typedef struct EmulatedEvent *cudaEvent_t;
+typedef struct EmulatedPool *cudaMemPool_t;
+
+enum cudaMemcpyKind
+{
+	cudaMemcpyHostToDevice = 1,
+	cudaMemcpyDeviceToHost = 2
+};
+
+enum
+{
+	cudaStreamNonBlocking = 1,
+	cudaEventDisableTiming = 2,
+	cudaMemPoolAttrReleaseThreshold = 4,
+	cudaDevAttrMemoryPoolsSupported = 115
+};
+
+struct cudaDeviceProp
+{
+	char		name[256];
+	size_t		totalGlobalMem;
+	int			major,
+				minor;
+};
+
+struct cudaFuncAttributes
+{
+	int			numRegs;
+};
+
+/* ------------------------------------------------------------------ runtime */
+
+extern cudaError_t cudaGetLastError(void);
+extern const char *cudaGetErrorString(cudaError_t status);
+extern const char *cudaGetErrorName(cudaError_t status);
+extern cudaError_t cudaDriverGetVersion(int *version);
+extern cudaError_t cudaGetDeviceCount(int *count);
+extern cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device);
+extern cudaError_t cudaDeviceGetAttribute(int *value, int attribute, int device);
+extern cudaError_t cudaSetDevice(int device);
+extern cudaError_t cudaDeviceReset(void);
+extern cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *kernel);
+
+extern cudaError_t cudaMalloc(void **pointer, size_t bytes);
+extern cudaError_t cudaFree(void *pointer);
+extern cudaError_t cudaMallocAsync(void **pointer, size_t bytes, cudaStream_t stream);
+extern cudaError_t cudaFreeAsync(void *pointer, cudaStream_t stream);
+extern cudaError_t cudaMallocHost(void **pointer, size_t bytes);
+extern cudaError_t cudaFreeHost(void *pointer);
+extern cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total);
+extern cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int device);
+extern cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, int attribute, void *value);
+extern cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t bytes);
+extern cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
+extern cudaError_t cudaMemsetAsync(void *dst, int value, size_t bytes, cudaStream_t stream);
+
+extern cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
+extern cudaError_t cudaStreamDestroy(cudaStream_t stream);
+extern cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+extern cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
+extern cudaError_t cudaEventDestroy(cudaEvent_t event);
+extern cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+extern cudaError_t cudaEventSynchronize(cudaEvent_t event);
+
+/* ------------------------------------------------------------------ kernels */
+
+struct EmulatedPlace
+{
+	dim3		thread;
+	dim3		block;
+};
+
+extern const EmulatedPlace *emulate_place(void);
+extern dim3 emulated_block_size;
+extern dim3 emulated_grid_size;
+
+#define threadIdx (emulate_place()->thread)
+#define blockIdx (emulate_place()->block)
+#define blockDim emulated_block_size
+#define gridDim emulated_grid_size
+
+/* Runs body(argument) once for every thread of the grid; a wrong configuration is cudaGetLastError()'s. */
+extern void emulate_grid(dim3 grid, dim3 block, size_t shared, void (*body) (void *argument), void *argument);
+/* The block's shared memory that `key` stands for, full of garbage at first. */
+extern void *emulate_shared(const void *key, size_t bytes);
+/* Waits for all threads of the block. */
+extern void emulate_block_barrier(void);
+/* Waits for all lanes of the warp with a value each; result (32) = theirs. */
+extern void emulate_warp_exchange(unsigned mask, uint64_t value, uint64_t *result);
+
+template <typename Body>
+static inline void
+emulate_launch(dim3 grid, dim3 block, size_t shared, Body body)
+{
+	emulate_grid(grid, block, shared, [](void *argument) { (*(Body *) argument)(); }, &body);
+}
+
+static inline void
+__syncthreads(void)
+{
+	emulate_block_barrier();
+}
+
+static inline void
+__syncwarp(unsigned mask)
+{
+	uint64_t	all[32];
+
+	emulate_warp_exchange(mask, 0, all);
+}
+
+/* What lane `from` holds */
+template <typename T>
+static inline T
+emulate_shuffle(unsigned mask, T value, int from)
+{
+	uint64_t	bits = 0;
+	uint64_t	all[32];
+	T			result;
+
+	static_assert(sizeof(T) <= sizeof(bits), "a lane exchanges up to eight bytes");
+	memcpy(&bits, &value, sizeof(T));
+	emulate_warp_exchange(mask, bits, all);
+	memcpy(&result, &all[from], sizeof(T));
+	return result;
+}
+
+template <typename T>
+static inline T
+__shfl_xor_sync(unsigned mask, T value, int lanes)
+{
+	return emulate_shuffle(mask, value, (int) (threadIdx.x % 32) ^ lanes);
+}
+
+template <typename T>
+static inline T
+__shfl_up_sync(unsigned mask, T value, int lanes)
+{
+	int			lane = threadIdx.x % 32;
+
+	return emulate_shuffle(mask, value, lane < lanes ? lane : lane - lanes);
+}
+
+static inline unsigned
+__match_any_sync(unsigned mask, unsigned value)
+{
+	uint64_t	all[32];
+	unsigned	same = 0;
+
+	emulate_warp_exchange(mask, value, all);
+	for (int lane = 0; lane < 32; lane++)
+		same |= (unsigned) (all[lane] == value) << lane;
+	return same;
+}
+
+static inline unsigned
+__ballot_sync(unsigned mask, int condition)
+{
+	uint64_t	all[32];
+	unsigned	lanes = 0;
+
+	emulate_warp_exchange(mask, condition != 0, all);
+	for (int lane = 0; lane < 32; lane++)
+		lanes |= (unsigned) all[lane] << lane;
+	return lanes;
+}
+
+static inline int
+__ffs(int x)
+{
+	return __builtin_ffs(x);
+}
+
+static inline int
+__popc(unsigned x)
+{
+	return __builtin_popcount(x);
+}
+
+/* Threads change places at barriers alone, so that any access is atomic. */
+static inline int
+atomicAdd(int *p, int x)
+{
+	int			old = *p;
+
+	*p += x;
+	return old;
+}
+
+static inline unsigned
+atomicOr(unsigned *p, unsigned x)
+{
+	unsigned	old = *p;
+
+	*p |= x;
+	return old;
+}
+
+#endif

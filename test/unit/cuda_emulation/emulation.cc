@@ -1,0 +1,723 @@
+/*
+ * Fibers, blocks and grids; and the runtime on host memory. See emulation.h.
+ */
+#include "cublas_v2.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifndef __x86_64__
+#include <ucontext.h>
+#endif
+
+#define MOST_THREADS 1024
+#define STACK_BYTES ((size_t) 256 << 10)
+#define MOST_SHARED ((size_t) 48 << 10)
+
+static void
+stop(const char *what)
+{
+	printf("Bail out! emulated CUDA: %s\n", what);
+	fflush(stdout);
+	abort();
+}
+
+/* ------------------------------------------------------------------ fibers */
+
+/* A stack of its own and where it stopped. */
+typedef struct Fiber
+{
+#ifdef __x86_64__
+	void	   *stack_pointer;
+#else
+	ucontext_t	context;
+#endif
+	char	   *stack;
+} Fiber;
+
+#ifdef __x86_64__
+extern "C" void emulate_switch(void **from, void *to);
+
+/* Leaves its registers on its own stack, the pointer to them in *from, and goes on where `to` points. */
+__asm__(
+	".text\n"
+	".type emulate_switch, @function\n"
+	"emulate_switch:\n"
+	"	pushq %rbp\n	pushq %rbx\n	pushq %r12\n	pushq %r13\n	pushq %r14\n	pushq %r15\n"
+	"	movq %rsp, (%rdi)\n"
+	"	movq %rsi, %rsp\n"
+	"	popq %r15\n	popq %r14\n	popq %r13\n	popq %r12\n	popq %rbx\n	popq %rbp\n"
+	"	ret\n"
+	".size emulate_switch, . - emulate_switch\n");
+
+static void
+fiber_switch(Fiber *from, Fiber *to)
+{
+	emulate_switch(&from->stack_pointer, to->stack_pointer);
+}
+
+static void
+fiber_start(Fiber *fiber, void (*entry) (void))
+{
+	void	  **top = (void **) (fiber->stack + STACK_BYTES);
+
+	*--top = NULL;				/* a frame's return address, so that the stack is aligned as after a call */
+	*--top = (void *) entry;
+	for (int i = 0; i < 6; i++)
+		*--top = NULL;
+	fiber->stack_pointer = top;
+}
+#else
+static void
+fiber_switch(Fiber *from, Fiber *to)
+{
+	swapcontext(&from->context, &to->context);
+}
+
+static void
+fiber_start(Fiber *fiber, void (*entry) (void))
+{
+	getcontext(&fiber->context);
+	fiber->context.uc_stack.ss_sp = fiber->stack;
+	fiber->context.uc_stack.ss_size = STACK_BYTES;
+	fiber->context.uc_link = NULL;
+	makecontext(&fiber->context, entry, 0);
+}
+#endif
+
+/* ------------------------------------------------------------------ a block */
+
+typedef enum State
+{
+	READY,
+	AT_BARRIER,
+	IN_WARP,					/* waits for the other lanes */
+	DONE
+} State;
+
+typedef struct Thread
+{
+	EmulatedPlace place;
+	State		state;
+	bool		started;
+	Fiber	   *fiber;
+	uint64_t	value;			/* offered to the warp */
+	uint64_t	received[32];
+} Thread;
+
+typedef struct Shared
+{
+	const void *key;
+	void	   *data;
+} Shared;
+
+dim3		emulated_block_size;
+dim3		emulated_grid_size;
+
+static Thread threads[MOST_THREADS];
+static int	n_threads;
+static Thread *self;
+static Fiber scheduler;
+static Fiber fibers[MOST_THREADS];
+static Fiber *idle[MOST_THREADS];	/* fibers without a thread */
+static int	n_idle;
+static int	n_fibers;
+static Shared shared[16];
+static int	n_shared;
+static void (*kernel_body) (void *argument);
+static void *kernel_argument;
+
+static uint64_t order_seed;		/* 0 = no shuffling */
+static uint64_t order_state;
+static long launches;
+
+static uint64_t
+draw(void)
+{
+	uint64_t	x = order_state += UINT64_C(0x9E3779B97F4A7C15);
+
+	x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+	return x ^ (x >> 31);
+}
+
+/* 0 … n-1, or shuffled */
+static void
+make_order(int *order, int n)
+{
+	for (int i = 0; i < n; i++)
+		order[i] = i;
+	for (int i = n - 1; i > 0 && order_seed; i--)
+	{
+		int			j = (int) (draw() % (uint64_t) (i + 1));
+		int			swap = order[i];
+
+		order[i] = order[j];
+		order[j] = swap;
+	}
+}
+
+const EmulatedPlace *
+emulate_place(void)
+{
+	return &self->place;
+}
+
+static void
+wait_as(State state)
+{
+	self->state = state;
+	fiber_switch(self->fiber, &scheduler);
+}
+
+/* A fiber runs one thread after another. */
+static void
+fiber_main(void)
+{
+	for (;;)
+	{
+		kernel_body(kernel_argument);
+		wait_as(DONE);
+	}
+}
+
+static void
+resume(Thread *thread)
+{
+	self = thread;
+	if (!thread->started)
+	{
+		thread->started = true;
+		if (n_idle == 0)
+		{
+			Fiber	   *fiber = &fibers[n_fibers++];
+
+			fiber->stack = (char *) malloc(STACK_BYTES);
+			fiber_start(fiber, fiber_main);
+			idle[n_idle++] = fiber;
+		}
+		thread->fiber = idle[--n_idle];
+	}
+	fiber_switch(&scheduler, thread->fiber);
+	if (thread->state == DONE)
+		idle[n_idle++] = thread->fiber;
+}
+
+void
+emulate_block_barrier(void)
+{
+	wait_as(AT_BARRIER);
+}
+
+void
+emulate_warp_exchange(unsigned mask, uint64_t value, uint64_t *result)
+{
+	if (mask != 0xffffffffu)
+		stop("a shuffle names fewer than 32 lanes");
+	self->value = value;
+	wait_as(IN_WARP);
+	memcpy(result, self->received, sizeof(self->received));
+}
+
+/* Lets go of what is complete: warps in an exchange, else the whole block at a barrier; false when nothing is. */
+static bool
+release(int *live)
+{
+	bool		any = false;
+	int			at_barrier = 0;
+
+	*live = 0;
+	for (int first = 0; first < n_threads; first += 32)
+	{
+		int			in_warp = 0;
+
+		for (int i = first; i < first + 32; i++)
+		{
+			in_warp += threads[i].state == IN_WARP;
+			at_barrier += threads[i].state == AT_BARRIER;
+			*live += threads[i].state != DONE;
+		}
+		if (in_warp < 32)
+			continue;
+		for (int i = first; i < first + 32; i++)
+		{
+			for (int lane = 0; lane < 32; lane++)
+				threads[i].received[lane] = threads[first + lane].value;
+			threads[i].state = READY;
+		}
+		any = true;
+	}
+	if (any || *live == 0 || at_barrier < n_threads)
+		return any;
+	for (int i = 0; i < n_threads; i++)
+		threads[i].state = READY;
+	return true;
+}
+
+static void
+run_block(dim3 block, dim3 at)
+{
+	int			order[MOST_THREADS];
+	int			live;
+
+	for (int i = 0; i < n_threads; i++)
+	{
+		threads[i].place.thread = dim3(i % block.x, i / block.x % block.y, i / block.x / block.y);
+		threads[i].place.block = at;
+		threads[i].state = READY;
+		threads[i].started = false;
+	}
+	do
+	{
+		make_order(order, n_threads);
+		for (int i = 0; i < n_threads; i++)
+			if (threads[order[i]].state == READY)
+				resume(&threads[order[i]]);
+	} while (release(&live));
+	if (live > 0)
+		stop("threads wait for others that have left or wait elsewhere");
+	while (n_shared > 0)
+		free(shared[--n_shared].data);
+}
+
+void *
+emulate_shared(const void *key, size_t bytes)
+{
+	for (int i = 0; i < n_shared; i++)
+		if (shared[i].key == key)
+			return shared[i].data;
+	if (n_shared == 16)
+		stop("too many pieces of shared memory");
+	shared[n_shared].key = key;
+	shared[n_shared].data = malloc(bytes);
+	memset(shared[n_shared].data, 0xff, bytes);
+	return shared[n_shared++].data;
+}
+
+/* CUDA_EMULATION_ORDER=seed in the environment, for tests that do not set it themselves. */
+__attribute__((constructor)) static void
+read_environment(void)
+{
+	const char *seed = getenv("CUDA_EMULATION_ORDER");
+
+	if (seed)
+		emulate_order(strtoull(seed, NULL, 10));
+}
+
+/* ------------------------------------------------------------------ failures */
+
+static cudaError_t last_error;
+static const char *failing_call;
+static int	failing_status;
+static int	failing_after;
+
+/* The status that a call is to return. */
+static int
+outcome(const char *call)
+{
+	if (!failing_call || strcmp(call, failing_call) != 0 || failing_after-- > 0)
+		return 0;
+	failing_call = NULL;
+	return failing_status;
+}
+
+static cudaError_t
+told(cudaError_t status)
+{
+	if (status != cudaSuccess)
+		last_error = status;
+	return status;
+}
+
+#define TELL(call) \
+	do { cudaError_t status_ = told((cudaError_t) outcome(call)); if (status_ != cudaSuccess) return status_; } while (0)
+
+void
+emulate_order(uint64_t seed)
+{
+	order_seed = order_state = seed;
+}
+
+void
+emulate_failure(const char *call, int status, int after)
+{
+	failing_call = call;
+	failing_status = status;
+	failing_after = after;
+}
+
+long
+emulated_launches(void)
+{
+	return launches;
+}
+
+void
+emulate_grid(dim3 grid, dim3 block, size_t shared_bytes, void (*body) (void *argument), void *argument)
+{
+	size_t		blocks = (size_t) grid.x * grid.y * grid.z;
+	size_t		step = 1;
+
+	launches++;
+	n_threads = (int) (block.x * block.y * block.z);
+	if (told((cudaError_t) outcome("launch")) != cudaSuccess)
+		return;
+	if (blocks == 0 || grid.x > INT32_MAX || grid.y > 65535 || grid.z > 65535 || n_threads == 0
+		|| n_threads > MOST_THREADS || shared_bytes > MOST_SHARED)
+	{
+		told(cudaErrorInvalidConfiguration);
+		return;
+	}
+	if (n_threads % 32 != 0)
+		stop("a block of broken warps");
+	kernel_body = body;
+	kernel_argument = argument;
+	emulated_block_size = block;
+	emulated_grid_size = grid;
+	/* another order of blocks: every step-th, step having no factor in common with the number of blocks */
+	for (size_t wanted = 1 + draw() % blocks; order_seed && step == 1 && wanted > 1; wanted--)
+	{
+		size_t		a = blocks;
+		size_t		b = wanted;
+
+		while (b)
+		{
+			size_t		rest = a % b;
+
+			a = b;
+			b = rest;
+		}
+		step = a == 1 ? wanted : 1;
+	}
+	for (size_t i = 0, at = order_seed ? draw() % blocks : 0; i < blocks; i++, at = (at + step) % blocks)
+		run_block(block, dim3((unsigned) (at % grid.x), (unsigned) (at / grid.x % grid.y),
+							  (unsigned) (at / grid.x / grid.y)));
+}
+
+/* ------------------------------------------------------------------ runtime */
+
+static int	n_devices = 1;
+static size_t memory_size = (size_t) 8 << 30;
+static size_t memory_used;
+
+void
+emulate_devices(int count)
+{
+	n_devices = count;
+}
+
+void
+emulate_memory(size_t bytes)
+{
+	memory_size = bytes;
+}
+
+size_t
+emulated_memory_in_use(void)
+{
+	return memory_used;
+}
+
+cudaError_t
+cudaGetLastError(void)
+{
+	cudaError_t status = last_error;
+
+	last_error = cudaSuccess;
+	return status;
+}
+
+const char *
+cudaGetErrorString(cudaError_t status)
+{
+	return status == cudaSuccess ? "no error" : status == cudaErrorNoDevice ? "no CUDA-capable device is detected"
+		: status == cudaErrorMemoryAllocation ? "out of memory" : "emulated failure";
+}
+
+const char *
+cudaGetErrorName(cudaError_t status)
+{
+	return status == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : "cudaErrorEmulated";
+}
+
+cudaError_t
+cudaDriverGetVersion(int *version)
+{
+	*version = 13000;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaGetDeviceCount(int *count)
+{
+	TELL("cudaGetDeviceCount");
+	*count = n_devices;
+	return n_devices ? cudaSuccess : cudaErrorNoDevice;
+}
+
+cudaError_t
+cudaGetDeviceProperties(cudaDeviceProp *properties, int device)
+{
+	TELL("cudaGetDeviceProperties");
+	snprintf(properties->name, sizeof(properties->name), "emulated device %d", device);
+	properties->totalGlobalMem = memory_size;
+	properties->major = 7;
+	properties->minor = 5;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaDeviceGetAttribute(int *value, int, int)
+{
+	TELL("cudaDeviceGetAttribute");
+	*value = 1;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaSetDevice(int)
+{
+	TELL("cudaSetDevice");
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaDeviceReset(void)
+{
+	return memory_used > 0 ? told(cudaErrorInvalidValue) : cudaSuccess;
+}
+
+cudaError_t
+cudaFuncGetAttributes(cudaFuncAttributes *, const void *)
+{
+	TELL("cudaFuncGetAttributes");
+	return cudaSuccess;
+}
+
+/* The size stands in front. */
+cudaError_t
+cudaMalloc(void **pointer, size_t bytes)
+{
+	char	   *block;
+
+	TELL("cudaMalloc");
+	if (bytes > memory_size - memory_used || !(block = (char *) malloc(bytes + 16)))
+		return told(cudaErrorMemoryAllocation);
+	memset(block, 0xff, bytes + 16);
+	memcpy(block, &bytes, sizeof(bytes));
+	memory_used += bytes;
+	/* 16-byte aligned; a device gives 256 */
+	*pointer = block + 16;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaFree(void *pointer)
+{
+	size_t		bytes;
+
+	TELL("cudaFree");
+	if (!pointer)
+		return cudaSuccess;
+	memcpy(&bytes, (char *) pointer - 16, sizeof(bytes));
+	memory_used -= bytes;
+	free((char *) pointer - 16);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaMallocAsync(void **pointer, size_t bytes, cudaStream_t)
+{
+	TELL("cudaMallocAsync");
+	return cudaMalloc(pointer, bytes);
+}
+
+cudaError_t
+cudaFreeAsync(void *pointer, cudaStream_t)
+{
+	TELL("cudaFreeAsync");
+	return cudaFree(pointer);
+}
+
+cudaError_t
+cudaMallocHost(void **pointer, size_t bytes)
+{
+	TELL("cudaMallocHost");
+	*pointer = malloc(bytes);
+	return *pointer ? cudaSuccess : told(cudaErrorMemoryAllocation);
+}
+
+cudaError_t
+cudaFreeHost(void *pointer)
+{
+	free(pointer);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaMemGetInfo(size_t *free_bytes, size_t *total)
+{
+	*free_bytes = memory_size - memory_used;
+	*total = memory_size;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int)
+{
+	*pool = NULL;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaMemPoolSetAttribute(cudaMemPool_t, int, void *)
+{
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaMemPoolTrimTo(cudaMemPool_t, size_t)
+{
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaMemcpyAsync(void *dst, const void *src, size_t bytes, cudaMemcpyKind, cudaStream_t)
+{
+	TELL("cudaMemcpyAsync");
+	memcpy(dst, src, bytes);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaMemsetAsync(void *dst, int value, size_t bytes, cudaStream_t)
+{
+	TELL("cudaMemsetAsync");
+	memset(dst, value, bytes);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
+{
+	TELL("cudaStreamCreateWithFlags");
+	*stream = (cudaStream_t) malloc(1);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaStreamDestroy(cudaStream_t stream)
+{
+	free(stream);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaStreamSynchronize(cudaStream_t)
+{
+	TELL("cudaStreamSynchronize");
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+	TELL("cudaEventCreateWithFlags");
+	*event = (cudaEvent_t) malloc(1);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaEventDestroy(cudaEvent_t event)
+{
+	free(event);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaEventRecord(cudaEvent_t, cudaStream_t)
+{
+	TELL("cudaEventRecord");
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaEventSynchronize(cudaEvent_t)
+{
+	TELL("cudaEventSynchronize");
+	return cudaSuccess;
+}
+
+/* ------------------------------------------------------------------ cuBLAS */
+
+cublasStatus_t
+cublasCreate(cublasHandle_t *handle)
+{
+	*handle = (cublasHandle_t) malloc(1);
+	return (cublasStatus_t) outcome("cublasCreate");
+}
+
+cublasStatus_t
+cublasDestroy(cublasHandle_t handle)
+{
+	free(handle);
+	return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t
+cublasSetStream(cublasHandle_t, cudaStream_t)
+{
+	return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t
+cublasSetMathMode(cublasHandle_t, int)
+{
+	return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t
+cublasSetAtomicsMode(cublasHandle_t, int)
+{
+	return CUBLAS_STATUS_SUCCESS;
+}
+
+const char *
+cublasGetStatusString(cublasStatus_t status)
+{
+	return status == CUBLAS_STATUS_SUCCESS ? "success" : "emulated failure";
+}
+
+const char *
+cublasGetStatusName(cublasStatus_t)
+{
+	return "CUBLAS_STATUS_EMULATED";
+}
+
+cublasStatus_t
+cublasSgemm(cublasHandle_t, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k, const float *alpha,
+			const float *a, int lda, const float *b, int ldb, const float *beta, float *c, int ldc)
+{
+	cublasStatus_t status = (cublasStatus_t) outcome("cublasSgemm");
+	size_t		step_a = op_a == CUBLAS_OP_N ? (size_t) lda : 1;
+	size_t		step_b = op_b == CUBLAS_OP_N ? 1 : (size_t) ldb;
+
+	if (status != CUBLAS_STATUS_SUCCESS)
+		return status;
+	if (m < 0 || n < 0 || k < 0 || lda < (op_a == CUBLAS_OP_N ? m : k) || ldb < (op_b == CUBLAS_OP_N ? k : n) || ldc < m
+		|| lda < 1 || ldb < 1 || ldc < 1)
+		return CUBLAS_STATUS_INVALID_VALUE;
+	for (int j = 0; j < n; j++)
+		for (int i = 0; i < m; i++)
+		{
+			const float *x = op_a == CUBLAS_OP_N ? a + i : a + (size_t) i * lda;
+			const float *y = op_b == CUBLAS_OP_N ? b + (size_t) j * ldb : b + j;
+			float	   *z = &c[(size_t) j * ldc + i];
+			double		sum = 0;
+
+			for (int l = 0; l < k; l++)
+				sum += (double) x[l * step_a] * y[l * step_b];
+			*z = (float) (*alpha * sum) + (*beta == 0 ? 0 : *beta * *z);
+		}
+	return CUBLAS_STATUS_SUCCESS;
+}
