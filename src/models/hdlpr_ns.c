@@ -16,28 +16,12 @@ static const TrSetting paper[] = {TOWER_PAPER_SETTINGS, {"reconstruction", "0.2"
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
 
-static const TrOptionSet option_set = {
-	.options = options,
-	.count = sizeof(options) / sizeof(options[0]),
-	.presets = presets,
-	.size = sizeof(TowerOptions),
-	.check = tower_check_options
-};
+static const TrOptionSet option_set = TOWER_OPTION_SET(options, presets);
 
 const TrAlgorithm tr_algorithm_hdlpr_ns = {
 	.name = "hdlpr_ns",
 	.summary = "HDLPR with negative sampling: the softmax runs over a sample of the items.",
 	.source = "Xu et al., IJCAI 2017, HDLPR-NS, Eq. 14",
-	.task = TR_TASK_ITEM,
 	.options = &option_set,
-	.estimate = tower_estimate,
-	.create = tower_create,
-	.train_epoch = tower_train_epoch,
-	.save = tower_save,
-	.restore = tower_restore,
-	.load = tower_load,
-	.width = tower_model_width,
-	.embed = tower_embed,
-	.encode = tower_encode,
-	.destroy = tower_destroy,
+	TOWER_SLOTS
 };

@@ -162,4 +162,14 @@ extern TrStatus tower_embed(TrModel *model, TrSide side, const TrDataset *datase
 extern TrStatus tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
 extern void tower_destroy(TrModel *model);
 
+/* What the algorithms of the family share: the slots of TrAlgorithm, and the description of a table of options. */
+#define TOWER_SLOTS \
+	.task = TR_TASK_ITEM, .estimate = tower_estimate, .create = tower_create, .train_epoch = tower_train_epoch, \
+	.save = tower_save, .restore = tower_restore, .load = tower_load, .width = tower_model_width, .embed = tower_embed, \
+	.encode = tower_encode, .destroy = tower_destroy
+
+#define TOWER_OPTION_SET(table, preset_list) \
+	{.options = (table), .count = sizeof(table) / sizeof((table)[0]), .presets = (preset_list), \
+	 .size = sizeof(TowerOptions), .check = tower_check_options}
+
 #endif
