@@ -24,15 +24,14 @@ tagrec_run_seconds(instr_time since)
 }
 
 char *
-tagrec_metric_name(const TrTrainOptions *options)
+tagrec_metric_name(const TagrecOptions *options)
 {
-	const char *name = tr_metric_names[options->metric];
+	const TrTrainOptions *train = &options->train;
+	const char *name = tr_metric_names[train->metric];
 
-	if (options->validation <= 0)
+	if (train->validation <= 0 && !options->validation_source)
 		return NULL;
-	if (options->metric == TR_METRIC_MRR || options->metric == TR_METRIC_MRR_PAIR)
-		return pstrdup(name);
-	return psprintf("%s@%d", name, options->metric_k);
+	return tr_metric_has_k((TrMetric) train->metric) ? psprintf("%s@%d", name, train->metric_k) : pstrdup(name);
 }
 
 static void
@@ -106,7 +105,7 @@ seconds_left(const TagrecRun *run, const TrEpoch *epoch)
 static void
 notice(TagrecRun *run, const TrEpoch *epoch)
 {
-	char	   *metric = tagrec_metric_name(&run->options->train);
+	char	   *metric = tagrec_metric_name(run->options);
 	char	   *measured = metric && !isnan(epoch->metric) ? psprintf(", %s %.4f", metric, epoch->metric) : "";
 	double		rate = epoch->seconds > 0 ? epoch->pairs / epoch->seconds : 0;
 

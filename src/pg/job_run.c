@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog_version.h"
+#include "held_out.h"
 #include "miscadmin.h"
 #include "store_write.h"
 #include "tagrec.h"
@@ -89,19 +90,41 @@ name_source(TagrecRun *run)
 	run->source.weight_column = request->weight_column;
 }
 
+/* The pairs of the option validation_source; its keys join the source's. */
+static void
+read_held_out(TagrecRun *run, TrAssignments *pairs)
+{
+	TagrecHeldOut held_out = {
+		.relation = run->request->validation_source,
+		.user_column = run->request->user_column,
+		.item_column = run->request->item_column
+	};
+
+	tagrec_held_out_check(&held_out);
+	(void) tagrec_held_out_read(&held_out, &run->data.users, &run->data.items, pairs);
+	/* from now on found by any search_path */
+	run->options->validation_source = held_out.name;
+}
+
 static void
 read_data(TagrecRun *run)
 {
 	const TrTrainOptions *train = &run->options->train;
 	bool		refresh = tagrec_request_is_refresh(run->request);
+	bool		held_out = !refresh && OidIsValid(run->request->validation_source);
 	TrAssignments raw;
+	TrAssignments pairs;
 
 	tagrec_data_init(&run->data, &run->memory);
 	tr_assignments_init(&raw, &run->memory);
+	tr_assignments_init(&pairs, &run->memory);
 	if (refresh)
 		tagrec_refresh_vocabulary(run);
 	tagrec_source_read(&run->source, &run->data, &raw);
-	tagrec_data_build(&run->data, &run->source, &raw, train->min_tag_count, refresh ? 0 : train->validation, train->seed);
+	if (held_out)
+		read_held_out(run, &pairs);
+	tagrec_data_build(&run->data, &run->source, &raw, train->min_tag_count, refresh ? 0 : train->validation, train->seed,
+					  held_out ? &pairs : NULL);
 }
 
 static void
@@ -174,8 +197,8 @@ train(TagrecRun *run)
 	INSTR_TIME_SET_CURRENT(run->training);
 	check(run, tr_model_create(&run->model, run->options->algorithm, &run->memory, run->backend, training_data(run),
 							   run->options->values, &err), &err);
-	check(run, tr_train(run->model, training_data(run), run->data.split ? &run->data.validation : NULL,
-						&run->options->train, &hooks, &run->result, &err), &err);
+	check(run, tr_train(run->model, training_data(run), &run->data.validation, &run->options->train, &hooks,
+						&run->result, &err), &err);
 	check(run, run->model->algorithm->save(run->model, &run->tensors, &run->n_tensors, &err), &err);
 	run->backend_bytes = Max(run->backend_bytes, run->backend->ops->allocated(run->backend));
 }
@@ -212,7 +235,7 @@ insert_version(TagrecRun *run, const TagrecPlace *place)
 		.epochs = run->result.epochs,
 		.best_epoch = run->result.best_epoch,
 		.loss = run->result.epochs > 0 ? run->result.loss : NAN,
-		.metric = tagrec_metric_name(&run->options->train),
+		.metric = tagrec_metric_name(run->options),
 		.metric_value = run->result.epochs > 0 ? run->result.metric : NAN,
 		.seconds = tagrec_run_seconds(run->started),
 		.backend = run->backend->ops->describe(run->backend)

@@ -59,7 +59,7 @@ extern void tagrec_progress_epoch(void *run, const TrEpoch *epoch);
 extern void tagrec_progress_flush(TagrecRun *run);
 
 /* "ndcg@20", "mrr"; NULL without validation. */
-extern char *tagrec_metric_name(const TrTrainOptions *options);
+extern char *tagrec_metric_name(const TagrecOptions *options);
 
 /* job_refresh.c: instead of training, loads the deployed version's network. */
 extern void tagrec_refresh_vocabulary(TagrecRun *run);

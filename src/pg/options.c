@@ -52,9 +52,20 @@ value_text(const char *name, JsonbValue *value)
 			 errdetail("The value of an option is a number, a string, true, false or an array of numbers.")));
 }
 
-/* The object's members, but for "schema", which the core does not know. Ends with a NULL name. */
+/* Where an option that the core does not know goes; NULL for the others. */
+static char **
+own_option(TagrecOptions *options, const char *name)
+{
+	if (strcmp(name, "schema") == 0)
+		return &options->schema;
+	if (strcmp(name, "validation_source") == 0)
+		return &options->validation_source;
+	return NULL;
+}
+
+/* The object's members, but for those that the core does not know. Ends with a NULL name. */
 static TrSetting *
-settings_of(Jsonb *object, char **schema)
+settings_of(Jsonb *object, TagrecOptions *options)
 {
 	TrSetting  *settings;
 	JsonbIterator *it;
@@ -73,13 +84,15 @@ settings_of(Jsonb *object, char **schema)
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
 		char	   *name;
+		char	  **own;
 
 		if (token != WJB_KEY)
 			continue;
 		(void) JsonbIteratorNext(&it, &value, true);
 		name = pnstrdup(key.val.string.val, key.val.string.len);
-		if (strcmp(name, "schema") == 0)
-			*schema = value_text(name, &value);
+		own = own_option(options, name);
+		if (own)
+			*own = value_text(name, &value);
 		else
 		{
 			settings[n].name = name;
@@ -96,8 +109,19 @@ check(TrStatus status, TrError *err)
 	Size		length = strlen(err->detail);
 
 	if (status == TR_BAD_OPTION && strncmp(err->detail, "Valid options", 13) == 0 && err->detail[length - 1] == '.')
-		snprintf(err->detail + length - 1, sizeof(err->detail) - length + 1, ", schema.");
+		snprintf(err->detail + length - 1, sizeof(err->detail) - length + 1, ", schema, validation_source.");
 	tagrec_check(status, err);
+}
+
+static void
+check_validation(const TagrecOptions *options)
+{
+	if (options->validation_source && options->train.validation > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options validation and validation_source exclude each other"),
+				 errdetail("The model is validated either on a share of its source, here %g, or on the pairs of another"
+						   " relation, here %s.", options->train.validation, options->validation_source)));
 }
 
 TagrecOptions *
@@ -115,8 +139,9 @@ tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
 	targets[1].set = &tr_train_options;
 	targets[1].values = &options->train;
 	if (object)
-		settings = settings_of(object, &options->schema);
+		settings = settings_of(object, options);
 	check(tr_options_set(targets, 2, settings, &err), &err);
+	check_validation(options);
 	return options;
 }
 
@@ -158,6 +183,11 @@ tagrec_options_effective(const TagrecOptions *options)
 		append_option(&json, &options->algorithm->options->options[i], options->values);
 	for (int i = 0; i < tr_train_options.count; i++)
 		append_option(&json, &tr_train_options.options[i], &options->train);
+	if (options->validation_source)
+	{
+		appendStringInfoString(&json, ", \"validation_source\": ");
+		escape_json(&json, options->validation_source);
+	}
 	appendStringInfoChar(&json, '}');
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
 }

@@ -17,6 +17,7 @@ typedef struct TagrecOptions
 	void	   *values;			/* the algorithm's own struct */
 	TrTrainOptions train;
 	char	   *schema;			/* "schema": where a new model's relations go; NULL = the current schema */
+	char	   *validation_source;	/* "validation_source": relation of the held-out pairs; NULL = none */
 } TagrecOptions;
 
 /* ereport(ERROR), naming the algorithms there are, when there is none of that name. */

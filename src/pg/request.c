@@ -65,6 +65,7 @@ tagrec_request_text(const TagrecRequest *request)
 	put_object(&json, "requested", request->requested);
 	put_int(&json, "version", request->version);
 	put_int(&json, "source", request->source);
+	put_int(&json, "validation_source", request->validation_source);
 	put_text(&json, "user_column", request->user_column);
 	put_text(&json, "item_column", request->item_column);
 	put_text(&json, "tag_column", request->tag_column);
@@ -124,6 +125,7 @@ tagrec_request_read(Jsonb *object)
 	request->requested = get_object(object, "requested");
 	request->version = (int) get_int(object, "version");
 	request->source = (Oid) get_int(object, "source");
+	request->validation_source = (Oid) get_int(object, "validation_source");
 	request->user_column = get_text(object, "user_column");
 	request->item_column = get_text(object, "item_column");
 	request->tag_column = get_text(object, "tag_column");

@@ -19,6 +19,7 @@ typedef struct TagrecRequest
 	Jsonb	   *requested;		/* refresh: what the user once gave; train: NULL */
 	int			version;		/* refresh: whose weights */
 	Oid			source;
+	Oid			validation_source;	/* held-out pairs; InvalidOid = none */
 	char	   *user_column,
 			   *item_column,
 			   *tag_column,

@@ -47,7 +47,7 @@ typedef struct TagrecData
 	TrDataset	all;
 	bool		split;			/* train and validation are filled; else all is trained on */
 	TrDataset	train;			/* users, items and tags numbered as in all */
-	TrPairs		validation;
+	TrPairs		validation;		/* held-out pairs: of train, or of another relation */
 } TagrecData;
 
 extern void tagrec_data_init(TagrecData *data, TrMemory *memory);
@@ -57,9 +57,11 @@ extern void tagrec_source_read(const TagrecSource *source, TagrecData *data, TrA
 
 /*
  * Ranks the keys and builds the datasets; frees raw. Tags that fewer than min_tag_count assignments use go first, then the
- * users and items that have none left. validation: share of the pairs to hold out.
+ * users and items that have none left. validation: share of the pairs to hold out. held_out: pairs of another relation to
+ * validate on, whose keys were interned in data as well, or NULL; freed, too. Those that cannot be used are left out with a
+ * NOTICE: their user or item is not trained on, or the pair itself is.
  */
 extern void tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw, int min_tag_count,
-							  double validation, uint64 seed);
+							  double validation, uint64 seed, TrAssignments *held_out);
 
 #endif

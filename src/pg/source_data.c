@@ -30,9 +30,9 @@ check(TrStatus status, const TrError *err, const TrMemory *memory)
 	tagrec_check(status, &copy);
 }
 
-/* Renumbers the assignments so that every number is a rank in the order of the keys. */
+/* Renumbers the assignments so that every number is a rank in the order of the keys. held_out may be NULL here and below. */
 static void
-rank_keys(TagrecData *data, const TagrecSource *source, TrAssignments *raw)
+rank_keys(TagrecData *data, const TagrecSource *source, TrAssignments *raw, TrAssignments *held_out)
 {
 	TagrecKeyType bytes = {InvalidOid, InvalidOid};
 	int32	   *user_map = tagrec_keys_rank(&data->users, source->user);
@@ -41,6 +41,8 @@ rank_keys(TagrecData *data, const TagrecSource *source, TrAssignments *raw)
 	TrError		err = {0};
 
 	check(tr_assignments_renumber(raw, user_map, item_map, tag_map), &err, data->memory);
+	if (held_out)
+		check(tr_assignments_renumber(held_out, user_map, item_map, NULL), &err, data->memory);
 	tr_free(data->memory, user_map);
 	tr_free(data->memory, item_map);
 	tr_free(data->memory, tag_map);
@@ -67,14 +69,26 @@ keep_used(TagrecKeys *keys, const int32 *key, int64 count)
 	return map;
 }
 
-/* Drops rare tags, then the users, items and tags that no assignment is left of. */
+/* Drops the users, items and tags that no assignment is left of, and the held-out pairs that refer to them. */
+static void
+drop_unused(TagrecData *data, TrAssignments *raw, TrAssignments *held_out)
+{
+	int32	   *user_map = keep_used(&data->users, raw->user, raw->count);
+	int32	   *item_map = keep_used(&data->items, raw->item, raw->count);
+	int32	   *tag_map = keep_used(&data->tags, raw->tag, raw->count);
+	TrError		err = {0};
+
+	check(tr_assignments_renumber(raw, user_map, item_map, tag_map), &err, data->memory);
+	if (held_out)
+		check(tr_assignments_renumber(held_out, user_map, item_map, NULL), &err, data->memory);
+	tr_free(data->memory, user_map);
+	tr_free(data->memory, item_map);
+	tr_free(data->memory, tag_map);
+}
+
 static void
 drop_rare(TagrecData *data, TrAssignments *raw, int min_tag_count)
 {
-	int64		before = raw->count;
-	int32	   *user_map;
-	int32	   *item_map;
-	int32	   *tag_map;
 	TrError		err = {0};
 
 	check(tr_assignments_drop_rare_tags(raw, data->tags.count, min_tag_count), &err, data->memory);
@@ -84,15 +98,6 @@ drop_rare(TagrecData *data, TrAssignments *raw, int min_tag_count)
 				 errmsg("no assignment is left to train on"),
 				 errdetail("None of the %d tags is used by %d assignments or more.", data->tags.count, min_tag_count),
 				 errhint("Lower the option min_tag_count.")));
-	if (raw->count == before)
-		return;
-	user_map = keep_used(&data->users, raw->user, raw->count);
-	item_map = keep_used(&data->items, raw->item, raw->count);
-	tag_map = keep_used(&data->tags, raw->tag, raw->count);
-	check(tr_assignments_renumber(raw, user_map, item_map, tag_map), &err, data->memory);
-	tr_free(data->memory, user_map);
-	tr_free(data->memory, item_map);
-	tr_free(data->memory, tag_map);
 }
 
 /* Which posts are held out: those whose fold, under a seed of training's own, lies below the share. */
@@ -170,23 +175,91 @@ split(TagrecData *data, const TrAssignments *raw, double share, uint64 seed)
 	data->split = true;
 }
 
+/* ------------------------------------------------------------------ pairs of another relation */
+
+static bool
+has_post(const TrDataset *d, int32 user, int32 item)
+{
+	int32		low = d->user_ptr[user];
+	int32		high = d->user_ptr[user + 1];
+
+	while (low < high)
+	{
+		int32		middle = low + (high - low) / 2;
+
+		if (d->post_item[middle] < item)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < d->user_ptr[user + 1] && d->post_item[low] == item;
+}
+
+/* What became of the pairs: of `all`, `known` had a user and an item that are trained on, and some are left of these. */
+static void
+tell_left_out(const TagrecData *data, int64 all, int64 known)
+{
+	int32		left = data->validation.count;
+
+	if (left == all)
+		return;
+	ereport(left == 0 ? ERROR : NOTICE,
+			(errcode(left == 0 ? ERRCODE_DATA_EXCEPTION : ERRCODE_SUCCESSFUL_COMPLETION),
+			 left == 0 ? errmsg("there is no pair in validation_source that the model could be validated on")
+			 : errmsg("%lld of %lld pairs in validation_source are left out", (long long) (all - left), (long long) all),
+			 errdetail("%lld have a user or an item that is not in the training data, %lld stand in the training data"
+					   " themselves.", (long long) (all - known), (long long) (known - left))));
+}
+
+/* all = distinct pairs that were read */
+static void
+take_held_out(TagrecData *data, TrAssignments *held_out, int64 all)
+{
+	TrPairs    *pairs = &data->validation;
+	int64		known = held_out->count;
+
+	pairs->user = tagrec_alloc(data->memory, known * sizeof(int32));
+	pairs->item = tagrec_alloc(data->memory, known * sizeof(int32));
+	for (int64 i = 0; i < known; i++)
+	{
+		if (has_post(&data->all, held_out->user[i], held_out->item[i]))
+			continue;
+		pairs->user[pairs->count] = held_out->user[i];
+		pairs->item[pairs->count++] = held_out->item[i];
+	}
+	free_assignments(held_out);
+	tell_left_out(data, all, known);
+}
+
 void
 tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw, int min_tag_count, double validation,
-				  uint64 seed)
+				  uint64 seed, TrAssignments *held_out)
 {
+	int64		before;
+	int64		pairs = 0;
 	TrError		err = {0};
 
 	if (raw->count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("no row of %s has a tag that the model knows", source->name)));
-	rank_keys(data, source, raw);
+	rank_keys(data, source, raw, held_out);
 	check(tr_assignments_distinct(raw, &err), &err, data->memory);
+	if (held_out)
+	{
+		check(tr_assignments_distinct(held_out, &err), &err, data->memory);
+		pairs = held_out->count;
+	}
+	before = raw->count;
 	if (!data->tags.closed)
 		drop_rare(data, raw, min_tag_count);
+	if (held_out || raw->count < before)
+		drop_unused(data, raw, held_out);
 	check(tr_dataset_build(&data->all, raw, data->users.count, data->items.count, data->tags.count, &err), &err,
 		  data->memory);
 	if (validation > 0)
 		split(data, raw, validation, seed);
+	else if (held_out)
+		take_held_out(data, held_out, pairs);
 	free_assignments(raw);
 }

@@ -17,9 +17,11 @@
 #include "commands/dbcommands.h"
 #include "compat.h"
 #include "fmgr.h"
+#include "held_out.h"
 #include "job.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "options.h"
 #include "request.h"
 #include "source.h"
@@ -29,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(tagrec_train);
 PG_FUNCTION_INFO_V1(tagrec_refresh);
@@ -253,6 +256,32 @@ check_source(TagrecSource *source, const TagrecRequest *request)
 	tagrec_source_check(source);
 }
 
+/* The relation that the option validation_source names, as this session finds it. */
+static Oid
+find_validation_source(const TagrecRequest *request, const char *name)
+{
+	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	TagrecHeldOut held_out = {
+		.relation = RangeVarGetRelid(range, NoLock, true),
+		.user_column = request->user_column,
+		.item_column = request->item_column
+	};
+
+	if (!OidIsValid(held_out.relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist", name),
+				 errdetail("The option validation_source names a relation to validate the model on.")));
+	tagrec_held_out_check(&held_out);
+	if (get_rel_persistence(held_out.relation) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot validate on the temporary relation \"%s\"", name),
+				 errdetail("Training runs in a worker, which does not see this session's temporary relations."),
+				 errhint("Use an unlogged table.")));
+	return held_out.relation;
+}
+
 Datum
 tagrec_train(PG_FUNCTION_ARGS)
 {
@@ -280,6 +309,8 @@ tagrec_train(PG_FUNCTION_ARGS)
 	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
 	(void) tagrec_device(request.device);
 	check_source(&source, &request);
+	if (options->validation_source)
+		request.validation_source = find_validation_source(&request, options->validation_source);
 	request.schema = choose_schema(request.model, options, &source);
 	check_role();
 	PG_RETURN_INT64(submit(&request, wait, "tagrec_train()"));
