@@ -43,6 +43,11 @@ AS 'MODULE_PATHNAME', 'tagrec_rollback' LANGUAGE C VOLATILE STRICT PARALLEL UNSA
 COMMENT ON FUNCTION tagrec_rollback(text) IS
 	'makes queries use the newest version below the deployed one; returns it';
 
+CREATE FUNCTION tagrec_rename(model text, new_name text) RETURNS void
+AS 'MODULE_PATHNAME', 'tagrec_rename' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_rename(text, text) IS
+	'gives a model, and with it all its relations, another name';
+
 CREATE FUNCTION tagrec_drop(model text) RETURNS void
 AS 'MODULE_PATHNAME', 'tagrec_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_drop(text) IS

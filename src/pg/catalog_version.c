@@ -43,6 +43,11 @@ static TagrecQuery deploy_query = {
 	2, {INT4OID, INT4OID}
 };
 
+static TagrecQuery rename_query = {
+	"UPDATE @.tagrec_model SET model = $2 WHERE model_id OPERATOR(pg_catalog.=) $1",
+	2, {INT4OID, TEXTOID}
+};
+
 static TagrecQuery beyond_query = {
 	"SELECT v.version FROM @.tagrec_version v JOIN @.tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) v.model_id"
 	" WHERE m.model_id OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.<>) m.deployed_version"
@@ -176,6 +181,14 @@ tagrec_model_deploy(int32 model_id, int32 version)
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
 	run_write(&deploy_query, values, NULL);
+}
+
+void
+tagrec_model_rename(int32 model_id, const char *model)
+{
+	Datum		values[2] = {Int32GetDatum(model_id), CStringGetTextDatum(model)};
+
+	run_write(&rename_query, values, NULL);
 }
 
 int

@@ -1,5 +1,6 @@
 /*
- * tagrec_deploy(), tagrec_rollback(), tagrec_drop(): which version queries use, and the end of a model.
+ * tagrec_deploy(), tagrec_rollback(), tagrec_rename(), tagrec_drop(): which version queries use, what a model is called, and
+ * its end.
  *
  * Deploying changes one row of the registry; queries that have begun go on with the version they began with.
  */
@@ -18,6 +19,7 @@
 
 PG_FUNCTION_INFO_V1(tagrec_deploy);
 PG_FUNCTION_INFO_V1(tagrec_rollback);
+PG_FUNCTION_INFO_V1(tagrec_rename);
 PG_FUNCTION_INFO_V1(tagrec_drop);
 
 static void
@@ -60,6 +62,71 @@ tagrec_rollback(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(below);
 }
 
+/* ------------------------------------------------------------------ renaming */
+
+static void
+check_idle(const char *model)
+{
+	int64		job = tagrec_job_of_model(model);
+
+	if (job != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("model \"%s\" is being trained by job %lld", model, (long long) job),
+				 errhint("Wait for the job, or stop it: SELECT tagrec_cancel(%lld).", (long long) job)));
+}
+
+static void
+check_unused(const char *name, const char *schema)
+{
+	if (tagrec_model_find(name, true, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("model \"%s\" already exists", name)));
+	if (tagrec_job_of_model(name) != 0)
+		check_idle(name);
+	tagrec_store_check_free(name, schema);
+}
+
+/* Every version's number, in the current context. */
+static int32 *
+all_versions(const TagrecVersion *version, int *count)
+{
+	int32	   *others;
+	int			n = tagrec_versions_beyond(version->model_id, 0, &others);
+	int32	   *all = palloc((n + 1) * sizeof(int32));
+
+	memcpy(all, others, n * sizeof(int32));
+	all[n] = version->version;
+	*count = n + 1;
+	return all;
+}
+
+Datum
+tagrec_rename(PG_FUNCTION_ARGS)
+{
+	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	TagrecVersion *version;
+	TagrecPlace place = {0};
+	int32	   *versions;
+	int			n_versions;
+
+	check_writable("tagrec_rename()");
+	version = tagrec_version_deployed(model);
+	tagrec_check_owner(version);
+	check_idle(model);
+	tagrec_check_model_name(name);
+	check_unused(name, version->schema);
+	place.model_id = version->model_id;
+	place.model = version->model;
+	place.schema = version->schema;
+	versions = all_versions(version, &n_versions);
+	tagrec_store_rename(&place, name, versions, n_versions);
+	tagrec_model_rename(version->model_id, name);
+	PG_RETURN_VOID();
+}
+
 /* ------------------------------------------------------------------ dropping */
 
 static Oid
@@ -90,18 +157,6 @@ check_droppable(const TagrecModel *model)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("must be owner of model \"%s\"", model->model)));
-}
-
-static void
-check_idle(const char *model)
-{
-	int64		job = tagrec_job_of_model(model);
-
-	if (job != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("model \"%s\" is being trained by job %lld", model, (long long) job),
-				 errhint("Wait for the job, or stop it: SELECT tagrec_cancel(%lld).", (long long) job)));
 }
 
 Datum

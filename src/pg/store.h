@@ -35,6 +35,9 @@ typedef enum TagrecRelation
 	TAGREC_WEIGHTS
 } TagrecRelation;
 
+/* ereport(ERROR) unless the name is one for a model. */
+extern void tagrec_check_model_name(const char *model);
+
 /* Longest model name that leaves room for "_weight_versions" in a NAMEDATALEN identifier. */
 #define TAGREC_MODEL_NAME_MAX 46
 

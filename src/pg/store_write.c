@@ -156,17 +156,25 @@ create_tables(const TagrecPlace *place, const TagrecSource *source)
 }
 
 static void
+comment_view(const TagrecPlace *place, const char *model, TagrecRelation which)
+{
+	char	   *comment = psprintf("tagrec: %ss of the deployed version of model %s", which == TAGREC_USERS ? "user"
+								   : "item", model);
+
+	execute("COMMENT ON VIEW %s IS %s", tagrec_place_name(place, tagrec_view_relname(model, which)),
+			quote_literal_cstr(comment));
+}
+
+static void
 create_view(const TagrecPlace *place, TagrecRelation which, const char *key)
 {
 	char	   *view = tagrec_place_name(place, tagrec_view_relname(place->model, which));
 	char	   *parent = tagrec_place_name(place, tagrec_parent_relname(place->model, which));
-	char	   *comment = psprintf("tagrec: %ss of the deployed version of model %s", which == TAGREC_USERS ? "user"
-								   : "item", place->model);
 
 	execute("CREATE VIEW %s AS SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=)"
 			" (SELECT deployed_version FROM %s.tagrec_model WHERE model_id OPERATOR(pg_catalog.=) %d)",
 			view, key, parent, quote_identifier(get_namespace_name(tagrec_schema())), place->model_id);
-	execute("COMMENT ON VIEW %s IS %s", view, quote_literal_cstr(comment));
+	comment_view(place, place->model, which);
 }
 
 void
@@ -176,6 +184,30 @@ tagrec_store_create(const TagrecPlace *place, const TagrecSource *source)
 	create_tables(place, source);
 	create_view(place, TAGREC_USERS, "user_id");
 	create_view(place, TAGREC_ITEMS, "item_id");
+}
+
+static void
+rename_relation(const TagrecPlace *place, const char *kind, const char *from, const char *to)
+{
+	execute("ALTER %s %s RENAME TO %s", kind, tagrec_place_name(place, from), quote_identifier(to));
+}
+
+void
+tagrec_store_rename(const TagrecPlace *place, const char *name, const int32 *versions, int n_versions)
+{
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_ITEMS; which++)
+	{
+		rename_relation(place, "VIEW", tagrec_view_relname(place->model, which), tagrec_view_relname(name, which));
+		comment_view(place, name, which);
+	}
+	for (int i = 0; i < RELATIONS; i++)
+	{
+		rename_relation(place, "TABLE", tagrec_parent_relname(place->model, relations[i]),
+						tagrec_parent_relname(name, relations[i]));
+		for (int v = 0; v < n_versions; v++)
+			rename_relation(place, "TABLE", tagrec_partition_relname(place->model, relations[i], versions[v]),
+							tagrec_partition_relname(name, relations[i], versions[v]));
+	}
 }
 
 void

@@ -40,6 +40,9 @@ extern void tagrec_store_write(const TagrecPlace *place, const TagrecSource *sou
 extern void tagrec_store_drop_version(const TagrecPlace *place);
 extern void tagrec_store_drop(const TagrecPlace *place);
 
+/* Gives the relations of a model, with the partitions of these versions, the names of model `name`. */
+extern void tagrec_store_rename(const TagrecPlace *place, const char *name, const int32 *versions, int n_versions);
+
 /* Runs one statement. */
 extern void tagrec_execute(const char *sql);
 

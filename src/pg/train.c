@@ -138,21 +138,6 @@ check_arguments(FunctionCallInfo fcinfo)
 	check_not_null(fcinfo, Arg_wait, "wait");
 }
 
-static void
-check_model_name(const char *model)
-{
-	if (model[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("the name of a model must not be empty")));
-	if (strlen(model) > TAGREC_MODEL_NAME_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("the name of model \"%s\" is too long", model),
-				 errdetail("It has %zu bytes, and the names of its relations leave room for %d.", strlen(model),
-						   TAGREC_MODEL_NAME_MAX)));
-}
-
 static char *
 name_argument(FunctionCallInfo fcinfo, int argument)
 {
@@ -297,7 +282,7 @@ tagrec_train(PG_FUNCTION_ARGS)
 		check_unwritten("tagrec_train()");
 	request.kind = "train";
 	request.model = text_to_cstring(PG_GETARG_TEXT_PP(Arg_model));
-	check_model_name(request.model);
+	tagrec_check_model_name(request.model);
 	request.algorithm = text_to_cstring(PG_GETARG_TEXT_PP(Arg_algorithm));
 	request.device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request.options = PG_ARGISNULL(Arg_options) ? tagrec_jsonb("{}") : PG_GETARG_JSONB_P(Arg_options);

@@ -97,6 +97,29 @@ ALTER TABLE a RENAME TO b;
 SELECT tagrec_refresh('net');
 ALTER TABLE b RENAME TO a;
 
+-- a model takes its relations along to another name; queries, views and retraining follow
+CREATE TEMP TABLE before AS SELECT * FROM tagrec_recommend_all('m');
+CREATE TABLE taken_user_embedding ();
+\set VERBOSITY terse
+SELECT tagrec_rename('nobody', 'x');
+SELECT tagrec_rename('m', '');
+SELECT tagrec_rename('m', repeat('x', 47));
+SELECT tagrec_rename('m', 'net');
+SELECT tagrec_rename('m', 'taken');
+\set VERBOSITY default
+DROP TABLE taken_user_embedding;
+SELECT tagrec_rename('m', 'M "2"');
+SELECT count(*) AS old_names FROM pg_class WHERE relnamespace = 'versions'::regnamespace AND relkind NOT IN ('i', 'I') AND relname LIKE 'm\_%';
+SELECT count(*) > 0 AS some, bool_and((user_id, rank, item) IN (SELECT user_id, rank, item FROM before)) AS same
+	FROM tagrec_recommend_all('M "2"');
+SELECT count(*) > 0 AS some FROM "M ""2""_item_embedding";
+SELECT obj_description('"M ""2""_item_embedding"'::regclass);
+\set VERBOSITY terse
+SELECT * FROM tagrec_recommend('m', 1);
+\set VERBOSITY default
+SELECT tagrec_train('M "2"', 'a', 'popularity') > 0 AS trained;
+SELECT tagrec_rename('M "2"', 'm');
+
 -- dropping is RESTRICT
 \set VERBOSITY terse
 SELECT tagrec_drop('nobody');
