@@ -41,3 +41,14 @@ AS 'MODULE_PATHNAME', 'tagrec_fold'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_fold("any", "any", text) IS
 	'the fold of a pair, 0 to 99, to split data by: the first 8 hexadecimal digits of md5(user:item:seed) modulo 100';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- information: devices
+-- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION tagrec_devices()
+	RETURNS TABLE (device text, name text, memory bigint, compute_capability text, driver text)
+AS 'MODULE_PATHNAME', 'tagrec_devices'
+LANGUAGE C VOLATILE ROWS 2;
+COMMENT ON FUNCTION tagrec_devices() IS
+	'what a training worker finds to train on: the CPU and its BLAS, and CUDA devices, of which training takes the first; memory in bytes';

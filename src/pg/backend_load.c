@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "tagrec.h"
 
@@ -15,17 +16,33 @@
 #define DLSUFFIX ".so"
 #endif
 
+/* The first directory of dynamic_library_path that has the library, else where the extension itself lies. */
 static char *
 library_path(const char *name)
 {
+	char	   *rest = pstrdup(Dynamic_library_path ? Dynamic_library_path : "");
+
+	for (char *directory; (directory = strsep(&rest, ":"));)
+	{
+		bool		is_own = strncmp(directory, "$libdir", 7) == 0;
+		char	   *path = psprintf("%s%s/%s%s", is_own ? pkglib_path : "", is_own ? directory + 7 : directory, name,
+									DLSUFFIX);
+
+		if (*directory && access(path, R_OK) == 0)
+			return path;
+	}
 	return psprintf("%s/%s%s", pkglib_path, name, DLSUFFIX);
+}
+
+static bool
+is_installed(const char *name)
+{
+	return access(library_path(name), R_OK) == 0;
 }
 
 TagrecDevice
 tagrec_device(const char *name)
 {
-	char	   *library;
-
 	if (strcmp(name, "auto") == 0)
 		return TAGREC_AUTO;
 	if (strcmp(name, "cpu") == 0)
@@ -35,8 +52,7 @@ tagrec_device(const char *name)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown device \"%s\"", name),
 				 errhint("The devices are auto, cpu and cuda.")));
-	library = library_path("tagrec_cuda");
-	if (access(library, R_OK) != 0)
+	if (!is_installed("tagrec_cuda"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("device \"cuda\" is not available"),
@@ -45,65 +61,121 @@ tagrec_device(const char *name)
 	return TAGREC_CUDA;
 }
 
-/* The operations a library offers. It stays open until the worker ends: closing would pull code from under its threads. */
+/*
+ * The operations a library offers; NULL and err when there are none, a library that it needs is missing, say. It stays open
+ * until the worker ends: closing would pull code from under its threads.
+ */
 static const TrBackendOps *
-load_library(const char *path)
+load_library(const char *name, TrError *err)
 {
-	void	   *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	void	   *library = dlopen(library_path(name), RTLD_NOW | RTLD_LOCAL);
 	TrBackendSymbol symbol;
 	const TrBackendOps *ops;
 
 	if (!library)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FILE),
-				 errmsg("could not open the library \"%s\"", path),
-				 errdetail("%s", dlerror())));
+	{
+		tr_fail(err, TR_UNSUPPORTED, "could not open the library %s%s", name, DLSUFFIX);
+		snprintf(err->detail, sizeof(err->detail), "%s", dlerror());
+		return NULL;
+	}
 	*(void **) &symbol = dlsym(library, TR_BACKEND_SYMBOL);
 	ops = symbol ? symbol() : NULL;
-	if (!ops || ops->api_version != TR_BACKEND_API_VERSION)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the library \"%s\" does not fit this version of tagrec", path),
-				 errhint("Install libraries of one version: \"make install\".")));
-	return ops;
+	if (ops && ops->api_version == TR_BACKEND_API_VERSION)
+		return ops;
+	tr_fail(err, TR_UNSUPPORTED, "the library %s%s does not fit this version of tagrec", name, DLSUFFIX);
+	snprintf(err->hint, sizeof(err->hint), "Install libraries of one version: \"make install\".");
+	return NULL;
 }
 
 /*
  * Threads that a library starts inherit the mask of the thread that starts them: with everything blocked, signals go to the
  * main thread alone. OpenBLAS must not start threads of its own; the CPU backend splits the work itself.
  */
-static TrBackend *
-open_quietly(const char *path, const TrBackendConfig *config)
+static void
+block_signals(sigset_t *before)
 {
-	TrBackend  *volatile backend = NULL;
-	TrError		err = {0};
-	TrStatus	status = TR_OK;
 	sigset_t	all;
-	sigset_t	before;
 
 	setenv("OPENBLAS_NUM_THREADS", "1", 1);
 	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &before);
-	PG_TRY();
-	{
-		TrBackend  *opened = NULL;
+	sigprocmask(SIG_BLOCK, &all, before);
+}
 
-		status = load_library(path)->open(&opened, config, &err);
-		backend = opened;
-	}
-	PG_FINALLY();
-	{
-		sigprocmask(SIG_SETMASK, &before, NULL);
-	}
-	PG_END_TRY();
-	tagrec_check(status, &err);
-	return backend;
+static TrStatus
+open_quietly(const char *name, const TrBackendConfig *config, TrBackend **backend, TrError *err)
+{
+	const TrBackendOps *ops;
+	TrStatus	status = TR_UNSUPPORTED;
+	sigset_t	before;
+
+	block_signals(&before);
+	ops = load_library(name, err);
+	if (ops)
+		status = ops->open(backend, config, err);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return status;
+}
+
+static const char *
+reason(const TrError *err)
+{
+	return err->detail[0] ? psprintf("%s: %s", err->message, err->detail) : pstrdup(err->message);
+}
+
+/* NULL when 'auto' can do without. */
+static TrBackend *
+open_cuda(TagrecDevice device, const TrBackendConfig *config)
+{
+	TrBackend  *backend = NULL;
+	TrError		err = {0};
+
+	if (open_quietly("tagrec_cuda", config, &backend, &err) == TR_OK)
+		return backend;
+	if (device == TAGREC_CUDA)
+		ereport(ERROR,
+				(errcode(err.status == TR_NO_MEMORY ? ERRCODE_OUT_OF_MEMORY : ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("device \"cuda\" is not available"),
+				 errdetail("%s", reason(&err)),
+				 errhint("%s", err.hint[0] ? err.hint : "Use device => 'cpu' or 'auto' to train on the CPU.")));
+	ereport(NOTICE,
+			(errmsg("training on the CPU, for device \"cuda\" is not available"),
+			 errdetail("%s", reason(&err)),
+			 errhint("Use device => 'cpu' to train there without this notice.")));
+	return NULL;
 }
 
 TrBackend *
 tagrec_backend_open(TagrecDevice device, int threads)
 {
 	TrBackendConfig config = {.threads = threads};
+	TrBackend  *backend = NULL;
+	TrError		err = {0};
 
-	return open_quietly(library_path(device == TAGREC_CUDA ? "tagrec_cuda" : "tagrec_cpu"), &config);
+	if (device == TAGREC_CUDA || (device == TAGREC_AUTO && is_installed("tagrec_cuda")))
+		backend = open_cuda(device, &config);
+	if (!backend)
+		tagrec_check(open_quietly("tagrec_cpu", &config, &backend, &err), &err);
+	return backend;
+}
+
+int
+tagrec_backend_devices(TrDevice *devices, int most, char *reason_text, size_t size)
+{
+	const TrBackendOps *ops = NULL;
+	TrError		err = {0};
+	sigset_t	before;
+	int			count = -1;
+
+	if (!is_installed("tagrec_cuda"))
+		tr_fail(&err, TR_UNSUPPORTED, "the library tagrec_cuda is not installed");
+	else
+	{
+		block_signals(&before);
+		ops = load_library("tagrec_cuda", &err);
+		if (ops && ops->devices)
+			count = ops->devices(devices, most, &err);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	}
+	strlcpy(reason_text, count < 0 ? reason(&err) : "", size);
+	return Min(count, most);
 }

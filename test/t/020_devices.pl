@@ -1,0 +1,114 @@
+# Devices: the CUDA library missing, broken, without what it needs, without a device; and one that works.
+use strict;
+use warnings;
+
+use File::Copy;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $directory = PostgreSQL::Test::Utils::tempdir();
+my $library = "$directory/tagrec_cuda.so";
+
+my $node = PostgreSQL::Test::Cluster->new('devices');
+$node->init;
+$node->append_conf('postgresql.conf', "tagrec.threads = 1\ndynamic_library_path = '$directory:\$libdir'\n");
+$node->start;
+$node->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION tagrec;
+	CREATE TABLE a AS SELECT u AS user_id, 'i' || (u * 7 + k * k) % 50 AS item_id, 't' || (u + k) % 20 AS tag
+		FROM generate_series(1, 60) u, generate_series(1, 10) k;
+});
+
+# Trains a model; returns what psql put on stderr: NOTICEs and ERRORs.
+sub train
+{
+	my ($device, $algorithm, $options) = @_;
+	my ($status, $out, $err) = $node->psql('postgres',
+		sprintf(q{SELECT tagrec_train('m', 'a', '%s', '%s', device => '%s')}, $algorithm // 'popularity', $options // '{}', $device));
+	return $err;
+}
+
+# What happens with a library that cannot be used: one clear error, or the CPU and a notice; and the server is well.
+sub check_unusable
+{
+	my ($what, $reason) = @_;
+	my $err = train('cuda');
+	like($err, qr/ERROR:  device "cuda" is not available\s+DETAIL:  .*$reason/s, "$what: an error for cuda");
+	unlike($err, qr/connection|trained version/, '... and no more than that');
+	$err = train('auto');
+	like($err, qr/NOTICE:  training on the CPU, for device "cuda" is not available\s+DETAIL:  .*$reason/s,
+		"$what: a notice for auto");
+	like($err, qr/trained version \d+ of model "m".*cpu, /s, '... and it trains on the CPU');
+	unlike(train('cpu'), qr/cuda/, "$what: no word of it for cpu");
+	($_, my $out, $err) = $node->psql('postgres', 'SELECT device FROM tagrec_devices()');
+	is($out, 'cpu', "$what: tagrec_devices() lists the CPU");
+	like($err, qr/NOTICE:  device "cuda" is not available\s+DETAIL:  .*$reason/s, '... and says why not more');
+}
+
+# ---------------------------------------------------------------- no library
+
+SKIP:
+{
+	skip 'tagrec_cuda is installed', 4 if -e $node->config_data('--pkglibdir') . '/tagrec_cuda.so';
+	like(train('cuda'), qr/ERROR:  device "cuda" is not available\s+DETAIL:  The library tagrec_cuda is not installed\.\s+HINT:  Build/,
+		'no library: an error for cuda');
+	unlike(train('auto'), qr/cuda/, '... and no word of it for auto');
+	my ($status, $out, $err) = $node->psql('postgres', 'SELECT device, memory > 1e6, compute_capability IS NULL FROM tagrec_devices()');
+	is($out, 'cpu|t|t', '... and tagrec_devices() lists the CPU');
+	like($err, qr/NOTICE:  device "cuda" is not available\s+DETAIL:  the library tagrec_cuda is not installed/, '... and says why not more');
+}
+
+# ---------------------------------------------------------------- a library that cannot be loaded
+
+append_to_file($library, 'not a library');
+check_unusable('a broken file', 'could not open the library tagrec_cuda.so: .*(too short|invalid ELF header)');
+unlink $library;
+
+# Compiles C text to a library.
+sub compile
+{
+	my ($to, $text, @flags) = @_;
+	open(my $file, '>', "$directory/source.c") or die;
+	print $file $text;
+	close $file;
+	return system('cc', '-shared', '-fPIC', '-o', $to, "$directory/source.c", @flags) == 0;
+}
+
+# As the start of TrBackendOps and TrError; the version is that of the installed CPU library.
+my $declarations = q{
+	#include <stdio.h>
+	typedef struct { int status; char message[512], detail[1024], hint[512]; } Error;
+	typedef struct { unsigned version; const char *name; int (*open)(void **, const void *, Error *); void *rest[64]; } Ops;
+};
+
+SKIP:
+{
+	skip 'there is no cc', 28 unless compile("$directory/libabsent.so", 'int absent_function(void) { return 1; }');
+
+	compile($library, 'int absent_function(void); void *tagrec_backend_ops(void) { absent_function(); return 0; }',
+		"-L$directory", '-labsent');
+	unlink "$directory/libabsent.so";
+	check_unusable('a library that needs one that is missing', 'libabsent\.so: cannot open shared object file');
+
+	compile($library, 'int cuLaunchKernel(void); void *tagrec_backend_ops(void) { cuLaunchKernel(); return 0; }');
+	check_unusable('a library whose dependency lacks a symbol', 'undefined symbol: cuLaunchKernel');
+
+	compile($library, 'int nothing;');
+	check_unusable('a library without the entry point', 'does not fit this version of tagrec');
+
+	compile($library, "$declarations static Ops ops = {9999, \"cuda\"}; Ops *tagrec_backend_ops(void) { return &ops; }");
+	check_unusable('a library of another version', 'does not fit this version of tagrec');
+}
+
+# ---------------------------------------------------------------- a library that works: the CPU's under another name
+
+unlink $library;
+copy($node->config_data('--pkglibdir') . '/tagrec_cpu.so', $library) or die "copy: $!";
+like(train('cuda'), qr/trained version \d+ of model "m"/, 'cuda trains with the library that is there');
+unlike(train('auto'), qr/not available/, '... and auto, too');
+like($node->safe_psql('postgres', 'SELECT count(*) FROM tagrec_devices()'), qr/^1$/, 'a library that lists no devices');
+
+$node->stop;
+done_testing();
