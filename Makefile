@@ -26,7 +26,7 @@ DATA = $(wildcard sql/tagrec--*--*.sql)
 DATA_built = $(SQL_SCRIPT)
 
 REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --outputdir=build/regress --load-extension=tagrec
+REGRESS_OPTS = --inputdir=test --outputdir=build/regress --encoding=UTF8 --no-locale --load-extension=tagrec
 
 # Sums may be reordered, so that loops over floats become SIMD; NaN and infinity keep their meaning. Wider SIMD is chosen at
 # run time, function by function, so nothing here names a processor. `make OPTFLAGS=` builds without any of it.

@@ -75,7 +75,7 @@ check_regress() {
 	# in the private directory, where the server's user may read and write
 	as_server_user mkdir -p "$DIRECTORY/regress"
 	as_server_user env PGOPTIONS= "$REGRESS" --bindir="$PRIVATE_BIN" --inputdir="$DIRECTORY/test" --outputdir="$DIRECTORY/regress" \
-		--host="$DIRECTORY" --user=tagrec --load-extension=tagrec $tests 2>&1 | tee "$LOGS/regress.log"
+		--host="$DIRECTORY" --user=tagrec --encoding=UTF8 --no-locale --load-extension=tagrec $tests 2>&1 | tee "$LOGS/regress.log"
 	local status=${PIPESTATUS[0]}
 	count_regress "$LOGS/regress.log"
 	settle pg_regress "$status"

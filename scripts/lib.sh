@@ -23,6 +23,7 @@ missing_packages() {
 	has_openblas || echo libopenblas-dev
 	command -v gzip >/dev/null || echo gzip
 	if [ "$1" = test ]; then
+		command -v g++ >/dev/null || echo g++
 		command -v prove >/dev/null || echo perl
 		perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	fi
