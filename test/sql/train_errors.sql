@@ -36,7 +36,6 @@ SELECT tagrec_train('m', 1::regclass);
 SELECT bool_and(says($$SELECT tagrec_train('m', 'a', 'popularty')$$,
 	'^unknown algorithm "popularty" .*The algorithms are .*\m' || algorithm || '\M')) AS lists_algorithms FROM tagrec_algorithms;
 SELECT tagrec_train('m', 'a', device => 'tpu');
-SELECT tagrec_train('m', 'a', 'popularity', device => 'cuda');
 
 -- columns
 SELECT tagrec_train('m', 'a', user_column => 'usr');
