@@ -109,7 +109,7 @@ check(TrStatus status, TrError *err)
 	Size		length = strlen(err->detail);
 
 	if (status == TR_BAD_OPTION && strncmp(err->detail, "Valid options", 13) == 0 && err->detail[length - 1] == '.')
-		snprintf(err->detail + length - 1, sizeof(err->detail) - length + 1, ", schema, validation_source.");
+		snprintf(err->detail + length - 1, sizeof(err->detail) - length + 1, ", validation_source, schema.");
 	tagrec_check(status, err);
 }
 

@@ -4,8 +4,8 @@ SELECT count(*) FILTER (WHERE summary = '' OR source = '' OR summary !~ '\.$') A
 
 -- every option once, each with what it means
 SELECT count(*) > 0 AS some, count(*) = count(DISTINCT (algorithm, option)) AS once FROM tagrec_options;
-SELECT * FROM tagrec_options WHERE meaning = '' OR range = '' OR (default_value IS NULL AND option <> 'schema');
-SELECT option, type, default_value, range FROM tagrec_options WHERE algorithm = 'popularity' AND option IN ('preset', 'schema', 'keep_versions');
+SELECT * FROM tagrec_options WHERE meaning = '' OR range = '' OR (default_value IS NULL AND option NOT IN ('schema', 'validation_source'));
+SELECT option, type, default_value, range FROM tagrec_options WHERE algorithm = 'popularity' AND option IN ('preset', 'schema', 'validation_source', 'keep_versions');
 -- an option of the network with its range and what the paper's preset makes of it
 SELECT type, default_value <> '' AS has_default, range, presets FROM tagrec_options WHERE algorithm = 'dspr' AND option IN ('layers', 'weighting') ORDER BY option;
 -- all that train knows is there
