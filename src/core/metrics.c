@@ -9,28 +9,6 @@
 
 const char *const tr_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", "f1", NULL};
 
-/* Does item j come before item i? */
-static inline int
-before(const float *score, int32_t j, int32_t i)
-{
-	if (isnan(score[i]))
-		return !isnan(score[j]) || j < i;
-	return score[j] > score[i] || (score[j] == score[i] && j < i);
-}
-
-void
-tr_ranks(int32_t *rank, const float *score, int32_t n_items, const uint8_t *excluded, const int32_t *relevant, int32_t n)
-{
-	for (int32_t r = 0; r < n; r++)
-	{
-		int32_t		ahead = 0;
-
-		for (int32_t j = 0; j < n_items; j++)
-			ahead += before(score, j, relevant[r]) & !excluded[j];
-		rank[r] = ahead + 1;
-	}
-}
-
 /* How many scores are above the bar; of those that equal it, with_ties says. */
 static inline __attribute__((always_inline)) int32_t
 count_before(const float *score, int32_t n, float bar, bool with_ties)

@@ -34,14 +34,7 @@ tr_metric_has_k(TrMetric metric)
 #define TR_UNRANKED INT32_MAX
 
 /*
- * rank (n) = 1-based rank of each relevant item among the n_items scores, items with excluded[item] != 0 left out (a
- * relevant item is never excluded). A NaN score ranks last.
- */
-extern void tr_ranks(int32_t *rank, const float *score, int32_t n_items, const uint8_t *excluded,
-					 const int32_t *relevant, int32_t n);
-
-/*
- * The same in passes over tiles of items: ahead[r] += how many of score[0..n-1], the scores of items first, first + 1, …, come
+ * Ranks, in passes over tiles of items: ahead[r] += how many of score[0..n-1], the scores of items first, first + 1, …, come
  * before the relevant item relevant[r], whose score is bar[r]. Over all tiles, ahead + 1 is the rank. A NaN score comes before
  * nothing, which is also how to leave an item out; a bar must be a number.
  */

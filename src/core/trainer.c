@@ -29,7 +29,7 @@ static const TrOption options[] = {
 	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_metric_names,
 	"what is measured on the held-out pairs"},
 	{"metric_k", TR_OPTION_INT, OPTION(metric_k), "20", 1, 100000, NULL,
-	"length of the list that ndcg, recall, precision and hit look at"},
+	"length of the list that ndcg, recall, precision, hit and f1 look at"},
 	{"keep_versions", TR_OPTION_INT, OPTION(keep_versions), "1", 0, 1000, NULL,
 	"versions kept for rollback beside the deployed one"},
 };

@@ -2,7 +2,7 @@
  * Scores of held-out users in blocks: one GEMM a block, ranks on the host.
  * Legend: U users of a block, N items, W width of the arrays.
  */
-#include <string.h>
+#include <math.h>
 
 #include "core/validation.h"
 
@@ -21,24 +21,32 @@ typedef struct Validation
 	float	   *scores;			/* (U,N) backend memory */
 	float	   *host_users;		/* (U,W) */
 	float	   *host_scores;	/* (U,N) */
-	uint8_t    *seen;			/* (N) */
 	int32_t    *rank;			/* (largest number of a user's held-out items) */
+	float	   *bar;			/* (the same) their scores */
 	double		sum;
 	int64_t		weight;
 } Validation;
 
-/* The ranks of one user's held-out items first..end-1 become part of the sum. */
+/* The ranks of one user's held-out items first..end-1 become part of the sum. What the user has seen loses its score. */
 static void
-add_user(Validation *v, const float *score, int32_t first, int32_t end)
+add_user(Validation *v, float *score, int32_t first, int32_t end)
 {
 	const TrDataset *d = v->dataset;
+	const int32_t *item = v->held_out->item + first;
 	int32_t		user = v->held_out->user[first];
 	int32_t		n = end - first;
 	double		value;
 
 	for (int32_t p = d->user_ptr[user]; p < d->user_ptr[user + 1]; p++)
-		v->seen[d->post_item[p]] = 1;
-	tr_ranks(v->rank, score, d->n_items, v->seen, v->held_out->item + first, n);
+		score[d->post_item[p]] = NAN;
+	for (int32_t r = 0; r < n; r++)
+	{
+		v->bar[r] = score[item[r]];
+		v->rank[r] = 0;
+	}
+	tr_ranks_tile(v->rank, item, v->bar, n, score, 0, d->n_items);
+	for (int32_t r = 0; r < n; r++)
+		v->rank[r] = isnan(v->bar[r]) ? TR_UNRANKED : v->rank[r] + 1;
 	value = tr_metric(v->metric, v->k, v->rank, n);
 	if (v->metric == TR_METRIC_MRR_PAIR)
 	{
@@ -50,8 +58,6 @@ add_user(Validation *v, const float *score, int32_t first, int32_t end)
 		v->sum += value;
 		v->weight++;
 	}
-	for (int32_t p = d->user_ptr[user]; p < d->user_ptr[user + 1]; p++)
-		v->seen[d->post_item[p]] = 0;
 }
 
 static int32_t
@@ -116,9 +122,9 @@ allocate(Validation *v, TrError *err)
 	v->scores = b->ops->alloc(b, BLOCK_USERS * n_items * sizeof(float));
 	v->host_users = tr_alloc(memory, (size_t) BLOCK_USERS * v->width * sizeof(float));
 	v->host_scores = tr_alloc(memory, BLOCK_USERS * n_items * sizeof(float));
-	v->seen = tr_calloc(memory, n_items, 1);
 	v->rank = tr_alloc(memory, (size_t) most_pairs(v->held_out) * sizeof(int32_t));
-	if (!v->items || !v->users || !v->scores || !v->host_users || !v->host_scores || !v->seen || !v->rank)
+	v->bar = tr_alloc(memory, (size_t) most_pairs(v->held_out) * sizeof(float));
+	if (!v->items || !v->users || !v->scores || !v->host_users || !v->host_scores || !v->rank || !v->bar)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory while validating");
 	return TR_OK;
 }
@@ -134,8 +140,8 @@ release(Validation *v)
 	b->ops->release(b, v->scores);
 	tr_free(memory, v->host_users);
 	tr_free(memory, v->host_scores);
-	tr_free(memory, v->seen);
 	tr_free(memory, v->rank);
+	tr_free(memory, v->bar);
 }
 
 static TrStatus

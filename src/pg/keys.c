@@ -28,7 +28,7 @@ tagrec_out_of_memory(const TrMemory *memory)
 	ereport(ERROR,
 			(errcode(ERRCODE_OUT_OF_MEMORY),
 			 errmsg("out of memory"),
-			 errdetail("Training holds %zu MB.", memory->used >> 20)));
+			 errdetail("%zu MB are in use.", memory->used >> 20)));
 }
 
 void *

@@ -45,6 +45,7 @@ typedef struct LookUp
 	bool		by_value;
 	char		align;
 	SPIPlanPtr	plan;
+	MemoryContext scratch;		/* keys of one query */
 } LookUp;
 
 typedef struct BlockUser
@@ -91,6 +92,7 @@ prepare_look_up(LookUp *look_up, const Pass *pass, const TagrecKeys *keys, const
 								 source->name, key_column, tagrec_equality_operator(source->key_type),
 								 pass->call->version->version);
 
+	look_up->scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec keys", ALLOCSET_DEFAULT_SIZES);
 	look_up->keys = keys;
 	look_up->type = source->key_type;
 	getTypeInputInfo(source->key_type, &input, &look_up->ioparam);
@@ -105,7 +107,7 @@ prepare_look_up(LookUp *look_up, const Pass *pass, const TagrecKeys *keys, const
 static uint64
 look_up_keys(Pass *pass, LookUp *look_up, int32 first, int32 n)
 {
-	MemoryContext before = CurrentMemoryContext;
+	MemoryContext before = MemoryContextSwitchTo(look_up->scratch);
 	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
 	Datum		array;
 	int			rc;
@@ -117,6 +119,7 @@ look_up_keys(Pass *pass, LookUp *look_up, int32 first, int32 n)
 											look_up->align));
 	rc = SPI_execute_plan(look_up->plan, &array, NULL, true, 0);
 	MemoryContextSwitchTo(before);
+	MemoryContextReset(look_up->scratch);
 	if (rc != SPI_OK_SELECT)
 		elog(ERROR, "could not look up keys: %s", SPI_result_code_string(rc));
 	return SPI_processed;
