@@ -235,6 +235,21 @@ tr_block_max(float x, double *warp_tops)
 	return top;
 }
 
+/* Sum of x over this lane and those before it. */
+template <typename T>
+static __device__ inline T
+tr_warp_scan(T x)
+{
+	for (int step = 1; step < TR_WARP; step *= 2)
+	{
+		T			other = __shfl_up_sync(TR_ALL_LANES, x, step);
+
+		if (threadIdx.x % TR_WARP >= (unsigned) step)
+			x += other;
+	}
+	return x;
+}
+
 /* Sum of x over the threads before this one; *total = over all. All threads call it; warp_sums holds 32. */
 template <typename T>
 static __device__ inline T
@@ -242,17 +257,10 @@ tr_block_scan(T x, T *warp_sums, T *total)
 {
 	int			lane = threadIdx.x % TR_WARP;
 	int			warp = threadIdx.x / TR_WARP;
-	T			sum = x;
+	T			sum = tr_warp_scan(x);
 	T			before = 0;
 	T			all = 0;
 
-	for (int step = 1; step < TR_WARP; step *= 2)
-	{
-		T			other = __shfl_up_sync(TR_ALL_LANES, sum, step);
-
-		if (lane >= step)
-			sum += other;
-	}
 	__syncthreads();
 	if (lane == TR_WARP - 1)
 		warp_sums[warp] = sum;

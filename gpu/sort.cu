@@ -66,26 +66,27 @@ count_kernel(int32_t *count, const uint32_t *key, const int64_t *n, int shift, i
 	count[(size_t) threadIdx.x * tiles + blockIdx.x] = counts[threadIdx.x];
 }
 
-/* A block to a digit: count becomes the sum over the tiles before; total (DIGITS) */
+/* A warp to a digit: count becomes the sum over the tiles before; total (DIGITS) */
 static __global__ void __launch_bounds__(THREADS)
 scan_kernel(int32_t *count, int32_t *total, int tiles)
 {
-	TR_SHARED(int32_t, warp_sums, TR_WARP);
-	int32_t    *of_digit = count + (size_t) blockIdx.x * tiles;
+	int			digit = blockIdx.x * WARPS + threadIdx.x / TR_WARP;
+	int			lane = threadIdx.x % TR_WARP;
+	int32_t    *of_digit = count + (size_t) digit * tiles;
 	int32_t		before = 0;
 
-	for (int first = 0; first < tiles; first += THREADS)
+	for (int first = 0; first < tiles; first += TR_WARP)
 	{
-		int			tile = first + threadIdx.x;
-		int32_t		here;
-		int32_t		sum = tr_block_scan<int32_t>(tile < tiles ? of_digit[tile] : 0, warp_sums, &here);
+		int			tile = first + lane;
+		int32_t		here = tile < tiles ? of_digit[tile] : 0;
+		int32_t		sum = tr_warp_scan(here);
 
 		if (tile < tiles)
-			of_digit[tile] = before + sum;
-		before += here;
+			of_digit[tile] = before + sum - here;
+		before += __shfl_sync(TR_ALL_LANES, sum, TR_WARP - 1);
 	}
-	if (threadIdx.x == 0)
-		total[blockIdx.x] = before;
+	if (lane == 0)
+		total[digit] = before;
 }
 
 typedef struct Pass
@@ -216,7 +217,7 @@ tr_cuda_sort(TrBackend *b, const TrCsr *x, char *scratch, TrByColumn *sorted)
 		pass.shift = 8 * i;
 		pass.tiles = tiles;
 		TR_LAUNCH(b, count_kernel, (unsigned) tiles, THREADS, 0, count, pass.key, pass.n, pass.shift, tiles);
-		TR_LAUNCH(b, scan_kernel, DIGITS, THREADS, 0, count, total, tiles);
+		TR_LAUNCH(b, scan_kernel, DIGITS / WARPS, THREADS, 0, count, total, tiles);
 		TR_LAUNCH(b, scatter_kernel, (unsigned) tiles, THREADS, 0, pass);
 	}
 	*sorted = buffer[(passes + 1) % 2];

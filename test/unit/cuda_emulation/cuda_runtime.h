@@ -181,6 +181,13 @@ __shfl_xor_sync(unsigned mask, T value, int lanes)
 
 template <typename T>
 static inline T
+__shfl_sync(unsigned mask, T value, int lane)
+{
+	return emulate_shuffle(mask, value, lane);
+}
+
+template <typename T>
+static inline T
 __shfl_up_sync(unsigned mask, T value, int lanes)
 {
 	int			lane = threadIdx.x % 32;

@@ -102,7 +102,6 @@ typedef struct Thread
 	bool		started;
 	Fiber	   *fiber;
 	uint64_t	value;			/* offered to the warp */
-	uint64_t	received[32];
 } Thread;
 
 typedef struct Shared
@@ -115,6 +114,7 @@ dim3		emulated_block_size;
 dim3		emulated_grid_size;
 
 static Thread threads[MOST_THREADS];
+static uint64_t exchanged[MOST_THREADS];	/* what each warp's last exchange brought */
 static int	n_threads;
 static Thread *self;
 static Fiber scheduler;
@@ -216,66 +216,69 @@ emulate_warp_exchange(unsigned mask, uint64_t value, uint64_t *result)
 		stop("a shuffle names fewer than 32 lanes");
 	self->value = value;
 	wait_as(IN_WARP);
-	memcpy(result, self->received, sizeof(self->received));
+	memcpy(result, &exchanged[(self - threads) / 32 * 32], 32 * sizeof(uint64_t));
 }
 
-/* Lets go of what is complete: warps in an exchange, else the whole block at a barrier; false when nothing is. */
-static bool
-release(int *live)
+/* A warp runs until each of its threads is at a barrier of the block, or done. */
+static void
+run_warp(Thread *warp)
 {
-	bool		any = false;
-	int			at_barrier = 0;
+	int			order[32];
+	int			in_warp;
 
-	*live = 0;
-	for (int first = 0; first < n_threads; first += 32)
+	do
 	{
-		int			in_warp = 0;
+		in_warp = 0;
+		make_order(order, 32);
+		for (int i = 0; i < 32; i++)
+			if (warp[order[i]].state == READY)
+				resume(&warp[order[i]]);
+		for (int i = 0; i < 32; i++)
+			in_warp += warp[i].state == IN_WARP;
+		for (int i = 0; i < 32 && in_warp == 32; i++)
+		{
+			exchanged[warp - threads + i] = warp[i].value;
+			warp[i].state = READY;
+		}
+	} while (in_warp == 32);
+	if (in_warp > 0)
+		stop("lanes of a warp wait for others that have left or wait elsewhere");
+}
 
-		for (int i = first; i < first + 32; i++)
-		{
-			in_warp += threads[i].state == IN_WARP;
-			at_barrier += threads[i].state == AT_BARRIER;
-			*live += threads[i].state != DONE;
-		}
-		if (in_warp < 32)
-			continue;
-		for (int i = first; i < first + 32; i++)
-		{
-			for (int lane = 0; lane < 32; lane++)
-				threads[i].received[lane] = threads[first + lane].value;
-			threads[i].state = READY;
-		}
-		any = true;
-	}
-	if (any || *live == 0 || at_barrier < n_threads)
-		return any;
+/* Lets go of a complete barrier; false when all threads are done. */
+static bool
+release_block(void)
+{
+	int			waiting = 0;
+
 	for (int i = 0; i < n_threads; i++)
+		waiting += threads[i].state == AT_BARRIER;
+	if (waiting > 0 && waiting < n_threads)
+		stop("threads wait at a barrier for others that have left");
+	for (int i = 0; i < n_threads && waiting > 0; i++)
 		threads[i].state = READY;
-	return true;
+	return waiting > 0;
 }
 
 static void
 run_block(dim3 block, dim3 at)
 {
-	int			order[MOST_THREADS];
-	int			live;
+	int			order[MOST_THREADS / 32];
 
 	for (int i = 0; i < n_threads; i++)
 	{
-		threads[i].place.thread = dim3(i % block.x, i / block.x % block.y, i / block.x / block.y);
+		threads[i].place.thread = block.x == (unsigned) n_threads ? dim3((unsigned) i, 0, 0)
+			: dim3(i % block.x, i / block.x % block.y, i / block.x / block.y);
 		threads[i].place.block = at;
 		threads[i].state = READY;
 		threads[i].started = false;
 	}
 	do
 	{
-		make_order(order, n_threads);
-		for (int i = 0; i < n_threads; i++)
-			if (threads[order[i]].state == READY)
-				resume(&threads[order[i]]);
-	} while (release(&live));
-	if (live > 0)
-		stop("threads wait for others that have left or wait elsewhere");
+		make_order(order, n_threads / 32);
+		for (int i = 0; i < n_threads / 32; i++)
+			run_warp(&threads[order[i] * 32]);
+	} while (release_block());
 	while (n_shared > 0)
 		free(shared[--n_shared].data);
 }
