@@ -29,6 +29,7 @@ typedef struct TrModel
 	const struct TrAlgorithm *algorithm;	/* set by tr_model_create() and tr_model_load() */
 	TrBackend  *backend;
 	TrMemory   *memory;
+	int			epochs;			/* planned at most; set by tr_train(), 0 outside it */
 } TrModel;
 
 typedef struct TrShape

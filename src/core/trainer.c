@@ -12,7 +12,7 @@
 #define OPTION(field) offsetof(TrTrainOptions, field)
 
 static const TrOption options[] = {
-	{"epochs", TR_OPTION_INT, OPTION(epochs), "20", 1, 100000, NULL,
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
 	"passes over the training pairs, at most"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
 	"start of every random number; the same seed gives the same model"},
@@ -185,6 +185,7 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	bool		done = false;
 
 	*result = (TrTrainResult) {.metric = NAN};
+	model->epochs = train_options->epochs;
 	for (int number = 1; status == TR_OK && !done; number++)
 		status = tr_poll(&t.hooks->poll) ? TR_CANCELLED : run_epoch(&t, number, &done, err);
 	if (status == TR_OK && t.best && result->best_epoch < result->epochs)

@@ -59,6 +59,7 @@ typedef struct Tower
 	float	   *moment1;
 	float	   *moment2;
 	int64_t		steps;
+	double		rate;			/* of this epoch */
 
 	float	   *idf;			/* (T) backend memory */
 	float	   *host_idf;		/* (T) */

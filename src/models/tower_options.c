@@ -10,6 +10,7 @@ const char *const tower_norm_names[] = {"none", "l2", "max", NULL};
 const char *const tower_negatives_names[] = {"full", "batch", "uniform", "popularity", NULL};
 const char *const tower_reconstruction_names[] = {"norm", "squared", NULL};
 const char *const tower_optimizer_names[] = {"sgd", "momentum", "adam", NULL};
+const char *const tower_decay_names[] = {"none", "linear", NULL};
 const char *const tower_loss_names[] = {"sum", "mean", NULL};
 const char *const tower_init_names[] = {"glorot", "normal", NULL};
 const char *const tower_batch_by_names[] = {"pairs", "users", NULL};

@@ -22,6 +22,12 @@ typedef enum TowerOptimizer
 	TOWER_ADAM
 } TowerOptimizer;
 
+typedef enum TowerDecay
+{
+	TOWER_CONSTANT,
+	TOWER_LINEAR				/* from learning_rate in the first epoch towards 0 in the last one planned */
+} TowerDecay;
+
 typedef enum TowerLossScale
 {
 	TOWER_LOSS_SUM,				/* of the batch's pairs: the paper */
@@ -70,6 +76,7 @@ typedef struct TowerOptions
 	double		regularization;
 	int			optimizer;
 	double		learning_rate;
+	int			decay;
 	double		momentum;
 	int			loss;
 	int			init;
@@ -87,6 +94,7 @@ extern const char *const tower_norm_names[];
 extern const char *const tower_negatives_names[];
 extern const char *const tower_reconstruction_names[];
 extern const char *const tower_optimizer_names[];
+extern const char *const tower_decay_names[];
 extern const char *const tower_loss_names[];
 extern const char *const tower_init_names[];
 extern const char *const tower_batch_by_names[];
@@ -123,8 +131,10 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"weight of the squared parameters in the loss (the paper's lambda theta)"}, \
 	{"optimizer", TR_OPTION_ENUM, TOWER_FIELD(optimizer), "adam", 0, 0, tower_optimizer_names, \
 	"how a gradient becomes a step"}, \
-	{"learning_rate", TR_OPTION_REAL, TOWER_FIELD(learning_rate), "0.003", 1e-9, 10, NULL, \
+	{"learning_rate", TR_OPTION_REAL, TOWER_FIELD(learning_rate), "0.006", 1e-9, 10, NULL, \
 	"size of a step"}, \
+	{"learning_rate_decay", TR_OPTION_ENUM, TOWER_FIELD(decay), "linear", 0, 0, tower_decay_names, \
+	"what the learning rate does over the epochs: none, or linear, down to 0 at the last one"}, \
 	{"momentum", TR_OPTION_REAL, TOWER_FIELD(momentum), "0.9", 0, 0.9999, NULL, \
 	"momentum of the optimizer momentum"}, \
 	{"loss", TR_OPTION_ENUM, TOWER_FIELD(loss), "mean", 0, 0, tower_loss_names, \
@@ -172,7 +182,8 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 #define TOWER_PAPER_SETTINGS \
 	{"layers", "2000,300,128"}, {"weighting", "count"}, {"norm", "none"}, {"own_tags", "true"}, \
 	{"popularity", "false"}, {"keep", "1"}, {"user_dropout", "0"}, {"item_dropout", "0"}, {"temperature", "1"}, \
-	{"regularization", "0.01"}, {"optimizer", "sgd"}, {"learning_rate", "0.005"}, {"loss", "sum"}, \
+	{"regularization", "0.01"}, {"optimizer", "sgd"}, {"learning_rate", "0.005"}, \
+	{"learning_rate_decay", "none"}, {"loss", "sum"}, \
 	{"first_layer_gain", "1"}, {"batch", "128"}, {"batch_by", "pairs"}, {"user_balance", "0"}, \
 	{"mask_seen", "false"}, {"epochs", "80"}, {"validation_every", "10"}, {"metric", "mrr_pair"}
 

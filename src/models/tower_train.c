@@ -190,7 +190,7 @@ update(Tower *t, float decay)
 	TrBackend  *b = t->model.backend;
 	TrOptimizer optimizer = {
 		.kind = o->optimizer == TOWER_ADAM ? TR_ADAM : TR_SGD,
-		.rate = (float) o->learning_rate,
+		.rate = (float) t->rate,
 		.momentum = o->optimizer == TOWER_MOMENTUM ? (float) o->momentum : 0,
 		.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f,
 		.step = t->steps, .decay = decay
@@ -237,6 +237,16 @@ train_step(Tower *t, const TowerBatch *h, TrError *err)
 	return TR_OK;
 }
 
+static double
+epoch_rate(const Tower *t, int epoch)
+{
+	double		rate = t->options.learning_rate;
+
+	if (t->options.decay == TOWER_LINEAR && t->model.epochs > 0)
+		rate *= 1 - (epoch - 0.5) / t->model.epochs;
+	return rate;
+}
+
 /* Eq. 13 over the epoch, divided by its pairs; the penalty is that of the parameters the epoch began with. */
 static double
 epoch_loss(const Tower *t, const double sums[2], const TrEpochStats *stats, int64_t batches)
@@ -257,6 +267,7 @@ tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *s
 
 	b->ops->zero(b, t->loss, sizeof(sums));
 	b->ops->sum_squares(b, t->loss + 1, t->parameters, t->layout.regularized, 1.0f);
+	t->rate = epoch_rate(t, epoch);
 	tower_plan_epoch(t, epoch);
 	while (tower_plan_step(t, &batch))
 	{
