@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """What each choice of the default preset is worth: one row per choice, as Markdown.
 
-    ablation.py path/of/bench_train split_directory [--seeds 3] [--threads 1] [--epochs 40] [--algorithm hdlpr_ns]
+    ablation.py path/of/bench_train split_directory [--seeds 3] [--threads 1] [--epochs 30] [--algorithm hdlpr_ns]
 
 split_directory holds train.tsv, valid.tsv and test.tsv (make_splits.py makes them). Every row differs from the default preset
-in the options it names. The epoch is chosen on valid.tsv (patience 6); test.tsv is looked at once, with that epoch's weights.
+in the options it names. The epoch is chosen on valid.tsv among all of them; test.tsv is looked at once, with that epoch's
+weights.
 """
 import argparse
 import re
@@ -30,7 +31,6 @@ ROWS = [
     "layers=64",
     "layers=256",
     "layers=512,128",
-    "layers=2000,300,128",
     "negatives=full",
     "negatives=uniform samples=2000",
     "negatives=popularity samples=2000",
@@ -44,6 +44,11 @@ ROWS = [
     "user_balance=0",
     "first_layer_gain=1",
     "optimizer=momentum learning_rate=0.05",
+    "learning_rate_decay=none",
+    "learning_rate=0.003",
+    "batch=64",
+    "batch=256",
+    "layers=2000,300,128",
 ]
 
 NUMBER = r"([0-9.]+)"
@@ -53,7 +58,7 @@ def run(arguments, row, seed):
     """One training: (best validation value, its epoch, seconds of all epochs, test metrics by name)."""
     command = [arguments.bench, "-t", str(arguments.threads), "-v", f"{arguments.split}/valid.tsv",
                "-e", f"{arguments.split}/test.tsv", arguments.algorithm, f"{arguments.split}/train.tsv",
-               f"epochs={arguments.epochs}", "patience=6", f"seed={seed}", *row.split()]
+               f"epochs={arguments.epochs}", "patience=0", f"seed={seed}", *row.split()]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     valid = [float(v) for v in re.findall(r"valid " + NUMBER, text)]
     seconds = sum(float(s) for s in re.findall(r"^epoch.*?" + NUMBER + r" s ", text, re.M))
@@ -67,7 +72,7 @@ def main():
     parser.add_argument("split")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--algorithm", default="hdlpr_ns")
     arguments = parser.parse_args()
 
@@ -78,7 +83,7 @@ def main():
         valid = [r[0] for r in runs]
         ndcg = [r[3]["ndcg@20"] for r in runs]
         epochs = "/".join(str(r[1]) for r in runs)
-        ran = sum(min(r[1] + 6, arguments.epochs) for r in runs)
+        ran = arguments.epochs * len(runs)
         print(f"| {row or 'nothing'} | {statistics.mean(valid):.4f} | {statistics.mean(ndcg):.4f} "
               f"({min(ndcg):.4f}–{max(ndcg):.4f}) | {statistics.mean(r[3]['mrr'] for r in runs):.4f} "
               f"| {statistics.mean(r[3]['recall@20'] for r in runs):.4f} | {epochs} | {sum(r[2] for r in runs) / ran:.2f} |")
