@@ -70,12 +70,13 @@ $(eval $(call emulation_rules,unit-sanitize,-O1 -fsanitize=address$(comma)undefi
 check-gpu: gpu $(addprefix build/unit/,$(UNIT_TESTS)) build/unit/cuda_device
 	test/bench/gpu/check.sh $(CUDA_LIB)
 
-bench-gpu: gpu build/unit/cuda_device build/unit/bench_train build/unit/bench_floor
+bench-gpu: gpu build/unit/cuda_device build/unit/bench_train
 	test/bench/gpu/run.sh $(CUDA_LIB)
 
 build/unit/cuda_device: build/unit/test/bench/gpu/cuda_device.o
 	$(CC) -o $@ $^ -ldl
-build/unit/bench_floor: build/unit/test/bench/gpu/bench_floor.o
-	$(CC) -o $@ $^ -ldl -lm
+build/unit/bench_train: build/unit/test/bench/gpu/counted.o
+build/unit/test/bench/bench_train.o: UNIT_CFLAGS += -Itest/bench
+UNIT_LIBS += -ldl
 
 .PHONY: gpu install-cuda check-gpu bench-gpu

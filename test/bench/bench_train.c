@@ -2,12 +2,15 @@
  * bench_train: trains an algorithm on tab-separated files, without a server, and prints seconds per epoch, the loss, and
  * the ranking quality on a test file.
  *
- *     bench_train [-b plain|cpu] [-t threads] [-v valid.tsv] [-e test.tsv] ALGORITHM train.tsv [option=value …]
+ *     bench_train [-b plain|cpu|cuda] [-t threads] [-f] [-v valid.tsv] [-e test.tsv] ALGORITHM train.tsv [option=value …]
  *
  * Files have a header line and the columns user, item, tag. With -v that file's pairs are measured after each epoch and
  * choose the epoch. With -e the model is measured on that file at the end. Training items of a user are no candidates;
  * the users and items of all files are known from the start, those without training pairs with an empty profile.
+ * -b cuda opens the library that TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none. With -f the backend's operations are
+ * counted, and the floor of an epoch is printed: what they cost at the measured ceilings of the device.
  */
+#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,7 @@
 
 #include "core/trainer.h"
 #include "core/validation.h"
+#include "gpu/counted.h"
 
 extern const TrBackendOps *tagrec_backend_ops(void);
 
@@ -218,6 +222,38 @@ print_usage(double seconds, const TrTrainResult *result)
 		   usage.ru_maxrss / 1024);
 }
 
+static const TrBackendOps *
+find_backend(const char *name)
+{
+	const char *path = getenv("TAGREC_CUDA_LIBRARY");
+	TrBackendSymbol symbol = NULL;
+	void	   *library;
+
+	if (strcmp(name, "plain") == 0)
+		return &tr_plain_ops;
+	if (strcmp(name, "cpu") == 0)
+		return tagrec_backend_ops();
+	if (strcmp(name, "cuda") != 0)
+		die("the backends are plain, cpu and cuda", NULL);
+	library = dlopen(path ? path : "./tagrec_cuda.so", RTLD_NOW | RTLD_LOCAL);
+	if (library)
+		*(void **) &symbol = dlsym(library, TR_BACKEND_SYMBOL);
+	if (!symbol)
+		die(dlerror(), NULL);
+	return symbol();
+}
+
+static void
+print_floor(double flops, double bytes, int epochs)
+{
+	double		by_flops = counted.flops / epochs / flops;
+	double		by_bytes = counted.bytes / epochs / bytes;
+
+	printf("floor %.4f s per epoch: %.1f GFLOP at %.0f GFLOP/s %.4f s, %.2f GB at %.0f GB/s %.4f s; %.0f operations\n",
+		   fmax(by_flops, by_bytes), counted.flops / epochs * 1e-9, flops * 1e-9, by_flops, counted.bytes / epochs * 1e-9,
+		   bytes * 1e-9, by_bytes, counted.operations / epochs);
+}
+
 static double
 now(void)
 {
@@ -247,8 +283,10 @@ read_settings(char **argument, int n)
 
 static void
 run(const TrAlgorithm *algorithm, TrBackend *backend, const TrDataset *dataset, const TrPairs *validation,
-	const TrPairs *test, const TrSetting *settings)
+	const TrPairs *test, const TrSetting *settings, bool floor)
 {
+	double		flops = 0;
+	double		bytes = 0;
 	TrTrainOptions options;
 	void	   *own = tr_calloc(&memory, 1, algorithm->options->size);
 	TrOptionTarget targets[] = {{algorithm->options, own}, {&tr_train_options, &options}};
@@ -259,9 +297,17 @@ run(const TrAlgorithm *algorithm, TrBackend *backend, const TrDataset *dataset, 
 	double		start = now();
 
 	check(tr_options_set(targets, 2, settings, &err), "options", &err);
+	if (floor)
+	{
+		measure_ceilings(backend, &flops, &bytes);
+		count_operations(backend);
+	}
 	check(tr_model_create(&model, algorithm, &memory, backend, dataset, own, &err), "create", &err);
+	start = now();
 	check(tr_train(model, dataset, validation, &options, &hooks, &result, &err), "train", &err);
 	print_usage(now() - start, &result);
+	if (floor)
+		print_floor(flops, bytes, result.epochs);
 	if (test)
 		print_test(model, dataset, test);
 	algorithm->destroy(model);
@@ -270,7 +316,9 @@ run(const TrAlgorithm *algorithm, TrBackend *backend, const TrDataset *dataset, 
 int
 main(int argc, char **argv)
 {
-	const TrBackendOps *ops = tagrec_backend_ops();
+	const TrBackendOps *ops;
+	const char *backend_name = "cpu";
+	bool		floor = false;
 	TrBackendConfig config = {.threads = 2};
 	const char *valid_path = NULL;
 	const char *test_path = NULL;
@@ -284,10 +332,12 @@ main(int argc, char **argv)
 	TrError		err = {0};
 	int			c;
 
-	while ((c = getopt(argc, argv, "b:t:v:e:")) != -1)
+	while ((c = getopt(argc, argv, "b:t:fv:e:")) != -1)
 	{
 		if (c == 'b')
-			ops = strcmp(optarg, "plain") == 0 ? &tr_plain_ops : ops;
+			backend_name = optarg;
+		else if (c == 'f')
+			floor = true;
 		else if (c == 't')
 			config.threads = atoi(optarg);
 		else if (c == 'v')
@@ -298,8 +348,9 @@ main(int argc, char **argv)
 			return 2;
 	}
 	if (argc - optind < 2 || !(algorithm = tr_algorithm_find(argv[optind])))
-		die("usage: bench_train [-b plain|cpu] [-t threads] [-v valid.tsv] [-e test.tsv] ALGORITHM train.tsv [option=value]",
+		die("usage: bench_train [-b plain|cpu|cuda] [-t threads] [-f] [-v valid.tsv] [-e test.tsv] ALGORITHM train.tsv [option=value]",
 			NULL);
+	ops = find_backend(backend_name);
 	tr_memory_init(&memory, 0);
 	files[0] = read_file(argv[optind + 1]);
 	if (valid_path)
@@ -314,7 +365,7 @@ main(int argc, char **argv)
 	check(ops->open(&backend, &config, &err), "backend", &err);
 	printf("%s, %s\n", algorithm->name, ops->describe(backend));
 	run(algorithm, backend, &dataset, &validation, test_path ? &test : NULL,
-		read_settings(argv + optind + 2, argc - optind - 2));
+		read_settings(argv + optind + 2, argc - optind - 2), floor);
 	ops->close(backend);
 	tr_memory_release(&memory);
 	return 0;
