@@ -4,8 +4,7 @@
     ablation.py path/of/bench_train split_directory [--seeds 3] [--threads 1] [--epochs 30] [--algorithm hdlpr_ns]
 
 split_directory holds train.tsv, valid.tsv and test.tsv (make_splits.py makes them). Every row differs from the default preset
-in the options it names. The epoch is chosen on valid.tsv among all of them; test.tsv is looked at once, with that epoch's
-weights.
+in the options it names. Both files are looked at once, with the weights of the last epoch.
 """
 import argparse
 import re
@@ -55,15 +54,15 @@ NUMBER = r"([0-9.]+)"
 
 
 def run(arguments, row, seed):
-    """One training: (best validation value, its epoch, seconds of all epochs, test metrics by name)."""
+    """One training: (validation value, seconds of all epochs, test metrics by name)."""
     command = [arguments.bench, "-t", str(arguments.threads), "-v", f"{arguments.split}/valid.tsv",
                "-e", f"{arguments.split}/test.tsv", arguments.algorithm, f"{arguments.split}/train.tsv",
-               f"epochs={arguments.epochs}", "patience=0", f"seed={seed}", *row.split()]
+               f"epochs={arguments.epochs}", f"validation_every={arguments.epochs}", f"seed={seed}", *row.split()]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    valid = [float(v) for v in re.findall(r"valid " + NUMBER, text)]
+    valid = float(re.search(r"valid " + NUMBER, text).group(1))
     seconds = sum(float(s) for s in re.findall(r"^epoch.*?" + NUMBER + r" s ", text, re.M))
     test = dict(re.findall(r"(\w+@?\d*) " + NUMBER, re.search(r"^test.*$", text, re.M).group()[4:]))
-    return max(valid), valid.index(max(valid)) + 1, seconds, {name: float(v) for name, v in test.items()}
+    return valid, seconds, {name: float(v) for name, v in test.items()}
 
 
 def main():
@@ -76,17 +75,16 @@ def main():
     parser.add_argument("--algorithm", default="hdlpr_ns")
     arguments = parser.parse_args()
 
-    print("| different from the default | valid NDCG@20 | test NDCG@20 | MRR | R@20 | best epoch | s per epoch |")
-    print("|---|---|---|---|---|---|---|")
+    print("| different from the default | valid NDCG@20 | test NDCG@20 | MRR | R@20 | s per epoch |")
+    print("|---|---|---|---|---|---|")
     for row in ROWS:
         runs = [run(arguments, row, seed) for seed in range(1, arguments.seeds + 1)]
-        valid = [r[0] for r in runs]
-        ndcg = [r[3]["ndcg@20"] for r in runs]
-        epochs = "/".join(str(r[1]) for r in runs)
-        ran = arguments.epochs * len(runs)
-        print(f"| {row or 'nothing'} | {statistics.mean(valid):.4f} | {statistics.mean(ndcg):.4f} "
-              f"({min(ndcg):.4f}–{max(ndcg):.4f}) | {statistics.mean(r[3]['mrr'] for r in runs):.4f} "
-              f"| {statistics.mean(r[3]['recall@20'] for r in runs):.4f} | {epochs} | {sum(r[2] for r in runs) / ran:.2f} |")
+        ndcg = [test["ndcg@20"] for _, _, test in runs]
+        print(f"| {row or 'nothing'} | {statistics.mean(valid for valid, _, _ in runs):.4f} "
+              f"| {statistics.mean(ndcg):.4f} ({min(ndcg):.4f}–{max(ndcg):.4f}) "
+              f"| {statistics.mean(test['mrr'] for _, _, test in runs):.4f} "
+              f"| {statistics.mean(test['recall@20'] for _, _, test in runs):.4f} "
+              f"| {sum(seconds for _, seconds, _ in runs) / len(runs) / arguments.epochs:.2f} |")
         sys.stdout.flush()
 
 
