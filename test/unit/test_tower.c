@@ -335,6 +335,41 @@ test_validation(void)
 	model->algorithm->destroy(model);
 }
 
+/* The arrays of all items after a short training with so many threads. */
+static void
+train_with_threads(int threads, float *out)
+{
+	TrBackendConfig config = {.threads = threads};
+	TrTrainResult result;
+	TrDataset	dataset;
+	TrModel    *model;
+	Run			run;
+	TrError		err = {0};
+
+	tagrec_backend_ops()->open(&backend, &config, NULL);
+	make_dataset(&dataset, 5);
+	set_options(&run, "hdlpr_ns", "layers=300,130 batch=4 reconstruction=0.1 epochs=3", &err);
+	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
+	tr_train(model, &dataset, NULL, &run.train, NULL, &result, &err);
+	run.algorithm->embed(model, TR_ITEM, &dataset, 0, ITEMS, out, &err);
+	run.algorithm->destroy(model);
+	backend->ops->close(backend);
+}
+
+static void
+test_threads(void)
+{
+	static float one[ITEMS * 131];
+	static float other[ITEMS * 131];
+
+	train_with_threads(1, one);
+	CHECK(one[0] != 0 && isfinite(one[0]), "one thread trains");
+	train_with_threads(2, other);
+	CHECK(memcmp(one, other, sizeof(one)) == 0, "two threads give the same model, bit by bit");
+	train_with_threads(3, other);
+	CHECK(memcmp(one, other, sizeof(one)) == 0, "and three");
+}
+
 int
 main(void)
 {
@@ -353,6 +388,7 @@ main(void)
 		test_validation();
 		backend->ops->close(backend);
 	}
+	test_threads();
 	tr_memory_release(&memory);
 	return check_done();
 }
