@@ -10,7 +10,9 @@
 CUDA_SOURCES = $(sort $(wildcard gpu/*.cu))
 CUDA_HEADERS = $(wildcard gpu/*.cuh src/core/*.h)
 CUDA_LIB = tagrec_cuda.so
-NVCC ?= $(shell command -v nvcc 2>/dev/null)
+ifeq ($(origin NVCC),undefined)
+NVCC := $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
+endif
 
 ifneq ($(NVCC),)
 
@@ -66,6 +68,12 @@ endef
 
 $(eval $(call emulation_rules,unit,-O2))
 $(eval $(call emulation_rules,unit-sanitize,-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined))
+
+# As a library, for a server to open: dynamic_library_path = '<here>/build/emulated:$$libdir'
+build/emulated/tagrec_cuda.so: $(CUDA_SOURCES) $(EMULATION_DIR)/emulation.cc $(CUDA_HEADERS) $(wildcard $(EMULATION_DIR)/*.h)
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out -D% -MMD -MP -Werror,$(EMULATION_CXXFLAGS)) -O2 -fPIC -fvisibility=hidden -shared -o $@ \
+		-x c++ $(CUDA_SOURCES) $(EMULATION_DIR)/emulation.cc -Wl,-z,defs
 
 check-gpu: gpu $(addprefix build/unit/,$(UNIT_TESTS)) build/unit/cuda_device
 	test/bench/gpu/check.sh $(CUDA_LIB)

@@ -41,7 +41,12 @@ tower_estimate(const TrShape *shape, const void *values)
 static TrStatus
 out_of_memory(const Tower *t, TrError *err)
 {
-	return tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no room for the model", t->model.backend->ops->name);
+	TrBackend  *b = t->model.backend;
+
+	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no room for the model", b->ops->name);
+	if (b->ops->shortage)
+		b->ops->shortage(b, err);
+	return TR_NO_MEMORY;
 }
 
 static void *

@@ -99,8 +99,10 @@ tower_reserve(Tower *t, TowerBuffer *buffer, size_t bytes, TrError *err)
 	if (buffer->data)
 		return TR_OK;
 	buffer->bytes = 0;
-	return tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %zu MB for a training step",
-				   b->ops->name, bytes >> 20);
+	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %zu MB for a training step", b->ops->name, bytes >> 20);
+	if (b->ops->shortage)
+		b->ops->shortage(b, err);
+	return TR_NO_MEMORY;
 }
 
 static TrStatus

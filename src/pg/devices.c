@@ -76,7 +76,7 @@ run_worker(dsm_segment *segment)
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
 	worker.bgw_start_time = BgWorkerStart_PostmasterStart;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	snprintf(worker.bgw_library_name, BGW_MAXLEN, "tagrec");
+	snprintf(worker.bgw_library_name, BGW_MAXLEN, "$libdir/tagrec");
 	snprintf(worker.bgw_function_name, BGW_MAXLEN, "tagrec_devices_main");
 	snprintf(worker.bgw_name, BGW_MAXLEN, "tagrec devices");
 	snprintf(worker.bgw_type, BGW_MAXLEN, "tagrec devices");

@@ -180,7 +180,8 @@ open_backend(TagrecRun *run)
 static void
 check(TagrecRun *run, TrStatus status, TrError *err)
 {
-	if (status == TR_NO_MEMORY && run->memory.limit > 0)
+	/* a device without memory says so itself */
+	if (status == TR_NO_MEMORY && run->memory.limit > 0 && err->detail[0] == '\0')
 		tagrec_out_of_memory(&run->memory);
 	tagrec_check(status, err);
 }

@@ -3,6 +3,7 @@
  * for no device fails on demand.
  */
 #include "backends.h"
+#include "core/trainer.h"
 #include "cuda_emulation/emulation.h"
 
 /* Of cudaError_t and cublasStatus_t */
@@ -168,6 +169,40 @@ test_memory(void)
 	emulate_memory((size_t) 8 << 30);
 }
 
+/* A model that does not fit: what it says. */
+static void
+test_model(void)
+{
+	const TrAlgorithm *algorithm = tr_algorithm_find("hdlpr_ns");
+	char		options[4096];
+	TrTrainOptions train;
+	TrOptionTarget targets[2] = {{algorithm->options, options}, {&tr_train_options, &train}};
+	TrSetting	settings[] = {{"layers", "500,20"}, {NULL, NULL}};
+	TrMemory	memory;
+	TrAssignments a;
+	TrDataset	dataset;
+	TrModel    *model;
+	TrBackend  *b;
+	TrError		err = {0};
+
+	tr_memory_init(&memory, 0);
+	tr_assignments_init(&a, &memory);
+	for (int32_t n = 0; n < 300; n++)
+		tr_assignments_add(&a, n % 7, n % 11, n, false, 0);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&dataset, &a, 7, 11, 300, NULL);
+	tr_options_set(targets, 2, settings, &err);
+	emulate_memory((size_t) 1 << 20);
+	b = open_or_bail();
+	CHECK_EQUAL(tr_model_create(&model, algorithm, &memory, b, &dataset, options, &err), TR_NO_MEMORY, "a model that does not fit: %s",
+				err.message);
+	CHECK(strstr(err.detail, "MB are free") != NULL, "... and what is free: %s", err.detail);
+	b->ops->close(b);
+	CHECK(emulated_memory_in_use() == 0, "no memory is left");
+	emulate_memory((size_t) 8 << 30);
+	tr_memory_release(&memory);
+}
+
 /* More than all the pinned memory at once, and odd sizes in a row. */
 static void
 test_uploads(void)
@@ -206,6 +241,7 @@ main(void)
 	test_open();
 	test_failures();
 	test_memory();
+	test_model();
 	test_uploads();
 	return check_done();
 }
