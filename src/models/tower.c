@@ -239,6 +239,7 @@ tower_destroy(TrModel *model)
 	b->ops->release(b, t->idf);
 	tower_planner_destroy(t);
 	forget_tensors(t);
+	tr_free(model->memory, t->staging);
 	tr_free(model->memory, t->host_idf);
 	tr_free(model->memory, t);
 }

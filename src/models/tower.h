@@ -85,6 +85,8 @@ typedef struct Tower
 	TowerBuffer pair_logit;		/* (P) */
 	TowerBuffer pair_grad;		/* (P) */
 	TowerBuffer index;			/* the batch's integers and floats, uploaded at once */
+	char	   *staging;		/* the same, host memory */
+	size_t		staging_bytes;
 
 	TrTensor   *tensors;		/* of the last save() */
 	int			n_tensors;

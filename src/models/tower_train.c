@@ -5,6 +5,8 @@
  *     lambda_theta (P / N) (sum W^2 + sum b^2) + lambda_e sum(multiplicity |x' - x|) + (1 - lambda_theta - lambda_e) sum(ranking)
  * with P of the epoch's N training pairs, so that the steps of an epoch add up to it; loss "mean" divides that by P.
  */
+#include <string.h>
+
 #include "models/tower.h"
 
 /* The batch's arrays in backend memory. */
@@ -40,22 +42,34 @@ padded(size_t count)
 	return (count + 15) / 16 * 16;	/* 64 bytes */
 }
 
+/* All pieces in one transfer: a GPU pays for each. */
 static TrStatus
 upload(Tower *t, const Piece *piece, int n, TrError *err)
 {
-	TrBackend  *b = t->model.backend;
 	size_t		total = 0;
 
 	for (int i = 0; i < n; i++)
-		total += padded(piece[i].count);
-	TR_TRY(tower_reserve(t, &t->index, total * 4 + 64, err));
+		total += padded(piece[i].count) * 4;
+	TR_TRY(tower_reserve(t, &t->index, total + 64, err));
+	if (t->staging_bytes < total)
+	{
+		tr_free(t->model.memory, t->staging);
+		t->staging_bytes = total + total / 8;
+		t->staging = tr_calloc(t->model.memory, t->staging_bytes, 1);
+		if (!t->staging)
+		{
+			t->staging_bytes = 0;
+			return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
+		}
+	}
 	total = 0;
 	for (int i = 0; i < n; i++)
 	{
-		*piece[i].target = (char *) t->index.data + total * 4;
-		b->ops->upload(b, *piece[i].target, piece[i].source, piece[i].count * 4);
-		total += padded(piece[i].count);
+		*piece[i].target = (char *) t->index.data + total;
+		memcpy(t->staging + total, piece[i].source, piece[i].count * 4);
+		total += padded(piece[i].count) * 4;
 	}
+	t->model.backend->ops->upload(t->model.backend, t->index.data, t->staging, total);
 	return TR_OK;
 }
 

@@ -19,7 +19,7 @@ tagrec_worker_start(const TagrecLaunch *launch)
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	snprintf(worker.bgw_library_name, BGW_MAXLEN, "tagrec");
+	snprintf(worker.bgw_library_name, BGW_MAXLEN, "$libdir/tagrec");
 	snprintf(worker.bgw_function_name, BGW_MAXLEN, "tagrec_worker_main");
 	snprintf(worker.bgw_name, BGW_MAXLEN, "tagrec worker");
 	snprintf(worker.bgw_type, BGW_MAXLEN, "tagrec worker");
