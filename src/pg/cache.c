@@ -127,18 +127,13 @@ over_limit(void)
 static void
 find_source(TagrecSource *source, const TagrecVersion *version, TagrecRelation relation)
 {
-	char	   *relname = tagrec_partition_relname(version->model, relation, version->version);
 	HeapTuple	tuple;
 
 	source->name = tagrec_partition_name(version, relation);
-	source->relation = tagrec_model_relation(version->schema, relname);
-	tuple = OidIsValid(source->relation) ? SearchSysCache1(RELOID, ObjectIdGetDatum(source->relation)) : NULL;
+	source->relation = tagrec_partition(version, relation);
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(source->relation));
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation %s of model \"%s\" does not exist", source->name, version->model),
-				 errdetail("It was dropped, renamed or moved after the model was trained."),
-				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+		elog(ERROR, "cache lookup failed for relation %u", source->relation);
 	source->file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
 	ReleaseSysCache(tuple);
 }
@@ -168,17 +163,15 @@ find_entry(const TagrecVersion *version, const TagrecSource *users, const Tagrec
 }
 
 static void
-keep_source(TagrecServed *served, TagrecSource *to, const TagrecSource *from, const char *key_column)
+keep_source(TagrecServed *served, TagrecSource *to, const TagrecSource *from, TagrecRelation which)
 {
 	int32		typmod;
-	AttrNumber	column = get_attnum(from->relation, key_column);
+	const char *key_column = which == TAGREC_USERS ? "user_id" : "item_id";
 
 	*to = *from;
-	if (column == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("relation %s has no column \"%s\"", from->name, key_column)));
-	get_atttypetypmodcoll(from->relation, column, &to->key_type, &typmod, &to->collation);
+	tagrec_check_readable(from->relation, which);
+	get_atttypetypmodcoll(from->relation, get_attnum(from->relation, key_column), &to->key_type, &typmod,
+						  &to->collation);
 	to->name = MemoryContextStrdup(served->context, from->name);
 }
 
@@ -195,8 +188,8 @@ add_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecS
 	served->unit_width = version->unit_width;
 	served->n_users = version->users;
 	served->n_items = version->items;
-	keep_source(served, &served->users, users, "user_id");
-	keep_source(served, &served->items, items, "item_id");
+	keep_source(served, &served->users, users, TAGREC_USERS);
+	keep_source(served, &served->items, items, TAGREC_ITEMS);
 	MemoryContextSetParent(context, CacheMemoryContext);
 	dlist_push_head(&entries, &served->node);
 	n_entries++;

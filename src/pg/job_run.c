@@ -263,7 +263,7 @@ prepare_place(TagrecRun *run, TagrecPlace *place)
 	{
 		Oid			view = tagrec_model_relation(place->schema, tagrec_view_relname(place->model, TAGREC_ITEMS));
 
-		tagrec_store_check_keys(place->model, place->schema, &run->source);
+		tagrec_store_check_model(place->model, place->schema, &run->source);
 		if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

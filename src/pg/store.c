@@ -4,6 +4,7 @@
 #include "store.h"
 
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 
 static const char *const relation_stem[] = {
@@ -38,6 +39,46 @@ tagrec_partition_name(const TagrecVersion *version, TagrecRelation relation)
 	char	   *name = tagrec_partition_relname(version->model, relation, version->version);
 
 	return quote_qualified_identifier(version->schema, name);
+}
+
+static Oid
+find_partition(const TagrecVersion *version, TagrecRelation relation)
+{
+	return tagrec_model_relation(version->schema, tagrec_partition_relname(version->model, relation, version->version));
+}
+
+Oid
+tagrec_partition(const TagrecVersion *version, TagrecRelation relation)
+{
+	Oid			found = find_partition(version, relation);
+
+	if (!OidIsValid(found))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation %s of model \"%s\" does not exist", tagrec_partition_name(version, relation),
+						version->model),
+				 errdetail("It was dropped, renamed or moved after the model was trained."),
+				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+	return found;
+}
+
+bool
+tagrec_lock_partition(const TagrecVersion *version, TagrecRelation relation)
+{
+	Oid			found = find_partition(version, relation);
+
+	while (OidIsValid(found))
+	{
+		Oid			before = found;
+
+		/* which makes us see what others have dropped or renamed */
+		LockRelationOid(found, AccessShareLock);
+		found = find_partition(version, relation);
+		if (found == before)
+			return true;
+		UnlockRelationOid(before, AccessShareLock);
+	}
+	return false;
 }
 
 void

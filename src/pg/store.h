@@ -49,6 +49,19 @@ extern char *tagrec_view_relname(const char *model, TagrecRelation relation);
 /* Quoted, schema-qualified name of a version's partition, for use in SQL text. */
 extern char *tagrec_partition_name(const TagrecVersion *version, TagrecRelation relation);
 
+/* A version's partition; ereport(ERROR) when it is gone. */
+extern Oid	tagrec_partition(const TagrecVersion *version, TagrecRelation relation);
+
+/* Keeps a version's partition from being dropped until the transaction ends; false when it is gone. */
+extern bool tagrec_lock_partition(const TagrecVersion *version, TagrecRelation relation);
+
+/*
+ * ereport(ERROR) unless the relation has the columns of its kind: those that are read, by name; those that are written, in their
+ * order, and beside them only columns that may be NULL.
+ */
+extern void tagrec_check_readable(Oid relation, TagrecRelation which);
+extern void tagrec_check_writable(Oid relation, TagrecRelation which);
+
 /*
  * Serving reads a model's relations as their owner, the way a view does: the caller's right is SELECT on the item embedding
  * relation alone, and no function that somebody hid in a relation ever runs with the caller's rights.

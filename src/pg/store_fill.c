@@ -53,6 +53,7 @@ writer_open(Writer *writer, const TagrecPlace *place, TagrecRelation which)
 
 	memset(writer, 0, sizeof(*writer));
 	writer->relation = table_open(tagrec_model_relation(place->schema, relname), RowExclusiveLock);
+	tagrec_check_writable(RelationGetRelid(writer->relation), which);
 	writer->bulk = GetBulkInsertState();
 	writer->rows = AllocSetContextCreate(CurrentMemoryContext, "tagrec rows", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < BATCH_ROWS; i++)
@@ -79,10 +80,6 @@ writer_add(Writer *writer, const Datum *values, int count, Size bytes)
 	int			columns = slot->tts_tupleDescriptor->natts;
 
 	CHECK_FOR_INTERRUPTS();
-	if (columns < count)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("relation \"%s\" lacks columns of its model", RelationGetRelationName(writer->relation))));
 	ExecClearTuple(slot);
 	memcpy(slot->tts_values, values, count * sizeof(Datum));
 	memset(slot->tts_isnull, false, count * sizeof(bool));

@@ -83,6 +83,15 @@ tagrec_store_check_free(const char *model, const char *schema)
 }
 
 static void
+relation_missing(const char *model, const char *schema, const char *relname)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation \"%s.%s\" of model \"%s\" does not exist", schema, relname, model),
+			 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+}
+
+static void
 check_key(const char *model, const char *schema, TagrecRelation which, const char *column, TagrecKeyType key)
 {
 	char	   *relname = tagrec_parent_relname(model, which);
@@ -93,10 +102,7 @@ check_key(const char *model, const char *schema, TagrecRelation which, const cha
 	Oid			type;
 
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s.%s\" of model \"%s\" does not exist", schema, relname, model),
-				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+		relation_missing(model, schema, relname);
 	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
 	type = attribute->atttypid;
 	same = type == key.type && attribute->attcollation == key.collation;
@@ -110,9 +116,22 @@ check_key(const char *model, const char *schema, TagrecRelation which, const cha
 				 errhint("Drop the model with tagrec_drop() first, or train under another name.")));
 }
 
-void
-tagrec_store_check_keys(const char *model, const char *schema, const TagrecSource *source)
+static void
+check_columns(const char *model, const char *schema, TagrecRelation which)
 {
+	char	   *relname = tagrec_parent_relname(model, which);
+	Oid			relation = tagrec_model_relation(schema, relname);
+
+	if (!OidIsValid(relation))
+		relation_missing(model, schema, relname);
+	tagrec_check_writable(relation, which);
+}
+
+void
+tagrec_store_check_model(const char *model, const char *schema, const TagrecSource *source)
+{
+	for (int i = 0; i < RELATIONS; i++)
+		check_columns(model, schema, relations[i]);
 	check_key(model, schema, TAGREC_USERS, "user_id", source->user);
 	check_key(model, schema, TAGREC_ITEMS, "item_id", source->item);
 }

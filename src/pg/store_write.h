@@ -26,8 +26,8 @@ extern char *tagrec_place_name(const TagrecPlace *place, const char *relname);
 /* ereport(ERROR) when a relation that a new model of that name needs exists already. */
 extern void tagrec_store_check_free(const char *model, const char *schema);
 
-/* ereport(ERROR) unless the model's relations are there and hold keys of the source's types. */
-extern void tagrec_store_check_keys(const char *model, const char *schema, const TagrecSource *source);
+/* ereport(ERROR) unless the model's relations are there, as they were made, and hold keys of the source's types. */
+extern void tagrec_store_check_model(const char *model, const char *schema, const TagrecSource *source);
 
 /* The partitioned tables and the views of a new model. */
 extern void tagrec_store_create(const TagrecPlace *place, const TagrecSource *source);

@@ -205,7 +205,7 @@ choose_schema(const char *model, const TagrecOptions *options, const TagrecSourc
 				 errmsg("model \"%s\" lives in schema \"%s\"", model, existing->schema),
 				 errhint("Leave out the option schema, or drop the model with tagrec_drop() first.")));
 	check_schema(existing->schema, version->owner);
-	tagrec_store_check_keys(model, existing->schema, source);
+	tagrec_store_check_model(model, existing->schema, source);
 	return existing->schema;
 }
 
@@ -343,7 +343,7 @@ tagrec_refresh(PG_FUNCTION_ARGS)
 	request.weight_column = version->weight_column;
 	check_source(&source, &request);
 	check_schema(version->schema, version->owner);
-	tagrec_store_check_keys(version->model, version->schema, &source);
+	tagrec_store_check_model(version->model, version->schema, &source);
 	check_role();
 	PG_RETURN_INT64(submit(&request, wait, "tagrec_refresh()"));
 }
