@@ -69,6 +69,7 @@ struct TagrecRun;
 extern struct TagrecRun *tagrec_run_start(int64 job, const TagrecRequest *request, TagrecShared *shared);
 extern void tagrec_run(struct TagrecRun *run);
 extern Size tagrec_run_peak(const struct TagrecRun *run);
+extern bool tagrec_run_done(const struct TagrecRun *run);	/* an error that comes later does not count */
 /* Frees everything, also after an error. */
 extern void tagrec_run_end(struct TagrecRun *run);
 

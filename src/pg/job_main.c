@@ -26,8 +26,11 @@
 /* SIGTERM came: mark the job, take no other, end. */
 static volatile sig_atomic_t terminated = false;
 
+/* A job is being done, which a cancel or a termination may end. */
+static volatile sig_atomic_t working = false;
+
 /*
- * As StatementCancelHandler(), so that an ERROR, not a FATAL, ends the job and its row can still be marked.
+ * In a job as StatementCancelHandler(), so that an ERROR, not a FATAL, ends it and its row can still be marked; else as die().
  */
 static void
 handle_terminate(SIGNAL_ARGS)
@@ -35,7 +38,10 @@ handle_terminate(SIGNAL_ARGS)
 	int			save_errno = errno;
 
 	terminated = true;
-	QueryCancelPending = true;
+	if (working)
+		QueryCancelPending = true;
+	else
+		ProcDiePending = true;
 	InterruptPending = true;
 	SetLatch(MyLatch);
 	errno = save_errno;
@@ -82,6 +88,30 @@ commit(MemoryContext context)
 	MemoryContextSwitchTo(context);
 }
 
+/*
+ * Between jobs, and while the end of one is written down, there is nothing to cancel: a second cancel must not leave the job
+ * unmarked, nor a queued one untaken. An ERROR lets go of what was held, so each is followed by this.
+ */
+static void
+refuse_cancels(void)
+{
+	working = false;
+	QueryCancelHoldoffCount = 1;
+}
+
+/* A termination that was to be a FATAL now ends the job first. */
+static void
+accept_cancels(void)
+{
+	QueryCancelHoldoffCount = 0;
+	working = true;
+	if (ProcDiePending)
+	{
+		ProcDiePending = false;
+		QueryCancelPending = true;
+	}
+}
+
 /* ------------------------------------------------------------------ the end of a job */
 
 /* A cancelled statement is a cancelled job; a terminated worker says so. */
@@ -124,6 +154,7 @@ mark_failed(int64 job, const ErrorData *error, Size peak)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
+		refuse_cancels();
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
@@ -146,6 +177,7 @@ report(ErrorData *error)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
+		refuse_cancels();
 		EmitErrorReport();
 		FlushErrorState();
 	}
@@ -164,10 +196,13 @@ do_job(int64 job, const TagrecRequest *request, TagrecShared *shared)
 
 	PG_TRY();
 	{
+		accept_cancels();
 		tagrec_run(run);
+		refuse_cancels();
 	}
 	PG_CATCH();
 	{
+		refuse_cancels();
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -176,9 +211,8 @@ do_job(int64 job, const TagrecRequest *request, TagrecShared *shared)
 	}
 	PG_END_TRY();
 
-	/* what a cancel that came too late has left */
-	QueryCancelPending = false;
-	if (error)
+	/* what has failed after the version was deployed does not undo it */
+	if (error && !tagrec_run_done(run))
 	{
 		reword(error, job);
 		mark_failed(job, error, tagrec_run_peak(run));
@@ -257,6 +291,8 @@ serve_next(void)
 	TagrecRequest *request;
 	int64		job;
 
+	/* came too late for the last job; nobody can mean the next one before its lock is ours */
+	QueryCancelPending = false;
 	begin(context);
 	job = tagrec_job_claim_next(&request);
 	if (job)
@@ -280,6 +316,7 @@ tagrec_worker_main(Datum argument)
 	BackgroundWorkerInitializeConnectionByOid(launch.database, launch.role, TAGREC_WORKER_FLAGS);
 	settle_session();
 
+	refuse_cancels();
 	context = AllocSetContextCreate(TopMemoryContext, "tagrec job", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 	if (launch.segment)

@@ -23,6 +23,8 @@
 
 /* Dropping old partitions locks their parents against readers: not for longer than this. */
 #define PRUNE_LOCK_TIMEOUT "100ms"
+/* Old versions that may be in use before the others are left to the next training. */
+#define PRUNE_FAILURES 10
 
 #define MB(bytes) ((bytes) >> 20)
 
@@ -56,6 +58,12 @@ tagrec_run_start(int64 job, const TagrecRequest *request, TagrecShared *shared)
 	INSTR_TIME_SET_CURRENT(run->started);
 	run->noticed = run->recorded = run->training = run->started;
 	return run;
+}
+
+bool
+tagrec_run_done(const TagrecRun *run)
+{
+	return run->done;
 }
 
 Size
@@ -293,46 +301,44 @@ write_version(TagrecRun *run)
 	return place.version;
 }
 
-static void
-drop_old_versions(TagrecRun *run)
+/* The versions that are to go and where they lie; 0 when the model is gone, or somebody else's. */
+static int
+old_versions(TagrecRun *run, TagrecPlace *place, Oid *owner, int32 **versions)
 {
 	TagrecModel *model = tagrec_model_find(run->request->model, true, true);
-	TagrecPlace place;
-	int32	   *versions;
-	int			count;
 	Oid			view;
-	TagrecIdentity before;
 
 	if (!model)
-		return;
+		return 0;
 	view = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS));
 	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
-		return;
-	place.model_id = model->model_id;
-	place.model = model->model;
-	place.schema = model->schema;
-	count = tagrec_versions_beyond(model->model_id, run->options->train.keep_versions, &versions);
-	for (int i = 0; i < count; i++)
-	{
-		place.version = versions[i];
-		before = tagrec_become(tagrec_relation_owner(view));
-		tagrec_store_drop_version(&place);
-		tagrec_become_again(before);
-		tagrec_version_delete(place.model_id, place.version);
-	}
+		return 0;
+	*owner = tagrec_relation_owner(view);
+	place->model_id = model->model_id;
+	place->model = model->model;
+	place->schema = model->schema;
+	return tagrec_versions_beyond(model->model_id, run->options->train.keep_versions, versions);
 }
 
-/* A reader in the way, or a view on an old partition, leaves the versions to the next training. */
-static void
-prune(TagrecRun *run)
+/* False when a reader is in the way, or a view on one of its partitions: it is left to the next training. */
+static bool
+drop_version(TagrecRun *run, const TagrecPlace *place, Oid owner)
 {
+	volatile bool dropped = false;
+
 	PG_TRY();
 	{
+		TagrecIdentity before;
+
 		tagrec_run_begin(run);
 		(void) set_config_option("lock_timeout", PRUNE_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
 								 0, false);
-		drop_old_versions(run);
+		before = tagrec_become(owner);
+		tagrec_store_drop_version(place);
+		tagrec_become_again(before);
+		tagrec_version_delete(place->model_id, place->version);
 		tagrec_run_commit(run);
+		dropped = true;
 	}
 	PG_CATCH();
 	{
@@ -342,6 +348,28 @@ prune(TagrecRun *run)
 		MemoryContextSwitchTo(run->context);
 	}
 	PG_END_TRY();
+	return dropped;
+}
+
+/* Each version in a transaction of its own, so that one that cannot go does not keep the others. */
+static void
+prune(TagrecRun *run)
+{
+	TagrecPlace place;
+	Oid			owner = InvalidOid;
+	int32	   *versions;
+	int			count;
+	int			kept = 0;
+
+	tagrec_run_begin(run);
+	count = old_versions(run, &place, &owner, &versions);
+	tagrec_run_commit(run);
+	for (int i = 0; i < count && kept < PRUNE_FAILURES; i++)
+	{
+		place.version = versions[i];
+		if (!drop_version(run, &place, owner))
+			kept++;
+	}
 }
 
 static void
@@ -366,6 +394,7 @@ tagrec_run(TagrecRun *run)
 	if (!tagrec_request_is_refresh(run->request))
 		train(run);
 	version = write_version(run);
+	run->done = true;
 	if (run->shared)
 		announce(run, version);
 	prune(run);

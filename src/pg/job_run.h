@@ -32,6 +32,7 @@ typedef struct TagrecRun
 	int			n_tensors;
 	TrTrainResult result;
 	Size		backend_bytes;
+	bool		done;			/* the version is deployed, and the job's row says so */
 
 	/* progress */
 	instr_time	started;

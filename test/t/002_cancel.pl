@@ -127,6 +127,22 @@ like($stderr, qr/ERROR:  job $job was cancelled/, 'tagrec_wait raises the cancel
 is($stdout, 'f', 'a cancelled job cannot be cancelled again');
 like($stderr, qr/NOTICE:  job $job is not running/, '... which is said');
 
+# over and over: what comes while the end is being written down does not keep it from being written
+foreach my $round (1 .. 5)
+{
+	$job = $node->safe_psql('postgres', "SELECT tagrec_train('m', 'a', 'hdlpr_ns', $long, wait => false)");
+	$node->poll_query_until('postgres', "SELECT phase = 'training' FROM tagrec_jobs WHERE job = $job");
+	$node->safe_psql(
+		'postgres', qq{
+		SET client_min_messages = warning;
+		DO \$\$ BEGIN
+			WHILE tagrec_cancel($job) LOOP
+				PERFORM pg_sleep(0.0002);
+			END LOOP;
+		END \$\$});
+	gone($job, 'cancelled', "tagrec_cancel, many times, round $round");
+}
+
 # before its transaction has committed
 is( $node->safe_psql(
 		'postgres', q{
