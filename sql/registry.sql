@@ -12,6 +12,8 @@ CREATE TABLE tagrec_model (
 	schema name NOT NULL,
 	-- version that queries use; NULL while the first one is being written
 	deployed_version int,
+	-- the one before; a query that was planned before the last partition was attached sees no other
+	previous_version int,
 	created_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE tagrec_model IS 'tagrec: one row per model; see the view tagrec_models';

@@ -3,10 +3,12 @@
  */
 #include "call.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 /* Columns of the look-ups in cache.c. */
 enum
@@ -46,6 +48,51 @@ check_task(const TagrecVersion *version)
 				 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task)));
 }
 
+/* Locks the version's relations against a training that takes old versions away; false when they are gone. */
+static bool
+hold(const TagrecVersion *version)
+{
+	tagrec_check_use(version);
+	return tagrec_lock_partition(version, TAGREC_USERS) && tagrec_lock_partition(version, TAGREC_ITEMS);
+}
+
+/* The call goes on with the newest snapshot. */
+static void
+renew_snapshot(TagrecCall *call)
+{
+	if (call->renewed)
+		PopActiveSnapshot();
+	PushActiveSnapshot(GetLatestSnapshot());
+	call->renewed = true;
+}
+
+/*
+ * The version that the statement's snapshot shows may have been replaced and taken away since: then the one deployed by now
+ * answers. A snapshot that is to last a transaction cannot be left, and parallel workers share one.
+ */
+static TagrecVersion *
+hold_deployed(TagrecCall *call, const char *model)
+{
+	TagrecVersion *version = tagrec_version_deployed(model);
+
+	while (!hold(version) && !IsInParallelMode())
+	{
+		int32		gone = version->version;
+
+		renew_snapshot(call);
+		version = tagrec_version_deployed(model);
+		if (version->version == gone)
+			break;				/* dropped by hand: who reads it says so */
+		if (IsolationUsesXactSnapshot())
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("version %d of model \"%s\" has been taken away since this transaction began", gone, model),
+					 errdetail("Version %d is deployed by now.", version->version),
+					 errhint("Begin the transaction again; the option keep_versions says how many old versions stay.")));
+	}
+	return version;
+}
+
 /* version 0 = the deployed one */
 static TagrecCall *
 begin(const char *model, int32 version)
@@ -61,8 +108,13 @@ begin(const char *model, int32 version)
 	MemoryContextRegisterResetCallback(context, &call->unpin);
 
 	MemoryContextSwitchTo(context);
-	call->version = version ? tagrec_version_find(model, version) : tagrec_version_deployed(model);
-	tagrec_check_use(call->version);
+	if (version)
+	{
+		call->version = tagrec_version_find(model, version);
+		tagrec_check_use(call->version);
+	}
+	else
+		call->version = hold_deployed(call, model);
 	check_task(call->version);
 	call->caller = tagrec_become(call->version->owner);
 	SPI_connect();
@@ -88,6 +140,8 @@ void
 tagrec_call_leave(TagrecCall *call)
 {
 	SPI_finish();
+	if (call->renewed)
+		PopActiveSnapshot();
 	tagrec_become_again(call->caller);
 	MemoryContextSwitchTo(call->context);
 	call->inside = false;

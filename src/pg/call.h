@@ -27,6 +27,7 @@ typedef struct TagrecCall
 	MemoryContextCallback unpin;
 	TagrecIdentity caller;
 	bool		inside;			/* before tagrec_call_leave() */
+	bool		renewed;		/* a snapshot of our own is the active one, while inside */
 	TagrecVersion *version;
 	TagrecServed *served;
 } TagrecCall;

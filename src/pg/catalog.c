@@ -13,6 +13,7 @@
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 /* The names of models, jobs, … that a hint lists. */
@@ -218,6 +219,17 @@ tagrec_version_deployed(const char *model)
 		tagrec_model_missing(model);
 	check_format(v, format);
 	find_relation(v);
+	return v;
+}
+
+TagrecVersion *
+tagrec_version_deployed_now(const char *model)
+{
+	TagrecVersion *v;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	v = tagrec_version_deployed(model);
+	PopActiveSnapshot();
 	return v;
 }
 

@@ -48,6 +48,9 @@ typedef struct TagrecVersion
  */
 extern TagrecVersion *tagrec_version_deployed(const char *model);
 
+/* The same, as of now instead of the active snapshot; not in parallel mode. */
+extern TagrecVersion *tagrec_version_deployed_now(const char *model);
+
 /* The same, for a version that need not be the deployed one. */
 extern TagrecVersion *tagrec_version_find(const char *model, int32 version);
 

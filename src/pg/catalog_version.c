@@ -39,7 +39,7 @@ static TagrecQuery insert_query = {
 };
 
 static TagrecQuery deploy_query = {
-	"UPDATE @.tagrec_model SET deployed_version = $2 WHERE model_id OPERATOR(pg_catalog.=) $1",
+	"UPDATE @.tagrec_model SET previous_version = deployed_version, deployed_version = $2 WHERE model_id OPERATOR(pg_catalog.=) $1",
 	2, {INT4OID, INT4OID}
 };
 

@@ -50,7 +50,7 @@ tagrec_rollback(PG_FUNCTION_ARGS)
 	int32		below;
 
 	check_writable("tagrec_rollback()");
-	version = tagrec_version_deployed(model);
+	version = tagrec_version_deployed_now(model);
 	tagrec_check_owner(version);
 	below = tagrec_version_below(version->model_id, version->version);
 	if (below == 0)
@@ -113,7 +113,7 @@ tagrec_rename(PG_FUNCTION_ARGS)
 	int			n_versions;
 
 	check_writable("tagrec_rename()");
-	version = tagrec_version_deployed(model);
+	version = tagrec_version_deployed_now(model);
 	tagrec_check_owner(version);
 	check_idle(model);
 	tagrec_check_model_name(name);

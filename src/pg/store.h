@@ -20,6 +20,9 @@
  *   m_user_embedding   (user_id, embedding)   rows of the deployed version: version = (SELECT deployed_version FROM tagrec_model …)
  *   m_item_embedding   (item_id, embedding)
  *
+ * Attaching a partition waits for nobody, so a query that was planned just before may run with a snapshot of just after, which
+ * shows a deployed version that its plan has no partition for. Its plan holds the previous one's, which the views then show.
+ *
  * An index made on m_item_versions (a pgvector HNSW one, say) is made again on every later version's partition.
  */
 #ifndef TAGREC_STORE_H

@@ -191,8 +191,10 @@ create_view(const TagrecPlace *place, TagrecRelation which, const char *key)
 	char	   *parent = tagrec_place_name(place, tagrec_parent_relname(place->model, which));
 
 	execute("CREATE VIEW %s AS SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=)"
-			" (SELECT deployed_version FROM %s.tagrec_model WHERE model_id OPERATOR(pg_catalog.=) %d)",
-			view, key, parent, quote_identifier(get_namespace_name(tagrec_schema())), place->model_id);
+			" (SELECT CASE WHEN EXISTS (SELECT FROM %s p WHERE p.version OPERATOR(pg_catalog.=) m.deployed_version)"
+			" THEN m.deployed_version ELSE m.previous_version END"
+			" FROM %s.tagrec_model m WHERE m.model_id OPERATOR(pg_catalog.=) %d)",
+			view, key, parent, parent, quote_identifier(get_namespace_name(tagrec_schema())), place->model_id);
 	comment_view(place, place->model, which);
 }
 

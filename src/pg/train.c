@@ -30,6 +30,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
@@ -182,11 +183,10 @@ check_schema(const char *schema, Oid owner)
 				 errhint("Name another schema with the option schema.")));
 }
 
-/* The schema of the model's relations, once it is sure that they can be made there. */
 static char *
-choose_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
+find_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
 {
-	TagrecModel *existing = tagrec_model_find(model, true, true);
+	TagrecModel *existing = tagrec_model_find(model, true, false);
 	TagrecVersion *version;
 	char	   *schema;
 
@@ -207,6 +207,21 @@ choose_schema(const char *model, const TagrecOptions *options, const TagrecSourc
 	check_schema(existing->schema, version->owner);
 	tagrec_store_check_model(model, existing->schema, source);
 	return existing->schema;
+}
+
+/*
+ * The schema of the model's relations, once it is sure that they can be made there. What this statement, or this transaction,
+ * has trained before counts, though its snapshot does not show it.
+ */
+static char *
+choose_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
+{
+	char	   *schema;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	schema = find_schema(model, options, source);
+	PopActiveSnapshot();
+	return schema;
 }
 
 /* ------------------------------------------------------------------ submitting */
@@ -325,7 +340,7 @@ tagrec_refresh(PG_FUNCTION_ARGS)
 	check_server("tagrec_refresh()");
 	if (wait)
 		check_unwritten("tagrec_refresh()");
-	version = tagrec_version_deployed(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	version = tagrec_version_deployed_now(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	tagrec_check_owner(version);
 	check_refreshable(version);
 	request.kind = "refresh";
