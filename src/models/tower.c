@@ -154,7 +154,10 @@ check_dataset(const TrDataset *d, TrError *err)
 {
 	if (d->n_items >= 2)
 		return TR_OK;
-	return tr_fail(err, TR_BAD_DATA, "cannot learn a ranking from %d item%s", d->n_items, d->n_items == 1 ? "" : "s");
+	(void) tr_fail(err, TR_BAD_DATA, "cannot learn a ranking from %d item%s", d->n_items, d->n_items == 1 ? "" : "s");
+	if (err)
+		snprintf(err->hint, sizeof(err->hint), "The source must have two different items or more.");
+	return TR_BAD_DATA;
 }
 
 TrStatus

@@ -3,6 +3,8 @@
  */
 #include "tagrec.h"
 
+#include "mb/pg_wchar.h"
+
 static int
 sqlstate_of(TrStatus status)
 {
@@ -51,14 +53,23 @@ default_message(TrStatus status)
 	}
 }
 
+/* Words that quote what a user wrote may have been cut in the middle of a character. */
+static char *
+whole_characters(const char *words)
+{
+	int			length = (int) strlen(words);
+
+	return pnstrdup(words, pg_mbcliplen(words, length, length));
+}
+
 void
 tagrec_raise(const TrError *err)
 {
 	ereport(ERROR,
 			(errcode(sqlstate_of(err->status)),
-			 errmsg("%s", err->message[0] ? err->message : default_message(err->status)),
-			 err->detail[0] ? errdetail("%s", err->detail) : 0,
-			 err->hint[0] ? errhint("%s", err->hint) : 0));
+			 errmsg("%s", err->message[0] ? whole_characters(err->message) : default_message(err->status)),
+			 err->detail[0] ? errdetail("%s", whole_characters(err->detail)) : 0,
+			 err->hint[0] ? errhint("%s", whole_characters(err->hint)) : 0));
 	pg_unreachable();
 }
 

@@ -143,7 +143,8 @@ timeout_of(FunctionCallInfo fcinfo)
 		return -1;
 	seconds = DirectFunctionCall2(interval_part, PointerGetDatum(cstring_to_text("epoch")),
 								  PG_GETARG_DATUM(1));
-	return (int64) (Max(DatumGetFloat8(seconds), 0) * USECS_PER_SEC);
+	/* an interval may be longer than microseconds can say */
+	return (int64) Min(Max(DatumGetFloat8(seconds), 0) * USECS_PER_SEC, (double) (PG_INT64_MAX / 2));
 }
 
 /* In a CALL of its own, ends the statement's transaction, so that waiting holds no snapshot. */

@@ -86,7 +86,7 @@ check_readable(Relation relation, Form_pg_attribute attribute)
 				 errhint("Training needs SELECT on the columns that it reads.")));
 }
 
-/* A key column's type must have an order, because keys are ranked by it and indexed. */
+/* A key column's type must have an order, because keys are ranked by it and indexed, and arrays of it, to look up many. */
 static TagrecKeyType
 key_column(Relation relation, const char *column, const char *argument)
 {
@@ -100,6 +100,12 @@ key_column(Relation relation, const char *column, const char *argument)
 				 errmsg("column \"%s\" has type %s, which has no default order", column, format_type_be(key.type)),
 				 errhint("Keys must be of a type that can be indexed, such as text, integer, bigint or uuid;"
 						 " cast the column in a view.")));
+	if (!OidIsValid(get_array_type(key.type)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" has type %s, which cannot be a key", column, format_type_be(key.type)),
+				 errdetail("There are no arrays of it."),
+				 errhint("Cast the column to text in a view.")));
 	return key;
 }
 

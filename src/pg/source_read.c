@@ -3,7 +3,6 @@
  */
 #include "postgres.h"
 
-#include <float.h>
 #include <math.h>
 
 #include "catalog/pg_type.h"
@@ -17,6 +16,12 @@
 #include "utils/memutils.h"
 
 #define BATCH_ROWS 10000
+
+/* Keys of users and items must fit an index, whose entries hold a third of a page; better said here than after training. */
+#define MAX_KEY_BYTES 2600
+
+/* Squares of sums of this many must stay finite in single precision. */
+#define MAX_WEIGHT 1e12
 #define KEY_COLUMNS 3
 
 /* The three key columns in the order of the query; the weight is column 4. */
@@ -25,6 +30,7 @@ typedef struct Column
 	const char *name;
 	TagrecKeys *keys;
 	bool		is_text;		/* the value's bytes are its text */
+	Size		longest;		/* bytes of text that it may have */
 	FmgrInfo	output;
 	int64		nulls;
 } Column;
@@ -63,7 +69,7 @@ query_text(const TagrecSource *source)
 }
 
 static void
-prepare_column(Column *column, const char *name, TagrecKeys *keys, Oid type)
+prepare_column(Column *column, const char *name, TagrecKeys *keys, Oid type, Size longest)
 {
 	Oid			output;
 	bool		varlena;
@@ -71,9 +77,22 @@ prepare_column(Column *column, const char *name, TagrecKeys *keys, Oid type)
 	column->name = name;
 	column->keys = keys;
 	column->is_text = type == TEXTOID || type == VARCHAROID;
+	column->longest = longest;
 	column->nulls = 0;
 	getTypeOutputInfo(type, &output, &varlena);
 	fmgr_info_cxt(output, &column->output, CurrentMemoryContext);
+}
+
+static int32
+intern_text(const Column *column, const char *text, Size length)
+{
+	if (length > column->longest)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("column \"%s\" contains a key of %zu bytes", column->name, length),
+				 errdetail("Keys of users and items are indexed, and may have %zu bytes.", column->longest),
+				 errhint("Shorten them in a view, with md5() for example.")));
+	return tagrec_keys_intern(column->keys, text, length);
 }
 
 static int32
@@ -85,10 +104,10 @@ intern(Column *column, Datum value)
 	{
 		text	   *packed = DatumGetTextPP(value);
 
-		return tagrec_keys_intern(column->keys, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
+		return intern_text(column, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
 	}
 	string = OutputFunctionCall(&column->output, value);
-	return tagrec_keys_intern(column->keys, string, strlen(string));
+	return intern_text(column, string, strlen(string));
 }
 
 static float
@@ -104,12 +123,12 @@ read_weight(const Reading *reading, HeapTuple tuple, TupleDesc desc)
 				 errmsg("weight column \"%s\" of %s contains NULL", reading->source->weight_column,
 						reading->source->name),
 				 errhint("Give those rows a weight, or leave them out with a view.")));
-	if (isnan(weight) || weight < 0 || weight > FLT_MAX)
+	if (isnan(weight) || weight < 0 || weight > MAX_WEIGHT)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("weight column \"%s\" of %s contains %g", reading->source->weight_column,
 						reading->source->name, weight),
-				 errdetail("Weights are finite and not negative.")));
+				 errdetail("Weights are numbers from 0 to %g.", MAX_WEIGHT)));
 	return (float) weight;
 }
 
@@ -201,9 +220,12 @@ tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *
 	if (!plan)
 		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
-	prepare_column(&reading.column[0], source->user_column, &data->users, SPI_gettypeid(portal->tupDesc, 1));
-	prepare_column(&reading.column[1], source->item_column, &data->items, SPI_gettypeid(portal->tupDesc, 2));
-	prepare_column(&reading.column[2], source->tag_column, &data->tags, SPI_gettypeid(portal->tupDesc, 3));
+	prepare_column(&reading.column[0], source->user_column, &data->users, SPI_gettypeid(portal->tupDesc, 1),
+				   MAX_KEY_BYTES);
+	prepare_column(&reading.column[1], source->item_column, &data->items, SPI_gettypeid(portal->tupDesc, 2),
+				   MAX_KEY_BYTES);
+	prepare_column(&reading.column[2], source->tag_column, &data->tags, SPI_gettypeid(portal->tupDesc, 3),
+				   MaxAllocSize);
 	while (read_batch(&reading, portal, scratch))
 		;
 	SPI_cursor_close(portal);

@@ -70,7 +70,8 @@ check_free(const char *schema, const char *relname, const char *model)
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("relation \"%s.%s\" exists, and model \"%s\" needs that name", schema, relname, model),
 				 errdetail("It belongs to no model that tagrec knows."),
-				 errhint("Choose another model name, or another schema with the option schema.")));
+				 errhint("Choose another model name, or another schema with the option schema; or drop the relation, if a"
+						 " removed installation of tagrec has left it.")));
 }
 
 void
@@ -96,7 +97,7 @@ check_key(const char *model, const char *schema, TagrecRelation which, const cha
 {
 	char	   *relname = tagrec_parent_relname(model, which);
 	Oid			relation = tagrec_model_relation(schema, relname);
-	HeapTuple	tuple = OidIsValid(relation) ? SearchSysCacheAttName(relation, column) : NULL;
+	HeapTuple	tuple = SearchSysCacheAttName(relation, column);
 	Form_pg_attribute attribute;
 	bool		same;
 	Oid			type;
