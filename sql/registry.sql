@@ -117,4 +117,6 @@ SELECT pg_catalog.pg_extension_config_dump('tagrec_job_job_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tagrec_epoch',
 	'WHERE job IN (SELECT job FROM @extschema@.tagrec_job WHERE state IN (''done'', ''failed'', ''cancelled''))');
 
+-- the sequences too, for pg_dump as a role that is no superuser
 GRANT SELECT ON tagrec_model, tagrec_version, tagrec_job, tagrec_epoch TO PUBLIC;
+GRANT SELECT ON SEQUENCE tagrec_model_model_id_seq, tagrec_job_job_seq TO PUBLIC;

@@ -173,5 +173,7 @@ $node->safe_psql(
 	SELECT tagrec_train('m', 'a', 'popularity')}, extra_params => [ '-U', 'ann' ]);
 is($node->safe_psql('anns', q{SELECT owner || versions FROM tagrec_models}),
 	'ann1', 'the owner of a database creates the extension and trains');
+command_like([ 'pg_dump', '-U', 'ann', '-d', $node->connstr('anns') ], qr/COPY public\.tagrec_version .*setval\('public\.tagrec_job_job_seq', 1, true\)/s,
+	'... and dumps it');
 
 done_testing();
