@@ -29,7 +29,7 @@ count_tap() {
 	local skipped failed
 	skipped=$(grep -ciE '^ok .*# *skip' "$1")
 	failed=$(grep -E '^not ok .' "$1" | grep -ciE -v '# *todo')
-	count $(($(grep -cE '^ok .' "$1") - skipped)) "$failed" $((skipped + $(grep -ciE '^1\.\.0 *# *skip' "$1")))
+	count $(($(grep -cE '^ok .' "$1") - skipped)) "$failed" $((skipped + $(grep -ciE '^1\.\.0 *# *skip|^test/t/.* skipped: ' "$1")))
 }
 
 # Counts pg_regress's: 'test name ... ok 12 ms' (15), 'ok 1 - name 12 ms' (16 and later)
