@@ -4,14 +4,14 @@ cd "$(dirname "$0")/.." || exit
 table=$(scripts/demo.sh psql -At -c "
 	WITH o AS (
 		SELECT option, default_value, max(range) AS range, max(presets ->> 'paper') AS paper, meaning,
-			array_agg(algorithm) AS algorithms, min(position) AS position
+			array_agg(algorithm) AS algorithms, min(position) AS position,
+			bool_or(algorithm = 'popularity') AS common -- which has no options of its own
 		FROM (SELECT *, row_number() OVER () AS position FROM tagrec_options) x
 		GROUP BY option, default_value, meaning)
 	SELECT format('| \`%s\`%s | %s | %s | %s | %s |', option,
-		CASE WHEN cardinality(algorithms) < (SELECT count(*) FROM tagrec_algorithms)
-			AND algorithms <> ARRAY['dspr', 'hdlpr', 'hdlpr_ns'] THEN format(' (%s)', array_to_string(algorithms, ', ')) END,
+		CASE WHEN NOT common AND algorithms <> ARRAY['dspr', 'hdlpr', 'hdlpr_ns'] THEN format(' (%s)', array_to_string(algorithms, ', ')) END,
 		default_value, paper, range, replace(rtrim(meaning, '.'), '|', '\\|'))
-	FROM o ORDER BY cardinality(algorithms) < (SELECT count(*) FROM tagrec_algorithms) DESC, position") || exit
+	FROM o ORDER BY common, position") || exit
 [ -n "$table" ] || exit
 {
 	sed '/^<!-- options -->$/q' README.md

@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 2
+#define TR_BACKEND_API_VERSION 3
 
 typedef struct TrBackend TrBackend;
 
@@ -211,6 +211,16 @@ typedef struct TrBackendOps
 
 	/* out[r] = table[index[r]] (width floats a row) */
 	void		(*gather_rows) (TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width);
+
+	/*
+	 * (optional) Weighted ridge regression of 1 on the rows of v (T,D) that a sparse row names, for every row r of x, whose
+	 * values are weights c >= 0: out[r] (D) minimises
+	 *     f_r(w) = sum over entries e of c_e (1 - w . v[col_e])^2 + w . gram w + ridge[r] |w|^2
+	 * that is, solves (gram + ridge[r] I + sum of c_e v v^T) w = sum of c_e v. gram (D,D) is symmetric and positive
+	 * semidefinite, ridge (R) > 0. A row without entries comes out as zeros. loss += sum of f_r at its minimum.
+	 */
+	void		(*regress_rows) (TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram,
+								 const float *ridge, int D, double *loss);
 
 	/* (optional) After alloc() returned NULL: adds to err what was asked for and what is free. */
 	void		(*shortage) (TrBackend *b, TrError *err);

@@ -260,6 +260,19 @@ set_preset(const TrOptionTarget *targets, int n, const char *name, TrError *err)
 	return unknown_preset(targets, n, name, err);
 }
 
+/* Options of one name start from the default of the first target that has one. */
+static void
+share_defaults(const TrOptionTarget *targets, int n)
+{
+	for (int t = n - 2; t >= 0; t--)
+		for (int i = 0; i < targets[t].set->count; i++)
+		{
+			TrSetting	initial = {targets[t].set->options[i].name, targets[t].set->options[i].initial};
+
+			(void) set_one(targets + t, n - t, &initial, NULL);
+		}
+}
+
 TrStatus
 tr_options_set(const TrOptionTarget *targets, int n, const TrSetting *settings, TrError *err)
 {
@@ -270,6 +283,7 @@ tr_options_set(const TrOptionTarget *targets, int n, const TrSetting *settings, 
 			if (!parse(&targets[t].set->options[i], targets[t].set->options[i].initial, targets[t].values))
 				return bad_value(&targets[t].set->options[i], targets[t].set->options[i].initial, err);
 	}
+	share_defaults(targets, n);
 	for (const TrSetting *s = settings; s && s->name; s++)
 		if (strcmp(s->name, "preset") == 0)
 			TR_TRY(set_preset(targets, n, s->value, err));

@@ -128,4 +128,5 @@ const TrBackendOps tr_plain_ops = {
 	.sum_squares = tr_plain_sum_squares,
 	.profile_rows = tr_plain_profile_rows,
 	.gather_rows = tr_plain_gather_rows,
+	.regress_rows = tr_plain_regress_rows,
 };

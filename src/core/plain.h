@@ -48,6 +48,10 @@ extern void tr_plain_profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable
 								  const int32_t *without_post, int R, const TrProfileWeights *weights,
 								  const TrProfileRule *rule);
 
+/* plain_regress.c */
+extern void tr_plain_regress_rows(TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram,
+								  const float *ridge, int D, double *loss);
+
 /* plain_loss.c */
 extern void tr_plain_softmax_loss(TrBackend *b, const TrSoftmax *s);
 extern void tr_plain_reconstruction_loss(TrBackend *b, float *z, const float *bias, float *dbias, const TrCsr *x,

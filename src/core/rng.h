@@ -6,6 +6,7 @@
 #ifndef TR_RNG_H
 #define TR_RNG_H
 
+#include <math.h>
 #include <stdint.h>
 
 #ifndef TR_RNG_DEVICE
@@ -45,6 +46,16 @@ TR_RNG_DEVICE float
 tr_uniform(uint64_t seed, uint64_t stream, uint64_t a, uint64_t b)
 {
 	return (float) (tr_random(seed, stream, a, b) >> 40) * (1.0f / 16777216.0f);
+}
+
+/* Standard normal, from the two uniforms of b = 2 element and 2 element + 1 (Box & Muller 1958). */
+TR_RNG_DEVICE double
+tr_normal(uint64_t seed, uint64_t stream, uint64_t a, uint64_t element)
+{
+	double		u = tr_uniform(seed, stream, a, 2 * element) + 0.5 / 16777216.0;
+	double		v = tr_uniform(seed, stream, a, 2 * element + 1);
+
+	return sqrt(-2 * log(u)) * cos(6.283185307179586476925 * v);
 }
 
 /* Uniform in 0..n-1, n > 0; the bias is below n / 2^64. */

@@ -182,6 +182,7 @@ static const TrBackendOps cpu_ops = {
 	.sum_squares = tr_cpu_sum_squares,
 	.profile_rows = tr_cpu_profile_rows,
 	.gather_rows = tr_cpu_gather_rows,
+	.regress_rows = tr_cpu_regress_rows,
 };
 
 extern const TrBackendOps *tagrec_backend_ops(void);

@@ -129,6 +129,10 @@ extern void tr_cpu_reconstruction_loss(TrBackend *b, float *z, const float *bias
 extern void tr_cpu_update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n);
 extern void tr_cpu_sum_squares(TrBackend *b, double *loss, const float *w, int64_t n, float decay);
 
+/* regress.c */
+extern void tr_cpu_regress_rows(TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram,
+								const float *ridge, int D, double *loss);
+
 /* profile_rows.c */
 extern void tr_cpu_profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable *table, const int32_t *entity,
 								const int32_t *without_post, int R, const TrProfileWeights *weights,

@@ -9,6 +9,7 @@
 	X(dspr) \
 	X(hdlpr) \
 	X(hdlpr_ns) \
+	X(ials) \
 	X(popularity)
 
 #define DECLARE(name) extern const TrAlgorithm tr_algorithm_##name;

@@ -52,16 +52,6 @@ tower_width(const Tower *t)
 	return t->layout.dim[t->layout.K] + (t->layout.popularity ? 1 : 0);
 }
 
-/* Standard normal, from two uniforms (Box & Muller). */
-static double
-gaussian(uint64_t seed, uint64_t tensor, uint64_t element)
-{
-	double		u = (tr_uniform(seed, TR_STREAM_INIT, tensor, 2 * element) + 0.5 / 16777216.0);
-	double		v = tr_uniform(seed, TR_STREAM_INIT, tensor, 2 * element + 1);
-
-	return sqrt(-2 * log(u)) * cos(2 * M_PI * v);
-}
-
 /* Weights at random, biases 0, the popularity weight 1/2. */
 void
 tower_initialize(Tower *t, float *host)
@@ -78,7 +68,7 @@ tower_initialize(Tower *t, float *host)
 		if (k == 1)
 			std *= t->options.first_layer_gain;
 		for (int64_t i = 0; i < n; i++)
-			host[l->weight[k] + i] = (float) (std * gaussian(t->options.seed, (uint64_t) k, (uint64_t) i));
+			host[l->weight[k] + i] = (float) (std * tr_normal(t->options.seed, TR_STREAM_INIT, (uint64_t) k, (uint64_t) i));
 	}
 	if (l->popularity)
 		host[l->popularity_weight] = 0.5f;

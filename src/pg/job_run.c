@@ -176,13 +176,18 @@ check_memory(TagrecRun *run)
 			 errhint("Raise tagrec.max_memory, or train on less data or a smaller network.")));
 }
 
+static int
+threads_of(const TagrecRun *run)
+{
+	int			asked = run->options->train.threads;
+
+	return asked > 0 ? Min(asked, run->request->threads) : run->request->threads;
+}
+
 static void
 open_backend(TagrecRun *run)
 {
-	int			asked = run->options->train.threads;
-	int			threads = asked > 0 ? Min(asked, run->request->threads) : run->request->threads;
-
-	run->backend = tagrec_backend_open(tagrec_device(run->request->device), threads);
+	run->backend = tagrec_backend_open(tagrec_device(run->request->device), threads_of(run));
 }
 
 static void
@@ -192,6 +197,30 @@ check(TagrecRun *run, TrStatus status, TrError *err)
 	if (status == TR_NO_MEMORY && run->memory.limit > 0 && err->detail[0] == '\0')
 		tagrec_out_of_memory(&run->memory);
 	tagrec_check(status, err);
+}
+
+static TrStatus
+try_create(TagrecRun *run, TrError *err)
+{
+	return tr_model_create(&run->model, run->options->algorithm, &run->memory, run->backend, training_data(run),
+						   run->options->values, err);
+}
+
+/* Not every algorithm runs on every device: with 'auto', the CPU does what the other one cannot. */
+static void
+create_model(TagrecRun *run)
+{
+	TrError		err = {0};
+	TrStatus	status = try_create(run, &err);
+
+	if (status == TR_UNSUPPORTED && tagrec_device(run->request->device) == TAGREC_AUTO)
+	{
+		run->backend->ops->close(run->backend);
+		run->backend = NULL;
+		run->backend = tagrec_backend_open(TAGREC_CPU, threads_of(run));
+		status = try_create(run, &err);
+	}
+	check(run, status, &err);
 }
 
 static void
@@ -204,8 +233,7 @@ train(TagrecRun *run)
 	open_backend(run);
 	tagrec_progress_phase(run, "training");
 	INSTR_TIME_SET_CURRENT(run->training);
-	check(run, tr_model_create(&run->model, run->options->algorithm, &run->memory, run->backend, training_data(run),
-							   run->options->values, &err), &err);
+	create_model(run);
 	check(run, tr_train(run->model, training_data(run), &run->data.validation, &run->options->train, &hooks,
 						&run->result, &err), &err);
 	check(run, run->model->algorithm->save(run->model, &run->tensors, &run->n_tensors, &err), &err);

@@ -183,6 +183,31 @@ run_gather(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, y, (size_t) R * width);
 }
 
+/* d = R, T, D, sparsity; flags: no gram, only rows from the third on */
+static void
+run_regress(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			T = c->d[1];
+	int			D = c->d[2];
+	int			first = c->flags & 2 ? (R < 2 ? R : 2) : 0;
+	TrCsr		x = random_csr(b, draw, R, T, c->d[3], 0, 2);
+	float	   *v = random_floats(b, draw, (size_t) T * D, -1, 1);
+	float	   *gram = random_floats(b, draw, (size_t) D * D, -1, 1);
+	float	   *ridge = random_floats(b, draw, R, 0.5f, 3);
+	float	   *w = random_floats(b, draw, (size_t) R * D, -1, 1);
+	double	   *loss = to_backend(b, &(double) {0.5}, sizeof(double));
+
+	if (!b->ops->regress_rows)
+		return;
+	b->ops->gemm(b, gram, D, v, D, true, v, D, false, D, D, T, c->flags & 1 ? 0 : 0.1f, 0);
+	x.rows -= first;
+	x.ptr += first;
+	b->ops->regress_rows(b, w + (size_t) first * D, &x, v, gram, ridge + first, D, loss);
+	collect_floats(out, b, w, (size_t) R * D);
+	collect_double(out, b, loss);
+}
+
 /* d = R, T, first, sparsity; flags: squared */
 static void
 run_reconstruction(TrBackend *b, Draw *draw, const Case *c, Output *out)
@@ -295,6 +320,21 @@ test_reconstruction(void)
 	}
 }
 
+static void
+test_regression(void)
+{
+	static const int shape[][4] = {
+		{0, 5, 3, 2}, {1, 1, 1, 1}, {7, 33, 1, 3}, {40, 30, 17, 2}, {70, 200, 64, 10}, {3, 700, 65, 2}, {100, 40, 130, 3}
+	};
+
+	for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++)
+	{
+		Case		c = {.d = {shape[i][0], shape[i][1], shape[i][2], shape[i][3]}};
+
+		compare_flags("regress_rows", run_regress, c, 2, 5e-5);
+	}
+}
+
 /* What a backend's memory promises, and its errors. */
 static void
 test_memory(const TrBackendOps *ops)
@@ -334,5 +374,6 @@ main(void)
 	test_layers();
 	test_rows();
 	test_reconstruction();
+	test_regression();
 	return check_done();
 }

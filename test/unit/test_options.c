@@ -136,6 +136,21 @@ test_algorithms(void)
 	}
 }
 
+/* An algorithm has its own idea of how many epochs are good: the training loop gets it. */
+static void
+test_shared_default(void)
+{
+	static const TrOption own[] = {{"epochs", TR_OPTION_INT, AT(whole), "7", 1, 10, NULL, ""}};
+	static const TrOptionSet with_epochs = {.options = own, .count = 1, .size = sizeof(Sample)};
+	TrOptionTarget targets[] = {{&with_epochs, &sample}, {&tr_train_options, &train}};
+	TrSetting	settings[] = {{"epochs", "9"}, {NULL, NULL}};
+
+	CHECK(tr_options_set(targets, 2, NULL, &err) == TR_OK && sample.whole == 7 && train.epochs == 7,
+		  "the first target's default is that of both");
+	CHECK(tr_options_set(targets, 2, settings, &err) == TR_OK && sample.whole == 9 && train.epochs == 9,
+		  "and both get a value");
+}
+
 int
 main(void)
 {
@@ -144,5 +159,6 @@ main(void)
 	test_messages();
 	test_presets();
 	test_algorithms();
+	test_shared_default();
 	return check_done();
 }

@@ -126,6 +126,66 @@ test_update(void)
 	NEAR(loss, 8, "sum_squares");
 }
 
+/* The function that regress_rows minimises, for the row of the given entries. */
+static double
+regression_loss(const float *w, int n, const int32_t *col, const float *val, const float *v, const float *gram, float ridge,
+				int D)
+{
+	double		loss = 0;
+
+	for (int e = 0; e < n; e++)
+	{
+		double		score = 0;
+
+		for (int j = 0; j < D; j++)
+			score += (double) w[j] * v[col[e] * D + j];
+		loss += val[e] * (1 - score) * (1 - score);
+	}
+	for (int i = 0; i < D; i++)
+	{
+		loss += (double) ridge * w[i] * w[i];
+		for (int j = 0; j < D; j++)
+			loss += (double) w[i] * gram[i * D + j] * w[j];
+	}
+	return loss;
+}
+
+static void
+test_regression(void)
+{
+	int64_t		ptr[4] = {0, 3, 3, 5};
+	int32_t		col[5] = {0, 1, 3, 1, 2};
+	float		val[5] = {1, 0.5f, 2, 1, 0};
+	TrCsr		x = {3, 4, 5, ptr, col, val};
+	float		v[12] = {1, 0, 2, -1, 0.5f, 0, 0, 3, 1, 0.25f, -2, 1};	/* (4,3) */
+	float		gram[9] = {2, 0.5f, 0, 0.5f, 1, -0.25f, 0, -0.25f, 1.5f};
+	float		ridge[3] = {0.5f, 1, 2};
+	float		w[9];
+	double		loss = 1;
+	double		least = 1;
+
+	ops->regress_rows(b, w, &x, v, gram, ridge, 3, &loss);
+	CHECK(w[3] == 0 && w[4] == 0 && w[5] == 0, "regression of a row without entries");
+	for (int r = 0; r < 3; r++)
+	{
+		int			n = (int) (ptr[r + 1] - ptr[r]);
+		double		here = regression_loss(w + 3 * r, n, col + ptr[r], val + ptr[r], v, gram, ridge[r], 3);
+		bool		minimum = true;
+
+		least += here;
+		for (int j = 0; j < 6; j++)
+		{
+			w[3 * r + j / 2] += j % 2 ? 0.01f : -0.01f;
+			minimum &= regression_loss(w + 3 * r, n, col + ptr[r], val + ptr[r], v, gram, ridge[r], 3) > here;
+			w[3 * r + j / 2] -= j % 2 ? 0.01f : -0.01f;
+		}
+		CHECK(minimum, "regression finds the minimum of row %d", r);
+	}
+	NEAR(loss, least, "the loss of the regression, added");
+	ops->regress_rows(b, w, &x, v, (float[9]) {-9, 0, 0, 0, -9, 0, 0, 0, -9}, ridge, 3, &loss);
+	CHECK_EQUAL(ops->finish(b, NULL), TR_NOT_FINITE, "equations without a solution are an error");
+}
+
 int
 main(void)
 {
@@ -135,6 +195,7 @@ main(void)
 	test_rows();
 	test_reconstruction();
 	test_update();
+	test_regression();
 	ops->close(b);
 	return check_done();
 }
