@@ -10,7 +10,9 @@
 	X(hdlpr) \
 	X(hdlpr_ns) \
 	X(ials) \
-	X(popularity)
+	X(popularity) \
+	X(tag_bm25) \
+	X(tag_cosine)
 
 #define DECLARE(name) extern const TrAlgorithm tr_algorithm_##name;
 #define REFER(name) &tr_algorithm_##name,
