@@ -1,6 +1,6 @@
 /*
- * Ridge regression of many rows: the normal equations of each by ssyrk over its gathered rows of v, their solution by LAPACK's
- * Cholesky, both of OpenBLAS on the thread that has the task.
+ * Ridge regression of many rows: the normal equations of each by ssyrk over its gathered rows of v, their solution by
+ * LAPACK's Cholesky, both of OpenBLAS on the thread that has the task.
  * Legend: R rows, D width, C entries gathered at a time.
  */
 #include "cpu/cpu.h"

@@ -282,6 +282,44 @@ test_algorithm(const TrAlgorithm *algorithm)
 		  algorithm->name);
 }
 
+static TrStatus
+create_with(const char *name, TrBackend *on, const char *option, const char *value, TrError *err)
+{
+	const TrAlgorithm *algorithm = tr_algorithm_find(name);
+	TrSetting	settings[] = {{option, value}, {NULL, NULL}};
+	char		values[4096];
+	TrOptionTarget target = {algorithm->options, values};
+	TrModel    *model = NULL;
+	TrStatus	status;
+
+	tr_options_set(&target, 1, settings, err);
+	status = tr_model_create(&model, algorithm, &model_memory, on, &dataset, values, err);
+	if (status == TR_OK)
+		algorithm->destroy(model);
+	return status;
+}
+
+/* What an algorithm cannot do is an error that says so, and costs no memory. */
+static void
+test_refusals(void)
+{
+	size_t		host = model_memory.used;
+	TrBackendOps lesser = *backend->ops;
+	TrBackend	unable = {&lesser};
+	TrError		err = {0};
+
+	lesser.name = "lesser";
+	lesser.regress_rows = NULL;
+	CHECK(create_with("ials", &unable, NULL, NULL, &err) == TR_UNSUPPORTED && strstr(err.message, "device lesser"),
+		  "ials: needs a backend that solves its rows");
+	CHECK(create_with("tag_cosine", backend, "max_tags", "12", &err) == TR_OK, "tag_cosine: as many tags as max_tags");
+	CHECK(create_with("tag_cosine", backend, "max_tags", "11", &err) == TR_BAD_DATA && strstr(err.message, "max_tags, 11"),
+		  "tag_cosine: more tags than max_tags");
+	CHECK(create_with("tag_bm25", backend, "max_tags", "11", &err) == TR_BAD_DATA && err.hint[0],
+		  "tag_bm25: more tags than max_tags");
+	CHECK(model_memory.used == host, "a refusal gives all memory back");
+}
+
 /* A backend's own work space is taken at first use, and kept. */
 static void
 warm_up(void)
@@ -313,6 +351,7 @@ main(void)
 		warm_up();
 		for (const TrAlgorithm *const *a = tr_algorithms; *a; a++)
 			test_algorithm(*a);
+		test_refusals();
 		backend->ops->close(backend);
 	}
 	tr_memory_release(&model_memory);
