@@ -22,8 +22,7 @@ typedef enum TrStream
 	TR_STREAM_TARGET,			/* a = step, b = post: which posts are the targets when there are too many */
 	TR_STREAM_TAG_DROPOUT,		/* a = step, b = (row << 32 | tag) */
 	TR_STREAM_NEGATIVE,			/* a = step, b = draw */
-	TR_STREAM_HOLDOUT,
-	TR_STREAM_BOOTSTRAP			/* a = sample, b = draw */
+	TR_STREAM_BOOTSTRAP = 8		/* a = sample, b = draw */
 } TrStream;
 
 TR_RNG_DEVICE uint64_t

@@ -125,8 +125,8 @@ allocate_training(Tower *t, TrError *err)
 	t->idf = to_backend(t, t->host_idf, (size_t) t->layout.dim[0] * sizeof(float));
 	if (!t->gradient || (t->options.optimizer != TOWER_SGD && !t->moment1)
 		|| (t->options.optimizer == TOWER_ADAM && !t->moment2) || !t->loss || !t->idf
-		|| !upload_table(t, &t->side[TR_USER].table, &t->dataset->user)
-		|| !upload_table(t, &t->side[TR_ITEM].table, &t->dataset->item))
+		|| !upload_table(t, &t->side[TR_USER], &t->dataset->user)
+		|| !upload_table(t, &t->side[TR_ITEM], &t->dataset->item))
 		return out_of_memory(t, err);
 	if (t->moment1)
 		b->ops->zero(b, t->moment1, bytes);
@@ -233,7 +233,7 @@ tower_destroy(TrModel *model)
 	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
 		release_buffers(t, single[i], 1);
 	for (int side = TR_USER; side <= TR_ITEM; side++)
-		release_table(t, &t->side[side].table);
+		release_table(t, &t->side[side]);
 	b->ops->release(b, t->parameters);
 	b->ops->release(b, t->gradient);
 	b->ops->release(b, t->moment1);
@@ -413,7 +413,6 @@ profile_rows(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n
 	int64_t    *ptr = tr_alloc(t->model.memory, ((size_t) n + 1) * sizeof(int64_t));
 	int32_t    *entity = tr_alloc(t->model.memory, ((size_t) n + 1) * sizeof(int32_t));
 	TrProfileTable table = {.n_entities = n, .n_entries = entries};
-	TowerBuffer *group = t->csr[TOWER_USERS];
 	TrStatus	status;
 
 	if (!ptr || !entity)
@@ -428,19 +427,11 @@ profile_rows(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n
 	table.count = to_backend(t, profiles->count + start, (size_t) entries * sizeof(float));
 	int32_t    *entities = to_backend(t, entity, (size_t) n * sizeof(int32_t));
 
-	status = tower_reserve(t, &group[0], ((size_t) n + 1) * sizeof(int64_t), err);
-	if (status == TR_OK)
-		status = tower_reserve(t, &group[1], ((size_t) entries + 16) * sizeof(int32_t), err);
-	if (status == TR_OK)
-		status = tower_reserve(t, &group[2], ((size_t) entries + 16) * sizeof(float), err);
+	status = tower_reserve_rows(t, TOWER_USERS, n, entries, csr, err);
 	if (status == TR_OK && (!table.entry_ptr || !table.tag || !table.count || !entities))
 		status = out_of_memory(t, err);
 	if (status == TR_OK)
-	{
-		*csr = (TrCsr) {.rows = n, .cols = t->layout.dim[0], .capacity = entries, .ptr = group[0].data,
-			.col = group[1].data, .val = group[2].data};
 		b->ops->profile_rows(b, csr, &table, entities, NULL, n, &weights, &everything);
-	}
 	release_table(t, &table);
 	b->ops->release(b, entities);
 	tr_free(t->model.memory, ptr);

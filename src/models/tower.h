@@ -39,13 +39,6 @@ typedef struct TowerLayout
 	int64_t		size;			/* floats in all */
 } TowerLayout;
 
-/* A profile table in backend memory. */
-typedef struct TowerTable
-{
-	TrProfileTable table;
-	int64_t		mean_entries;
-} TowerTable;
-
 typedef struct Tower
 {
 	TrModel		model;
@@ -64,7 +57,7 @@ typedef struct Tower
 	float	   *idf;			/* (T) backend memory */
 	float	   *host_idf;		/* (T) */
 	float		mean_length[2]; /* assignments of a user's, an item's profile */
-	TowerTable	side[2];		/* TR_USER, TR_ITEM; empty when loaded */
+	TrProfileTable side[2];		/* TR_USER, TR_ITEM, in backend memory; empty when loaded */
 	double	   *loss;			/* backend memory: the steps' losses, and the sum of squared parameters */
 
 	/* what tower_batch.c keeps between steps, see there */
@@ -77,7 +70,6 @@ typedef struct Tower
 	TowerBuffer decoded[TR_MAX_INTS + 1];	/* [k] (U+G,dim[k]), k = K-1..1 */
 	TowerBuffer decoded_grad[TR_MAX_INTS + 1];
 	TowerBuffer output;			/* a block of the decoder's output layer */
-	TowerBuffer output_grad;
 	TowerBuffer embedding;		/* (R,width) */
 	TowerBuffer embedding_grad;
 	TowerBuffer norm;			/* (R) */
@@ -104,6 +96,8 @@ enum
 /* tower_network.c */
 extern void tower_layout(TowerLayout *layout, const TowerOptions *options, int32_t n_tags);
 extern TrStatus tower_reserve(Tower *t, TowerBuffer *buffer, size_t bytes, TrError *err);
+/* csr = n rows with room for so many entries; its memory is the group's */
+extern TrStatus tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err);
 extern void tower_initialize(Tower *t, float *host_parameters);
 extern int	tower_width(const Tower *t);
 extern TrProfileWeights tower_profile_weights(const Tower *t, TrSide side);

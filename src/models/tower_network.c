@@ -95,6 +95,19 @@ tower_reserve(Tower *t, TowerBuffer *buffer, size_t bytes, TrError *err)
 	return TR_NO_MEMORY;
 }
 
+TrStatus
+tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err)
+{
+	TowerBuffer *memory = t->csr[group];
+
+	TR_TRY(tower_reserve(t, &memory[0], ((size_t) n + 1) * sizeof(int64_t), err));
+	TR_TRY(tower_reserve(t, &memory[1], ((size_t) entries + 16) * sizeof(int32_t), err));
+	TR_TRY(tower_reserve(t, &memory[2], ((size_t) entries + 16) * sizeof(float), err));
+	*csr = (TrCsr) {.rows = n, .cols = t->layout.dim[0], .capacity = entries, .ptr = memory[0].data,
+		.col = memory[1].data, .val = memory[2].data};
+	return TR_OK;
+}
+
 static TrStatus
 reserve_rows(Tower *t, TowerBuffer *buffer, int64_t rows, int64_t columns, TrError *err)
 {

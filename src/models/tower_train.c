@@ -115,12 +115,8 @@ profile_group(Tower *t, int group, TrSide side, const int32_t *entity, const int
 		.step = h->step
 	};
 
-	TR_TRY(tower_reserve(t, &t->csr[group][0], ((size_t) n + 1) * sizeof(int64_t), err));
-	TR_TRY(tower_reserve(t, &t->csr[group][1], ((size_t) entries + 16) * sizeof(int32_t), err));
-	TR_TRY(tower_reserve(t, &t->csr[group][2], ((size_t) entries + 16) * sizeof(float), err));
-	*csr = (TrCsr) {.rows = n, .cols = t->layout.dim[0], .capacity = entries, .ptr = t->csr[group][0].data,
-		.col = t->csr[group][1].data, .val = t->csr[group][2].data};
-	t->model.backend->ops->profile_rows(t->model.backend, csr, &t->side[side].table, entity, without_post, n, &weights,
+	TR_TRY(tower_reserve_rows(t, group, n, entries, csr, err));
+	t->model.backend->ops->profile_rows(t->model.backend, csr, &t->side[side], entity, without_post, n, &weights,
 										&rule);
 	return TR_OK;
 }
