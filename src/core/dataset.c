@@ -8,7 +8,7 @@
 
 #define NEW(memory, type, count) ((type *) tr_alloc((memory), ((size_t) (count) + 1) * sizeof(type)))
 
-/* Numbers the posts: post_of (n) = post of each assignment; the dataset gets post_user, post_item and user_ptr. */
+/* Numbers the posts: post_of (n) = post of each assignment; the dataset gets the posts' users, items and tags, and user_ptr. */
 static TrStatus
 build_posts(TrDataset *d, const TrAssignments *a, int32_t *post_of)
 {
@@ -23,13 +23,18 @@ build_posts(TrDataset *d, const TrAssignments *a, int32_t *post_of)
 	d->n_posts = posts;
 	d->post_user = NEW(d->memory, int32_t, posts);
 	d->post_item = NEW(d->memory, int32_t, posts);
+	d->post_ptr = NEW(d->memory, int64_t, posts);
+	d->post_tag = NEW(d->memory, int32_t, a->count);
 	d->user_ptr = tr_calloc(d->memory, (size_t) d->n_users + 1, sizeof(int32_t));
-	if (!d->post_user || !d->post_item || !d->user_ptr)
+	if (!d->post_user || !d->post_item || !d->post_ptr || !d->post_tag || !d->user_ptr)
 		return TR_NO_MEMORY;
+	d->post_ptr[0] = 0;
 	for (int64_t i = 0; i < a->count; i++)
 	{
 		d->post_user[post_of[i]] = a->user[i];
 		d->post_item[post_of[i]] = a->item[i];
+		d->post_ptr[post_of[i] + 1] = i + 1;
+		d->post_tag[i] = a->tag[i];
 	}
 	for (int32_t p = 0; p < posts; p++)
 		d->user_ptr[d->post_user[p] + 1]++;
@@ -203,10 +208,30 @@ tr_dataset_free(TrDataset *dataset)
 {
 	tr_free(dataset->memory, dataset->post_user);
 	tr_free(dataset->memory, dataset->post_item);
+	tr_free(dataset->memory, dataset->post_ptr);
+	tr_free(dataset->memory, dataset->post_tag);
 	tr_free(dataset->memory, dataset->user_ptr);
 	tr_free(dataset->memory, dataset->item_ptr);
 	tr_free(dataset->memory, dataset->item_post);
 	free_table(dataset->memory, &dataset->user);
 	free_table(dataset->memory, &dataset->item);
 	memset(dataset, 0, sizeof(*dataset));
+}
+
+int32_t
+tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item)
+{
+	int32_t		low = dataset->user_ptr[user];
+	int32_t		high = dataset->user_ptr[user + 1];
+
+	while (low < high)
+	{
+		int32_t		middle = low + (high - low) / 2;
+
+		if (dataset->post_item[middle] < item)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < dataset->user_ptr[user + 1] && dataset->post_item[low] == item ? low : -1;
 }

@@ -52,6 +52,8 @@ typedef struct TrDataset
 	int64_t		n_assignments;
 	int32_t    *post_user;		/* (posts), sorted by (user, item) */
 	int32_t    *post_item;		/* (posts) */
+	int64_t    *post_ptr;		/* (posts+1) into post_tag */
+	int32_t    *post_tag;		/* (assignments) tags of each post, ascending */
 	int32_t    *user_ptr;		/* (users+1) posts of each user: contiguous */
 	int32_t    *item_ptr;		/* (items+1) into item_post */
 	int32_t    *item_post;		/* (posts) posts of each item, ascending */
@@ -64,12 +66,16 @@ extern TrStatus tr_dataset_build(TrDataset *dataset, const TrAssignments *a, int
 								 int32_t n_tags, TrError *err);
 extern void tr_dataset_free(TrDataset *dataset);
 
-/* Validation or test pairs, sorted by (user, item). */
+/* The post of a pair; -1 when there is none. */
+extern int32_t tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item);
+
+/* Validation or test pairs, sorted by (user, item); for the task tag, triples sorted by (user, item, tag). */
 typedef struct TrPairs
 {
 	int32_t		count;
 	int32_t    *user;
 	int32_t    *item;
+	int32_t    *tag;			/* (count), NULL = pairs */
 } TrPairs;
 
 #endif

@@ -80,6 +80,54 @@ typedef struct TrProfiles
 	const int32_t *posts;		/* (rows) posts behind each profile (an item's taggers); NULL = unknown, 0 */
 } TrProfiles;
 
+/* A sparse vector in host memory. */
+typedef struct TrSparse
+{
+	int32_t		n;
+	const int32_t *index;		/* (n) ascending, distinct */
+	const float *value;			/* (n) */
+} TrSparse;
+
+/*
+ * What the entries of a user's sparse vector stand for: items, tags, users, or several of these one behind the other, in this
+ * order. With N items, T tags and U users, item i is feature i; tag t is feature t, or N + t behind the items; and so on.
+ */
+typedef enum TrFeatures
+{
+	TR_FEATURES_NONE = 0,
+	TR_FEATURES_ITEMS = 1,
+	TR_FEATURES_TAGS = 2,
+	TR_FEATURES_USERS = 4
+} TrFeatures;
+
+static inline int64_t
+tr_feature_count(int features, int32_t n_users, int32_t n_items, int32_t n_tags)
+{
+	return (features & TR_FEATURES_ITEMS ? (int64_t) n_items : 0) + (features & TR_FEATURES_TAGS ? n_tags : 0)
+		+ (features & TR_FEATURES_USERS ? n_users : 0);
+}
+
+/*
+ * A post that tags are wanted for: what is known of its user and its item, and the tags it has. A part that is unknown is
+ * empty (n = 0, NULL). Everything is host memory; tags are ascending.
+ */
+typedef struct TrPost
+{
+	const float *user,			/* (width) stored arrays; NULL = not one of the model's users, items */
+			   *item;
+	TrSparse	user_tags,		/* profiles: tags, raw counts; the post itself is part of them when it was trained on */
+				item_tags;
+	int32_t		item_posts;		/* users of the item */
+	int32_t		n_posts;		/* the user's posts */
+	const int32_t *post_item;	/* (n_posts) ascending */
+	const int32_t *post_end;	/* (n_posts) post p has post_tag[p == 0 ? 0 : post_end[p - 1] .. post_end[p]) */
+	const int32_t *post_tag;
+	TrSparse	similar;		/* feature_weights() of the item: items like it */
+	int32_t		own;			/* which of the user's posts this one is; -1 = none, it was not trained on */
+	int32_t		n_given;		/* tags it has, as input */
+	const int32_t *given;
+} TrPost;
+
 typedef struct TrAlgorithm
 {
 	const char *name;			/* SQL name: 'hdlpr_ns' */
@@ -112,8 +160,9 @@ typedef struct TrAlgorithm
 						 const TrTensor *tensors, int count, TrError *err);
 
 	/*
-	 * Width of the stored arrays. The score of (user, item) is the inner product of the two arrays. The first *unit of them
-	 * are the unit vector that similar users and items are compared by; the rest are biases and priors.
+	 * Width of the stored arrays, 0 = the model has none. Task item: the score of (user, item) is the inner product of the two
+	 * arrays, plus the sparse part below if there is one. The first *unit of them are the unit vector that similar users and
+	 * items are compared by; the rest are biases and priors.
 	 */
 	int			(*width) (const TrModel *model, int *unit);	/* unit may be NULL; *unit = 0: nothing to compare by */
 
@@ -126,6 +175,33 @@ typedef struct TrAlgorithm
 
 	/* (optional) out (rows,width) = the arrays of these profiles; NULL when the algorithm does not read tags. */
 	TrStatus	(*encode) (TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
+
+	/*
+	 * (optional; all of features, user_features and feature_weights, or none) The sparse part of a score, for neighbourhood
+	 * models:
+	 *     sum over the entries f of user_features(user) of value_f * feature_weights(f)[item]
+	 * features() says what the entries stand for, as a set of TrFeatures. user_features() takes its user from dataset, as
+	 * embed() does; feature_weights() names items of the dataset that the model was trained on. What they return is the model's
+	 * until the function is called again. A model that was loaded has encode_features() alone: stored rows have the rest.
+	 * encode_features() (optional) is user_features() for a profile nobody need have seen.
+	 * In the task tag, features() is TR_FEATURES_ITEMS, there is no user_features(), and feature_weights(i) are items like i.
+	 */
+	int			(*features) (const TrModel *model);
+	TrStatus	(*user_features) (TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err);
+	TrStatus	(*feature_weights) (TrModel *model, int32_t feature, TrSparse *out, TrError *err);
+	TrStatus	(*encode_features) (TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
+
+	/*
+	 * (task tag) out (n,T) = the score of every tag for each of these posts. Also on a model that was loaded; load() is then not
+	 * optional, though encode() is. Reads host memory alone: what training keeps elsewhere is what save() copied last.
+	 */
+	TrStatus	(*score_tags) (TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err);
+
+	/*
+	 * (optional) Before the first epoch: the pairs held out from the dataset, for what a model chooses by them; they outlive
+	 * the training. Without validation it is not called.
+	 */
+	void		(*held_out) (TrModel *model, const TrPairs *pairs);
 
 	void		(*destroy) (TrModel *model);
 } TrAlgorithm;

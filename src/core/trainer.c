@@ -186,6 +186,8 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 
 	*result = (TrTrainResult) {.metric = NAN};
 	model->epochs = train_options->epochs;
+	if (model->algorithm->held_out && validates(&t))
+		model->algorithm->held_out(model, validation);
 	for (int number = 1; status == TR_OK && !done; number++)
 		status = tr_poll(&t.hooks->poll) ? TR_CANCELLED : run_epoch(&t, number, &done, err);
 	if (status == TR_OK && t.best && result->best_epoch < result->epochs)

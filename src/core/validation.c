@@ -1,8 +1,9 @@
 /*
- * Scores of held-out users in blocks: one GEMM a block, ranks on the host.
+ * Scores of held-out users in blocks: one GEMM a block, the sparse part and ranks on the host.
  * Legend: U users of a block, N items, W width of the arrays.
  */
 #include <math.h>
+#include <string.h>
 
 #include "core/validation.h"
 
@@ -26,6 +27,27 @@ typedef struct Validation
 	double		sum;
 	int64_t		weight;
 } Validation;
+
+/* score (N) += the sparse part of the user's scores */
+static TrStatus
+add_sparse_part(Validation *v, int32_t user, float *score, TrError *err)
+{
+	const TrAlgorithm *algorithm = v->model->algorithm;
+	TrSparse	features;
+
+	if (!algorithm->user_features)
+		return TR_OK;
+	TR_TRY(algorithm->user_features(v->model, v->dataset, user, &features, err));
+	for (int32_t f = 0; f < features.n; f++)
+	{
+		TrSparse	weights;
+
+		TR_TRY(algorithm->feature_weights(v->model, features.index[f], &weights, err));
+		for (int32_t i = 0; i < weights.n; i++)
+			score[weights.index[i]] += features.value[f] * weights.value[i];
+	}
+	return TR_OK;
+}
 
 /* The ranks of one user's held-out items first..end-1 become part of the sum. What the user has seen loses its score. */
 static void
@@ -70,27 +92,44 @@ end_of_user(const TrPairs *pairs, int32_t first)
 	return end;
 }
 
+/* host_scores (U,N) = host_users (U,W) items^T */
+static TrStatus
+score_block(Validation *v, int users, TrError *err)
+{
+	TrBackend  *b = v->model->backend;
+
+	if (v->width == 0)
+	{
+		memset(v->host_scores, 0, (size_t) users * v->dataset->n_items * sizeof(float));
+		return TR_OK;
+	}
+	b->ops->upload(b, v->users, v->host_users, (size_t) users * v->width * sizeof(float));
+	b->ops->gemm(b, v->scores, v->dataset->n_items, v->users, v->width, false, v->items, v->width, true, users,
+				 v->dataset->n_items, v->width, 1.0f, 0.0f);
+	b->ops->download(b, v->host_scores, v->scores, (size_t) users * v->dataset->n_items * sizeof(float));
+	return b->ops->finish(b, err);
+}
+
 /* Ranks one block of users, starting with the pair at *next. */
 static TrStatus
 validate_block(Validation *v, int32_t *next, TrError *err)
 {
-	TrBackend  *b = v->model->backend;
 	const TrPairs *pairs = v->held_out;
 	int			users = 0;
 	int32_t		end = *next;
 
 	for (; users < BLOCK_USERS && end < pairs->count; end = end_of_user(pairs, end), users++)
-		TR_TRY(v->model->algorithm->embed(v->model, TR_USER, v->dataset, pairs->user[end], 1,
-										  v->host_users + (size_t) users * v->width, err));
-	b->ops->upload(b, v->users, v->host_users, (size_t) users * v->width * sizeof(float));
-	b->ops->gemm(b, v->scores, v->dataset->n_items, v->users, v->width, false, v->items, v->width, true, users,
-				 v->dataset->n_items, v->width, 1.0f, 0.0f);
-	b->ops->download(b, v->host_scores, v->scores, (size_t) users * v->dataset->n_items * sizeof(float));
-	TR_TRY(b->ops->finish(b, err));
+		if (v->width > 0)
+			TR_TRY(v->model->algorithm->embed(v->model, TR_USER, v->dataset, pairs->user[end], 1,
+											  v->host_users + (size_t) users * v->width, err));
+	TR_TRY(score_block(v, users, err));
 	for (int user = 0; user < users; user++)
 	{
+		float	   *score = v->host_scores + (size_t) user * v->dataset->n_items;
+
+		TR_TRY(add_sparse_part(v, pairs->user[*next], score, err));
 		end = end_of_user(pairs, *next);
-		add_user(v, v->host_scores + (size_t) user * v->dataset->n_items, *next, end);
+		add_user(v, score, *next, end);
 		*next = end;
 	}
 	return TR_OK;
@@ -116,11 +155,12 @@ allocate(Validation *v, TrError *err)
 	TrBackend  *b = v->model->backend;
 	TrMemory   *memory = v->model->memory;
 	size_t		n_items = (size_t) v->dataset->n_items;
+	size_t		width = v->width > 0 ? (size_t) v->width : 1;
 
-	v->items = b->ops->alloc(b, n_items * v->width * sizeof(float));
-	v->users = b->ops->alloc(b, (size_t) BLOCK_USERS * v->width * sizeof(float));
+	v->items = b->ops->alloc(b, n_items * width * sizeof(float));
+	v->users = b->ops->alloc(b, BLOCK_USERS * width * sizeof(float));
 	v->scores = b->ops->alloc(b, BLOCK_USERS * n_items * sizeof(float));
-	v->host_users = tr_alloc(memory, (size_t) BLOCK_USERS * v->width * sizeof(float));
+	v->host_users = tr_alloc(memory, BLOCK_USERS * width * sizeof(float));
 	v->host_scores = tr_alloc(memory, BLOCK_USERS * n_items * sizeof(float));
 	v->rank = tr_alloc(memory, (size_t) most_pairs(v->held_out) * sizeof(int32_t));
 	v->bar = tr_alloc(memory, (size_t) most_pairs(v->held_out) * sizeof(float));
@@ -171,7 +211,7 @@ tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, T
 
 	v.width = model->algorithm->width(model, NULL);
 	status = allocate(&v, err);
-	if (status == TR_OK)
+	if (status == TR_OK && v.width > 0)
 		status = embed_items(&v, err);
 	while (status == TR_OK && next < held_out->count)
 		status = tr_poll(poll) ? TR_CANCELLED : validate_block(&v, &next, err);

@@ -177,24 +177,6 @@ split(TagrecData *data, const TrAssignments *raw, double share, uint64 seed)
 
 /* ------------------------------------------------------------------ pairs of another relation */
 
-static bool
-has_post(const TrDataset *d, int32 user, int32 item)
-{
-	int32		low = d->user_ptr[user];
-	int32		high = d->user_ptr[user + 1];
-
-	while (low < high)
-	{
-		int32		middle = low + (high - low) / 2;
-
-		if (d->post_item[middle] < item)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < d->user_ptr[user + 1] && d->post_item[low] == item;
-}
-
 /* What became of the pairs: of `all`, `known` had a user and an item that are trained on, and some are left of these. */
 static void
 tell_left_out(const TagrecData *data, int64 all, int64 known)
@@ -222,7 +204,7 @@ take_held_out(TagrecData *data, TrAssignments *held_out, int64 all)
 	pairs->item = tagrec_alloc(data->memory, known * sizeof(int32));
 	for (int64 i = 0; i < known; i++)
 	{
-		if (has_post(&data->all, held_out->user[i], held_out->item[i]))
+		if (tr_dataset_post(&data->all, held_out->user[i], held_out->item[i]) >= 0)
 			continue;
 		pairs->user[pairs->count] = held_out->user[i];
 		pairs->item[pairs->count++] = held_out->item[i];

@@ -49,7 +49,7 @@ make_data(void)
 	tr_assignments_distinct(&a, NULL);
 	tr_assignments_distinct(&rest, NULL);
 	tr_dataset_build(&dataset, &a, USERS, ITEMS, TAGS, NULL);
-	held_out = (TrPairs) {(int32_t) rest.count, rest.user, rest.item};
+	held_out = (TrPairs) {.count = (int32_t) rest.count, .user = rest.user, .item = rest.item};
 }
 
 typedef struct Run
@@ -89,19 +89,81 @@ array_width(const Run *run)
 	int			unit = -1;
 	int			width = run->algorithm->width(run->model, &unit);
 
-	CHECK(width > 0 && unit >= 0 && unit <= width, "%s: width %d, unit part %d", run->algorithm->name, width, unit);
+	CHECK((width > 0 || run->algorithm->features) && unit >= 0 && unit <= width, "%s: width %d, unit part %d",
+		  run->algorithm->name, width, unit);
 	return width;
 }
 
-/* The arrays of all users and items of a model. */
-static float *
-embed_all(Run *run, int width)
+/* What a model answers with, flat: all arrays, then all sparse vectors. */
+typedef struct Answer
 {
-	float	   *out = malloc(sizeof(float) * (USERS + ITEMS) * (size_t) width);
+	size_t		count;
+	float	   *value;
+} Answer;
 
-	run->algorithm->embed(run->model, TR_USER, &dataset, 0, USERS, out, &run->err);
-	run->algorithm->embed(run->model, TR_ITEM, &dataset, 0, ITEMS, out + (size_t) USERS * width, &run->err);
-	return out;
+static void
+append(Answer *answer, const TrSparse *row)
+{
+	answer->value = realloc(answer->value, (answer->count + 2 * (size_t) row->n + 1) * sizeof(float));
+	answer->value[answer->count++] = (float) row->n;
+	for (int32_t i = 0; i < row->n; i++)
+	{
+		answer->value[answer->count++] = (float) row->index[i];
+		answer->value[answer->count++] = row->value[i];
+	}
+}
+
+static void
+append_sparse(Run *run, Answer *answer)
+{
+	int			features = run->algorithm->features(run->model);
+	int64_t		count = tr_feature_count(features, USERS, ITEMS, TAGS);
+	TrSparse	row;
+
+	CHECK(features != TR_FEATURES_NONE, "%s: says what its features are", run->algorithm->name);
+	for (int32_t u = 0; u < USERS; u++)
+	{
+		run->algorithm->user_features(run->model, &dataset, u, &row, &run->err);
+		for (int32_t i = 0; i < row.n; i++)
+			CHECK(row.index[i] >= 0 && row.index[i] < count && (i == 0 || row.index[i] > row.index[i - 1]),
+				  "%s: features of a user ascend", run->algorithm->name);
+		append(answer, &row);
+	}
+	for (int32_t f = 0; f < count; f++)
+	{
+		run->algorithm->feature_weights(run->model, f, &row, &run->err);
+		for (int32_t i = 0; i < row.n; i++)
+			CHECK(row.index[i] >= 0 && row.index[i] < ITEMS && (i == 0 || row.index[i] > row.index[i - 1]),
+				  "%s: items of a feature ascend", run->algorithm->name);
+		append(answer, &row);
+	}
+}
+
+static Answer
+answer_of(Run *run, int width)
+{
+	Answer		answer = {.count = (USERS + ITEMS) * (size_t) width};
+
+	answer.value = malloc(sizeof(float) * (answer.count + 1));
+	if (width > 0)
+	{
+		run->algorithm->embed(run->model, TR_USER, &dataset, 0, USERS, answer.value, &run->err);
+		run->algorithm->embed(run->model, TR_ITEM, &dataset, 0, ITEMS, answer.value + (size_t) USERS * width, &run->err);
+	}
+	if (run->algorithm->features)
+		append_sparse(run, &answer);
+	return answer;
+}
+
+static bool
+same_answer(Run *run, const Answer *expected, int width)
+{
+	Answer		answer = answer_of(run, width);
+	bool		same = answer.count == expected->count
+		&& memcmp(answer.value, expected->value, answer.count * sizeof(float)) == 0;
+
+	free(answer.value);
+	return same;
 }
 
 static bool
@@ -119,7 +181,7 @@ static void
 test_known_answer(Run *run)
 {
 	double		ndcg;
-	double		floor = run->algorithm->encode ? 0.9 : 0.2;
+	double		floor = run->algorithm->encode || run->algorithm->features ? 0.9 : 0.2;
 
 	tr_validate(run->model, &dataset, &held_out, TR_METRIC_NDCG, 10, NULL, &ndcg, &run->err);
 	CHECK(ndcg >= floor, "%s: finds the held-out items of the user's group", run->algorithm->name);
@@ -127,31 +189,75 @@ test_known_answer(Run *run)
 		printf("# ndcg@10 %.3f, at least %.1f\n", ndcg, floor);
 }
 
-/* What save() gives, restored into a fresh model and loaded for serving, embeds to the same bits. */
+/* score (ITEMS) = those of a user with this tag profile, encoded by run, with the arrays and weights of `trained` */
 static void
-test_save(Run *run, const float *expected, int width)
+score_profile(Run *run, Run *trained, const TrProfiles *profile, const float *arrays, int width, double score[ITEMS])
 {
-	size_t		floats = (size_t) (USERS + ITEMS) * (size_t) width;
+	float	   *user = malloc(sizeof(float) * ((size_t) width + 1));
+	TrSparse	features = {0};
+
+	CHECK(!run->algorithm->encode || run->algorithm->encode(run->model, TR_USER, profile, user, &run->err) == TR_OK,
+		  "%s: encodes tags", run->algorithm->name);
+	for (int i = 0; i < ITEMS; i++)
+	{
+		score[i] = 0;
+		for (int j = 0; j < (run->algorithm->encode ? width : 0); j++)
+			score[i] += (double) user[j] * arrays[(size_t) (USERS + i) * width + j];
+	}
+	if (run->algorithm->encode_features)
+		CHECK(run->algorithm->encode_features(run->model, profile, 0, &features, &run->err) == TR_OK,
+			  "%s: encodes tags as features", run->algorithm->name);
+	for (int32_t f = 0; f < features.n; f++)
+	{
+		TrSparse	weights;
+
+		trained->algorithm->feature_weights(trained->model, features.index[f], &weights, &run->err);
+		for (int32_t i = 0; i < weights.n; i++)
+			score[weights.index[i]] += (double) features.value[f] * weights.value[i];
+	}
+	free(user);
+}
+
+/* A profile nobody has: half of group 0's tags; the best items are those of group 0. */
+static void
+test_encode(Run *run, Run *trained, const float *arrays, int width)
+{
+	static const int64_t ptr[] = {0, 3};
+	static const int32_t tags[] = {0, 2, 4};
+	static const float counts[] = {1, 2, 1};
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags, .count = counts};
+	double		score[ITEMS];
+	int			best = 0;
+
+	score_profile(run, trained, &profile, arrays, width, score);
+	for (int i = 0; i < ITEMS; i++)
+		if (score[i] > score[best])
+			best = i;
+	CHECK(best < GROUP_ITEMS, "%s: recommends the group's items from its tags", run->algorithm->name);
+}
+
+/* What save() gives, restored into a fresh model and loaded for serving, answers with the same bits. */
+static void
+test_save(Run *run, const Answer *expected, int width)
+{
 	TrTensor   *tensors;
 	int			count;
 	Run			other = *run;
-	float	   *out;
 
 	CHECK(run->algorithm->save(run->model, &tensors, &count, &run->err) == TR_OK && count > 0, "%s: saves",
 		  run->algorithm->name);
 	tr_model_create(&other.model, run->algorithm, &model_memory, backend, &dataset, run->options, &other.err);
 	CHECK(run->algorithm->restore(other.model, tensors, count, &other.err) == TR_OK, "%s: restores", run->algorithm->name);
-	out = embed_all(&other, width);
-	CHECK(memcmp(out, expected, floats * sizeof(float)) == 0, "%s: restored, embeds the same", run->algorithm->name);
-	free(out);
+	CHECK(same_answer(&other, expected, width), "%s: restored, answers the same", run->algorithm->name);
 	other.algorithm->destroy(other.model);
 	if (!run->algorithm->load)
 		return;
 	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, tensors, count,
 						&other.err) == TR_OK, "%s: loads", run->algorithm->name);
-	out = embed_all(&other, width);
-	CHECK(memcmp(out, expected, floats * sizeof(float)) == 0, "%s: loaded, embeds the same", run->algorithm->name);
-	free(out);
+	if (run->algorithm->features)
+		test_encode(&other, run, expected->value, width);
+	else
+		CHECK(same_answer(&other, expected, width), "%s: loaded, answers the same", run->algorithm->name);
 	other.algorithm->destroy(other.model);
 	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, tensors, 1,
 						&other.err) != TR_OK && other.err.message[0], "%s: says what is missing", run->algorithm->name);
@@ -161,47 +267,13 @@ test_save(Run *run, const float *expected, int width)
 
 /* The same seed gives the same model. */
 static void
-test_repeatable(const Run *run, const float *expected, int width)
+test_repeatable(const Run *run, const Answer *expected, int width)
 {
 	Run			other = *run;
-	float	   *out;
 
 	CHECK(train_on(&other, &dataset) == TR_OK, "%s: trains again", run->algorithm->name);
-	out = embed_all(&other, width);
-	CHECK(memcmp(out, expected, (size_t) (USERS + ITEMS) * (size_t) width * sizeof(float)) == 0,
-		  "%s: the same seed gives the same model", run->algorithm->name);
-	free(out);
+	CHECK(same_answer(&other, expected, width), "%s: the same seed gives the same model", run->algorithm->name);
 	other.algorithm->destroy(other.model);
-}
-
-/* A profile nobody has: half of group 0's tags; the best items are those of group 0. */
-static void
-test_encode(Run *run, const float *arrays, int width)
-{
-	static const int64_t ptr[] = {0, 3};
-	static const int32_t tags[] = {0, 2, 4};
-	static const float counts[] = {1, 2, 1};
-	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags, .count = counts};
-	float	   *user = malloc(sizeof(float) * (size_t) width);
-	int			best = 0;
-	double		most = -INFINITY;
-
-	CHECK(run->algorithm->encode(run->model, TR_USER, &profile, user, &run->err) == TR_OK, "%s: encodes tags",
-		  run->algorithm->name);
-	for (int i = 0; i < ITEMS; i++)
-	{
-		double		score = 0;
-
-		for (int j = 0; j < width; j++)
-			score += (double) user[j] * arrays[(size_t) (USERS + i) * width + j];
-		if (score > most)
-		{
-			most = score;
-			best = i;
-		}
-	}
-	CHECK(best < GROUP_ITEMS, "%s: recommends the group's items from its tags", run->algorithm->name);
-	free(user);
 }
 
 static bool
@@ -255,7 +327,7 @@ test_algorithm(const TrAlgorithm *algorithm)
 	size_t		host = model_memory.used;
 	size_t		device = backend->ops->allocated(backend);
 	TrShape		shape = {USERS, ITEMS, TAGS, dataset.n_posts, dataset.n_assignments};
-	float	   *arrays;
+	Answer		answer;
 	int			width;
 
 	set_options(&run, algorithm, "30");
@@ -263,13 +335,13 @@ test_algorithm(const TrAlgorithm *algorithm)
 	if (!CHECK(train_on(&run, &dataset) == TR_OK, "%s: trains %s", algorithm->name, run.err.message))
 		return;
 	width = array_width(&run);
-	arrays = embed_all(&run, width);
-	CHECK(all_finite(arrays, (size_t) (USERS + ITEMS) * (size_t) width), "%s: finite arrays", algorithm->name);
+	answer = answer_of(&run, width);
+	CHECK(all_finite(answer.value, answer.count), "%s: finite arrays", algorithm->name);
 	test_known_answer(&run);
-	test_save(&run, arrays, width);
-	test_repeatable(&run, arrays, width);
-	if (algorithm->encode)
-		test_encode(&run, arrays, width);
+	test_save(&run, &answer, width);
+	test_repeatable(&run, &answer, width);
+	if (algorithm->encode || algorithm->encode_features)
+		test_encode(&run, &run, answer.value, width);
 	algorithm->destroy(run.model);
 	if (!run.result.epochs || run.result.epochs > 1)
 		test_cancel(algorithm);
@@ -277,7 +349,7 @@ test_algorithm(const TrAlgorithm *algorithm)
 	test_tiny(algorithm, 3, 1);
 	test_tiny(algorithm, 1, 1);
 	test_tiny(algorithm, 2, 2);
-	free(arrays);
+	free(answer.value);
 	CHECK(model_memory.used == host && backend->ops->allocated(backend) == device, "%s: gives all its memory back",
 		  algorithm->name);
 }
@@ -329,6 +401,8 @@ warm_up(void)
 		Run			run;
 		double		value;
 
+		if ((*a)->task != TR_TASK_ITEM)
+			continue;
 		set_options(&run, *a, "30");
 		if (train_on(&run, &dataset) == TR_OK)
 			tr_validate(run.model, &dataset, &held_out, TR_METRIC_NDCG, 10, NULL, &value, &run.err);
@@ -350,7 +424,8 @@ main(void)
 		backends[i] ()->open(&backend, &config, NULL);
 		warm_up();
 		for (const TrAlgorithm *const *a = tr_algorithms; *a; a++)
-			test_algorithm(*a);
+			if ((*a)->task == TR_TASK_ITEM)
+				test_algorithm(*a);
 		test_refusals();
 		backend->ops->close(backend);
 	}

@@ -315,7 +315,7 @@ test_validation(void)
 {
 	static int32_t users[] = {0, 1, 2, 3};
 	static int32_t items[] = {8, 7, 6, 5};
-	TrPairs		held_out = {4, users, items};
+	TrPairs		held_out = {.count = 4, .user = users, .item = items};
 	TrTrainHooks hooks = {.epoch = remember_metric};
 	TrTrainResult result;
 	TrDataset	dataset;
