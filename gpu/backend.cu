@@ -215,9 +215,11 @@ make_ops(void)
 	ops.softmax_loss = tr_cuda_softmax_loss;
 	ops.reconstruction_loss = tr_cuda_reconstruction_loss;
 	ops.update = tr_cuda_update;
+	ops.update_rows = tr_cuda_update_rows;
 	ops.sum_squares = tr_cuda_sum_squares;
 	ops.profile_rows = tr_cuda_profile_rows;
 	ops.gather_rows = tr_cuda_gather_rows;
+	ops.scatter_rows = tr_cuda_scatter_rows;
 	ops.shortage = tr_cuda_shortage;
 	ops.devices = tr_cuda_devices;
 	return ops;

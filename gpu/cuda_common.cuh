@@ -323,6 +323,8 @@ extern void tr_cuda_fill_column(TrBackend *b, float *out, int ld, const float *w
 extern void tr_cuda_fill_column_backward(TrBackend *b, float *dweight, const float *dy, int ld, const float *feature,
 										 int R);
 extern void tr_cuda_gather_rows(TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width);
+extern void tr_cuda_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row,
+								 int R, int width, float scale);
 
 /* pairs.cu */
 extern void tr_cuda_pair_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
@@ -337,6 +339,8 @@ extern void tr_cuda_reconstruction_loss(TrBackend *b, float *z, const float *bia
 
 /* optimizer.cu */
 extern void tr_cuda_update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n);
+extern void tr_cuda_update_rows(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v,
+								const int32_t *index, int R, int width);
 extern void tr_cuda_sum_squares(TrBackend *b, double *loss, const float *w, int64_t n, float decay);
 
 /* profile_rows.cu */

@@ -1,5 +1,5 @@
 /*
- * Extra columns of embeddings, and rows gathered by index. Legend: R rows.
+ * Extra columns of embeddings, and rows gathered and scattered by index. Legend: R rows.
  */
 #include "cuda_common.cuh"
 
@@ -74,4 +74,45 @@ tr_cuda_gather_rows(TrBackend *b, float *out, const float *table, const int32_t 
 				  width / 4);
 	else
 		TR_LAUNCH(b, gather_kernel<1>, (unsigned) tr_cuda_blocks(n, THREADS), THREADS, 0, out, table, index, n, width);
+}
+
+/* The thread of the first row that goes to a row of the table adds up all of them, in their order. */
+template <int W>
+static __global__ void __launch_bounds__(THREADS)
+scatter_kernel(float *table, const int32_t *index, const float *x, const int32_t *row, int R, int width, float scale)
+{
+	int64_t		i = (int64_t) blockIdx.x * THREADS + threadIdx.x;
+	int64_t		r = i / width;
+	int			j = (int) (i % width);
+	float	   *to;
+	TrPack<W>	sum;
+
+	if (r >= R || (r > 0 && index[r - 1] == index[r]))
+		return;
+	to = table + ((size_t) index[r] * width + j) * W;
+	sum = tr_load<W>(to);
+	for (int64_t q = r; q < R && index[q] == index[r]; q++)
+	{
+		TrPack<W>	from = tr_load<W>(x + ((size_t) (row ? row[q] : q) * width + j) * W);
+
+#pragma unroll
+		for (int l = 0; l < W; l++)
+			sum.v[l] += scale * from.v[l];
+	}
+	tr_store<W>(to, sum);
+}
+
+/* table[index[r]] += scale x[row[r]] */
+void
+tr_cuda_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row, int R, int width,
+					 float scale)
+{
+	int64_t		n = (int64_t) R * width;
+
+	if (width % 4 == 0 && tr_cuda_aligned(table) && tr_cuda_aligned(x))
+		TR_LAUNCH(b, scatter_kernel<4>, (unsigned) tr_cuda_blocks(n / 4, THREADS), THREADS, 0, table, index, x, row, R,
+				  width / 4, scale);
+	else
+		TR_LAUNCH(b, scatter_kernel<1>, (unsigned) tr_cuda_blocks(n, THREADS), THREADS, 0, table, index, x, row, R, width,
+				  scale);
 }

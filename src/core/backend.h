@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 3
+#define TR_BACKEND_API_VERSION 4
 
 typedef struct TrBackend TrBackend;
 
@@ -195,6 +195,12 @@ typedef struct TrBackendOps
 
 	/* One step over n parameters; m and v (n) are the optimizer's state (SGD uses m alone, and only with momentum). */
 	void		(*update) (TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n);
+	/*
+	 * The same step over the rows index[r] of w, m and v alone (width floats a row), by the gradients g (R,width); index is
+	 * distinct. Other rows stay as they are, their state too.
+	 */
+	void		(*update_rows) (TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v,
+								const int32_t *index, int R, int width);
 
 	/* loss += decay * sum of w^2 */
 	void		(*sum_squares) (TrBackend *b, double *loss, const float *w, int64_t n, float decay);
@@ -211,6 +217,12 @@ typedef struct TrBackendOps
 
 	/* out[r] = table[index[r]] (width floats a row) */
 	void		(*gather_rows) (TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width);
+	/*
+	 * table[index[r]] += scale x[row[r]], width floats a row; index is ascending, and may repeat: what goes to one row is added
+	 * in order. NULL row = r itself; otherwise it says where the sorted index came from.
+	 */
+	void		(*scatter_rows) (TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row, int R,
+								 int width, float scale);
 
 	/*
 	 * (optional) Weighted ridge regression of 1 on the rows of v (T,D) that a sparse row names, for every row r of x, whose

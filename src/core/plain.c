@@ -125,8 +125,10 @@ const TrBackendOps tr_plain_ops = {
 	.softmax_loss = tr_plain_softmax_loss,
 	.reconstruction_loss = tr_plain_reconstruction_loss,
 	.update = tr_plain_update,
+	.update_rows = tr_plain_update_rows,
 	.sum_squares = tr_plain_sum_squares,
 	.profile_rows = tr_plain_profile_rows,
 	.gather_rows = tr_plain_gather_rows,
+	.scatter_rows = tr_plain_scatter_rows,
 	.regress_rows = tr_plain_regress_rows,
 };

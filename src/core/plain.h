@@ -42,6 +42,8 @@ extern void tr_plain_pair_scores(TrBackend *b, float *score, const float *u, con
 extern void tr_plain_pair_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
 										  const float *v, const int32_t *row, int P, int D);
 extern void tr_plain_gather_rows(TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width);
+extern void tr_plain_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row,
+								  int R, int width, float scale);
 
 /* plain_profile.c */
 extern void tr_plain_profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable *table, const int32_t *entity,
@@ -58,6 +60,8 @@ extern void tr_plain_reconstruction_loss(TrBackend *b, float *z, const float *bi
 										 int first, int R, const float *multiplicity, bool squared, float scale,
 										 double *loss);
 extern void tr_plain_update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n);
+extern void tr_plain_update_rows(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v,
+								 const int32_t *index, int R, int width);
 extern void tr_plain_sum_squares(TrBackend *b, double *loss, const float *w, int64_t n, float decay);
 
 #endif

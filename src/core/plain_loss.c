@@ -203,6 +203,19 @@ tr_plain_update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, fl
 		sgd(o, w, g, m, n);
 }
 
+/* The step over the rows index[r] alone */
+void
+tr_plain_update_rows(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v,
+					 const int32_t *index, int R, int width)
+{
+	for (int r = 0; r < R; r++)
+	{
+		size_t		at = (size_t) index[r] * width;
+
+		tr_plain_update(b, o, w + at, g + (size_t) r * width, m ? m + at : NULL, v ? v + at : NULL, width);
+	}
+}
+
 void
 tr_plain_sum_squares(TrBackend *b, double *loss, const float *w, int64_t n, float decay)
 {

@@ -1,5 +1,5 @@
 /*
- * Plain operations on rows of embeddings: normalisation, extra columns, scores of pairs, gathering.
+ * Plain operations on rows of embeddings: normalisation, extra columns, scores of pairs, gathering, scattering.
  * Legend: R rows, D embedding width, P pairs.
  */
 #include "core/plain.h"
@@ -99,4 +99,15 @@ tr_plain_gather_rows(TrBackend *b, float *out, const float *table, const int32_t
 	(void) b;
 	for (int r = 0; r < R; r++)
 		memcpy(out + (size_t) r * width, table + (size_t) index[r] * width, sizeof(float) * width);
+}
+
+/* table[index[r]] += scale x[row[r]] */
+void
+tr_plain_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row, int R,
+					  int width, float scale)
+{
+	(void) b;
+	for (int r = 0; r < R; r++)
+		for (int j = 0; j < width; j++)
+			table[(size_t) index[r] * width + j] += scale * x[(size_t) (row ? row[r] : r) * width + j];
 }

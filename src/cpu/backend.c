@@ -179,9 +179,11 @@ static const TrBackendOps cpu_ops = {
 	.softmax_loss = tr_cpu_softmax_loss,
 	.reconstruction_loss = tr_cpu_reconstruction_loss,
 	.update = tr_cpu_update,
+	.update_rows = tr_cpu_update_rows,
 	.sum_squares = tr_cpu_sum_squares,
 	.profile_rows = tr_cpu_profile_rows,
 	.gather_rows = tr_cpu_gather_rows,
+	.scatter_rows = tr_cpu_scatter_rows,
 	.regress_rows = tr_cpu_regress_rows,
 };
 

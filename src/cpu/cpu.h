@@ -113,6 +113,8 @@ extern void tr_cpu_normalize_backward(TrBackend *b, float *dx, const float *dy, 
 extern void tr_cpu_fill_column(TrBackend *b, float *out, int ld, const float *weight, const float *feature, int R);
 extern void tr_cpu_fill_column_backward(TrBackend *b, float *dweight, const float *dy, int ld, const float *feature, int R);
 extern void tr_cpu_gather_rows(TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width);
+extern void tr_cpu_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row,
+								int R, int width, float scale);
 
 /* pairs.c */
 extern void tr_cpu_pair_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
@@ -127,6 +129,8 @@ extern void tr_cpu_reconstruction_loss(TrBackend *b, float *z, const float *bias
 
 /* optimizer.c */
 extern void tr_cpu_update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n);
+extern void tr_cpu_update_rows(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v,
+							   const int32_t *index, int R, int width);
 extern void tr_cpu_sum_squares(TrBackend *b, double *loss, const float *w, int64_t n, float decay);
 
 /* regress.c */

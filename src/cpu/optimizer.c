@@ -18,33 +18,35 @@ typedef struct Step
 	const float *g;
 	float	   *m;
 	float	   *v;
-	int64_t		n;
+	int64_t		n;				/* parameters, or rows */
+	const int32_t *index;		/* (n) of update_rows */
+	int			width;
+	int			rows;			/* per task */
 	double	   *partial;		/* (tasks) */
 } Step;
 
 /* rate (m / c1) / (sqrt(v / c2) + epsilon) = rate sqrt(c2) / c1 * m / (sqrt(v) + epsilon sqrt(c2)) */
-static void
-correct_bias(Step *step)
+static Step
+new_step(const TrOptimizer *o, float *w, const float *g, float *m, float *v)
 {
-	const TrOptimizer *o = step->o;
-	double		correct1 = 1 - pow(o->beta1, (double) o->step);
-	double		correct2 = sqrt(1 - pow(o->beta2, (double) o->step));
+	Step		step = {.o = o, .rate = o->rate, .w = w, .g = g, .m = m, .v = v};
 
-	step->rate = (float) (o->rate * correct2 / correct1);
-	step->epsilon = (float) (o->epsilon * correct2);
+	if (o->kind == TR_ADAM)
+	{
+		double		correct1 = 1 - pow(o->beta1, (double) o->step);
+		double		correct2 = sqrt(1 - pow(o->beta2, (double) o->step));
+
+		step.rate = (float) (o->rate * correct2 / correct1);
+		step.epsilon = (float) (o->epsilon * correct2);
+	}
+	return step;
 }
 
-TR_SIMD static void
-adam_block(void *argument, int task)
+/* n parameters by their gradients g */
+TR_INLINE void
+adam(const Step *step, float *restrict w, const float *restrict g, float *restrict m, float *restrict v, int n)
 {
-	const Step *step = argument;
 	const TrOptimizer *o = step->o;
-	int64_t		first = (int64_t) task * PARAMETERS;
-	int			n = (int) (tr_block_end(step->n, PARAMETERS, task) - first);
-	float	   *restrict w = step->w + first;
-	const float *restrict g = step->g + first;
-	float	   *restrict m = step->m + first;
-	float	   *restrict v = step->v + first;
 	float		beta1 = o->beta1;
 	float		beta2 = o->beta2;
 	float		decay = 2 * o->decay;
@@ -61,35 +63,22 @@ adam_block(void *argument, int task)
 	}
 }
 
-TR_SIMD static void
-sgd_block(void *argument, int task)
+TR_INLINE void
+sgd(const Step *step, float *restrict w, const float *restrict g, int n)
 {
-	const Step *step = argument;
-	const TrOptimizer *o = step->o;
-	int64_t		first = (int64_t) task * PARAMETERS;
-	int			n = (int) (tr_block_end(step->n, PARAMETERS, task) - first);
-	float	   *restrict w = step->w + first;
-	const float *restrict g = step->g + first;
-	float		decay = 2 * o->decay;
-	float		rate = o->rate;
+	float		decay = 2 * step->o->decay;
+	float		rate = step->rate;
 
 	for (int i = 0; i < n; i++)
 		w[i] -= rate * (g[i] + decay * w[i]);
 }
 
-TR_SIMD static void
-momentum_block(void *argument, int task)
+TR_INLINE void
+sgd_momentum(const Step *step, float *restrict w, const float *restrict g, float *restrict m, int n)
 {
-	const Step *step = argument;
-	const TrOptimizer *o = step->o;
-	int64_t		first = (int64_t) task * PARAMETERS;
-	int			n = (int) (tr_block_end(step->n, PARAMETERS, task) - first);
-	float	   *restrict w = step->w + first;
-	const float *restrict g = step->g + first;
-	float	   *restrict m = step->m + first;
-	float		decay = 2 * o->decay;
-	float		rate = o->rate;
-	float		momentum = o->momentum;
+	float		decay = 2 * step->o->decay;
+	float		rate = step->rate;
+	float		momentum = step->o->momentum;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -98,15 +87,59 @@ momentum_block(void *argument, int task)
 	}
 }
 
+/* n parameters from `at` on */
+TR_INLINE void
+step_over(const Step *step, size_t at, const float *g, int n)
+{
+	if (step->o->kind == TR_ADAM)
+		adam(step, step->w + at, g, step->m + at, step->v + at, n);
+	else if (step->o->momentum != 0)
+		sgd_momentum(step, step->w + at, g, step->m + at, n);
+	else
+		sgd(step, step->w + at, g, n);
+}
+
+TR_SIMD static void
+update_block(void *argument, int task)
+{
+	const Step *step = argument;
+	int64_t		first = (int64_t) task * PARAMETERS;
+
+	step_over(step, (size_t) first, step->g + first, (int) (tr_block_end(step->n, PARAMETERS, task) - first));
+}
+
 void
 tr_cpu_update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n)
 {
-	Step		step = {.o = o, .w = w, .g = g, .m = m, .v = v, .n = n};
-	TrTask		block = o->kind == TR_ADAM ? adam_block : o->momentum != 0 ? momentum_block : sgd_block;
+	Step		step = new_step(o, w, g, m, v);
 
-	if (o->kind == TR_ADAM)
-		correct_bias(&step);
-	tr_cpu_run(b, block, &step, tr_blocks(n, PARAMETERS));
+	step.n = n;
+	tr_cpu_run(b, update_block, &step, tr_blocks(n, PARAMETERS));
+}
+
+TR_SIMD static void
+update_rows_block(void *argument, int task)
+{
+	const Step *step = argument;
+	int			width = step->width;
+	int			end = (int) tr_block_end(step->n, step->rows, task);
+
+	for (int r = task * step->rows; r < end; r++)
+		step_over(step, (size_t) step->index[r] * width, step->g + (size_t) r * width, width);
+}
+
+/* The step over the rows index[r] alone */
+void
+tr_cpu_update_rows(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, const int32_t *index,
+				   int R, int width)
+{
+	Step		step = new_step(o, w, g, m, v);
+
+	step.n = R;
+	step.index = index;
+	step.width = width;
+	step.rows = PARAMETERS / (width < 1 ? 1 : width) + 1;
+	tr_cpu_run(b, update_rows_block, &step, tr_blocks(R, step.rows));
 }
 
 TR_SIMD static float

@@ -1,11 +1,12 @@
 /*
- * Extra columns of embeddings, and rows gathered by index. Legend: R rows.
+ * Extra columns of embeddings, and rows gathered and scattered by index. Legend: R rows.
  */
 #include "cpu/cpu.h"
 #include "cpu/simd.h"
 
 #define COLUMN_ROWS 4096		/* rows per task of a column */
 #define GATHER_FLOATS 65536		/* per task of a gather, about */
+#define SCATTER_FLOATS 16384	/* per task of a scatter, about */
 
 typedef struct Column
 {
@@ -93,4 +94,53 @@ tr_cpu_gather_rows(TrBackend *b, float *out, const float *table, const int32_t *
 	Gather		w = {out, table, index, R, width, GATHER_FLOATS / (width < 1 ? 1 : width) + 1};
 
 	tr_cpu_run(b, gather_block, &w, tr_blocks(R, w.rows));
+}
+
+typedef struct Scatter
+{
+	float	   *table;
+	const int32_t *index;
+	const float *x;
+	const int32_t *row;
+	int			R;
+	int			width;
+	float		scale;
+	int			rows;			/* per task */
+} Scatter;
+
+/* The first row at or after r that opens a row of the table: that row belongs to the task in whose rows it opens. */
+static int
+table_row_start(const Scatter *w, int r)
+{
+	while (r > 0 && r < w->R && w->index[r] == w->index[r - 1])
+		r++;
+	return r;
+}
+
+TR_SIMD static void
+scatter_block(void *argument, int task)
+{
+	const Scatter *w = argument;
+	int			width = w->width;
+	float		scale = w->scale;
+	int			end = table_row_start(w, (int) tr_block_end(w->R, w->rows, task));
+
+	for (int r = table_row_start(w, task * w->rows); r < end; r++)
+	{
+		float	   *restrict to = w->table + (size_t) w->index[r] * width;
+		const float *restrict from = w->x + (size_t) (w->row ? w->row[r] : r) * width;
+
+		for (int j = 0; j < width; j++)
+			to[j] += scale * from[j];
+	}
+}
+
+/* table[index[r]] += scale x[row[r]] */
+void
+tr_cpu_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row, int R, int width,
+					float scale)
+{
+	Scatter		w = {table, index, x, row, R, width, scale, SCATTER_FLOATS / (width < 1 ? 1 : width) + 1};
+
+	tr_cpu_run(b, scatter_block, &w, tr_blocks(R, w.rows));
 }

@@ -183,6 +183,40 @@ run_gather(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, y, (size_t) R * width);
 }
 
+/* n ascending numbers below `below`, spread evenly: distinct where n <= below */
+static int32_t *
+ascending(TrBackend *b, int n, int below)
+{
+	int32_t    *host = malloc(sizeof(int32_t) * n + 1);
+	int32_t    *index;
+
+	for (int r = 0; r < n; r++)
+		host[r] = (int32_t) ((int64_t) r * below / n);
+	index = to_backend(b, host, sizeof(int32_t) * n);
+	free(host);
+	return index;
+}
+
+/* d = R, width, rows of the table; flags: in another order, scale */
+static void
+run_scatter(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			width = c->d[1];
+	int32_t    *host = malloc(sizeof(int32_t) * R + 1);
+	int32_t    *index = ascending(b, R, c->d[2]);
+	int32_t    *row;
+	float	   *table = random_floats(b, draw, (size_t) c->d[2] * width, -1, 1);
+	float	   *x = random_floats(b, draw, (size_t) R * width, -1, 1);
+
+	for (int r = 0; r < R; r++)
+		host[r] = draw_below(draw, R);
+	row = to_backend(b, host, sizeof(int32_t) * R);
+	free(host);
+	b->ops->scatter_rows(b, table, index, x, c->flags & 1 ? row : NULL, R, width, c->flags & 2 ? -0.5f : 1);
+	collect_floats(out, b, table, (size_t) c->d[2] * width);
+}
+
 /* d = R, T, D, sparsity; flags: no gram, only rows from the third on */
 static void
 run_regress(TrBackend *b, Draw *draw, const Case *c, Output *out)
@@ -227,15 +261,22 @@ run_reconstruction(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_double(out, b, loss);
 }
 
-/* d = n; flags: Adam, momentum, decay, a later step */
+/* flags: Adam, momentum, decay, a later step */
+static TrOptimizer
+optimizer_of(int flags)
+{
+	return (TrOptimizer) {
+		.kind = flags & 1 ? TR_ADAM : TR_SGD, .rate = 0.01f, .momentum = flags & 2 ? 0.9f : 0, .beta1 = 0.9f,
+		.beta2 = 0.999f, .epsilon = 1e-8f, .step = flags & 8 ? 1000 : 1, .decay = flags & 4 ? 0.1f : 0
+	};
+}
+
+/* d = n; flags: the optimizer's */
 static void
 run_update(TrBackend *b, Draw *draw, const Case *c, Output *out)
 {
 	int			n = c->d[0];
-	TrOptimizer o = {
-		.kind = c->flags & 1 ? TR_ADAM : TR_SGD, .rate = 0.01f, .momentum = c->flags & 2 ? 0.9f : 0, .beta1 = 0.9f,
-		.beta2 = 0.999f, .epsilon = 1e-8f, .step = c->flags & 8 ? 1000 : 1, .decay = c->flags & 4 ? 0.1f : 0
-	};
+	TrOptimizer o = optimizer_of(c->flags);
 	float	   *w = random_floats(b, draw, n, -1, 1);
 	float	   *g = random_floats(b, draw, n, -1, 1);
 	float	   *m = random_floats(b, draw, n, -0.1f, 0.1f);
@@ -248,6 +289,27 @@ run_update(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, v, n);
 	b->ops->sum_squares(b, loss, w, n, 0.01f);
 	collect_double(out, b, loss);
+}
+
+/* d = R, width, more rows of the table; flags: the optimizer's */
+static void
+run_update_rows(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			width = c->d[1];
+	size_t		n = (size_t) (R + c->d[2]) * width;
+	TrOptimizer o = optimizer_of(c->flags);
+	int32_t    *index = ascending(b, R, R + c->d[2]);
+	float	   *w = random_floats(b, draw, n, -1, 1);
+	float	   *g = random_floats(b, draw, (size_t) R * width, -1, 1);
+	float	   *m = random_floats(b, draw, n, -0.1f, 0.1f);
+	float	   *v = random_floats(b, draw, n, 0, 0.1f);
+	bool		adam = o.kind == TR_ADAM;
+
+	b->ops->update_rows(b, &o, w, g, adam || o.momentum != 0 ? m : NULL, adam ? v : NULL, index, R, width);
+	collect_floats(out, b, w, n);
+	collect_floats(out, b, m, n);
+	collect_floats(out, b, v, n);
 }
 
 static void
@@ -300,9 +362,12 @@ test_rows(void)
 		compare_flags("normalize", run_normalize, (Case) {.d = {R, D, 2}}, D > 1, 5e-6);
 		compare_flags("fill_column", run_fill_column, (Case) {.d = {R, D}}, 2, 1e-6);
 		compare("gather_rows", run_gather, &(Case) {.d = {R, D, 9}}, 0);
+		compare_flags("scatter_rows", run_scatter, (Case) {.d = {R, D, 9}}, 2, 1e-6);
+		compare_flags("scatter_rows", run_scatter, (Case) {.d = {R, D, 3 * R + 1}}, 2, 1e-6);
 		compare("pair_scores", run_pairs, &(Case) {.d = {5, R, D}}, 2e-6);
 		compare("pair_scores", run_pairs, &(Case) {.d = {R + 1, R, D}}, 2e-6);
 		compare_flags("update", run_update, (Case) {.d = {R * D}}, 4, 2e-6);
+		compare_flags("update_rows", run_update_rows, (Case) {.d = {R, D, R % 7}}, 4, 2e-6);
 	}
 	compare_flags("update", run_update, (Case) {.d = {50001}}, 4, 2e-6);
 }
