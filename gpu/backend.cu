@@ -103,12 +103,14 @@ prepare_pool(TrCuda *cuda)
 	cudaGetLastError();
 }
 
-/* float32 throughout: no TF32, no atomics, which would add in any order. */
+/* Rounds what it was told to round and nothing else; no atomics, which would add in any order. */
 static void
-prepare_blas(TrBackend *b)
+prepare_blas(TrBackend *b, TrPrecision precision)
 {
 	TrCuda	   *cuda = tr_cuda(b);
 
+	cuda->compute = precision == TR_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+		: precision == TR_BF16 ? CUBLAS_COMPUTE_32F_FAST_16BF : CUBLAS_COMPUTE_32F;
 	if (tr_cuda_check_blas(b, cublasCreate(&cuda->blas), "cublasCreate")
 		&& tr_cuda_check_blas(b, cublasSetStream(cuda->blas, cuda->stream), "cublasSetStream")
 		&& tr_cuda_check_blas(b, cublasSetMathMode(cuda->blas, CUBLAS_DEFAULT_MATH), "cublasSetMathMode"))
@@ -152,6 +154,9 @@ cuda_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
 	b->ops = cuda_ops();
 	cuda->device = config->device;
 	status = tr_cuda_open_device(config->device, cuda->description, sizeof(cuda->description), err);
+	if (status == TR_OK && config->precision != TR_FP32)
+		strncat(cuda->description, config->precision == TR_TF32 ? ", tf32" : ", bf16",
+				sizeof(cuda->description) - strlen(cuda->description) - 1);
 	if (status != TR_OK)
 	{
 		free(cuda);
@@ -165,7 +170,7 @@ cuda_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
 		create_events(b, cuda->pace, TR_PACE_EVENTS);
 		tr_cuda_check(b, cudaMallocHost((void **) &cuda->staging, TR_STAGING_SEGMENTS * TR_STAGING_SEGMENT),
 					  "cudaMallocHost");
-		prepare_blas(b);
+		prepare_blas(b, config->precision);
 	}
 	status = cuda_finish(b, err);
 	if (status != TR_OK)

@@ -52,6 +52,7 @@ typedef struct TrCuda
 	int			device;
 	cudaStream_t stream;
 	cublasHandle_t blas;
+	cublasComputeType_t compute;
 	bool		pooled;			/* cudaMallocAsync is there */
 	TrError		error;			/* the first failure, sticky */
 

@@ -25,10 +25,19 @@
 
 typedef struct TrBackend TrBackend;
 
+/* How a GPU multiplies matrices. What is stored, and all sums, stay float32. */
+typedef enum TrPrecision
+{
+	TR_FP32,
+	TR_TF32,					/* factors rounded to 10 bits of fraction */
+	TR_BF16						/* factors rounded to 7 bits of fraction */
+} TrPrecision;
+
 typedef struct TrBackendConfig
 {
 	int			threads;		/* >= 1; a backend never runs more */
 	int			device;			/* ordinal of a GPU */
+	TrPrecision precision;		/* GPUs; a CPU multiplies in float32 whatever this says */
 } TrBackendConfig;
 
 /* A device that a backend could run on, for tagrec_devices(). */

@@ -11,6 +11,9 @@
 
 #define OPTION(field) offsetof(TrTrainOptions, field)
 
+/* By TrPrecision. */
+static const char *const precisions[] = {"fp32", "tf32", "bf16", NULL};
+
 static const TrOption options[] = {
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
 	"passes over the training pairs, at most"},
@@ -18,6 +21,8 @@ static const TrOption options[] = {
 	"start of every random number; the same seed gives the same model"},
 	{"threads", TR_OPTION_INT, OPTION(threads), "0", 0, 1024, NULL,
 	"threads of the training worker, at most tagrec.threads; 0 = tagrec.threads"},
+	{"precision", TR_OPTION_ENUM, OPTION(precision), "fp32", 0, 0, precisions,
+	"how a GPU multiplies matrices: tf32 and bf16 round the factors; weights and sums stay fp32, as does all of the CPU"},
 	{"min_tag_count", TR_OPTION_INT, OPTION(min_tag_count), "1", 1, 1e9, NULL,
 	"tags that fewer assignments use are left out"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0", 0, 0.5, NULL,

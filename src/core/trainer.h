@@ -19,6 +19,7 @@ typedef struct TrTrainOptions
 	int			min_tag_count;	/* tags used by fewer assignments are dropped, once */
 	int			keep_versions;	/* versions kept beside the deployed one */
 	int			threads;		/* 0 = tagrec.threads */
+	int			precision;		/* TrPrecision */
 } TrTrainOptions;
 
 extern const TrOptionSet tr_train_options;

@@ -3,6 +3,7 @@
  */
 #include "backend_load.h"
 
+#include <ctype.h>
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -40,25 +41,44 @@ is_installed(const char *name)
 	return access(library_path(name), R_OK) == 0;
 }
 
+/* "cuda" or "cuda:N" */
+static bool
+is_cuda(const char *name, int *number)
+{
+	char	   *end;
+
+	*number = 0;
+	if (strncmp(name, "cuda", 4) != 0)
+		return false;
+	if (name[4] == '\0')
+		return true;
+	if (name[4] != ':' || !isdigit((unsigned char) name[5]) || strlen(name + 5) > 3)
+		return false;
+	*number = (int) strtol(name + 5, &end, 10);
+	return *end == '\0';
+}
+
 TagrecDevice
 tagrec_device(const char *name)
 {
+	TagrecDevice device = {TAGREC_CUDA};
+
 	if (strcmp(name, "auto") == 0)
-		return TAGREC_AUTO;
+		return (TagrecDevice) {TAGREC_AUTO};
 	if (strcmp(name, "cpu") == 0)
-		return TAGREC_CPU;
-	if (strcmp(name, "cuda") != 0)
+		return (TagrecDevice) {TAGREC_CPU};
+	if (!is_cuda(name, &device.number))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown device \"%s\"", name),
-				 errhint("The devices are auto, cpu and cuda.")));
+				 errhint("The devices are auto, cpu, cuda and, of several GPUs, cuda:0, cuda:1 and so on.")));
 	if (!is_installed("tagrec_cuda"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("device \"cuda\" is not available"),
 				 errdetail("The library tagrec_cuda is not installed."),
 				 errhint("Build it with \"make gpu\", or use device => 'cpu' or 'auto'.")));
-	return TAGREC_CUDA;
+	return device;
 }
 
 /*
@@ -124,14 +144,14 @@ reason(const TrError *err)
 
 /* NULL when 'auto' can do without. */
 static TrBackend *
-open_cuda(TagrecDevice device, const TrBackendConfig *config)
+open_cuda(TagrecDeviceKind kind, const TrBackendConfig *config)
 {
 	TrBackend  *backend = NULL;
 	TrError		err = {0};
 
 	if (open_quietly("tagrec_cuda", config, &backend, &err) == TR_OK)
 		return backend;
-	if (device == TAGREC_CUDA)
+	if (kind == TAGREC_CUDA)
 		ereport(ERROR,
 				(errcode(err.status == TR_NO_MEMORY ? ERRCODE_OUT_OF_MEMORY : ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("device \"cuda\" is not available"),
@@ -145,14 +165,14 @@ open_cuda(TagrecDevice device, const TrBackendConfig *config)
 }
 
 TrBackend *
-tagrec_backend_open(TagrecDevice device, int threads)
+tagrec_backend_open(TagrecDevice device, int threads, TrPrecision precision)
 {
-	TrBackendConfig config = {.threads = threads};
+	TrBackendConfig config = {.threads = threads, .device = device.number, .precision = precision};
 	TrBackend  *backend = NULL;
 	TrError		err = {0};
 
-	if (device == TAGREC_CUDA || (device == TAGREC_AUTO && is_installed("tagrec_cuda")))
-		backend = open_cuda(device, &config);
+	if (device.kind == TAGREC_CUDA || (device.kind == TAGREC_AUTO && is_installed("tagrec_cuda")))
+		backend = open_cuda(device.kind, &config);
 	if (!backend)
 		tagrec_check(open_quietly("tagrec_cpu", &config, &backend, &err), &err);
 	return backend;

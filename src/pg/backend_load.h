@@ -9,21 +9,30 @@
 
 #include "core/backend.h"
 
-typedef enum TagrecDevice
+typedef enum TagrecDeviceKind
 {
 	TAGREC_AUTO,
 	TAGREC_CPU,
 	TAGREC_CUDA
+} TagrecDeviceKind;
+
+typedef struct TagrecDevice
+{
+	TagrecDeviceKind kind;
+	int			number;			/* which of several */
 } TagrecDevice;
 
-/* ereport(ERROR) on an unknown name, and on one whose library is not installed. Needs no library to be opened. */
+/*
+ * auto, cpu, cuda or cuda:N. ereport(ERROR) on an unknown name, and on one whose library is not installed. Needs no library to
+ * be opened.
+ */
 extern TagrecDevice tagrec_device(const char *name);
 
 /*
  * ereport(ERROR) when the library cannot be opened, does not fit, or finds no device. TAGREC_AUTO takes CUDA where its
  * library is installed, and the CPU, with a NOTICE, when that fails.
  */
-extern TrBackend *tagrec_backend_open(TagrecDevice device, int threads);
+extern TrBackend *tagrec_backend_open(TagrecDevice device, int threads, TrPrecision precision);
 
 /* How many CUDA devices there are, the first `most` of them; -1 and why. */
 extern int	tagrec_backend_devices(TrDevice *devices, int most, char *reason_text, size_t size);

@@ -37,7 +37,7 @@ PG_FUNCTION_INFO_V1(tagrec_devices);
 static void
 describe_cpu(char *name, size_t size)
 {
-	TrBackend  *cpu = tagrec_backend_open(TAGREC_CPU, 1);
+	TrBackend  *cpu = tagrec_backend_open((TagrecDevice) {TAGREC_CPU}, 1, TR_FP32);
 	char	   *end;
 
 	strlcpy(name, cpu->ops->describe(cpu) + strlen("cpu, "), size);
@@ -116,7 +116,7 @@ put_cuda(ReturnSetInfo *result, const TrDevice *device, int number)
 	bool		nulls[5] = {false};
 	Datum		values[5] = {
 		/* training takes the first */
-		CStringGetTextDatum(number == 0 ? "cuda" : psprintf("cuda (%d)", number)),
+		CStringGetTextDatum(number == 0 ? "cuda" : psprintf("cuda:%d", number)),
 		CStringGetTextDatum(device->name),
 		Int64GetDatum((int64) device->memory),
 		CStringGetTextDatum(psprintf("%d.%d", device->major, device->minor)),

@@ -40,7 +40,8 @@ tagrec_refresh_model(TagrecRun *run)
 	TrError		err = {0};
 
 	run->tensors = tagrec_read_weights(version, &run->memory, &run->n_tensors);
-	run->backend = tagrec_backend_open(tagrec_device(run->request->device), run->request->threads);
+	run->backend = tagrec_backend_open(tagrec_device(run->request->device), run->request->threads,
+									   (TrPrecision) run->options->train.precision);
 	tagrec_check(tr_model_load(&run->model, run->options->algorithm, &run->memory, run->backend, version->tags,
 							   run->options->values, run->tensors, run->n_tensors, &err), &err);
 	run->backend_bytes = run->backend->ops->allocated(run->backend);

@@ -185,9 +185,9 @@ threads_of(const TagrecRun *run)
 }
 
 static void
-open_backend(TagrecRun *run)
+open_backend(TagrecRun *run, TagrecDevice device)
 {
-	run->backend = tagrec_backend_open(tagrec_device(run->request->device), threads_of(run));
+	run->backend = tagrec_backend_open(device, threads_of(run), (TrPrecision) run->options->train.precision);
 }
 
 static void
@@ -213,11 +213,15 @@ create_model(TagrecRun *run)
 	TrError		err = {0};
 	TrStatus	status = try_create(run, &err);
 
-	if (status == TR_UNSUPPORTED && tagrec_device(run->request->device) == TAGREC_AUTO)
+	if (status == TR_UNSUPPORTED && tagrec_device(run->request->device).kind == TAGREC_AUTO)
 	{
+		ereport(NOTICE,
+				(errmsg("training on the CPU, for algorithm \"%s\" cannot use device \"%s\"", run->options->algorithm->name,
+						run->backend->ops->name),
+				 errdetail("%s.", err.message)));
 		run->backend->ops->close(run->backend);
 		run->backend = NULL;
-		run->backend = tagrec_backend_open(TAGREC_CPU, threads_of(run));
+		open_backend(run, (TagrecDevice) {TAGREC_CPU});
 		status = try_create(run, &err);
 	}
 	check(run, status, &err);
@@ -230,7 +234,7 @@ train(TagrecRun *run)
 	TrError		err = {0};
 
 	check_memory(run);
-	open_backend(run);
+	open_backend(run, tagrec_device(run->request->device));
 	tagrec_progress_phase(run, "training");
 	INSTR_TIME_SET_CURRENT(run->training);
 	create_model(run);

@@ -36,6 +36,9 @@ SELECT tagrec_train('m', 1::regclass);
 SELECT bool_and(says($$SELECT tagrec_train('m', 'a', 'popularty')$$,
 	'^unknown algorithm "popularty" .*The algorithms are .*\m' || algorithm || '\M')) AS lists_algorithms FROM tagrec_algorithms;
 SELECT tagrec_train('m', 'a', device => 'tpu');
+SELECT tagrec_train('m', 'a', device => 'cuda:');
+SELECT tagrec_train('m', 'a', device => 'cuda:1x');
+SELECT tagrec_train('m', 'a', options => '{"precision": "fp16"}');
 
 -- columns
 SELECT tagrec_train('m', 'a', user_column => 'usr');

@@ -108,6 +108,7 @@ unlink $library;
 copy($node->config_data('--pkglibdir') . '/tagrec_cpu.so', $library) or die "copy: $!";
 like(train('cuda'), qr/trained version \d+ of model "m"/, 'cuda trains with the library that is there');
 unlike(train('auto'), qr/not available/, '... and auto, too');
+like(train('cuda:3', 'popularity', '{"precision": "tf32"}'), qr/trained version \d+ of model "m"/, '... a card by its number, and a precision');
 like($node->safe_psql('postgres', 'SELECT count(*) FROM tagrec_devices()'), qr/^1$/, 'a library that lists no devices');
 
 $node->stop;

@@ -132,7 +132,7 @@ test_failures(void)
 {
 	check_sticky("cudaMemsetAsync", INVALID_VALUE, do_zero, "cudaMemsetAsync");
 	check_sticky("cudaMemcpyAsync", INVALID_VALUE, do_upload, "cudaMemcpyAsync to the device");
-	check_sticky("cublasSgemm", BLAS_FAILED, do_gemm, "cublasSgemm");
+	check_sticky("cublasGemmEx", BLAS_FAILED, do_gemm, "cublasGemmEx");
 	check_sticky("launch", INVALID_VALUE, do_update, "sgd_kernel");
 	check_sticky("cudaMemcpyAsync", ILLEGAL_ADDRESS, do_download, "cudaMemcpyAsync to the host");
 	check_sticky("cudaStreamSynchronize", ILLEGAL_ADDRESS, do_download, "cudaStreamSynchronize");
@@ -229,6 +229,43 @@ test_uploads(void)
 	b->ops->close(b);
 }
 
+/* Squares of 1 + a fraction that the precision knows beside 1, or does not. */
+static void
+test_precision(void)
+{
+	static const struct
+	{
+		TrPrecision precision;
+		float		fraction;
+		float		expected;
+		const char *name;
+	}			products[] = {
+		{TR_FP32, 0x1p-12f, 1 + 0x1p-11f + 0x1p-24f, "fp32"}, {TR_TF32, 0x1p-12f, 1, "tf32"},
+		{TR_TF32, 0x1p-9f, 1 + 0x1p-8f + 0x1p-18f, "tf32"}, {TR_BF16, 0x1p-9f, 1, "bf16"},
+		{TR_BF16, 0x1p-7f, 1 + 0x1p-6f + 0x1p-14f, "bf16"}
+	};
+
+	for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++)
+	{
+		TrBackendConfig config = {.threads = 1, .precision = products[i].precision};
+		float		x = 1 + products[i].fraction;
+		float	   *device;
+		TrBackend  *b;
+		TrError		err;
+
+		if (ops->open(&b, &config, &err) != TR_OK)
+			exit(1);
+		CHECK(products[i].precision == TR_FP32 || strstr(b->ops->describe(b), products[i].name), "%s is told",
+			  products[i].name);
+		device = b->ops->alloc(b, 2 * sizeof(float));
+		b->ops->upload(b, device, &x, sizeof(x));
+		b->ops->gemm(b, device + 1, 1, device, 1, false, device, 1, false, 1, 1, 1, 1, 0);
+		b->ops->download(b, &x, device + 1, sizeof(x));
+		CHECK(x == products[i].expected, "%s: a product is %.9g", products[i].name, x);
+		b->ops->close(b);
+	}
+}
+
 int
 main(void)
 {
@@ -243,5 +280,6 @@ main(void)
 	test_memory();
 	test_model();
 	test_uploads();
+	test_precision();
 	return check_done();
 }

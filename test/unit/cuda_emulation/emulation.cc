@@ -3,8 +3,10 @@
  */
 #include "cublas_v2.h"
 
+#include <cmath>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #ifndef __x86_64__
 #include <ucontext.h>
@@ -697,30 +699,50 @@ cublasGetStatusName(cublasStatus_t)
 	return "CUBLAS_STATUS_EMULATED";
 }
 
-cublasStatus_t
-cublasSgemm(cublasHandle_t, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k, const float *alpha,
-			const float *a, int lda, const float *b, int ldb, const float *beta, float *c, int ldc)
+/* x with so many bits of fraction, half to even */
+static double
+rounded(float x, int bits)
 {
-	cublasStatus_t status = (cublasStatus_t) outcome("cublasSgemm");
+	uint32_t	word;
+	int			cut = 23 - bits;
+
+	if (cut <= 0 || !std::isfinite(x))
+		return x;
+	memcpy(&word, &x, sizeof(word));
+	word += (1u << (cut - 1)) - 1 + (word >> cut & 1);
+	word &= ~((1u << cut) - 1);
+	memcpy(&x, &word, sizeof(word));
+	return x;
+}
+
+cublasStatus_t
+cublasGemmEx(cublasHandle_t, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k, const void *alpha,
+			 const void *a, cudaDataType_t type_a, int lda, const void *b, cudaDataType_t type_b, int ldb, const void *beta,
+			 void *c, cudaDataType_t type_c, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t)
+{
+	cublasStatus_t status = (cublasStatus_t) outcome("cublasGemmEx");
 	size_t		step_a = op_a == CUBLAS_OP_N ? (size_t) lda : 1;
 	size_t		step_b = op_b == CUBLAS_OP_N ? 1 : (size_t) ldb;
+	int			bits = compute == CUBLAS_COMPUTE_32F_FAST_16BF ? 7 : compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? 10 : 23;
+	float		scale = *(const float *) alpha;
+	float		keep = *(const float *) beta;
 
 	if (status != CUBLAS_STATUS_SUCCESS)
 		return status;
 	if (m < 0 || n < 0 || k < 0 || lda < (op_a == CUBLAS_OP_N ? m : k) || ldb < (op_b == CUBLAS_OP_N ? k : n) || ldc < m
-		|| lda < 1 || ldb < 1 || ldc < 1)
+		|| lda < 1 || ldb < 1 || ldc < 1 || type_a != CUDA_R_32F || type_b != CUDA_R_32F || type_c != CUDA_R_32F)
 		return CUBLAS_STATUS_INVALID_VALUE;
 	for (int j = 0; j < n; j++)
 		for (int i = 0; i < m; i++)
 		{
-			const float *x = op_a == CUBLAS_OP_N ? a + i : a + (size_t) i * lda;
-			const float *y = op_b == CUBLAS_OP_N ? b + (size_t) j * ldb : b + j;
-			float	   *z = &c[(size_t) j * ldc + i];
+			const float *x = (const float *) a + (op_a == CUBLAS_OP_N ? i : (size_t) i * lda);
+			const float *y = (const float *) b + (op_b == CUBLAS_OP_N ? (size_t) j * ldb : j);
+			float	   *z = (float *) c + (size_t) j * ldc + i;
 			double		sum = 0;
 
 			for (int l = 0; l < k; l++)
-				sum += (double) x[l * step_a] * y[l * step_b];
-			*z = (float) (*alpha * sum) + (*beta == 0 ? 0 : *beta * *z);
+				sum += rounded(x[l * step_a], bits) * rounded(y[l * step_b], bits);
+			*z = (float) (scale * sum) + (keep == 0 ? 0 : keep * *z);
 		}
 	return CUBLAS_STATUS_SUCCESS;
 }
