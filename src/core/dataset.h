@@ -76,6 +76,7 @@ typedef struct TrPairs
 	int32_t    *user;
 	int32_t    *item;
 	int32_t    *tag;			/* (count), NULL = pairs */
+	bool		with_seen;		/* pairs that the training data has too may be among them: they stay candidates */
 } TrPairs;
 
 #endif

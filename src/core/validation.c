@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/topn.h"
 #include "core/validation.h"
 
 #define BLOCK_USERS 256
@@ -12,10 +13,11 @@
 typedef struct Validation
 {
 	TrModel    *model;
-	const TrDataset *dataset;
-	const TrPairs *held_out;
-	TrMetric	metric;
-	int			k;
+	const TrRanking *ranking;
+	const TrDataset *dataset;	/* of the ranking, */
+	const TrPairs *held_out;	/* as this */
+	TrRankVisit visit;
+	void	   *argument;
 	int			width;
 	float	   *items;			/* (N,W) backend memory */
 	float	   *users;			/* (U,W) backend memory */
@@ -24,8 +26,6 @@ typedef struct Validation
 	float	   *host_scores;	/* (U,N) */
 	int32_t    *rank;			/* (largest number of a user's held-out items) */
 	float	   *bar;			/* (the same) their scores */
-	double		sum;
-	int64_t		weight;
 } Validation;
 
 /* score (N) += the sparse part of the user's scores */
@@ -49,37 +49,39 @@ add_sparse_part(Validation *v, int32_t user, float *score, TrError *err)
 	return TR_OK;
 }
 
-/* The ranks of one user's held-out items first..end-1 become part of the sum. What the user has seen loses its score. */
+/* What is no candidate loses its score. */
 static void
-add_user(Validation *v, float *score, int32_t first, int32_t end)
+leave_out(const Validation *v, int32_t user, float *score)
 {
 	const TrDataset *d = v->dataset;
+
+	if (!v->held_out->with_seen)
+		for (int32_t p = d->user_ptr[user]; p < d->user_ptr[user + 1]; p++)
+			score[d->post_item[p]] = NAN;
+	if (v->ranking->candidates)
+		for (int32_t i = 0; i < d->n_items; i++)
+			if (!tr_bit_test(v->ranking->candidates, i))
+				score[i] = NAN;
+}
+
+/* Ranks one user's held-out items first..end-1. */
+static void
+rank_user(Validation *v, float *score, int32_t first, int32_t end)
+{
 	const int32_t *item = v->held_out->item + first;
 	int32_t		user = v->held_out->user[first];
 	int32_t		n = end - first;
-	double		value;
 
-	for (int32_t p = d->user_ptr[user]; p < d->user_ptr[user + 1]; p++)
-		score[d->post_item[p]] = NAN;
+	leave_out(v, user, score);
 	for (int32_t r = 0; r < n; r++)
 	{
 		v->bar[r] = score[item[r]];
 		v->rank[r] = 0;
 	}
-	tr_ranks_tile(v->rank, item, v->bar, n, score, 0, d->n_items);
+	tr_ranks_tile(v->rank, item, v->bar, n, score, 0, v->dataset->n_items);
 	for (int32_t r = 0; r < n; r++)
 		v->rank[r] = isnan(v->bar[r]) ? TR_UNRANKED : v->rank[r] + 1;
-	value = tr_metric(v->metric, v->k, v->rank, n);
-	if (v->metric == TR_METRIC_MRR_PAIR)
-	{
-		v->sum += value * n;
-		v->weight += n;
-	}
-	else
-	{
-		v->sum += value;
-		v->weight++;
-	}
+	v->visit(v->argument, user, v->rank, n);
 }
 
 static int32_t
@@ -112,7 +114,7 @@ score_block(Validation *v, int users, TrError *err)
 
 /* Ranks one block of users, starting with the pair at *next. */
 static TrStatus
-validate_block(Validation *v, int32_t *next, TrError *err)
+rank_block(Validation *v, int32_t *next, TrError *err)
 {
 	const TrPairs *pairs = v->held_out;
 	int			users = 0;
@@ -129,7 +131,7 @@ validate_block(Validation *v, int32_t *next, TrError *err)
 
 		TR_TRY(add_sparse_part(v, pairs->user[*next], score, err));
 		end = end_of_user(pairs, *next);
-		add_user(v, score, *next, end);
+		rank_user(v, score, *next, end);
 		*next = end;
 	}
 	return TR_OK;
@@ -202,10 +204,10 @@ embed_items(Validation *v, TrError *err)
 }
 
 TrStatus
-tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
-			const TrPoll *poll, double *value, TrError *err)
+tr_rank(TrModel *model, const TrRanking *ranking, TrRankVisit visit, void *argument, const TrPoll *poll, TrError *err)
 {
-	Validation	v = {.model = model, .dataset = dataset, .held_out = held_out, .metric = metric, .k = k};
+	Validation	v = {.model = model, .ranking = ranking, .dataset = ranking->dataset, .held_out = ranking->held_out,
+	.visit = visit, .argument = argument};
 	TrStatus	status;
 	int32_t		next = 0;
 
@@ -213,9 +215,36 @@ tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, T
 	status = allocate(&v, err);
 	if (status == TR_OK && v.width > 0)
 		status = embed_items(&v, err);
-	while (status == TR_OK && next < held_out->count)
-		status = tr_poll(poll) ? TR_CANCELLED : validate_block(&v, &next, err);
+	while (status == TR_OK && next < v.held_out->count)
+		status = tr_poll(poll) ? TR_CANCELLED : rank_block(&v, &next, err);
 	release(&v);
-	*value = v.weight > 0 ? v.sum / (double) v.weight : 0;
+	return status;
+}
+
+typedef struct MetricMean
+{
+	TrMetric	metric;
+	int			k;
+	TrMean		mean;
+} MetricMean;
+
+static void
+add_user(void *argument, int32_t user, int32_t *rank, int32_t n)
+{
+	MetricMean *m = argument;
+
+	(void) user;
+	tr_mean_add(&m->mean, tr_metric(m->metric, m->k, rank, n), tr_metric_weight(m->metric, n));
+}
+
+TrStatus
+tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
+			const TrPoll *poll, double *value, TrError *err)
+{
+	TrRanking	ranking = {.dataset = dataset, .held_out = held_out};
+	MetricMean	mean = {.metric = metric, .k = k};
+	TrStatus	status = tr_rank(model, &ranking, add_user, &mean, poll, err);
+
+	*value = mean.mean.count > 0 ? tr_mean_value(&mean.mean) : 0;
 	return status;
 }
