@@ -40,6 +40,8 @@ CREATE TABLE tagrec_version (
 	-- width of the stored arrays; the first unit_width of them are the unit vector
 	width int NOT NULL,
 	unit_width int NOT NULL,
+	-- what the entries of a user's sparse vector stand for, added up: 1 items, 2 tags, 4 users; 0 = the model has none
+	features int NOT NULL,
 	users int NOT NULL,
 	items int NOT NULL,
 	tags int NOT NULL,

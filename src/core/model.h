@@ -206,6 +206,13 @@ typedef struct TrAlgorithm
 	void		(*destroy) (TrModel *model);
 } TrAlgorithm;
 
+/* What features() says; nothing for an algorithm without a sparse part. */
+static inline int
+tr_features(const TrModel *model)
+{
+	return model->algorithm->features ? model->algorithm->features(model) : TR_FEATURES_NONE;
+}
+
 /* The way to call create() and load(): they leave the model's algorithm to us. */
 static inline TrStatus
 tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,

@@ -22,7 +22,7 @@
 #define VERSION_COLUMNS \
 	"m.model_id, m.model, m.schema, v.version, m.deployed_version, v.algorithm, v.task, v.options, v.requested_options," \
 	" v.source, v.user_column, v.item_column, v.tag_column, v.weight_column, v.user_type, v.item_type, v.width," \
-	" v.unit_width, v.users, v.items, v.tags, v.format"
+	" v.unit_width, v.features, v.users, v.items, v.tags, v.format"
 
 /* Columns of the two queries below. */
 enum
@@ -45,6 +45,7 @@ enum
 	Col_item_type,
 	Col_width,
 	Col_unit_width,
+	Col_features,
 	Col_users,
 	Col_items,
 	Col_tags,
@@ -136,6 +137,7 @@ read_version(int *format)
 	v->item_type = text_column(tuple, Col_item_type);
 	v->width = int_column(tuple, Col_width);
 	v->unit_width = int_column(tuple, Col_unit_width);
+	v->features = int_column(tuple, Col_features);
 	v->users = int_column(tuple, Col_users);
 	v->items = int_column(tuple, Col_items);
 	v->tags = int_column(tuple, Col_tags);

@@ -34,6 +34,7 @@ typedef struct TagrecVersion
 			   *item_type;		/* as format_type gives them */
 	int			width,
 				unit_width;
+	int			features;		/* a set of TrFeatures: what the sparse part of a score goes by */
 	int32		users,
 				items,
 				tags;

@@ -29,13 +29,13 @@ static TagrecQuery next_query = {
 
 static TagrecQuery insert_query = {
 	"INSERT INTO @.tagrec_version (model_id, version, refreshed_from, job, algorithm, task, options, requested_options,"
-	" source, user_column, item_column, tag_column, weight_column, user_type, item_type, width, unit_width, users, items,"
+	" source, user_column, item_column, tag_column, weight_column, user_type, item_type, width, unit_width, features, users, items,"
 	" tags, assignments, pairs, epochs, best_epoch, loss, metric, metric_value, seconds, backend, format)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,"
-	" $24, $25, $26, $27, $28, $29, $30)",
-	30, {INT4OID, INT4OID, INT4OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, INT4OID, INT4OID,
-		FLOAT8OID, TEXTOID, FLOAT8OID, FLOAT8OID, TEXTOID, INT4OID}
+	" $24, $25, $26, $27, $28, $29, $30, $31)",
+	31, {INT4OID, INT4OID, INT4OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+		TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, INT4OID,
+		INT4OID, FLOAT8OID, TEXTOID, FLOAT8OID, FLOAT8OID, TEXTOID, INT4OID}
 };
 
 static TagrecQuery deploy_query = {
@@ -137,8 +137,8 @@ put_float(Datum *values, char *nulls, int i, double number)
 void
 tagrec_version_insert(const TagrecVersionRow *row)
 {
-	Datum		values[30];
-	char		nulls[31];
+	Datum		values[31];
+	char		nulls[32];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int32GetDatum(row->model_id);
@@ -159,19 +159,20 @@ tagrec_version_insert(const TagrecVersionRow *row)
 	put_text(values, nulls, 14, row->item_type);
 	values[15] = Int32GetDatum(row->width);
 	values[16] = Int32GetDatum(row->unit_width);
-	values[17] = Int32GetDatum(row->users);
-	values[18] = Int32GetDatum(row->items);
-	values[19] = Int32GetDatum(row->tags);
-	values[20] = Int64GetDatum(row->assignments);
-	values[21] = Int64GetDatum(row->pairs);
-	values[22] = Int32GetDatum(row->epochs);
-	values[23] = Int32GetDatum(row->best_epoch);
-	put_float(values, nulls, 24, row->loss);
-	put_text(values, nulls, 25, row->metric);
-	put_float(values, nulls, 26, row->metric_value);
-	put_float(values, nulls, 27, row->seconds);
-	put_text(values, nulls, 28, row->backend);
-	values[29] = Int32GetDatum(TAGREC_FORMAT);
+	values[17] = Int32GetDatum(row->features);
+	values[18] = Int32GetDatum(row->users);
+	values[19] = Int32GetDatum(row->items);
+	values[20] = Int32GetDatum(row->tags);
+	values[21] = Int64GetDatum(row->assignments);
+	values[22] = Int64GetDatum(row->pairs);
+	values[23] = Int32GetDatum(row->epochs);
+	values[24] = Int32GetDatum(row->best_epoch);
+	put_float(values, nulls, 25, row->loss);
+	put_text(values, nulls, 26, row->metric);
+	put_float(values, nulls, 27, row->metric_value);
+	put_float(values, nulls, 28, row->seconds);
+	put_text(values, nulls, 29, row->backend);
+	values[30] = Int32GetDatum(TAGREC_FORMAT);
 	run_write(&insert_query, values, nulls);
 }
 

@@ -26,6 +26,7 @@ typedef struct TagrecVersionRow
 			   *item_type;
 	int32		width,
 				unit_width;
+	int			features;
 	int32		users,
 				items,
 				tags;

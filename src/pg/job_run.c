@@ -283,6 +283,7 @@ insert_version(TagrecRun *run, const TagrecPlace *place)
 	};
 
 	row.width = run->model->algorithm->width(run->model, &row.unit_width);
+	row.features = tr_features(run->model);
 	tagrec_version_insert(&row);
 }
 

@@ -136,7 +136,7 @@ first_relation(const TagrecModel *model)
 
 	if (!OidIsValid(relation))
 		relation = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_USERS));
-	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_WEIGHTS && !OidIsValid(relation); which++)
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS && !OidIsValid(relation); which++)
 		relation = tagrec_model_relation(model->schema, tagrec_parent_relname(model->model, which));
 	return relation;
 }

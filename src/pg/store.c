@@ -11,7 +11,8 @@ static const char *const relation_stem[] = {
 	[TAGREC_USERS] = "user",
 	[TAGREC_ITEMS] = "item",
 	[TAGREC_TAGS] = "tag",
-	[TAGREC_WEIGHTS] = "weight"
+	[TAGREC_WEIGHTS] = "weight",
+	[TAGREC_NEIGHBOURS] = "neighbour"
 };
 
 char *
@@ -29,7 +30,9 @@ tagrec_partition_relname(const char *model, TagrecRelation relation, int32 versi
 char *
 tagrec_view_relname(const char *model, TagrecRelation relation)
 {
-	Assert(relation == TAGREC_USERS || relation == TAGREC_ITEMS);
+	Assert(relation == TAGREC_USERS || relation == TAGREC_ITEMS || relation == TAGREC_NEIGHBOURS);
+	if (relation == TAGREC_NEIGHBOURS)
+		return psprintf("%s_item_neighbour", model);
 	return psprintf("%s_%s_embedding", model, relation_stem[relation]);
 }
 

@@ -16,13 +16,14 @@ typedef struct Column
 	Oid			type;
 } Column;
 
-#define MOST_COLUMNS 7
+#define MOST_COLUMNS 10
 
 /* In the order in which rows are written. */
 static const Column columns[][MOST_COLUMNS + 1] = {
 	[TAGREC_USERS] = {
 		{"version", INT4OID}, {"user_id", InvalidOid}, {"embedding", FLOAT4ARRAYOID}, {"seen", INT4ARRAYOID},
-		{"tags", INT4ARRAYOID}, {"counts", FLOAT4ARRAYOID}
+		{"tags", INT4ARRAYOID}, {"counts", FLOAT4ARRAYOID}, {"features", INT4ARRAYOID},
+		{"feature_values", FLOAT4ARRAYOID}, {"post_ends", INT4ARRAYOID}, {"post_tags", INT4ARRAYOID}
 	},
 	[TAGREC_ITEMS] = {
 		{"version", INT4OID}, {"item_id", InvalidOid}, {"position", INT4OID}, {"embedding", FLOAT4ARRAYOID},
@@ -34,6 +35,9 @@ static const Column columns[][MOST_COLUMNS + 1] = {
 	[TAGREC_WEIGHTS] = {
 		{"version", INT4OID}, {"name", TEXTOID}, {"part", INT4OID}, {"rows", INT4OID}, {"cols", INT4OID},
 		{"value", FLOAT4ARRAYOID}
+	},
+	[TAGREC_NEIGHBOURS] = {
+		{"version", INT4OID}, {"feature", INT4OID}, {"items", INT4ARRAYOID}, {"weights", FLOAT4ARRAYOID}
 	}
 };
 

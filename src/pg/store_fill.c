@@ -134,6 +134,37 @@ key_input(KeyInput *input, Oid type)
 
 /* ------------------------------------------------------------------ users and items */
 
+/* Sets the sparse part's two arrays; returns their bytes. */
+static Size
+sparse_part(Datum *features, Datum *values, const TagrecData *data, TrModel *model, int32 user)
+{
+	TrSparse	part = {0};
+	TrError		err = {0};
+
+	if (model->algorithm->user_features)
+		tagrec_check(model->algorithm->user_features(model, &data->all, user, &part, &err), &err);
+	*features = array_of(part.index, part.n, INT4OID);
+	*values = array_of(part.value, part.n, FLOAT4OID);
+	return (Size) part.n * 8;
+}
+
+/* Sets the two arrays of the user's posts; returns their bytes. */
+static Size
+posts(Datum *ends, Datum *tags, const TrDataset *d, TrTask task, int32 user)
+{
+	int32		first = d->user_ptr[user];
+	int32		n = task == TR_TASK_TAG ? d->user_ptr[user + 1] - first : 0;
+	int64		first_tag = d->post_ptr[first];
+	int64		n_tags = d->post_ptr[first + n] - first_tag;
+	int32	   *end = palloc(Max(n, 1) * sizeof(int32));
+
+	for (int32 p = 0; p < n; p++)
+		end[p] = (int32) (d->post_ptr[first + p + 1] - first_tag);
+	*ends = array_of(end, n, INT4OID);
+	*tags = array_of(d->post_tag + first_tag, n_tags, INT4OID);
+	return (n + n_tags) * 4;
+}
+
 /* Sets the profile's two arrays; returns their bytes. */
 static Size
 profile(Datum *tags, Datum *counts, const TrProfileTable *table, int32 entity)
@@ -147,13 +178,13 @@ profile(Datum *tags, Datum *counts, const TrProfileTable *table, int32 entity)
 }
 
 static void
-add_user(Writer *writer, const TagrecPlace *place, const TagrecData *data, KeyInput *input, int32 user,
+add_user(Writer *writer, const TagrecPlace *place, const TagrecData *data, TrModel *model, KeyInput *input, int32 user,
 		 const float *embedding, int width)
 {
 	const TrDataset *d = &data->all;
 	int32		first = d->user_ptr[user];
 	int32		seen = d->user_ptr[user + 1] - first;
-	Datum		values[6];
+	Datum		values[10];
 	Size		bytes;
 	MemoryContext before = MemoryContextSwitchTo(writer->rows);
 
@@ -162,6 +193,8 @@ add_user(Writer *writer, const TagrecPlace *place, const TagrecData *data, KeyIn
 	values[2] = array_of(embedding, width, FLOAT4OID);
 	values[3] = array_of(d->post_item + first, seen, INT4OID);
 	bytes = profile(&values[4], &values[5], &d->user, user);
+	bytes += sparse_part(&values[6], &values[7], data, model, user);
+	bytes += posts(&values[8], &values[9], d, model->algorithm->task, user);
 	MemoryContextSwitchTo(before);
 	writer_add(writer, values, lengthof(values), bytes + width * 4 + seen * 4);
 }
@@ -190,7 +223,7 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 {
 	int32		count = side == TR_USER ? data->all.n_users : data->all.n_items;
 	int			width = model->algorithm->width(model, NULL);
-	float	   *embedding = tagrec_alloc(data->memory, (Size) EMBED_ROWS * width * sizeof(float));
+	float	   *embedding = tagrec_alloc(data->memory, ((Size) EMBED_ROWS * width + 1) * sizeof(float));
 	TrError		err = {0};
 	Writer		writer;
 	KeyInput	input;
@@ -201,10 +234,11 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 	{
 		int32		n = Min(EMBED_ROWS, count - first);
 
-		tagrec_check(model->algorithm->embed(model, side, &data->all, first, n, embedding, &err), &err);
+		if (width > 0)
+			tagrec_check(model->algorithm->embed(model, side, &data->all, first, n, embedding, &err), &err);
 		for (int32 i = 0; i < n; i++)
 			if (side == TR_USER)
-				add_user(&writer, place, data, &input, first + i, embedding + (Size) i * width, width);
+				add_user(&writer, place, data, model, &input, first + i, embedding + (Size) i * width, width);
 			else
 				add_item(&writer, place, data, &input, first + i, embedding + (Size) i * width, width);
 	}
@@ -212,7 +246,7 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 	tr_free(data->memory, embedding);
 }
 
-/* ------------------------------------------------------------------ tags and weights */
+/* ------------------------------------------------------------------ tags, weights, neighbours */
 
 static void
 fill_tags(const TagrecPlace *place, const TagrecData *data)
@@ -268,6 +302,40 @@ fill_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
 	writer_close(&writer);
 }
 
+static void
+add_neighbours(Writer *writer, const TagrecPlace *place, int32 feature, const TrSparse *row)
+{
+	Datum		values[4];
+	MemoryContext before = MemoryContextSwitchTo(writer->rows);
+
+	values[0] = Int32GetDatum(place->version);
+	values[1] = Int32GetDatum(feature);
+	values[2] = array_of(row->index, row->n, INT4OID);
+	values[3] = array_of(row->value, row->n, FLOAT4OID);
+	MemoryContextSwitchTo(before);
+	writer_add(writer, values, lengthof(values), (Size) row->n * 8);
+}
+
+static void
+fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model)
+{
+	int64		count = tr_feature_count(tr_features(model), data->all.n_users, data->all.n_items, data->all.n_tags);
+	Writer		writer;
+
+	writer_open(&writer, place, TAGREC_NEIGHBOURS);
+	for (int64 feature = 0; feature < count; feature++)
+	{
+		TrSparse	row = {0};
+		TrError		err = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		tagrec_check(model->algorithm->feature_weights(model, (int32) feature, &row, &err), &err);
+		if (row.n > 0)
+			add_neighbours(&writer, place, (int32) feature, &row);
+	}
+	writer_close(&writer);
+}
+
 /* ------------------------------------------------------------------ partitions */
 
 /* A table like the partition it will be, with the constraint that spares ATTACH its scan. */
@@ -297,13 +365,14 @@ void
 tagrec_store_write(const TagrecPlace *place, const TagrecSource *source, const TagrecData *data, TrModel *model,
 				   const TrTensor *tensors, int n_tensors)
 {
-	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_WEIGHTS; which++)
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
 		create_partition(place, which);
 	fill_side(place, source, data, model, TR_USER);
 	fill_side(place, source, data, model, TR_ITEM);
 	fill_tags(place, data);
 	fill_weights(place, tensors, n_tensors);
+	fill_neighbours(place, data, model);
 	CommandCounterIncrement();
-	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_WEIGHTS; which++)
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
 		attach_partition(place, which);
 }

@@ -15,9 +15,10 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
-#define RELATIONS 4
+#define RELATIONS (TAGREC_NEIGHBOURS + 1)
+#define VIEWS 3
 
-static const TagrecRelation relations[RELATIONS] = {TAGREC_USERS, TAGREC_ITEMS, TAGREC_TAGS, TAGREC_WEIGHTS};
+static const TagrecRelation views[VIEWS] = {TAGREC_USERS, TAGREC_ITEMS, TAGREC_NEIGHBOURS};
 
 char *
 tagrec_place_name(const TagrecPlace *place, const char *relname)
@@ -77,10 +78,10 @@ check_free(const char *schema, const char *relname, const char *model)
 void
 tagrec_store_check_free(const char *model, const char *schema)
 {
-	for (int i = 0; i < RELATIONS; i++)
-		check_free(schema, tagrec_parent_relname(model, relations[i]), model);
-	check_free(schema, tagrec_view_relname(model, TAGREC_USERS), model);
-	check_free(schema, tagrec_view_relname(model, TAGREC_ITEMS), model);
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
+		check_free(schema, tagrec_parent_relname(model, which), model);
+	for (int i = 0; i < VIEWS; i++)
+		check_free(schema, tagrec_view_relname(model, views[i]), model);
 }
 
 static void
@@ -131,8 +132,8 @@ check_columns(const char *model, const char *schema, TagrecRelation which)
 void
 tagrec_store_check_model(const char *model, const char *schema, const TagrecSource *source)
 {
-	for (int i = 0; i < RELATIONS; i++)
-		check_columns(model, schema, relations[i]);
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
+		check_columns(model, schema, which);
 	check_key(model, schema, TAGREC_USERS, "user_id", source->user);
 	check_key(model, schema, TAGREC_ITEMS, "item_id", source->item);
 }
@@ -158,9 +159,11 @@ create_tables(const TagrecPlace *place, const TagrecSource *source)
 	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
 	char	   *tags = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_TAGS));
 	char	   *weights = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_WEIGHTS));
+	char	   *neighbours = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_NEIGHBOURS));
 
 	execute("CREATE TABLE %s (version int4 NOT NULL, user_id %s NOT NULL, embedding float4[] NOT NULL,"
-			" seen int4[] NOT NULL, tags int4[] NOT NULL, counts float4[] NOT NULL,"
+			" seen int4[] NOT NULL, tags int4[] NOT NULL, counts float4[] NOT NULL, features int4[] NOT NULL,"
+			" feature_values float4[] NOT NULL, post_ends int4[] NOT NULL, post_tags int4[] NOT NULL,"
 			" PRIMARY KEY (version, user_id)) PARTITION BY LIST (version)", users, key_definition(source->user));
 	execute("ALTER TABLE %s ALTER COLUMN embedding SET STORAGE MAIN", users);
 	execute("CREATE TABLE %s (version int4 NOT NULL, item_id %s NOT NULL, \"position\" int4 NOT NULL,"
@@ -173,16 +176,34 @@ create_tables(const TagrecPlace *place, const TagrecSource *source)
 			" cols int4 NOT NULL, value float4[] NOT NULL,"
 			" PRIMARY KEY (version, name, part)) PARTITION BY LIST (version)", weights);
 	execute("ALTER TABLE %s ALTER COLUMN value SET STORAGE EXTERNAL", weights);
+	execute("CREATE TABLE %s (version int4 NOT NULL, feature int4 NOT NULL, items int4[] NOT NULL,"
+			" weights float4[] NOT NULL, PRIMARY KEY (version, feature)) PARTITION BY LIST (version)", neighbours);
+	execute("ALTER TABLE %s ALTER COLUMN items SET STORAGE EXTERNAL, ALTER COLUMN weights SET STORAGE EXTERNAL",
+			neighbours);
 }
 
 static void
 comment_view(const TagrecPlace *place, const char *model, TagrecRelation which)
 {
-	char	   *comment = psprintf("tagrec: %ss of the deployed version of model %s", which == TAGREC_USERS ? "user"
-								   : "item", model);
+	static const char *const rows[] = {
+		[TAGREC_USERS] = "users",
+		[TAGREC_ITEMS] = "items",
+		[TAGREC_NEIGHBOURS] = "what an item adds to the scores of others, in the form of neighbours,"
+	};
+	char	   *comment = psprintf("tagrec: %s of the deployed version of model %s", rows[which], model);
 
 	execute("COMMENT ON VIEW %s IS %s", tagrec_place_name(place, tagrec_view_relname(model, which)),
 			quote_literal_cstr(comment));
+}
+
+/* The deployed version, or the previous one when the plan does not hold the deployed one's partition of `parent`. */
+static char *
+version_to_show(const TagrecPlace *place, const char *parent)
+{
+	return psprintf("(SELECT CASE WHEN EXISTS (SELECT FROM %s p WHERE p.version OPERATOR(pg_catalog.=) m.deployed_version)"
+					" THEN m.deployed_version ELSE m.previous_version END"
+					" FROM %s.tagrec_model m WHERE m.model_id OPERATOR(pg_catalog.=) %d)",
+					parent, quote_identifier(get_namespace_name(tagrec_schema())), place->model_id);
 }
 
 static void
@@ -191,12 +212,29 @@ create_view(const TagrecPlace *place, TagrecRelation which, const char *key)
 	char	   *view = tagrec_place_name(place, tagrec_view_relname(place->model, which));
 	char	   *parent = tagrec_place_name(place, tagrec_parent_relname(place->model, which));
 
-	execute("CREATE VIEW %s AS SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=)"
-			" (SELECT CASE WHEN EXISTS (SELECT FROM %s p WHERE p.version OPERATOR(pg_catalog.=) m.deployed_version)"
-			" THEN m.deployed_version ELSE m.previous_version END"
-			" FROM %s.tagrec_model m WHERE m.model_id OPERATOR(pg_catalog.=) %d)",
-			view, key, parent, parent, quote_identifier(get_namespace_name(tagrec_schema())), place->model_id);
+	execute("CREATE VIEW %s AS SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=) %s", view, key, parent,
+			version_to_show(place, parent));
 	comment_view(place, place->model, which);
+}
+
+/* Items come first among the features, so a feature that is an item's position is that item. */
+static void
+create_neighbour_view(const TagrecPlace *place)
+{
+	char	   *view = tagrec_place_name(place, tagrec_view_relname(place->model, TAGREC_NEIGHBOURS));
+	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
+	char	   *neighbours = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_NEIGHBOURS));
+
+	execute("CREATE VIEW %s AS SELECT i.item_id, k.item_id AS neighbour_id, n.weight FROM %s i"
+			" JOIN %s f ON f.version OPERATOR(pg_catalog.=) i.version AND f.feature OPERATOR(pg_catalog.=) i.\"position\""
+			" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.items), pg_catalog.unnest(f.weights)) n (item, weight)"
+			" JOIN %s k ON k.version OPERATOR(pg_catalog.=) i.version AND k.\"position\" OPERATOR(pg_catalog.=) n.item"
+			" WHERE i.version OPERATOR(pg_catalog.=) %s AND EXISTS (SELECT FROM %s.tagrec_version v"
+			" WHERE v.model_id OPERATOR(pg_catalog.=) %d AND v.version OPERATOR(pg_catalog.=) i.version"
+			" AND v.features OPERATOR(pg_catalog.&) %d OPERATOR(pg_catalog.<>) 0)",
+			view, items, neighbours, items, version_to_show(place, items),
+			quote_identifier(get_namespace_name(tagrec_schema())), place->model_id, TR_FEATURES_ITEMS);
+	comment_view(place, place->model, TAGREC_NEIGHBOURS);
 }
 
 void
@@ -206,6 +244,7 @@ tagrec_store_create(const TagrecPlace *place, const TagrecSource *source)
 	create_tables(place, source);
 	create_view(place, TAGREC_USERS, "user_id");
 	create_view(place, TAGREC_ITEMS, "item_id");
+	create_neighbour_view(place);
 }
 
 static void
@@ -217,36 +256,34 @@ rename_relation(const TagrecPlace *place, const char *kind, const char *from, co
 void
 tagrec_store_rename(const TagrecPlace *place, const char *name, const int32 *versions, int n_versions)
 {
-	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_ITEMS; which++)
+	for (int i = 0; i < VIEWS; i++)
 	{
-		rename_relation(place, "VIEW", tagrec_view_relname(place->model, which), tagrec_view_relname(name, which));
-		comment_view(place, name, which);
+		rename_relation(place, "VIEW", tagrec_view_relname(place->model, views[i]), tagrec_view_relname(name, views[i]));
+		comment_view(place, name, views[i]);
 	}
-	for (int i = 0; i < RELATIONS; i++)
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
 	{
-		rename_relation(place, "TABLE", tagrec_parent_relname(place->model, relations[i]),
-						tagrec_parent_relname(name, relations[i]));
+		rename_relation(place, "TABLE", tagrec_parent_relname(place->model, which), tagrec_parent_relname(name, which));
 		for (int v = 0; v < n_versions; v++)
-			rename_relation(place, "TABLE", tagrec_partition_relname(place->model, relations[i], versions[v]),
-							tagrec_partition_relname(name, relations[i], versions[v]));
+			rename_relation(place, "TABLE", tagrec_partition_relname(place->model, which, versions[v]),
+							tagrec_partition_relname(name, which, versions[v]));
 	}
 }
 
 void
 tagrec_store_drop_version(const TagrecPlace *place)
 {
-	for (int i = 0; i < RELATIONS; i++)
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
 		execute("DROP TABLE IF EXISTS %s RESTRICT",
-				tagrec_place_name(place, tagrec_partition_relname(place->model, relations[i], place->version)));
+				tagrec_place_name(place, tagrec_partition_relname(place->model, which, place->version)));
 }
 
 void
 tagrec_store_drop(const TagrecPlace *place)
 {
-	execute("DROP VIEW IF EXISTS %s, %s RESTRICT",
-			tagrec_place_name(place, tagrec_view_relname(place->model, TAGREC_USERS)),
-			tagrec_place_name(place, tagrec_view_relname(place->model, TAGREC_ITEMS)));
-	for (int i = 0; i < RELATIONS; i++)
+	for (int i = 0; i < VIEWS; i++)
+		execute("DROP VIEW IF EXISTS %s RESTRICT", tagrec_place_name(place, tagrec_view_relname(place->model, views[i])));
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
 		execute("DROP TABLE IF EXISTS %s RESTRICT",
-				tagrec_place_name(place, tagrec_parent_relname(place->model, relations[i])));
+				tagrec_place_name(place, tagrec_parent_relname(place->model, which)));
 }

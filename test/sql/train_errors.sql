@@ -30,7 +30,7 @@ SELECT tagrec_train('m', 'a', tag_column => NULL);
 SELECT tagrec_train('m', 'a', device => NULL);
 SELECT tagrec_train('m', 'a', wait => NULL);
 SELECT tagrec_train('', 'a');
-SELECT tagrec_train(repeat('x', 47), 'a');
+SELECT tagrec_train(repeat('x', 45), 'a');
 SELECT tagrec_train('m', 'nowhere');
 SELECT tagrec_train('m', 1::regclass);
 SELECT bool_and(says($$SELECT tagrec_train('m', 'a', 'popularty')$$,

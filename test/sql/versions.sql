@@ -103,7 +103,7 @@ CREATE TABLE taken_user_embedding ();
 \set VERBOSITY terse
 SELECT tagrec_rename('nobody', 'x');
 SELECT tagrec_rename('m', '');
-SELECT tagrec_rename('m', repeat('x', 47));
+SELECT tagrec_rename('m', repeat('x', 45));
 SELECT tagrec_rename('m', 'net');
 SELECT tagrec_rename('m', 'taken');
 \set VERBOSITY default

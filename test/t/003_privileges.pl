@@ -62,7 +62,7 @@ sub works
 works('ann', q{SELECT tagrec_train('m', 'a', 'popularity')}, 'SELECT on the three columns is enough to train');
 is($node->safe_psql('postgres', q{SELECT owner FROM tagrec_models WHERE model = 'm'}), 'ann', 'the model is its trainer\'s');
 is( $node->safe_psql(
-		'postgres', q{SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '^m_(user|item|tag|weight)'}),
+		'postgres', q{SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '^m_(user|item|tag|weight|neighbour)'}),
 	'ann', '... with all its relations');
 is($node->safe_psql('postgres', q{SELECT schema FROM tagrec_models WHERE model = 'm'}),
 	'ann', '... in the schema that was current');
@@ -143,7 +143,7 @@ $node->safe_psql('postgres', q{GRANT SELECT ON a TO member});
 works('member', q{SET search_path = ann, public; SELECT tagrec_train('m', 'a', 'popularity')},
 	'a member of the owning role trains a new version');
 is( $node->safe_psql(
-		'postgres', q{SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '^m_(user|item|tag|weight)'}),
+		'postgres', q{SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '^m_(user|item|tag|weight|neighbour)'}),
 	'ann', '... which belongs to the owner like the others');
 works('ben', q{SELECT * FROM tagrec_recommend('m', 1)}, '... and is used as before');
 

@@ -119,7 +119,8 @@ is($session->query_safe($top), $oracle{2}, 'and no longer');
 my $books = q(SELECT string_agg(item, ' ' ORDER BY rank) FROM tagrec_recommend('books', '1', 3));
 my $before = $session->query_safe($books);
 $primary->safe_psql('postgres', q(
-	DROP TABLE books_user_versions, books_item_versions, books_tag_versions, books_weight_versions CASCADE;
+	DROP TABLE books_user_versions, books_item_versions, books_tag_versions, books_weight_versions,
+		books_neighbour_versions CASCADE;
 	DELETE FROM tagrec_model WHERE model = 'books';
 	SELECT fixture_model('books', 'int', 'text');));
 my $after = $session->query_safe($books);
