@@ -42,6 +42,22 @@ LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_fold("any", "any", text) IS
 	'the fold of a pair, 0 to 99, to split data by: the first 8 hexadecimal digits of md5(user:item:seed) modulo 100';
 
+-- Leave one tag out: of each post, the tag with the smallest hash.
+
+CREATE FUNCTION tagrec_holdout(user_id text, item_id text, tag text, seed text DEFAULT 'tagrec')
+	RETURNS text
+AS 'MODULE_PATHNAME', 'tagrec_holdout'
+LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION tagrec_holdout(text, text, text, text) IS
+	'md5(user:item:tag:seed), to order the tags of a post by: the smallest is the one to hold out';
+
+CREATE FUNCTION tagrec_holdout(user_id "any", item_id "any", tag "any", seed text DEFAULT 'tagrec')
+	RETURNS text
+AS 'MODULE_PATHNAME', 'tagrec_holdout'
+LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION tagrec_holdout("any", "any", "any", text) IS
+	'md5(user:item:tag:seed), to order the tags of a post by: the smallest is the one to hold out';
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- information: devices
 -- ---------------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /*
- * Raw assignments: collecting, merging duplicates, dropping rare tags, renumbering.
+ * Raw assignments: collecting, merging duplicates, dropping what is rare, renumbering.
  * Legend: n assignments.
  */
 #include <string.h>
@@ -193,20 +193,57 @@ compact(TrAssignments *a, const int32_t *user_map, const int32_t *item_map, cons
 	a->count = kept;
 }
 
+/* map (n keys) = where key k goes: nowhere (-1) when fewer than min_count assignments have it, else to k itself. */
+static void
+map_frequent(int32_t *map, int32_t n_keys, const int32_t *key, int64_t n, int32_t min_count)
+{
+	memset(map, 0, (size_t) n_keys * sizeof(int32_t));
+	for (int64_t i = 0; i < n; i++)
+		map[key[i]]++;
+	for (int32_t k = 0; k < n_keys; k++)
+		map[k] = map[k] >= min_count ? k : -1;
+}
+
 TrStatus
 tr_assignments_drop_rare_tags(TrAssignments *a, int32_t n_tags, int32_t min_count)
 {
-	int32_t    *uses = tr_calloc(a->memory, (size_t) n_tags + 1, sizeof(int32_t));
+	int32_t    *map = tr_alloc(a->memory, ((size_t) n_tags + 1) * sizeof(int32_t));
 
-	if (!uses)
+	if (!map)
 		return TR_NO_MEMORY;
-	for (int64_t i = 0; i < a->count; i++)
-		uses[a->tag[i]]++;
-	for (int32_t t = 0; t < n_tags; t++)
-		uses[t] = uses[t] >= min_count ? t : -1;
-	compact(a, NULL, NULL, uses);
-	tr_free(a->memory, uses);
+	map_frequent(map, n_tags, a->tag, a->count, min_count);
+	compact(a, NULL, NULL, map);
+	tr_free(a->memory, map);
 	return TR_OK;
+}
+
+TrStatus
+tr_assignments_core(TrAssignments *a, int32_t n_users, int32_t n_items, int32_t n_tags, int32_t min_count, int64_t *left,
+					int *rounds)
+{
+	int32_t    *user_map = tr_alloc(a->memory, ((size_t) n_users + 1) * sizeof(int32_t));
+	int32_t    *item_map = tr_alloc(a->memory, ((size_t) n_items + 1) * sizeof(int32_t));
+	int32_t    *tag_map = tr_alloc(a->memory, ((size_t) n_tags + 1) * sizeof(int32_t));
+	bool		memory = user_map && item_map && tag_map;
+	int64_t		before = -1;
+
+	*rounds = 0;
+	while (memory && a->count > 0 && a->count != before)
+	{
+		before = a->count;
+		map_frequent(user_map, n_users, a->user, a->count, min_count);
+		map_frequent(item_map, n_items, a->item, a->count, min_count);
+		map_frequent(tag_map, n_tags, a->tag, a->count, min_count);
+		compact(a, user_map, item_map, tag_map);
+		if (a->count == before)
+			break;
+		*rounds += *rounds < TR_CORE_ROUNDS;
+		left[*rounds - 1] = a->count;
+	}
+	tr_free(a->memory, user_map);
+	tr_free(a->memory, item_map);
+	tr_free(a->memory, tag_map);
+	return memory ? TR_OK : TR_NO_MEMORY;
 }
 
 TrStatus

@@ -38,6 +38,16 @@ extern TrStatus tr_assignments_distinct(TrAssignments *a, TrError *err);
 /* Drops, once, the assignments of tags that fewer than min_count (distinct) assignments use. */
 extern TrStatus tr_assignments_drop_rare_tags(TrAssignments *a, int32_t n_tags, int32_t min_count);
 
+/*
+ * The p-core of the (distinct) assignments: drops those of users, items and tags that fewer than min_count assignments are
+ * left of, again and again until none goes. What stays is the same in whatever order they are dropped. left (TR_CORE_ROUNDS)
+ * = how many assignments each round left, *rounds of them; a last one without change is not counted, and what happens after
+ * the last of TR_CORE_ROUNDS is told there.
+ */
+#define TR_CORE_ROUNDS 20
+extern TrStatus tr_assignments_core(TrAssignments *a, int32_t n_users, int32_t n_items, int32_t n_tags, int32_t min_count,
+									int64_t *left, int *rounds);
+
 /* Renumbers: new index = map[old index]; rows mapped to -1 in any of the three are dropped. A NULL map keeps. */
 extern TrStatus tr_assignments_renumber(TrAssignments *a, const int32_t *user_map, const int32_t *item_map,
 										const int32_t *tag_map);

@@ -25,8 +25,11 @@ static const TrOption options[] = {
 	"how a GPU multiplies matrices: tf32 and bf16 round the factors; weights and sums stay fp32, as does all of the CPU"},
 	{"min_tag_count", TR_OPTION_INT, OPTION(min_tag_count), "1", 1, 1e9, NULL,
 	"tags that fewer assignments use are left out"},
+	{"core", TR_OPTION_INT, OPTION(core), "0", 0, 1e9, NULL,
+	"users, items and tags with fewer assignments are left out, again and again until all have as many; 0 = none is"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0", 0, 0.5, NULL,
-	"share of the (user, item) pairs held out to measure the model while it trains, in steps of 0.01"},
+	"share of the (user, item) pairs held out to measure the model while it trains, in steps of 0.01; for the task tag, share of"
+	" the posts with two tags or more of which one tag is"},
 	{"validation_every", TR_OPTION_INT, OPTION(validation_every), "1", 1, 100000, NULL,
 	"epochs between two measurements"},
 	{"patience", TR_OPTION_INT, OPTION(patience), "3", 0, 100000, NULL,

@@ -17,6 +17,7 @@ typedef struct TrTrainOptions
 	int			metric_k;
 	uint64_t	seed;
 	int			min_tag_count;	/* tags used by fewer assignments are dropped, once */
+	int			core;			/* users, items and tags with fewer assignments are dropped until none has; 0 = none is */
 	int			keep_versions;	/* versions kept beside the deployed one */
 	int			threads;		/* 0 = tagrec.threads */
 	int			precision;		/* TrPrecision */

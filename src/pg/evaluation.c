@@ -52,7 +52,7 @@ tagrec_test_read(Oid relation, const char *user_column, const char *item_column,
 	test->source.user_column = user_column ? user_column : version->user_column;
 	test->source.item_column = item_column ? item_column : version->item_column;
 	tagrec_held_out_check(&test->source);
-	(void) tagrec_held_out_read(&test->source, &test->users, &test->items, &test->pairs);
+	(void) tagrec_held_out_read(&test->source, &test->users, &test->items, NULL, &test->pairs);
 	return test;
 }
 

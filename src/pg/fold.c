@@ -1,5 +1,5 @@
 /*
- * Splitting (user, item) pairs into folds. See fold.h.
+ * Splitting data by hashes of the keys. See fold.h.
  */
 #include "postgres.h"
 
@@ -10,23 +10,38 @@
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(tagrec_fold);
+PG_FUNCTION_INFO_V1(tagrec_holdout);
 
-#define HEX_DIGITS 32
+static void
+hash_text(char hash[TAGREC_MD5_DIGITS + 1], const char *text)
+{
+	const char *error = NULL;
+
+	if (!pg_md5_hash(text, strlen(text), hash, &error))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute an MD5 hash: %s", error)));
+}
 
 int
 tagrec_fold_of(const char *user, const char *item, const char *seed)
 {
-	char		hex[HEX_DIGITS + 1];
+	char		hash[TAGREC_MD5_DIGITS + 1];
 	char	   *text = psprintf("%s:%s:%s", user, item, seed);
-	const char *error = NULL;
 
-	if (!pg_md5_hash(text, strlen(text), hex, &error))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute an MD5 hash: %s", error)));
+	hash_text(hash, text);
 	pfree(text);
-	hex[8] = '\0';
-	return (int) (strtoul(hex, NULL, 16) % 100);
+	hash[8] = '\0';
+	return (int) (strtoul(hash, NULL, 16) % 100);
+}
+
+void
+tagrec_holdout_of(char hash[TAGREC_MD5_DIGITS + 1], const char *user, const char *item, const char *tag, const char *seed)
+{
+	char	   *text = psprintf("%s:%s:%s:%s", user, item, tag, seed);
+
+	hash_text(hash, text);
+	pfree(text);
 }
 
 Datum
@@ -39,4 +54,20 @@ tagrec_fold(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(tagrec_fold_of(tagrec_id_text(&user), tagrec_id_text(&item),
 								   text_to_cstring(PG_GETARG_TEXT_PP(2))));
+}
+
+Datum
+tagrec_holdout(PG_FUNCTION_ARGS)
+{
+	char		hash[TAGREC_MD5_DIGITS + 1];
+	TagrecId	user;
+	TagrecId	item;
+	TagrecId	tag;
+
+	if (!tagrec_id_argument(fcinfo, 0, &user) || !tagrec_id_argument(fcinfo, 1, &item)
+		|| !tagrec_id_argument(fcinfo, 2, &tag) || PG_ARGISNULL(3))
+		PG_RETURN_NULL();
+	tagrec_holdout_of(hash, tagrec_id_text(&user), tagrec_id_text(&item), tagrec_id_text(&tag),
+					  text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	PG_RETURN_TEXT_P(cstring_to_text(hash));
 }

@@ -1,5 +1,5 @@
 /*
- * Checking and reading a relation of held-out pairs. See held_out.h.
+ * Checking and reading a relation of held-out pairs or assignments. See held_out.h.
  */
 #include "held_out.h"
 
@@ -15,7 +15,7 @@
 #include "utils/rel.h"
 
 #define BATCH_ROWS 10000
-#define KEY_COLUMNS 2
+#define MOST_COLUMNS 3
 
 /* ------------------------------------------------------------------ checking */
 
@@ -27,7 +27,7 @@ has_rows(char kind)
 }
 
 static void
-check_column(Relation relation, const char *column)
+check_column(Relation relation, const char *column, const char *what)
 {
 	TupleDesc	desc = RelationGetDescr(relation);
 	StringInfoData names;
@@ -46,8 +46,8 @@ check_column(Relation relation, const char *column)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of relation \"%s\" does not exist", column, RelationGetRelationName(relation)),
-			 errdetail("Held-out pairs are read from columns of the names that the model is trained with, unless others"
-					   " are given."),
+			 errdetail("Held-out %s are read from columns of the names that the model is trained with, unless others"
+					   " are given.", what),
 			 errhint("Its columns are %s.", names.data)));
 }
 
@@ -55,6 +55,7 @@ void
 tagrec_held_out_check(TagrecHeldOut *held_out)
 {
 	Relation	relation = try_relation_open(held_out->relation, AccessShareLock);
+	const char *what = held_out->tag_column ? "tags" : "pairs";
 
 	if (!relation)
 		ereport(ERROR,
@@ -63,12 +64,14 @@ tagrec_held_out_check(TagrecHeldOut *held_out)
 	if (!has_rows(relation->rd_rel->relkind))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("cannot read held-out pairs from \"%s\"", RelationGetRelationName(relation)),
+				 errmsg("cannot read held-out %s from \"%s\"", what, RelationGetRelationName(relation)),
 				 errhint("They come from a table, a partitioned table, a view, a materialized view or a foreign table.")));
 	held_out->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 												RelationGetRelationName(relation));
-	check_column(relation, held_out->user_column);
-	check_column(relation, held_out->item_column);
+	check_column(relation, held_out->user_column, what);
+	check_column(relation, held_out->item_column, what);
+	if (held_out->tag_column)
+		check_column(relation, held_out->tag_column, what);
 	relation_close(relation, AccessShareLock);
 }
 
@@ -86,8 +89,9 @@ typedef struct Column
 typedef struct Reading
 {
 	const TagrecHeldOut *held_out;
-	TrAssignments *pairs;
-	Column		column[KEY_COLUMNS];
+	TrAssignments *assignments;
+	Column		column[MOST_COLUMNS];
+	int			columns;
 	int64		rows;
 } Reading;
 
@@ -122,10 +126,10 @@ intern(Column *column, Datum value)
 static void
 read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 {
-	int32		key[KEY_COLUMNS];
+	int32		key[MOST_COLUMNS] = {0};
 	bool		complete = true;
 
-	for (int c = 0; c < KEY_COLUMNS; c++)
+	for (int c = 0; c < reading->columns; c++)
 	{
 		bool		isnull;
 		Datum		value = SPI_getbinval(tuple, desc, c + 1, &isnull);
@@ -135,8 +139,8 @@ read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 		if (complete)
 			key[c] = intern(&reading->column[c], value);
 	}
-	if (complete && tr_assignments_add(reading->pairs, key[0], key[1], 0, false, 1) != TR_OK)
-		tagrec_out_of_memory(reading->pairs->memory);
+	if (complete && tr_assignments_add(reading->assignments, key[0], key[1], key[2], false, 1) != TR_OK)
+		tagrec_out_of_memory(reading->assignments->memory);
 }
 
 /* Fetches and reads one batch; false at the end. */
@@ -166,7 +170,7 @@ check_rows(const Reading *reading)
 {
 	const TagrecHeldOut *held_out = reading->held_out;
 
-	for (int c = 0; c < KEY_COLUMNS; c++)
+	for (int c = 0; c < reading->columns; c++)
 		if (reading->column[c].nulls > 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_NOT_NULL_VIOLATION),
@@ -182,23 +186,37 @@ check_rows(const Reading *reading)
 				 errdetail("Row security may hide rows from the role that reads them.")));
 }
 
-int64
-tagrec_held_out_read(const TagrecHeldOut *held_out, TagrecKeys *users, TagrecKeys *items, TrAssignments *pairs)
+static char *
+query_text(const TagrecHeldOut *held_out)
 {
-	Reading		reading = {.held_out = held_out, .pairs = pairs};
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s", quote_identifier(held_out->user_column));
+	appendStringInfo(&sql, ", %s", quote_identifier(held_out->item_column));
+	if (held_out->tag_column)
+		appendStringInfo(&sql, ", %s", quote_identifier(held_out->tag_column));
+	appendStringInfo(&sql, " FROM %s", held_out->name);
+	return sql.data;
+}
+
+int64
+tagrec_held_out_read(const TagrecHeldOut *held_out, TagrecKeys *users, TagrecKeys *items, TagrecKeys *tags,
+					 TrAssignments *assignments)
+{
+	const char *name[MOST_COLUMNS] = {held_out->user_column, held_out->item_column, held_out->tag_column};
+	TagrecKeys *keys[MOST_COLUMNS] = {users, items, tags};
+	Reading		reading = {.held_out = held_out, .assignments = assignments};
 	MemoryContext outside = CurrentMemoryContext;
 	MemoryContext scratch;
 	Portal		portal;
-	StringInfoData sql;
 
 	SPI_connect();
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s, ", quote_identifier(held_out->user_column));
-	appendStringInfo(&sql, "%s FROM %s", quote_identifier(held_out->item_column), held_out->name);
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec row", ALLOCSET_DEFAULT_SIZES);
-	portal = SPI_cursor_open_with_args(NULL, sql.data, 0, NULL, NULL, NULL, true, 0);
-	prepare_column(&reading.column[0], held_out->user_column, users, SPI_gettypeid(portal->tupDesc, 1));
-	prepare_column(&reading.column[1], held_out->item_column, items, SPI_gettypeid(portal->tupDesc, 2));
+	portal = SPI_cursor_open_with_args(NULL, query_text(held_out), 0, NULL, NULL, NULL, true, 0);
+	reading.columns = held_out->tag_column ? 3 : 2;
+	for (int c = 0; c < reading.columns; c++)
+		prepare_column(&reading.column[c], name[c], keys[c], SPI_gettypeid(portal->tupDesc, c + 1));
 	while (read_batch(&reading, portal, scratch))
 		;
 	SPI_cursor_close(portal);

@@ -98,18 +98,19 @@ name_source(TagrecRun *run)
 	run->source.weight_column = request->weight_column;
 }
 
-/* The pairs of the option validation_source; its keys join the source's. */
+/* What the option validation_source holds out; its keys join the source's. */
 static void
-read_held_out(TagrecRun *run, TrAssignments *pairs)
+read_held_out(TagrecRun *run, TrAssignments *assignments)
 {
 	TagrecHeldOut held_out = {
 		.relation = run->request->validation_source,
 		.user_column = run->request->user_column,
-		.item_column = run->request->item_column
+		.item_column = run->request->item_column,
+		.tag_column = run->options->algorithm->task == TR_TASK_TAG ? run->request->tag_column : NULL
 	};
 
 	tagrec_held_out_check(&held_out);
-	(void) tagrec_held_out_read(&held_out, &run->data.users, &run->data.items, pairs);
+	(void) tagrec_held_out_read(&held_out, &run->data.users, &run->data.items, &run->data.tags, assignments);
 	/* from now on found by any search_path */
 	run->options->validation_source = held_out.name;
 }
@@ -117,22 +118,21 @@ read_held_out(TagrecRun *run, TrAssignments *pairs)
 static void
 read_data(TagrecRun *run)
 {
-	const TrTrainOptions *train = &run->options->train;
 	bool		refresh = tagrec_request_is_refresh(run->request);
-	bool		held_out = !refresh && OidIsValid(run->request->validation_source);
+	bool		validated = !refresh && OidIsValid(run->request->validation_source);
 	TrAssignments raw;
-	TrAssignments pairs;
+	TrAssignments held_out;
 
 	tagrec_data_init(&run->data, &run->memory);
 	tr_assignments_init(&raw, &run->memory);
-	tr_assignments_init(&pairs, &run->memory);
+	tr_assignments_init(&held_out, &run->memory);
 	if (refresh)
 		tagrec_refresh_vocabulary(run);
 	tagrec_source_read(&run->source, &run->data, &raw);
-	if (held_out)
-		read_held_out(run, &pairs);
-	tagrec_data_build(&run->data, &run->source, &raw, train->min_tag_count, refresh ? 0 : train->validation, train->seed,
-					  held_out ? &pairs : NULL);
+	if (validated)
+		read_held_out(run, &held_out);
+	tagrec_data_build(&run->data, &run->source, &raw, &run->options->train, run->options->algorithm->task,
+					  validated ? &held_out : NULL);
 }
 
 static void

@@ -12,6 +12,8 @@
 #include "postgres.h"
 
 #include "core/dataset.h"
+#include "core/model.h"
+#include "core/trainer.h"
 #include "keys.h"
 
 typedef struct TagrecSource
@@ -47,7 +49,7 @@ typedef struct TagrecData
 	TrDataset	all;
 	bool		split;			/* train and validation are filled; else all is trained on */
 	TrDataset	train;			/* users, items and tags numbered as in all */
-	TrPairs		validation;		/* held-out pairs: of train, or of another relation */
+	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */
 } TagrecData;
 
 extern void tagrec_data_init(TagrecData *data, TrMemory *memory);
@@ -56,12 +58,26 @@ extern void tagrec_data_init(TagrecData *data, TrMemory *memory);
 extern void tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *raw);
 
 /*
- * Ranks the keys and builds the datasets; frees raw. Tags that fewer than min_tag_count assignments use go first, then the
- * users and items that have none left. validation: share of the pairs to hold out. held_out: pairs of another relation to
- * validate on, whose keys were interned in data as well, or NULL; freed, too. Those that cannot be used are left out with a
- * NOTICE: their user or item is not trained on, or the pair itself is.
+ * Ranks the keys and builds the datasets; frees raw. Tags that fewer than options->min_tag_count assignments use go first, then
+ * what is not in the core of options->core, then the users and items that have nothing left. options->validation holds out, of
+ * the task item, a share of the pairs; of the task tag, one tag each of a share of the posts that have two or more. held_out:
+ * what another relation holds out, whose keys were interned in data as well, or NULL; freed, too. With a closed vocabulary,
+ * nothing is dropped and nothing held out.
  */
-extern void tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw, int min_tag_count,
-							  double validation, uint64 seed, TrAssignments *held_out);
+extern void tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw,
+							  const TrTrainOptions *options, TrTask task, TrAssignments *held_out);
+
+/* source_split.c: fills train and validation of data, whose `all` was built from raw, as above */
+extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, TrTask task);
+
+/*
+ * The same from assignments that another relation holds out, of which `all` were read and those left whose keys are trained on.
+ * Those that stand in training themselves are left out, too: NOTICE, or ERROR when there are no others.
+ */
+extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, TrTask task);
+
+/* Raises the error of a core function that works in this memory. */
+extern void tagrec_data_check(TrStatus status, const TrError *err, const TrMemory *memory);
+extern void tagrec_free_assignments(TrAssignments *a);
 
 #endif

@@ -258,13 +258,14 @@ check_source(TagrecSource *source, const TagrecRequest *request)
 
 /* The relation that the option validation_source names, as this session finds it. */
 static Oid
-find_validation_source(const TagrecRequest *request, const char *name)
+find_validation_source(const TagrecRequest *request, TrTask task, const char *name)
 {
 	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
 	TagrecHeldOut held_out = {
 		.relation = RangeVarGetRelid(range, NoLock, true),
 		.user_column = request->user_column,
-		.item_column = request->item_column
+		.item_column = request->item_column,
+		.tag_column = task == TR_TASK_TAG ? request->tag_column : NULL
 	};
 
 	if (!OidIsValid(held_out.relation))
@@ -310,7 +311,8 @@ tagrec_train(PG_FUNCTION_ARGS)
 	(void) tagrec_device(request.device);
 	check_source(&source, &request);
 	if (options->validation_source)
-		request.validation_source = find_validation_source(&request, options->validation_source);
+		request.validation_source = find_validation_source(&request, options->algorithm->task,
+															options->validation_source);
 	request.schema = choose_schema(request.model, options, &source);
 	check_role();
 	PG_RETURN_INT64(submit(&request, wait, "tagrec_train()"));

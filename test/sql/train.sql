@@ -111,6 +111,25 @@ SELECT tagrec_train('frequent', 'a', 'popularity', '{"min_tag_count": 2}') > 0 A
 SELECT users, items, tags FROM tagrec_versions WHERE model = 'frequent';
 SELECT count(*) FROM frequent_tag_versions WHERE tag LIKE 'rare%';
 SELECT count(*) FROM frequent_user_embedding WHERE user_id = 1000;
+-- the core: users, items and tags with three assignments or more, of which each has three left when it has come to an end
+SELECT tagrec_train('core', 'a', 'popularity', '{"core": 3}') > 0 AS trained;
+CREATE FUNCTION core_in_sql(fewest int) RETURNS TABLE (users bigint, items bigint, tags bigint, assignments bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	gone bigint;
+BEGIN
+	CREATE TEMP TABLE rest AS SELECT DISTINCT user_id, item_id, tag FROM a;
+	LOOP
+		DELETE FROM rest r WHERE fewest > (SELECT count(*) FROM rest o WHERE o.user_id = r.user_id)
+			OR fewest > (SELECT count(*) FROM rest o WHERE o.item_id = r.item_id) OR fewest > (SELECT count(*) FROM rest o WHERE o.tag = r.tag);
+		GET DIAGNOSTICS gone = ROW_COUNT;
+		EXIT WHEN gone = 0;
+	END LOOP;
+	RETURN QUERY SELECT count(DISTINCT user_id), count(DISTINCT item_id), count(DISTINCT tag), count(*) FROM rest;
+	DROP TABLE rest;
+END $$;
+SELECT v.users, v.items, v.tags, v.assignments, v.assignments = c.assignments AND v.users = c.users AND v.items = c.items AND v.tags = c.tags AS right
+FROM tagrec_versions v, core_in_sql(3) c WHERE model = 'core';
+DROP FUNCTION core_in_sql;
 DELETE FROM a WHERE tag LIKE 'rare%';
 
 -- a network: weights, curve, validation, the same seed twice

@@ -108,6 +108,8 @@ SELECT tagrec_train('m', 'weights', 'popularity', weight_column => 'nans');
 SELECT tagrec_train('m', 'weights', 'popularity', weight_column => 'infinities');
 SELECT tagrec_train('m', 'weights', 'popularity', weight_column => 'large');
 SELECT tagrec_train('m', 'a', 'popularity', '{"min_tag_count": 1000}');
+SELECT tagrec_train('m', 'a', 'popularity', '{"core": 60}');
+SELECT tagrec_train('m', 'a', 'popularity', '{"core": -1}');
 CREATE VIEW broken AS SELECT user_id, item_id, 1 / (user_id - user_id) AS tag FROM a;
 SELECT tagrec_train('m', 'broken', 'popularity');
 

@@ -59,6 +59,35 @@ test_drop_and_renumber(void)
 	CHECK(a.count == 3 && a.user[0] == 1 && a.user[1] == 1 && a.user[2] == 0, "users are renumbered, or dropped");
 }
 
+/* Two users with two items and two tags each are a 4-core; what hangs on them comes off round by round. */
+static void
+test_core(void)
+{
+	static const int rows[][3] = {
+		{0, 0, 0}, {0, 0, 1}, {0, 1, 0}, {0, 1, 1}, {1, 0, 0}, {1, 0, 1}, {1, 1, 0}, {1, 1, 1},
+		{1, 2, 2}, {2, 2, 2}, {2, 2, 3}, {2, 2, 4}, {3, 2, 3}
+	};
+	TrAssignments a;
+	int64_t		left[TR_CORE_ROUNDS];
+	int			rounds;
+	bool		whole = true;
+
+	add_all(&a, rows, 13);
+	CHECK(tr_assignments_core(&a, 4, 3, 5, 1, left, &rounds) == TR_OK && a.count == 13 && rounds == 0,
+		  "all of it is a 1-core");
+	tr_assignments_core(&a, 4, 3, 5, 2, left, &rounds);
+	CHECK(rounds == 4 && left[0] == 11 && left[1] == 10 && left[2] == 9 && left[3] == 8 && a.count == 8,
+		  "what goes leaves others too few: user 3 and tag 4, tag 3, user 2, item 2 with tag 2");
+	for (int64_t i = 0; i < a.count; i++)
+		whole &= a.user[i] < 2 && a.item[i] < 2 && a.tag[i] < 2;
+	CHECK(whole, "the core stays whole");
+	add_all(&a, rows, 13);
+	tr_assignments_core(&a, 4, 3, 5, 3, left, &rounds);
+	CHECK(a.count == 8 && rounds == 1 && left[0] == 8, "the 3-core is found in one round");
+	tr_assignments_core(&a, 4, 3, 5, 5, left, &rounds);
+	CHECK(a.count == 0 && rounds == 1 && left[0] == 0, "there is no 5-core");
+}
+
 /* Does the table hold what counting the assignments gives? */
 static bool
 table_is_right(const TrProfileTable *table, const TrAssignments *a, const int32_t *entity, const TrDataset *d)
@@ -144,6 +173,7 @@ main(void)
 	tr_memory_init(&memory, 0);
 	test_distinct();
 	test_drop_and_renumber();
+	test_core();
 	test_build(false);
 	test_build(true);
 	test_memory_limit();
