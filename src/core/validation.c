@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/tag_validation.h"
 #include "core/topn.h"
 #include "core/validation.h"
 
@@ -243,8 +244,11 @@ tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, T
 {
 	TrRanking	ranking = {.dataset = dataset, .held_out = held_out};
 	MetricMean	mean = {.metric = metric, .k = k};
-	TrStatus	status = tr_rank(model, &ranking, add_user, &mean, poll, err);
+	TrStatus	status;
 
+	if (model->algorithm->task == TR_TASK_TAG)
+		return tr_validate_tags(model, dataset, held_out, metric, k, poll, value, err);
+	status = tr_rank(model, &ranking, add_user, &mean, poll, err);
 	*value = mean.mean.count > 0 ? tr_mean_value(&mean.mean) : 0;
 	return status;
 }

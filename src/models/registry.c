@@ -12,7 +12,8 @@
 	X(ials) \
 	X(popularity) \
 	X(tag_bm25) \
-	X(tag_cosine)
+	X(tag_cosine) \
+	X(tag_popular)
 
 #define DECLARE(name) extern const TrAlgorithm tr_algorithm_##name;
 #define REFER(name) &tr_algorithm_##name,

@@ -6,7 +6,8 @@
  *
  * Files have a header line and the columns user, item, tag. With -v that file's pairs are measured after each epoch and
  * choose the epoch. With -e the model is measured on that file at the end. Training items of a user are no candidates;
- * the users and items of all files are known from the start, those without training pairs with an empty profile.
+ * the users and items of all files are known from the start, those without training pairs with an empty profile. For an
+ * algorithm that recommends tags, the two files hold assignments: the tags of a post that are ranked among all but its others.
  * -b cuda opens the library that TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none. With -f the backend's operations are
  * counted, and the floor of an epoch is printed: what they cost at the measured ceilings of the device.
  */
@@ -19,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/tag_validation.h"
 #include "core/trainer.h"
 #include "core/validation.h"
 #include "gpu/counted.h"
@@ -140,20 +142,22 @@ find(const Keys *keys, char *key)
 	return hit ? (int32_t) (hit - keys->key) : -1;
 }
 
-/* The distinct pairs of a file. */
+/* The distinct pairs of a file, or its distinct assignments. */
 static TrPairs
-make_pairs(const File *file, const Keys keys[3])
+make_pairs(const File *file, const Keys keys[3], bool with_tags)
 {
 	TrAssignments a;
 	TrPairs		pairs = {0};
 
 	tr_assignments_init(&a, &memory);
 	for (int i = 0; i < file->rows; i++)
-		tr_assignments_add(&a, find(&keys[0], file->column[0][i]), find(&keys[1], file->column[1][i]), 0, false, 0);
+		tr_assignments_add(&a, find(&keys[0], file->column[0][i]), find(&keys[1], file->column[1][i]),
+						   with_tags ? find(&keys[2], file->column[2][i]) : 0, false, 0);
 	check(tr_assignments_distinct(&a, NULL), "pairs", NULL);
 	pairs.count = (int32_t) a.count;
 	pairs.user = a.user;
 	pairs.item = a.item;
+	pairs.tag = with_tags ? a.tag : NULL;
 	return pairs;
 }
 
@@ -210,6 +214,56 @@ print_test(TrModel *model, const TrDataset *dataset, const TrPairs *test)
 		printf(" %.4f", value);
 	}
 	printf("\n");
+}
+
+/* What is measured of posts: over all of them, and over those that were given a tag. */
+typedef struct TagMetric
+{
+	TrMetric	metric;
+	int			k;
+	TrMean		mean[2];
+} TagMetric;
+
+static TagMetric tag_metrics[] = {{TR_METRIC_HIT, 1, {{0}}}, {TR_METRIC_HIT, 3, {{0}}}, {TR_METRIC_HIT, 5, {{0}}},
+{TR_METRIC_HIT, 10, {{0}}}, {TR_METRIC_NDCG, 3, {{0}}}, {TR_METRIC_NDCG, 5, {{0}}}, {TR_METRIC_NDCG, 10, {{0}}},
+{TR_METRIC_MRR, 0, {{0}}}};
+
+#define TAG_METRICS (sizeof(tag_metrics) / sizeof(tag_metrics[0]))
+
+static void
+add_post(void *argument, int32_t n_given, int32_t *rank, int32_t n)
+{
+	(void) argument;
+	for (size_t i = 0; i < TAG_METRICS; i++)
+	{
+		double		value = tr_metric(tag_metrics[i].metric, tag_metrics[i].k, rank, n);
+
+		tr_mean_add(&tag_metrics[i].mean[0], value, 1);
+		if (n_given > 0)
+			tr_mean_add(&tag_metrics[i].mean[1], value, 1);
+	}
+}
+
+/* Each value with its standard error over the posts. */
+static void
+print_tag_test(TrModel *model, const TrDataset *dataset, const TrPairs *test)
+{
+	static const char *const whose[] = {"all", "with tags given"};
+	TrError		err = {0};
+
+	check(tr_rank_tags(model, dataset, test, add_post, NULL, NULL, &err), "test", &err);
+	for (int m = 0; m < 2; m++)
+	{
+		printf("test, %lld posts, %s:", (long long) tag_metrics[0].mean[m].count, whose[m]);
+		for (size_t i = 0; i < TAG_METRICS; i++)
+		{
+			printf("  %s", tr_metric_names[tag_metrics[i].metric]);
+			if (tag_metrics[i].k > 0)
+				printf("@%d", tag_metrics[i].k);
+			printf(" %.4f (%.4f)", tr_mean_value(&tag_metrics[i].mean[m]), tr_mean_error(&tag_metrics[i].mean[m]));
+		}
+		printf("\n");
+	}
 }
 
 static void
@@ -308,7 +362,9 @@ run(const TrAlgorithm *algorithm, TrBackend *backend, const TrDataset *dataset, 
 	print_usage(now() - start, &result);
 	if (floor)
 		print_floor(flops, bytes, result.epochs);
-	if (test)
+	if (test && algorithm->task == TR_TASK_TAG)
+		print_tag_test(model, dataset, test);
+	else if (test)
 		print_test(model, dataset, test);
 	algorithm->destroy(model);
 }
@@ -360,8 +416,8 @@ main(int argc, char **argv)
 	for (int column = 0; column < 3; column++)
 		keys[column] = distinct(files, 3, column);
 	make_dataset(&files[0], keys, &dataset);
-	validation = make_pairs(&files[1], keys);
-	test = make_pairs(&files[2], keys);
+	validation = make_pairs(&files[1], keys, algorithm->task == TR_TASK_TAG);
+	test = make_pairs(&files[2], keys, algorithm->task == TR_TASK_TAG);
 	check(ops->open(&backend, &config, &err), "backend", &err);
 	printf("%s, %s\n", algorithm->name, ops->describe(backend));
 	run(algorithm, backend, &dataset, &validation, test_path ? &test : NULL,
