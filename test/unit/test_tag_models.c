@@ -423,6 +423,10 @@ test_ranks(void)
 	CHECK(told.n[0] == 3 && told.n_given[0] == 1 && told.rank[0][0] == TR_UNRANKED && told.rank[0][1] == 3
 		  && told.rank[0][2] == 4, "ranks without the post's other tags, ties to the smaller one");
 	CHECK(told.n[1] == 1 && told.n_given[1] == 0 && told.rank[1][0] == 4, "ranks among all tags");
+	test.with_seen = true;
+	tr_rank_tags(model, &small, &test, remember, &told, NULL, NULL);
+	CHECK(told.rank[2][0] == 1 && told.rank[2][1] == 4 && told.rank[2][2] == 5, "ranks among all tags, those it has too");
+	test.with_seen = false;
 	tr_validate(model, &small, &test, TR_METRIC_MRR, 0, NULL, &value, NULL);
 	CHECK_NEAR(value, (1.0 / 3 + 1.0 / 4) / 2, 1e-12, "the mean over posts");
 	tr_validate(model, &small, &test, TR_METRIC_MRR_PAIR, 0, NULL, &value, NULL);
