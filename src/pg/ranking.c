@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "look_up.h"
 #include "matrix.h"
 #include "miscadmin.h"
 #include "tagrec.h"
@@ -28,25 +29,10 @@
 /* Columns of the look-ups. */
 enum
 {
-	Col_n = 1,					/* place in the array of keys, from 1 */
-	Col_position,				/* items */
+	Col_position = TAGREC_LOOK_UP_COLUMN,	/* items */
 	Col_embedding = Col_position,	/* users */
 	Col_seen
 };
-
-/* One side of the test, looked up in one relation of the version. */
-typedef struct LookUp
-{
-	const TagrecKeys *keys;
-	Oid			type;
-	FmgrInfo	input;
-	Oid			ioparam;
-	int16		length;
-	bool		by_value;
-	char		align;
-	SPIPlanPtr	plan;
-	MemoryContext scratch;		/* keys of one query */
-} LookUp;
 
 typedef struct BlockUser
 {
@@ -79,70 +65,7 @@ typedef struct Pass
 	int32	   *ahead;			/* (P) candidates before it, so far */
 } Pass;
 
-/* ------------------------------------------------------------------ looking keys up */
-
-static void
-prepare_look_up(LookUp *look_up, const Pass *pass, const TagrecKeys *keys, const TagrecSource *source,
-				const char *key_column, const char *columns)
-{
-	Oid			input;
-	Oid			array = get_array_type(source->key_type);
-	char	   *query = psprintf("SELECT k.n, %s FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, n)"
-								 " JOIN %s AS r ON r.%s %s k.key WHERE r.version OPERATOR(pg_catalog.=) %d", columns,
-								 source->name, key_column, tagrec_equality_operator(source->key_type),
-								 pass->call->version->version);
-
-	look_up->scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec keys", ALLOCSET_DEFAULT_SIZES);
-	look_up->keys = keys;
-	look_up->type = source->key_type;
-	getTypeInputInfo(source->key_type, &input, &look_up->ioparam);
-	fmgr_info(input, &look_up->input);
-	get_typlenbyvalalign(source->key_type, &look_up->length, &look_up->by_value, &look_up->align);
-	look_up->plan = SPI_prepare(query, 1, &array);
-	if (!look_up->plan)
-		elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
-}
-
-/* Looks up keys first..first+n-1; returns the number of rows, in SPI_tuptable. */
-static uint64
-look_up_keys(Pass *pass, LookUp *look_up, int32 first, int32 n)
-{
-	MemoryContext before = MemoryContextSwitchTo(look_up->scratch);
-	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
-	Datum		array;
-	int			rc;
-
-	CHECK_FOR_INTERRUPTS();
-	for (int32 i = 0; i < n; i++)
-		values[i] = InputFunctionCall(&look_up->input, look_up->keys->text[first + i], look_up->ioparam, -1);
-	array = PointerGetDatum(construct_array(values, n, look_up->type, look_up->length, look_up->by_value,
-											look_up->align));
-	rc = SPI_execute_plan(look_up->plan, &array, NULL, true, 0);
-	MemoryContextSwitchTo(before);
-	MemoryContextReset(look_up->scratch);
-	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "could not look up keys: %s", SPI_result_code_string(rc));
-	return SPI_processed;
-}
-
-static Datum
-look_up_column(uint64 row, int column, const char *relation)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("relation %s has a null %s", relation, SPI_fname(SPI_tuptable->tupdesc, column))));
-	return value;
-}
-
-static int32
-look_up_place(uint64 row, int32 first)
-{
-	return first + (int32) DatumGetInt64(look_up_column(row, Col_n, "unnest")) - 1;
-}
+/* ------------------------------------------------------------------ looking items up */
 
 static void
 check_position(int32 position, int32 limit)
@@ -158,20 +81,20 @@ find_items(Pass *pass)
 {
 	const TagrecSource *source = &pass->call->served->items;
 	int32		count = pass->test->items.count;
-	LookUp		look_up;
+	TagrecLookUp look_up;
 
 	pass->position = MemoryContextAllocHuge(pass->call->context, ((Size) count + 1) * sizeof(int32));
 	memset(pass->position, 0xff, (Size) count * sizeof(int32));
-	prepare_look_up(&look_up, pass, &pass->test->items, source, "item_id", "r.position");
+	tagrec_look_up_prepare(&look_up, &pass->test->items, source, "item_id", pass->call->version->version, "r.position");
 	for (int32 first = 0; first < count; first += CHUNK_ITEMS)
 	{
-		uint64		rows = look_up_keys(pass, &look_up, first, Min(CHUNK_ITEMS, count - first));
+		uint64		rows = tagrec_look_up_keys(&look_up, NULL, first, Min(CHUNK_ITEMS, count - first));
 
 		for (uint64 row = 0; row < rows; row++)
 		{
-			int32		item = look_up_place(row, first);
+			int32		item = first + tagrec_look_up_place(row);
 
-			pass->position[item] = DatumGetInt32(look_up_column(row, Col_position, source->name));
+			pass->position[item] = DatumGetInt32(tagrec_look_up_column(&look_up, row, Col_position));
 			check_position(pass->position[item], pass->items->rows);
 			pass->ranking->unknown_item[item] = false;
 			pass->ranking->known_items++;
@@ -245,9 +168,8 @@ take_pairs(Pass *pass, BlockUser *user, const float *vector)
 
 /* Rows first..first+n-1 of the look-up become the block, in the current context. */
 static void
-take_block(Pass *pass, uint64 first, int n, int32 first_key)
+take_block(Pass *pass, const TagrecLookUp *look_up, uint64 first, int n, int32 first_key)
 {
-	const char *relation = pass->call->served->users.name;
 	int64		room = 1;
 
 	pass->users = n;
@@ -257,7 +179,7 @@ take_block(Pass *pass, uint64 first, int n, int32 first_key)
 		BlockUser  *user = &pass->user[u];
 
 		memset(user, 0, sizeof(*user));
-		user->user = look_up_place(first + u, first_key);
+		user->user = first_key + tagrec_look_up_place(first + u);
 		room += pass->test->user_ptr[user->user + 1] - pass->test->user_ptr[user->user];
 	}
 	pass->pair = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
@@ -269,8 +191,9 @@ take_block(Pass *pass, uint64 first, int n, int32 first_key)
 		BlockUser  *user = &pass->user[u];
 		float	   *vector = pass->vector + u * pass->items->stride;
 
-		tagrec_read_embedding(vector, look_up_column(first + u, Col_embedding, relation), pass->items->width, relation);
-		take_seen(pass, user, look_up_column(first + u, Col_seen, relation));
+		tagrec_read_embedding(vector, tagrec_look_up_column(look_up, first + u, Col_embedding), pass->items->width,
+							  look_up->relation);
+		take_seen(pass, user, tagrec_look_up_column(look_up, first + u, Col_seen));
 		take_pairs(pass, user, vector);
 		pass->ranking->known[user->user] = true;
 		pass->ranking->known_users++;
@@ -317,17 +240,18 @@ rank_users(Pass *pass)
 {
 	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
 	int32		count = pass->test->users.count;
-	LookUp		look_up;
+	TagrecLookUp look_up;
 
-	prepare_look_up(&look_up, pass, &pass->test->users, &pass->call->served->users, "user_id", "r.embedding, r.seen");
+	tagrec_look_up_prepare(&look_up, &pass->test->users, &pass->call->served->users, "user_id",
+						   pass->call->version->version, "r.embedding, r.seen");
 	for (int32 chunk = 0; chunk < count; chunk += CHUNK_USERS)
 	{
-		uint64		rows = look_up_keys(pass, &look_up, chunk, Min(CHUNK_USERS, count - chunk));
+		uint64		rows = tagrec_look_up_keys(&look_up, NULL, chunk, Min(CHUNK_USERS, count - chunk));
 
 		MemoryContextSwitchTo(batch);
 		for (uint64 first = 0; first < rows; first += BLOCK_USERS)
 		{
-			take_block(pass, first, (int) Min(BLOCK_USERS, rows - first), chunk);
+			take_block(pass, &look_up, first, (int) Min(BLOCK_USERS, rows - first), chunk);
 			rank_block(pass);
 			MemoryContextReset(batch);
 		}
