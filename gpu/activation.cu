@@ -12,7 +12,7 @@
 /* x (R,O) = act(x + bias), W columns a thread */
 template <int W>
 static __global__ void __launch_bounds__(THREADS)
-activate_kernel(float *x, const float *bias, int64_t n, int O, bool is_tanh)
+activate_kernel(float *x, const float *bias, int64_t n, int O, TrActivation act)
 {
 	int64_t		i = ((int64_t) blockIdx.x * THREADS + threadIdx.x) * W;
 	TrPack<W>	y;
@@ -25,11 +25,7 @@ activate_kernel(float *x, const float *bias, int64_t n, int O, bool is_tanh)
 		shift = tr_load<W>(bias + i % O);
 #pragma unroll
 	for (int j = 0; j < W; j++)
-	{
-		y.v[j] += shift.v[j];
-		if (is_tanh)
-			y.v[j] = tanhf(y.v[j]);
-	}
+		y.v[j] = tr_activation(y.v[j] + shift.v[j], act);
 	tr_store<W>(x + i, y);
 }
 
@@ -39,15 +35,15 @@ tr_cuda_activate(TrBackend *b, float *x, const float *bias, int R, int O, TrActi
 	int64_t		n = (int64_t) R * O;
 
 	if (O % 4 == 0 && tr_cuda_aligned(x) && tr_cuda_aligned(bias))
-		TR_LAUNCH(b, activate_kernel<4>, (unsigned) tr_cuda_blocks(n, THREADS * 4), THREADS, 0, x, bias, n, O,
-				  act == TR_TANH);
+		TR_LAUNCH(b, activate_kernel<4>, (unsigned) tr_cuda_blocks(n, THREADS * 4), THREADS, 0, x, bias, n, O, act);
 	else
-		TR_LAUNCH(b, activate_kernel<1>, (unsigned) tr_cuda_blocks(n, THREADS), THREADS, 0, x, bias, n, O, act == TR_TANH);
+		TR_LAUNCH(b, activate_kernel<1>, (unsigned) tr_cuda_blocks(n, THREADS), THREADS, 0, x, bias, n, O, act);
 }
 
 /* dz (R,O) = dy act'(y); partial (parts,O) = column sums of each part of the rows, unless NULL */
 static __global__ void __launch_bounds__(COLUMNS * TILE_ROWS)
-backward_kernel(float *dz, float *partial, const float *dy, const float *y, int R, int O, int rows, bool is_tanh)
+backward_kernel(float *dz, float *partial, const float *dy, const float *y, int R, int O, int rows,
+				TrActivation act)
 {
 	TR_SHARED(float, sums, COLUMNS * TILE_ROWS);
 	int			lane = threadIdx.x % COLUMNS;
@@ -60,9 +56,9 @@ backward_kernel(float *dz, float *partial, const float *dy, const float *y, int 
 	for (int r = first + tile_row; r < end && column < O; r += TILE_ROWS)
 	{
 		size_t		at = (size_t) r * O + column;
-		float		d = is_tanh ? dy[at] * (1 - y[at] * y[at]) : dy[at];
+		float		d = act == TR_LINEAR ? dy[at] : dy[at] * tr_slope(y[at], act);
 
-		if (is_tanh || dz != dy)
+		if (act != TR_LINEAR || dz != dy)
 			dz[at] = d;
 		sum += d;
 	}
@@ -104,7 +100,7 @@ tr_cuda_activation_backward(TrBackend *b, float *dz, float *dbias, const float *
 	if (dbias && !(partial = (float *) tr_cuda_scratch(b, sizeof(float) * parts * O)))
 		return;
 	TR_LAUNCH(b, backward_kernel, dim3(parts, (unsigned) tr_cuda_blocks(O, COLUMNS)), COLUMNS * TILE_ROWS, 0, dz, partial,
-			  dy, y, R, O, rows, act == TR_TANH);
+			  dy, y, R, O, rows, act);
 	if (dbias)
 		TR_LAUNCH(b, add_parts_kernel, (unsigned) tr_cuda_blocks(O, THREADS), THREADS, 0, dbias, partial, parts, O);
 }

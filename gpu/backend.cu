@@ -219,6 +219,8 @@ make_ops(void)
 	ops.pair_scores_backward = tr_cuda_pair_scores_backward;
 	ops.softmax_loss = tr_cuda_softmax_loss;
 	ops.reconstruction_loss = tr_cuda_reconstruction_loss;
+	ops.tag_loss = tr_cuda_tag_loss;
+	ops.dropout = tr_cuda_dropout;
 	ops.update = tr_cuda_update;
 	ops.update_rows = tr_cuda_update_rows;
 	ops.sum_squares = tr_cuda_sum_squares;

@@ -184,6 +184,39 @@ tr_store(float *p, const TrPack<W> &x)
 	*reinterpret_cast<TrPack<W> *>(p) = x;
 }
 
+/* act(x), and act'(x) from y = act(x) */
+static __device__ inline float
+tr_activation(float x, TrActivation act)
+{
+	switch (act)
+	{
+		case TR_TANH:
+			return tanhf(x);
+		case TR_SIGMOID:
+			return 1 / (1 + expf(-x));
+		case TR_RELU:
+			return x < 0 ? 0 : x;
+		default:
+			return x;
+	}
+}
+
+static __device__ inline float
+tr_slope(float y, TrActivation act)
+{
+	switch (act)
+	{
+		case TR_TANH:
+			return 1 - y * y;
+		case TR_SIGMOID:
+			return y * (1 - y);
+		case TR_RELU:
+			return y > 0 ? 1 : 0;
+		default:
+			return 1;
+	}
+}
+
 /* ------------------------------------------------------------------ sums in a fixed order */
 
 /* Sum over the warp, the same in every lane. */
@@ -309,8 +342,9 @@ extern void tr_cuda_dense_forward(TrBackend *b, float *out, const float *x, cons
 extern void tr_cuda_dense_backward(TrBackend *b, float *dx, float *dw, const float *dz, const float *x, const float *w,
 								   int R, int I, int O, TrLayout layout);
 
-/* activation.cu */
+/* activation.cu, dropout.cu */
 extern void tr_cuda_activate(TrBackend *b, float *x, const float *bias, int R, int O, TrActivation act);	/* in place */
+extern void tr_cuda_dropout(TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step);
 extern void tr_cuda_activation_backward(TrBackend *b, float *dz, float *dbias, const float *dy, const float *y, int R,
 										int O, TrActivation act);
 
@@ -333,7 +367,8 @@ extern void tr_cuda_pair_scores(TrBackend *b, float *score, const float *u, cons
 extern void tr_cuda_pair_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
 										 const float *v, const int32_t *row, int P, int D);
 
-/* softmax.cu, reconstruction.cu */
+/* softmax.cu, tag_loss.cu, reconstruction.cu */
+extern void tr_cuda_tag_loss(TrBackend *b, const TrTagLoss *t);
 extern void tr_cuda_softmax_loss(TrBackend *b, const TrSoftmax *s);
 extern void tr_cuda_reconstruction_loss(TrBackend *b, float *z, const float *bias, float *dbias, const TrCsr *x, int first,
 										int R, const float *multiplicity, bool squared, float scale, double *loss);

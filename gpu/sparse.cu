@@ -16,7 +16,7 @@
 template <int W>
 static __global__ void __launch_bounds__(SLICE_THREADS)
 forward_kernel(float *out, const int64_t *ptr, const int32_t *col, const float *val, const float *w, const float *bias,
-			   int H, bool is_tanh)
+			   int H, TrActivation act)
 {
 	size_t		j = (size_t) (blockIdx.y * blockDim.x + threadIdx.x) * W;
 	int64_t		e = ptr[blockIdx.x];
@@ -46,7 +46,7 @@ forward_kernel(float *out, const int64_t *ptr, const int32_t *col, const float *
 	}
 #pragma unroll
 	for (int l = 0; l < W; l++)
-		sum.v[l] = is_tanh ? tanhf(sum.v[l]) : sum.v[l];
+		sum.v[l] = tr_activation(sum.v[l], act);
 	tr_store<W>(out + (size_t) blockIdx.x * H + j, sum);
 }
 
@@ -60,9 +60,9 @@ tr_cuda_sparse_forward(TrBackend *b, float *out, const TrCsr *x, const float *w,
 	dim3		grid(x->rows, (unsigned) tr_cuda_blocks(packs, threads));
 
 	if (wide)
-		TR_LAUNCH(b, forward_kernel<4>, grid, threads, 0, out, x->ptr, x->col, x->val, w, bias, H, act == TR_TANH);
+		TR_LAUNCH(b, forward_kernel<4>, grid, threads, 0, out, x->ptr, x->col, x->val, w, bias, H, act);
 	else
-		TR_LAUNCH(b, forward_kernel<1>, grid, threads, 0, out, x->ptr, x->col, x->val, w, bias, H, act == TR_TANH);
+		TR_LAUNCH(b, forward_kernel<1>, grid, threads, 0, out, x->ptr, x->col, x->val, w, bias, H, act);
 }
 
 typedef struct Backward

@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 4
+#define TR_BACKEND_API_VERSION 5
 
 typedef struct TrBackend TrBackend;
 
@@ -64,7 +64,9 @@ typedef struct TrCsr
 typedef enum TrActivation
 {
 	TR_LINEAR,
-	TR_TANH
+	TR_TANH,
+	TR_SIGMOID,
+	TR_RELU
 } TrActivation;
 
 /* How a dense layer finds its weights: stored (I,O), or stored (O,I) and used transposed (the tied decoder, Eq. 9-12). */
@@ -112,6 +114,32 @@ typedef struct TrSoftmax
 	float		scale;
 	double	   *loss;			/* += */
 } TrSoftmax;
+
+/* Sparse parts of the logits in a TrTagLoss. */
+#define TR_MOST_PARTS 4
+
+/*
+ * Loss of R posts over T tags, one row of logits each. With z = logits + bias + sum over parts j of part_weight[j] part[j],
+ * y the targets, and the columns of a row's entries of value 0 left out of every sum:
+ *     loss_r = sum over t of log(1 + exp(z_t)) - y_t z_t					cross-entropy from logits (DAE-PTR, Eq. 11)
+ *     loss_r = sum over t of y_t (log(sum over k of exp(z_k)) - z_t)		softmax
+ *     loss  += scale * sum of loss_r
+ * logits (R,T) is replaced by d loss / d z; dbias (T) += its column sums; dpart_weight[j] += its inner product with part[j].
+ */
+typedef struct TrTagLoss
+{
+	bool		softmax;
+	float	   *logits;			/* (R,T) in, out */
+	const TrCsr *targets;		/* (R,T) y >= 0; an entry of value 0 leaves its column out */
+	const float *bias;			/* (T) */
+	float	   *dbias;			/* (T) += */
+	int			parts;			/* at most TR_MOST_PARTS */
+	TrCsr		part[TR_MOST_PARTS];	/* (R,T) each */
+	const float *part_weight;	/* (parts) */
+	float	   *dpart_weight;	/* (parts) += */
+	float		scale;
+	double	   *loss;			/* += */
+} TrTagLoss;
 
 typedef enum TrOptimizerKind
 {
@@ -201,6 +229,14 @@ typedef struct TrBackendOps
 	 */
 	void		(*reconstruction_loss) (TrBackend *b, float *z, const float *bias, float *dbias, const TrCsr *x, int first,
 										int R, const float *multiplicity, bool squared, float scale, double *loss);
+
+	void		(*tag_loss) (TrBackend *b, const TrTagLoss *t);
+
+	/*
+	 * out[i] = x[i] / (1 - p) where tr_stays(seed, step, i, p), else 0. The gradient goes back through the same operation.
+	 * out may be x.
+	 */
+	void		(*dropout) (TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step);
 
 	/* One step over n parameters; m and v (n) are the optimizer's state (SGD uses m alone, and only with momentum). */
 	void		(*update) (TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n);

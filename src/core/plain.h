@@ -30,6 +30,8 @@ extern void tr_plain_dense_backward(TrBackend *b, float *dx, float *dw, const fl
 extern void tr_plain_activation_backward(TrBackend *b, float *dz, float *dbias, const float *dy, const float *y, int R,
 										 int O, TrActivation act);
 
+extern void tr_plain_dropout(TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step);
+
 /* plain_row.c */
 extern void tr_plain_normalize(TrBackend *b, float *out, int ld, float *norm, const float *x, int R, int D, float scale);
 extern void tr_plain_normalize_backward(TrBackend *b, float *dx, const float *dy, const float *out, int ld,
@@ -53,6 +55,9 @@ extern void tr_plain_profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable
 /* plain_regress.c */
 extern void tr_plain_regress_rows(TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram,
 								  const float *ridge, int D, double *loss);
+
+/* plain_tag_loss.c */
+extern void tr_plain_tag_loss(TrBackend *b, const TrTagLoss *t);
 
 /* plain_loss.c */
 extern void tr_plain_softmax_loss(TrBackend *b, const TrSoftmax *s);

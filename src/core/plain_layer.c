@@ -1,8 +1,9 @@
 /*
- * Plain matrix product, sparse and dense layers, and the gradient through an activation.
+ * Plain matrix product, sparse and dense layers, the gradient through an activation, and dropout.
  * Legend: R rows, I inputs, O outputs, T tags, H hidden units.
  */
 #include "core/plain.h"
+#include "core/rng.h"
 
 #include <math.h>
 #include <string.h>
@@ -67,9 +68,38 @@ start_row(float *out, const float *bias, int n)
 static void
 activate(float *z, int n, TrActivation act)
 {
-	if (act == TR_TANH)
-		for (int j = 0; j < n; j++)
-			z[j] = tanhf(z[j]);
+	for (int j = 0; j < n; j++)
+		switch (act)
+		{
+			case TR_LINEAR:
+				break;
+			case TR_TANH:
+				z[j] = tanhf(z[j]);
+				break;
+			case TR_SIGMOID:
+				z[j] = 1 / (1 + expf(-z[j]));
+				break;
+			case TR_RELU:
+				z[j] = z[j] < 0 ? 0 : z[j];
+				break;
+		}
+}
+
+/* act'(z), from y = act(z) */
+static float
+slope(float y, TrActivation act)
+{
+	switch (act)
+	{
+		case TR_TANH:
+			return 1 - y * y;
+		case TR_SIGMOID:
+			return y * (1 - y);
+		case TR_RELU:
+			return y > 0 ? 1 : 0;
+		default:
+			return 1;
+	}
 }
 
 /* out (R,H) = act(x (R,T) w (T,H) + bias) */
@@ -147,10 +177,18 @@ tr_plain_activation_backward(TrBackend *b, float *dz, float *dbias, const float 
 		for (int j = 0; j < O; j++)
 		{
 			size_t		at = (size_t) r * O + j;
-			float		d = act == TR_TANH ? dy[at] * (1 - y[at] * y[at]) : dy[at];
+			float		d = act == TR_LINEAR ? dy[at] : dy[at] * slope(y[at], act);
 
 			dz[at] = d;
 			if (dbias)
 				dbias[j] += d;
 		}
+}
+
+void
+tr_plain_dropout(TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step)
+{
+	(void) b;
+	for (int64_t i = 0; i < n; i++)
+		out[i] = tr_stays(seed, step, i, p) ? x[i] / (1 - p) : 0;
 }

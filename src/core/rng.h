@@ -22,7 +22,8 @@ typedef enum TrStream
 	TR_STREAM_TARGET,			/* a = step, b = post: which posts are the targets when there are too many */
 	TR_STREAM_TAG_DROPOUT,		/* a = step, b = (row << 32 | tag) */
 	TR_STREAM_NEGATIVE,			/* a = step, b = draw */
-	TR_STREAM_BOOTSTRAP = 8		/* a = sample, b = draw */
+	TR_STREAM_BOOTSTRAP = 8,	/* a = sample, b = draw */
+	TR_STREAM_DROPOUT			/* a = step, b = element / 4 */
 } TrStream;
 
 TR_RNG_DEVICE uint64_t
@@ -55,6 +56,13 @@ tr_normal(uint64_t seed, uint64_t stream, uint64_t a, uint64_t element)
 	double		v = tr_uniform(seed, stream, a, 2 * element + 1);
 
 	return sqrt(-2 * log(u)) * cos(6.283185307179586476925 * v);
+}
+
+/* Does element i outlive a dropout with probability p? 16 bits decide: four elements share a random number. */
+TR_RNG_DEVICE int
+tr_stays(uint64_t seed, uint64_t step, int64_t i, float p)
+{
+	return (tr_random(seed, TR_STREAM_DROPOUT, step, (uint64_t) i / 4) >> (i % 4 * 16) & 0xffff) >= (uint64_t) (p * 65536);
 }
 
 /* Uniform in 0..n-1, n > 0; the bias is below n / 2^64. */

@@ -6,10 +6,9 @@
 #include "cpu/vecmath.h"
 
 TR_SIMD static void
-tanh_in_place(float *x, int n)
+activate(float *x, int n, TrActivation act)
 {
-	for (int i = 0; i < n; i++)
-		x[i] = tr_tanh(x[i]);
+	tr_activate(x, n, act);
 }
 
 TR_SIMD static void
@@ -28,15 +27,16 @@ add(float *restrict x, const float *restrict y, int n)
 
 /* The entry points are plain functions: those that the loader resolves would be exported. */
 void
-tr_cpu_tanh(float *x, int n)
+tr_cpu_activate(float *x, const float *bias, int n, TrActivation act)
 {
-	tanh_in_place(x, n);
-}
-
-void
-tr_cpu_bias_tanh(float *x, const float *bias, int n)
-{
-	bias_tanh(x, bias, n);
+	if (bias && act == TR_TANH)
+	{
+		bias_tanh(x, bias, n);
+		return;
+	}
+	if (bias)
+		add(x, bias, n);
+	activate(x, n, act);
 }
 
 void
@@ -57,26 +57,42 @@ typedef struct Backward
 	float	   *partial;		/* (tasks, O) column sums, or NULL */
 } Backward;
 
-/* dz (n) = dy (1 - y^2); sum (n) += dz. dz may be dy. */
-TR_SIMD static void
-tanh_row(float *dz, const float *dy, const float *restrict y, float *restrict sum, int n)
+/* act'(z), from y = act(z) */
+TR_INLINE float
+slope(float y, TrActivation act)
 {
-#pragma GCC ivdep
-	for (int j = 0; j < n; j++)
-	{
-		float		d = dy[j] * (1.0f - y[j] * y[j]);
-
-		dz[j] = d;
-		sum[j] += d;
-	}
+	return act == TR_TANH ? 1.0f - y * y : act == TR_SIGMOID ? y * (1.0f - y) : tr_select(y > 0, 1.0f, 0.0f);
 }
 
-TR_SIMD static void
-tanh_row_alone(float *dz, const float *dy, const float *restrict y, int n)
+/* dz (n) = dy act'(y); sum (n) += dz unless NULL. dz may be dy. */
+TR_INLINE void
+backward_row(float *dz, const float *dy, const float *restrict y, float *restrict sum, int n, TrActivation act)
 {
+	if (sum)
 #pragma GCC ivdep
-	for (int j = 0; j < n; j++)
-		dz[j] = dy[j] * (1.0f - y[j] * y[j]);
+		for (int j = 0; j < n; j++)
+		{
+			float		d = dy[j] * slope(y[j], act);
+
+			dz[j] = d;
+			sum[j] += d;
+		}
+	else
+#pragma GCC ivdep
+		for (int j = 0; j < n; j++)
+			dz[j] = dy[j] * slope(y[j], act);
+}
+
+/* The activation is a constant in each of the loops. */
+TR_SIMD static void
+curved_row(float *dz, const float *dy, const float *y, float *sum, int n, TrActivation act)
+{
+	if (act == TR_TANH)
+		backward_row(dz, dy, y, sum, n, TR_TANH);
+	else if (act == TR_SIGMOID)
+		backward_row(dz, dy, y, sum, n, TR_SIGMOID);
+	else
+		backward_row(dz, dy, y, sum, n, TR_RELU);
 }
 
 static void
@@ -93,10 +109,8 @@ backward_rows(void *argument, int task)
 		float	   *dz = w->dz + (size_t) r * w->O;
 		const float *dy = w->dy + (size_t) r * w->O;
 
-		if (w->act == TR_TANH && sum)
-			tanh_row(dz, dy, w->y + (size_t) r * w->O, sum, w->O);
-		else if (w->act == TR_TANH)
-			tanh_row_alone(dz, dy, w->y + (size_t) r * w->O, w->O);
+		if (w->act != TR_LINEAR)
+			curved_row(dz, dy, w->y + (size_t) r * w->O, sum, w->O, w->act);
 		else
 		{
 			if (dz != dy)

@@ -98,8 +98,7 @@ extern void tr_cpu_dense_backward(TrBackend *b, float *dx, float *dw, const floa
 								  int R, int I, int O, TrLayout layout);
 
 /* activation.c */
-extern void tr_cpu_tanh(float *x, int n);	/* in place */
-extern void tr_cpu_bias_tanh(float *x, const float *bias, int n);	/* x = tanh(x + bias) */
+extern void tr_cpu_activate(float *x, const float *bias, int n, TrActivation act);	/* x = act(x + bias); bias may be NULL */
 extern void tr_cpu_add(float *x, const float *y, int n);	/* x += y */
 extern void tr_cpu_activation_backward(TrBackend *b, float *dz, float *dbias, const float *dy, const float *y, int R, int O,
 									   TrActivation act);
@@ -126,6 +125,10 @@ extern void tr_cpu_pair_scores_backward(TrBackend *b, float *du, float *dv, cons
 extern void tr_cpu_softmax_loss(TrBackend *b, const TrSoftmax *s);
 extern void tr_cpu_reconstruction_loss(TrBackend *b, float *z, const float *bias, float *dbias, const TrCsr *x, int first,
 									   int R, const float *multiplicity, bool squared, float scale, double *loss);
+
+/* tag_loss.c, dropout.c */
+extern void tr_cpu_tag_loss(TrBackend *b, const TrTagLoss *t);
+extern void tr_cpu_dropout(TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step);
 
 /* optimizer.c */
 extern void tr_cpu_update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n);

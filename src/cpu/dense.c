@@ -18,14 +18,7 @@ finish_block(const void *argument, float *c, int ldc, int row, int column, int r
 
 	(void) row;
 	for (int r = 0; r < rows; r++, c += ldc)
-	{
-		if (finish->act == TR_TANH && bias)
-			tr_cpu_bias_tanh(c, bias, columns);
-		else if (finish->act == TR_TANH)
-			tr_cpu_tanh(c, columns);
-		else if (bias)
-			tr_cpu_add(c, bias, columns);
-	}
+		tr_cpu_activate(c, bias, columns, finish->act);
 }
 
 /* out (R,O) = act(x (R,I) W + bias) */
@@ -37,7 +30,7 @@ tr_cpu_dense_forward(TrBackend *b, float *out, const float *x, const float *w, c
 	TrGemm		g = {
 		.c = out, .ldc = O, .x = x, .ldx = I, .y = w, .ldy = layout == TR_STORED_OI ? I : O,
 		.trans_y = layout == TR_STORED_OI, .m = R, .n = O, .k = I, .alpha = 1,
-		.epilogue = bias || act == TR_TANH ? finish_block : NULL, .epilogue_argument = &finish
+		.epilogue = bias || act != TR_LINEAR ? finish_block : NULL, .epilogue_argument = &finish
 	};
 
 	tr_cpu_multiply(b, &g);

@@ -58,31 +58,10 @@ log_of(Sum sum)
 	return sum.top + log(sum.value);
 }
 
-/* Lane by lane by hand, because a NaN keeps a compiler from reordering a maximum; this one passes over NaN. */
 TR_SIMD static float
 largest(const float *x, int n)
 {
-	float		lane[TR_LANES];
-	TrLanes		top;
-	float		all = -INFINITY;
-	int			k = 0;
-
-	for (int l = 0; l < TR_LANES; l++)
-		lane[l] = -INFINITY;
-	top = *(TrLanes *) lane;
-	for (; k + TR_LANES <= n; k += TR_LANES)
-	{
-		TrLanes		v = *(const TrLanes *) (x + k);
-		TrBits		greater = (TrBits) (v > top);
-
-		top = (TrLanes) ((greater & (TrBits) v) | (~greater & (TrBits) top));
-	}
-	*(TrLanes *) lane = top;
-	for (int l = 0; l < TR_LANES; l++)
-		all = lane[l] > all ? lane[l] : all;
-	for (; k < n; k++)
-		all = x[k] > all ? x[k] : all;
-	return all;
+	return tr_largest(x, n);
 }
 
 /* x (n) -= offset */

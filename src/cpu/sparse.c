@@ -91,9 +91,7 @@ forward_strip(void *argument, int task)
 			gather_strip(out, col, val, n, w, s->H, bias, 16);
 		else
 			gather_rest(out, col, val, n, w, s->H, bias, width);
-		if (s->act == TR_TANH)
-			for (int j = 0; j < width; j++)
-				out[j] = tr_tanh(out[j]);
+		tr_activate(out, width, s->act);
 	}
 }
 

@@ -1,11 +1,14 @@
 /*
- * tanh and exp without branches or calls, for loops that become SIMD. Where the order of the operations is the accuracy,
+ * tanh, exp and the logistic function without branches or calls, for loops that become SIMD. Where the order of the operations is the accuracy,
  * a fence keeps -fassociative-math from changing it.
  */
 #ifndef TR_VECMATH_H
 #define TR_VECMATH_H
 
+#include "core/backend.h"
 #include "cpu/simd.h"
+
+#include <math.h>
 
 #define TR_LOG2_E 1.44269504f
 #define TR_LN_2 0.693147181f
@@ -107,6 +110,57 @@ tr_tanh(float x)
 	near_0 = tr_fence(p * z) * a + a;
 	far = 1.0f - 2.0f / (tr_exp_core(tr_select(a > 10.0f, 20.0f, 2.0f * a)) + 1.0f);
 	return tr_float_of(tr_bits_of(tr_select(a > 0.625f, far, near_0)) | sign);
+}
+
+/* 1 / (1 + exp(-x)), a few ulp; a NaN stays one */
+TR_INLINE float
+tr_sigmoid(float x)
+{
+	float		e = tr_exp(tr_float_of(tr_bits_of(x) | 0x80000000u));
+
+	return tr_select(x >= 0, 1.0f, e) / (1.0f + e);
+}
+
+/* The largest of n. Lane by lane by hand, because a NaN keeps a compiler from reordering a maximum; this one passes over NaN. */
+TR_INLINE float
+tr_largest(const float *x, int n)
+{
+	float		lane[TR_LANES];
+	TrLanes		top;
+	float		all = -INFINITY;
+	int			k = 0;
+
+	for (int l = 0; l < TR_LANES; l++)
+		lane[l] = -INFINITY;
+	top = *(TrLanes *) lane;
+	for (; k + TR_LANES <= n; k += TR_LANES)
+	{
+		TrLanes		v = *(const TrLanes *) (x + k);
+		TrBits		greater = (TrBits) (v > top);
+
+		top = (TrLanes) ((greater & (TrBits) v) | (~greater & (TrBits) top));
+	}
+	*(TrLanes *) lane = top;
+	for (int l = 0; l < TR_LANES; l++)
+		all = lane[l] > all ? lane[l] : all;
+	for (; k < n; k++)
+		all = x[k] > all ? x[k] : all;
+	return all;
+}
+
+/* x (n) = act(x) */
+TR_INLINE void
+tr_activate(float *x, int n, TrActivation act)
+{
+	if (act == TR_TANH)
+		for (int j = 0; j < n; j++)
+			x[j] = tr_tanh(x[j]);
+	else if (act == TR_SIGMOID)
+		for (int j = 0; j < n; j++)
+			x[j] = tr_sigmoid(x[j]);
+	else if (act == TR_RELU)
+		for (int j = 0; j < n; j++)
+			x[j] = tr_select(x[j] < 0, 0.0f, x[j]);
 }
 
 #endif

@@ -346,6 +346,37 @@ body_reconstruction(void *argument)
 }
 
 static void
+tag_loss(Rows *r, bool softmax)
+{
+	TrTagLoss	t = {
+		.softmax = softmax, .logits = r->z, .targets = &r->x, .bias = r->bias, .dbias = r->dbias, .scale = 1e-3f,
+		.loss = &r->loss
+	};
+
+	ops->tag_loss(backend, &t);
+}
+
+static void
+body_cross_entropy(void *argument)
+{
+	tag_loss(argument, false);
+}
+
+static void
+body_tag_softmax(void *argument)
+{
+	tag_loss(argument, true);
+}
+
+static void
+body_dropout(void *argument)
+{
+	Rows	   *r = argument;
+
+	ops->dropout(backend, r->y, r->z, (int64_t) r->R * r->T, 0.5f, 1, 1);
+}
+
+static void
 body_activation(void *argument)
 {
 	Rows	   *r = argument;
@@ -458,6 +489,10 @@ bench_all(void)
 	bench_softmax(512, 12212, 20);
 	bench_softmax(128, 1000, 2);
 	bench_rows("reconstruction_loss", body_reconstruction, 2500, 2305, 2);
+	bench_rows("tag_loss, cross-entropy", body_cross_entropy, 1024, 2132, 2);
+	bench_rows("tag_loss, softmax", body_tag_softmax, 1024, 2132, 2);
+	bench_rows("dropout", body_dropout, 1024, 512, 2);
+	bench_dense(1024, 512, 2132, TR_STORED_OI, TR_LINEAR);
 	bench_rows("activation_backward", body_activation, 2500, 2000, 3);
 	bench_rows("normalize", body_normalize, 12212, 128, 2);
 	bench_update(4610000);

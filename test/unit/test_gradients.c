@@ -25,6 +25,8 @@ typedef struct Inputs
 	float	   *norm;			/* (R) */
 	int32_t    *row;			/* (R) ascending */
 	TrCsr		x;				/* (R,T) */
+	TrCsr		targets;		/* (R,T) with columns left out */
+	TrCsr		part;			/* (R,T) */
 	double	   *loss;
 } Inputs;
 
@@ -150,6 +152,87 @@ reconstruction_squared(Inputs *p)
 	reconstruction(p, true);
 }
 
+/* An activation of a layer: sigmoid or ReLU; the input keeps away from the kink. */
+static void
+activated(Inputs *p, TrActivation act)
+{
+	p->b->ops->dense_forward(p->b, p->out, p->in[0], p->in[1], p->in[2], R, I, O, TR_STORED_IO, act);
+}
+
+static void
+activated_back(Inputs *p, TrActivation act)
+{
+	p->b->ops->activation_backward(p->b, p->scratch, p->grad[2], p->dout, p->out, R, O, act);
+	p->b->ops->dense_backward(p->b, p->grad[0], p->grad[1], p->scratch, p->in[0], p->in[1], R, I, O, TR_STORED_IO);
+}
+
+static void
+sigmoid(Inputs *p)
+{
+	activated(p, TR_SIGMOID);
+}
+
+static void
+sigmoid_back(Inputs *p)
+{
+	activated_back(p, TR_SIGMOID);
+}
+
+static void
+relu(Inputs *p)
+{
+	activated(p, TR_RELU);
+}
+
+static void
+relu_back(Inputs *p)
+{
+	activated_back(p, TR_RELU);
+}
+
+static void
+dropout(Inputs *p)
+{
+	p->b->ops->dropout(p->b, p->out, p->in[0], R * O, 0.3f, 1, 2);
+}
+
+static void
+dropout_back(Inputs *p)
+{
+	p->b->ops->dropout(p->b, p->grad[0], p->dout, R * O, 0.3f, 1, 2);
+}
+
+/* in: logits (R,T), bias (T), weights of two parts; the gradient of the logits replaces a copy of them */
+static void
+tag_loss(Inputs *p, bool softmax)
+{
+	float		host[MOST];
+	TrTagLoss	t = {
+		.softmax = softmax, .logits = p->grad[0], .targets = &p->targets, .bias = p->in[1], .dbias = p->grad[1],
+		.parts = 2, .part = {p->x, p->part}, .part_weight = p->in[2], .dpart_weight = p->grad[2], .scale = 0.4f,
+		.loss = p->loss
+	};
+
+	p->b->ops->download(p->b, host, p->in[0], sizeof(float) * R * T);
+	p->b->ops->upload(p->b, p->grad[0], host, sizeof(float) * R * T);
+	p->b->ops->zero(p->b, p->grad[1], sizeof(float) * T);
+	p->b->ops->zero(p->b, p->grad[2], sizeof(float) * 2);
+	p->b->ops->zero(p->b, p->loss, sizeof(double));
+	p->b->ops->tag_loss(p->b, &t);
+}
+
+static void
+cross_entropy(Inputs *p)
+{
+	tag_loss(p, false);
+}
+
+static void
+softmax(Inputs *p)
+{
+	tag_loss(p, true);
+}
+
 static const Check checks[] = {
 	{"sparse layer", sparse_forward, sparse_backward, R * O, {T * O, O}},
 	{"dense layer (I,O)", dense_io, dense_io_back, R * O, {R * I, I * O, O}},
@@ -158,6 +241,11 @@ static const Check checks[] = {
 	{"pair_scores", pairs, pairs_back, R, {R * O, R * O}},
 	{"reconstruction_loss, norm", reconstruction_norm, reconstruction_norm, 0, {(R - 1) * T, T}},
 	{"reconstruction_loss, squared", reconstruction_squared, reconstruction_squared, 0, {(R - 1) * T, T}},
+	{"sigmoid", sigmoid, sigmoid_back, R * O, {R * I, I * O, O}},
+	{"relu", relu, relu_back, R * O, {R * I, I * O, O}},
+	{"dropout", dropout, dropout_back, R * O, {R * O}},
+	{"tag_loss, cross-entropy", cross_entropy, cross_entropy, 0, {R * T, T, 2}},
+	{"tag_loss, softmax", softmax, softmax, 0, {R * T, T, 2}},
 };
 
 static Inputs
@@ -179,6 +267,8 @@ draw_inputs(const TrBackendOps *ops)
 	p.feature = random_floats(b, &draw, R, 0.5f, 3);
 	p.norm = random_floats(b, &draw, R, 0, 0);
 	p.row = to_backend(b, row, sizeof(row));
+	p.targets = random_csr(b, &draw, R, T, 3, 0, 2);
+	p.part = random_csr(b, &draw, R, T, 2, -1, 1);
 	p.loss = to_backend(b, &(double) {0}, sizeof(double));
 	return p;
 }
@@ -260,6 +350,9 @@ test_nan(const TrBackendOps *ops)
 		reconstruction(&p, at % 2);
 		ops->download(p.b, &loss, p.loss, sizeof(loss));
 		CHECK(isnan(loss), "%s: reconstruction_loss with NaN in column %d", ops->name, at);
+		tag_loss(&p, at % 2);
+		ops->download(p.b, &loss, p.loss, sizeof(loss));
+		CHECK(isnan(loss), "%s: tag_loss with NaN in column %d", ops->name, at);
 		ops->zero(p.b, p.loss, sizeof(double));
 		ops->sum_squares(p.b, p.loss, p.in[0], MOST, 0.1f);
 		ops->download(p.b, &loss, p.loss, sizeof(loss));

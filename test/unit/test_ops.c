@@ -26,7 +26,16 @@ run_gemm(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, z, (size_t) m * ldc);
 }
 
-/* d = R, T, H, sparsity; flags: tanh, bias */
+/* Flags that tell four activations apart, from bit `bit` on. */
+static TrActivation
+activation_of(const Case *c, int bit)
+{
+	static const TrActivation acts[] = {TR_LINEAR, TR_TANH, TR_SIGMOID, TR_RELU};
+
+	return acts[c->flags >> bit & 3];
+}
+
+/* d = R, T, H, sparsity; flags: activation, activation, bias */
 static void
 run_sparse(TrBackend *b, Draw *draw, const Case *c, Output *out)
 {
@@ -41,11 +50,11 @@ run_sparse(TrBackend *b, Draw *draw, const Case *c, Output *out)
 
 	b->ops->sparse_backward(b, dw, &x, z, H);
 	collect_floats(out, b, dw, (size_t) T * H);
-	b->ops->sparse_forward(b, z, &x, w, c->flags & 2 ? bias : NULL, H, c->flags & 1 ? TR_TANH : TR_LINEAR);
+	b->ops->sparse_forward(b, z, &x, w, c->flags & 4 ? bias : NULL, H, activation_of(c, 0));
 	collect_floats(out, b, z, (size_t) R * H);
 }
 
-/* d = R, I, O; flags: stored (O,I), tanh, bias */
+/* d = R, I, O; flags: stored (O,I), activation, activation, bias */
 static void
 run_dense_forward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 {
@@ -57,8 +66,8 @@ run_dense_forward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	float	   *bias = random_floats(b, draw, O, -1, 1);
 	float	   *y = random_floats(b, draw, (size_t) R * O, -1, 1);
 
-	b->ops->dense_forward(b, y, x, w, c->flags & 4 ? bias : NULL, R, I, O, c->flags & 1 ? TR_STORED_OI : TR_STORED_IO,
-						  c->flags & 2 ? TR_TANH : TR_LINEAR);
+	b->ops->dense_forward(b, y, x, w, c->flags & 8 ? bias : NULL, R, I, O, c->flags & 1 ? TR_STORED_OI : TR_STORED_IO,
+						  activation_of(c, 1));
 	collect_floats(out, b, y, (size_t) R * O);
 }
 
@@ -81,7 +90,7 @@ run_dense_backward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, dw, (size_t) I * O);
 }
 
-/* d = R, O; flags: tanh, dbias, in place */
+/* d = R, O; flags: activation, activation, dbias, in place */
 static void
 run_activation_backward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 {
@@ -92,9 +101,9 @@ run_activation_backward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	float	   *dz = random_floats(b, draw, (size_t) R * O, -1, 1);
 	float	   *dbias = random_floats(b, draw, O, -1, 1);
 
-	if (c->flags & 4)
+	if (c->flags & 8)
 		dz = dy;
-	b->ops->activation_backward(b, dz, c->flags & 2 ? dbias : NULL, dy, y, R, O, c->flags & 1 ? TR_TANH : TR_LINEAR);
+	b->ops->activation_backward(b, dz, c->flags & 4 ? dbias : NULL, dy, y, R, O, activation_of(c, 0));
 	collect_floats(out, b, dz, (size_t) R * O);
 	collect_floats(out, b, dbias, O);
 }
@@ -261,6 +270,45 @@ run_reconstruction(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_double(out, b, loss);
 }
 
+/* d = R, T, parts, sparsity; flags: softmax, columns left out */
+static void
+run_tag_loss(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			T = c->d[1];
+	TrCsr		targets = random_csr(b, draw, R, T, c->d[3], c->flags & 2 ? 0 : 0.5f, 2);
+	float	   *z = random_floats(b, draw, (size_t) R * T, -9, 9);
+	float	   *bias = random_floats(b, draw, T, -1, 1);
+	float	   *dbias = random_floats(b, draw, T, -1, 1);
+	float	   *weight = random_floats(b, draw, TR_MOST_PARTS, -1, 1);
+	float	   *dweight = random_floats(b, draw, TR_MOST_PARTS, -1, 1);
+	double	   *loss = to_backend(b, &(double) {0.5}, sizeof(double));
+	TrTagLoss	t = {
+		.softmax = c->flags & 1, .logits = z, .targets = &targets, .bias = bias, .dbias = dbias, .parts = c->d[2],
+		.part_weight = weight, .dpart_weight = dweight, .scale = 0.3f, .loss = loss
+	};
+
+	for (int j = 0; j < t.parts; j++)
+		t.part[j] = random_csr(b, draw, R, T, 2 + j, -3, 3);
+	b->ops->tag_loss(b, &t);
+	collect_floats(out, b, z, (size_t) R * T);
+	collect_floats(out, b, dbias, T);
+	collect_floats(out, b, dweight, TR_MOST_PARTS);
+	collect_double(out, b, loss);
+}
+
+/* d = n; flags: in place, nothing dropped */
+static void
+run_dropout(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			n = c->d[0];
+	float	   *x = random_floats(b, draw, n, -1, 1);
+	float	   *y = c->flags & 1 ? x : random_floats(b, draw, n, -1, 1);
+
+	b->ops->dropout(b, y, x, n, c->flags & 2 ? 0 : 0.3f, 7, 123456789012);
+	collect_floats(out, b, y, n);
+}
+
 /* flags: Adam, momentum, decay, a later step */
 static TrOptimizer
 optimizer_of(int flags)
@@ -336,13 +384,13 @@ test_layers(void)
 	{
 		Case		c = {.d = {sparse[i][0], sparse[i][1], sparse[i][2], sparse[i][3]}};
 
-		compare_flags("sparse", run_sparse, c, 2, 2e-6);
+		compare_flags("sparse", run_sparse, c, 3, 2e-6);
 	}
 	for (size_t i = 0; i < sizeof(dense) / sizeof(dense[0]); i++)
 	{
 		Case		c = {.d = {dense[i][0], dense[i][1], dense[i][2]}};
 
-		compare_flags("dense_forward", run_dense_forward, c, 3, 2e-5);
+		compare_flags("dense_forward", run_dense_forward, c, 4, 2e-5);
 		compare_flags("dense_backward", run_dense_backward, c, 3, 1e-5);
 	}
 }
@@ -357,7 +405,7 @@ test_rows(void)
 		int			R = shape[i][0];
 		int			D = shape[i][1];
 
-		compare_flags("activation_backward", run_activation_backward, (Case) {.d = {R, D}}, 3, 3e-6);
+		compare_flags("activation_backward", run_activation_backward, (Case) {.d = {R, D}}, 4, 6e-6);
 		compare_flags("normalize", run_normalize, (Case) {.d = {R, D}}, 0, 5e-6);
 		compare_flags("normalize", run_normalize, (Case) {.d = {R, D, 2}}, D > 1, 5e-6);
 		compare_flags("fill_column", run_fill_column, (Case) {.d = {R, D}}, 2, 1e-6);
@@ -383,6 +431,38 @@ test_reconstruction(void)
 
 		compare_flags("reconstruction_loss", run_reconstruction, c, 1, 3e-6);
 	}
+}
+
+static void
+test_tag_loss(void)
+{
+	static const int shape[][4] = {
+		{0, 5, 1, 2}, {1, 1, 0, 1}, {7, 33, 2, 3}, {4, 3, 1, 1}, {70, 130, 4, 10}, {200, 601, 3, 200}, {9, 2132, 2, 500}
+	};
+
+	for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++)
+	{
+		Case		c = {.d = {shape[i][0], shape[i][1], shape[i][2], shape[i][3]}};
+
+		compare_flags("tag_loss", run_tag_loss, c, 2, 5e-6);
+	}
+	for (int n = 0; n < 70000; n = 3 * n + 1)
+		compare_flags("dropout", run_dropout, (Case) {.d = {n}}, 2, 1e-6);
+}
+
+/* As many stay as should, and what stays keeps the sum. */
+static void
+test_dropout_share(void)
+{
+	double		sum = 0;
+	int			stay = 0;
+
+	for (int i = 0; i < 100000; i++)
+		stay += tr_stays(3, 5, i, 0.8f);
+	CHECK_NEAR(stay / 100000.0, 0.2, 0.005, "a fifth outlives a dropout of 0.8");
+	for (int i = 0; i < 1000; i++)
+		sum += tr_stays(3, 5, i, 0);
+	CHECK(sum == 1000, "everything outlives a dropout of 0");
 }
 
 static void
@@ -439,6 +519,8 @@ main(void)
 	test_layers();
 	test_rows();
 	test_reconstruction();
+	test_tag_loss();
+	test_dropout_share();
 	test_regression();
 	return check_done();
 }
