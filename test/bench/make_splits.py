@@ -1,14 +1,24 @@
 #!/usr/bin/env python3
-"""The clean split of Last.fm (HetRec 2011) as three TSV files of (user, item, tag): train.tsv, valid.tsv, test.tsv.
+"""Splits of a data set of (user, item, tag) for recommending items, as TSV files with a header.
 
-    make_splits.py OUTPUT_DIRECTORY [LASTFM_DIRECTORY]
+    make_splits.py OUTPUT_DIRECTORY [LASTFM_DIRECTORY] [--data lastfm|debtags] [--split clean|paper|new]
 
-The data's licence is non-commercial, so it is not in this repository: it is read from LASTFM_DIRECTORY, else $TAGREC_DATA, else
-../shared/data/lastfm, and OUTPUT_DIRECTORY belongs outside the repository. Exits with 77 when the data is not there.
+lastfm is HetRec 2011 Last.fm. Its licence is non-commercial, so it is not in this repository: it is read from LASTFM_DIRECTORY,
+else $TAGREC_DATA, else ../shared/data/lastfm, and OUTPUT_DIRECTORY belongs outside the repository. Exits with 77 when the data is
+not there. debtags is test/data/debtags.tsv.gz: Debian's maintainers, their packages, the packages' debtags.
 
-Rules: duplicates are dropped; tags of fewer than 5 assignments are dropped, once; a (user, item) pair goes, with all its
-tags, by its fold = the first 8 hex digits of md5('user:item:tagrec') modulo 100: below 80 train, 80..84 validation, 85 up test.
+Duplicates are dropped; tags of fewer than 5 assignments are dropped, once. fold(key) = the first 8 hex digits of
+md5(key) modulo 100, which is tagrec_fold() in SQL.
+
+    clean   a (user, item) pair goes, with all its tags, by fold('user:item:tagrec'): below 80 train.tsv, 80..84 valid.tsv, 85 up
+            test.tsv. The split that counts.
+    paper   a single assignment goes by fold('user:item:tag:tagrec') in the same way. Most pairs of test.tsv then stand in
+            train.tsv too; they are kept, as in Xu et al. (IJCAI 2017). Only for comparison with that paper.
+    new     items whose md5('item:ITEM:tagrec') has first 8 hex digits that 10 divides are new: all posts of the other items are
+            train.tsv; of the new items' posts, those with fold('user:item:half') below 50 are profiles.tsv, in which every post
+            has a user of its own that nobody knows, and the others are test.tsv.
 """
+import argparse
 import collections
 import gzip
 import hashlib
@@ -16,17 +26,29 @@ import os
 import sys
 
 MIN_TAG_COUNT = 5
-SEED = "tagrec"
-# (assignments, pairs) of each part, as an independent implementation counted them
-EXPECTED = {"train": (139732, 54508), "valid": (9068, 3445), "test": (26841, 10318)}
+SOURCES = {"lastfm": ("userID", "artistID", "tagID"), "debtags": ("maintainer", "package", "tag")}
+# (assignments, pairs) of each part, as an independent implementation counted them; None = it did not
+EXPECTED = {
+    ("lastfm", "clean"): {"train": (139732, 54508), "valid": (9068, 3445), "test": (26841, 10318)},
+    ("lastfm", "paper"): {"train": (140693, 61633), "test": (26201, 20554)},
+    ("lastfm", "new"): {"test": (None, 3485)},
+}
 
 
-def read_assignments(path):
-    with gzip.open(path, "rt", encoding="ascii", newline=None) as lines:
+def find_source(data, directory):
+    if data == "debtags":
+        return os.path.join(os.path.dirname(os.path.abspath(__file__)), "../data/debtags.tsv.gz")
+    directory = directory or os.environ.get("TAGREC_DATA", "../shared/data/lastfm")
+    return os.path.join(directory, "user_taggedartists.dat.gz")
+
+
+def read_assignments(path, names):
+    key = int if names == SOURCES["lastfm"] else str
+    with gzip.open(path, "rt", encoding="utf-8", newline=None) as lines:
         header = next(lines).rstrip("\r\n").split("\t")
-        columns = [header.index(name) for name in ("userID", "artistID", "tagID")]
+        columns = [header.index(name) for name in names]
         rows = (line.rstrip("\r\n").split("\t") for line in lines)
-        return {tuple(int(row[c]) for c in columns) for row in rows}
+        return {tuple(key(row[c]) for c in columns) for row in rows}
 
 
 def drop_rare_tags(assignments):
@@ -34,34 +56,69 @@ def drop_rare_tags(assignments):
     return [a for a in assignments if count[a[2]] >= MIN_TAG_COUNT]
 
 
-def part(user, item):
-    fold = int(hashlib.md5(f"{user}:{item}:{SEED}".encode()).hexdigest()[:8], 16) % 100
-    return "train" if fold < 80 else "valid" if fold < 85 else "test"
+def number(*key):
+    return int(hashlib.md5(":".join(map(str, key)).encode()).hexdigest()[:8], 16)
 
 
-def main(arguments):
-    if len(arguments) not in (1, 2):
-        sys.exit(__doc__)
-    output = arguments[0]
-    data = arguments[1] if len(arguments) == 2 else os.environ.get("TAGREC_DATA", "../shared/data/lastfm")
-    path = os.path.join(data, "user_taggedartists.dat.gz")
+def fold(*key):
+    return number(*key) % 100
+
+
+def part(share):
+    return "train" if share < 80 else "valid" if share < 85 else "test"
+
+
+def split_clean(assignments):
+    for user, item, tag in assignments:
+        yield part(fold(user, item, "tagrec")), (user, item, tag)
+
+
+def split_paper(assignments):
+    for user, item, tag in assignments:
+        yield part(fold(user, item, tag, "tagrec")), (user, item, tag)
+
+
+def split_new(assignments):
+    for user, item, tag in assignments:
+        if number("item", item, "tagrec") % 10 != 0:
+            yield "train", (user, item, tag)
+        elif fold(user, item, "half") < 50:
+            yield "profiles", (f"nobody:{user}:{item}", item, tag)
+        else:
+            yield "test", (user, item, tag)
+
+
+SPLITS = {"clean": split_clean, "paper": split_paper, "new": split_new}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output")
+    parser.add_argument("lastfm", nargs="?")
+    parser.add_argument("--data", choices=SOURCES, default="lastfm")
+    parser.add_argument("--split", choices=SPLITS, default="clean")
+    arguments = parser.parse_args()
+
+    path = find_source(arguments.data, arguments.lastfm)
     if not os.path.exists(path):
         print(f"skipped: no {path}; TAGREC_DATA names the directory that holds it", file=sys.stderr)
         sys.exit(77)
+    parts = collections.defaultdict(list)
+    for name, row in SPLITS[arguments.split](sorted(drop_rare_tags(read_assignments(path, SOURCES[arguments.data])))):
+        parts[name].append(row)
 
-    parts = {name: [] for name in EXPECTED}
-    for assignment in sorted(drop_rare_tags(read_assignments(path))):
-        parts[part(assignment[0], assignment[1])].append(assignment)
-
-    os.makedirs(output, exist_ok=True)
-    for name, rows in parts.items():
+    os.makedirs(arguments.output, exist_ok=True)
+    expected = EXPECTED.get((arguments.data, arguments.split), {})
+    for name, rows in sorted(parts.items()):
         counts = len(rows), len({row[:2] for row in rows})
         print(f"{name}: {counts[0]} assignments, {counts[1]} pairs")
-        if counts != EXPECTED[name]:
-            sys.exit(f"{name} should have {EXPECTED[name][0]} assignments and {EXPECTED[name][1]} pairs")
-        with open(os.path.join(output, name + ".tsv"), "w", encoding="ascii") as out:
+        for count, wanted in zip(counts, expected.get(name, ())):
+            if wanted not in (None, count):
+                sys.exit(f"{name} should have {wanted} of them")
+        with open(os.path.join(arguments.output, name + ".tsv"), "w", encoding="utf-8") as out:
             out.write("user\titem\ttag\n")
             out.writelines(f"{user}\t{item}\t{tag}\n" for user, item, tag in rows)
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main()
