@@ -2,12 +2,20 @@
  * bench_train: trains an algorithm on tab-separated files, without a server, and prints seconds per epoch, the loss, and
  * the ranking quality on a test file.
  *
- *     bench_train [-b plain|cpu|cuda] [-t threads] [-f] [-v valid.tsv] [-e test.tsv] ALGORITHM train.tsv [option=value …]
+ *     bench_train [-b plain|cpu|cuda] [-t threads] [-f] [-k] [-v valid.tsv] [-e test.tsv] [-p profiles.tsv] [-u values.tsv]
+ *                 ALGORITHM train.tsv [option=value …]
+ *     bench_train -l
  *
  * Files have a header line and the columns user, item, tag. With -v that file's pairs are measured after each epoch and
- * choose the epoch. With -e the model is measured on that file at the end. Training items of a user are no candidates;
- * the users and items of all files are known from the start, those without training pairs with an empty profile. For an
- * algorithm that recommends tags, the two files hold assignments: the tags of a post that are ranked among all but its others.
+ * choose the epoch. With -e the model is measured on that file at the end. Training items of a user are no candidates, unless
+ * -k keeps them; the users and items of all files are known from the start, those without training pairs with an empty profile.
+ * For an algorithm that recommends tags, the two files hold assignments: the tags of a post that are ranked among all but its
+ * others. -u writes what each user's list is worth. -l lists the algorithms with their tasks.
+ *
+ * With -p, items that are not in train.tsv are new, and profiles.tsv has posts of theirs. Then there are two measurements: the
+ * new items ranked among themselves, and among all. An algorithm with encode() learns from train.tsv, in which there is nothing
+ * of the new items, and encodes users and items with all profiles afterwards, as tagrec_refresh() does. Others learn from both.
+ *
  * -b cuda opens the library that TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none. With -f the backend's operations are
  * counted, and the floor of an epoch is printed: what they cost at the measured ceilings of the device.
  */
@@ -21,6 +29,7 @@
 #include <unistd.h>
 
 #include "core/tag_validation.h"
+#include "core/topn.h"
 #include "core/trainer.h"
 #include "core/validation.h"
 #include "gpu/counted.h"
@@ -109,37 +118,47 @@ compare_strings(const void *a, const void *b)
 	return strcmp(x, y);
 }
 
+/* The first `old` keys are sorted, and so are the rest. */
 typedef struct Keys
 {
-	int			count;
+	int			old,
+				count;
 	char	  **key;
 } Keys;
-
-/* The distinct keys of one column of n files. */
-static Keys
-distinct(const File *file, int n, int column)
-{
-	Keys		keys = {0};
-	int			rows = 0;
-
-	for (int f = 0; f < n; f++)
-		rows += file[f].rows;
-	keys.key = tr_alloc(&memory, ((size_t) rows + 1) * sizeof(char *));
-	for (int f = 0, at = 0; f < n; at += file[f++].rows)
-		memcpy(keys.key + at, file[f].column[column], (size_t) file[f].rows * sizeof(char *));
-	qsort(keys.key, (size_t) rows, sizeof(char *), compare_strings);
-	for (int i = 0; i < rows; i++)
-		if (i == 0 || strcmp(keys.key[i], keys.key[keys.count - 1]) != 0)
-			keys.key[keys.count++] = keys.key[i];
-	return keys;
-}
 
 static int32_t
 find(const Keys *keys, char *key)
 {
-	char	  **hit = bsearch(&key, keys->key, (size_t) keys->count, sizeof(char *), compare_strings);
+	char	  **hit = bsearch(&key, keys->key, (size_t) keys->old, sizeof(char *), compare_strings);
 
+	if (!hit)
+		hit = bsearch(&key, keys->key + keys->old, (size_t) (keys->count - keys->old), sizeof(char *), compare_strings);
 	return hit ? (int32_t) (hit - keys->key) : -1;
+}
+
+/* Adds the keys that one column of these files has and keys has not, behind the others. */
+static void
+add_keys(Keys *keys, const File *file, int files, int column)
+{
+	char	  **key;
+	int			rows = 0;
+	int			start = keys->count;
+
+	for (int f = 0; f < files; f++)
+		rows += file[f].rows;
+	keys->old = keys->count;
+	key = tr_alloc(&memory, ((size_t) keys->count + (size_t) rows + 1) * sizeof(char *));
+	memcpy(key, keys->key, (size_t) keys->count * sizeof(char *));
+	rows = keys->count;
+	for (int f = 0; f < files; f++)
+		for (int i = 0; i < file[f].rows; i++)
+			if (find(keys, file[f].column[column][i]) < 0)
+				key[rows++] = file[f].column[column][i];
+	qsort(key + start, (size_t) (rows - start), sizeof(char *), compare_strings);
+	for (int i = start; i < rows; i++)
+		if (i == start || strcmp(key[i], key[keys->count - 1]) != 0)
+			key[keys->count++] = key[i];
+	keys->key = key;
 }
 
 /* The distinct pairs of a file, or its distinct assignments. */
@@ -162,22 +181,34 @@ make_pairs(const File *file, const Keys keys[3], bool with_tags)
 }
 
 static void
-make_dataset(const File *file, const Keys keys[3], TrDataset *dataset)
+add_assignments(TrAssignments *a, const File *file, const Keys keys[3])
 {
-	TrAssignments a;
+	for (int i = 0; i < file->rows; i++)
+		tr_assignments_add(a, find(&keys[0], file->column[0][i]), find(&keys[1], file->column[1][i]),
+						   find(&keys[2], file->column[2][i]), false, 0);
+}
+
+/* The dataset of these assignments; with_new, of all users and items, else of the old ones. */
+static TrDataset *
+make_dataset(TrAssignments *a, const Keys keys[3], bool with_new)
+{
+	TrDataset  *dataset = tr_calloc(&memory, 1, sizeof(*dataset));
 	TrError		err = {0};
 
-	tr_assignments_init(&a, &memory);
-	for (int i = 0; i < file->rows; i++)
-		tr_assignments_add(&a, find(&keys[0], file->column[0][i]), find(&keys[1], file->column[1][i]),
-						   find(&keys[2], file->column[2][i]), false, 0);
-	check(tr_assignments_distinct(&a, &err), "dataset", &err);
-	check(tr_dataset_build(dataset, &a, keys[0].count, keys[1].count, keys[2].count, &err), "dataset", &err);
+	check(tr_assignments_distinct(a, &err), "dataset", &err);
+	check(tr_dataset_build(dataset, a, with_new ? keys[0].count : keys[0].old, with_new ? keys[1].count : keys[1].old,
+						   keys[2].count, &err), "dataset", &err);
+	return dataset;
+}
+
+static void
+print_dataset(const TrDataset *dataset)
+{
 	printf("%d users, %d items, %d tags; to train on: %lld assignments, %d pairs\n", dataset->n_users, dataset->n_items,
 		   dataset->n_tags, (long long) dataset->n_assignments, dataset->n_posts);
 }
 
-/* ------------------------------------------------------------------ run */
+/* ------------------------------------------------------------------ measurements */
 
 static void
 print_epoch(void *argument, const TrEpoch *epoch)
@@ -191,27 +222,83 @@ print_epoch(void *argument, const TrEpoch *epoch)
 	fflush(stdout);
 }
 
-static void
-print_test(TrModel *model, const TrDataset *dataset, const TrPairs *test)
+typedef struct ItemMetric
 {
-	static const struct
+	TrMetric	metric;
+	int			k;
+	TrMean		mean;
+} ItemMetric;
+
+static const ItemMetric item_metrics[] = {{TR_METRIC_MRR, 0, {0}}, {TR_METRIC_MRR_PAIR, 0, {0}}, {TR_METRIC_PRECISION, 10, {0}},
+{TR_METRIC_RECALL, 10, {0}}, {TR_METRIC_NDCG, 10, {0}}, {TR_METRIC_RECALL, 20, {0}}, {TR_METRIC_NDCG, 20, {0}},
+{TR_METRIC_RECALL, 50, {0}}};
+
+#define ITEM_METRICS (sizeof(item_metrics) / sizeof(item_metrics[0]))
+
+typedef struct ItemTest
+{
+	ItemMetric	metric[ITEM_METRICS];
+	const Keys *users;
+	FILE	   *values;			/* NULL = not wanted */
+} ItemTest;
+
+static void
+print_metric(FILE *f, const char *separator, TrMetric metric, int k)
+{
+	fprintf(f, "%s%s", separator, tr_metric_names[metric]);
+	if (k > 0)
+		fprintf(f, "@%d", k);
+}
+
+static void
+add_user(void *argument, int32_t user, int32_t *rank, int32_t n)
+{
+	ItemTest   *test = argument;
+
+	if (test->values)
+		fprintf(test->values, "%s\t%d", test->users->key[user], n);
+	for (size_t i = 0; i < ITEM_METRICS; i++)
 	{
-		TrMetric	metric;
-		int			k;
-	}			wanted[] = {{TR_METRIC_MRR, 0}, {TR_METRIC_MRR_PAIR, 0}, {TR_METRIC_RECALL, 20}, {TR_METRIC_NDCG, 10},
-	{TR_METRIC_NDCG, 20}};
+		ItemMetric *m = &test->metric[i];
+		double		value = tr_metric(m->metric, m->k, rank, n);
+
+		tr_mean_add(&m->mean, value, tr_metric_weight(m->metric, n));
+		if (test->values)
+			fprintf(test->values, "\t%.9g", value);
+	}
+	if (test->values)
+		fprintf(test->values, "\n");
+}
+
+static void
+write_header(FILE *values)
+{
+	fprintf(values, "user\tpairs");
+	for (size_t i = 0; i < ITEM_METRICS; i++)
+		print_metric(values, "\t", item_metrics[i].metric, item_metrics[i].k);
+	fprintf(values, "\n");
+}
+
+/* values_path NULL = the users' values are not wanted */
+static void
+print_test(TrModel *model, const char *name, const TrRanking *ranking, const Keys *users, const char *values_path)
+{
+	ItemTest	test = {.users = users};
 	TrError		err = {0};
 
-	printf("test");
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+	memcpy(test.metric, item_metrics, sizeof(item_metrics));
+	if (values_path && !(test.values = fopen(values_path, "w")))
+		die(values_path, NULL);
+	if (test.values)
+		write_header(test.values);
+	check(tr_rank(model, ranking, add_user, &test, NULL, &err), "test", &err);
+	if (test.values)
+		fclose(test.values);
+	printf("%s", name);
+	for (size_t i = 0; i < ITEM_METRICS; i++)
 	{
-		double		value;
-
-		check(tr_validate(model, dataset, test, wanted[i].metric, wanted[i].k, NULL, &value, &err), "test", &err);
-		printf("  %s", tr_metric_names[wanted[i].metric]);
-		if (wanted[i].k > 0)
-			printf("@%d", wanted[i].k);
-		printf(" %.4f", value);
+		print_metric(stdout, "  ", test.metric[i].metric, test.metric[i].k);
+		printf(" %.4f", tr_mean_value(&test.metric[i].mean));
 	}
 	printf("\n");
 }
@@ -257,14 +344,14 @@ print_tag_test(TrModel *model, const TrDataset *dataset, const TrPairs *test)
 		printf("test, %lld posts, %s:", (long long) tag_metrics[0].mean[m].count, whose[m]);
 		for (size_t i = 0; i < TAG_METRICS; i++)
 		{
-			printf("  %s", tr_metric_names[tag_metrics[i].metric]);
-			if (tag_metrics[i].k > 0)
-				printf("@%d", tag_metrics[i].k);
+			print_metric(stdout, "  ", tag_metrics[i].metric, tag_metrics[i].k);
 			printf(" %.4f (%.4f)", tr_mean_value(&tag_metrics[i].mean[m]), tr_mean_error(&tag_metrics[i].mean[m]));
 		}
 		printf("\n");
 	}
 }
+
+/* ------------------------------------------------------------------ run */
 
 static void
 print_usage(double seconds, const TrTrainResult *result)
@@ -335,10 +422,81 @@ read_settings(char **argument, int n)
 	return settings;
 }
 
-static void
-run(const TrAlgorithm *algorithm, TrBackend *backend, const TrDataset *dataset, const TrPairs *validation,
-	const TrPairs *test, const TrSetting *settings, bool floor)
+enum
 {
+	TRAIN, VALIDATION, TEST, PROFILES, FILES
+};
+
+typedef struct Run
+{
+	const TrAlgorithm *algorithm;
+	TrBackend  *backend;
+	File		files[FILES];
+	Keys		keys[3];		/* user, item, tag */
+	const TrDataset *known;		/* what is learned from */
+	const TrDataset *all;		/* what is measured: the same, but with new items */
+	TrPairs		validation;
+	TrPairs		test;
+	const char *values_path;
+	bool		floor;
+} Run;
+
+/* Reads the files that have a path. Keys of train.tsv come first when there are new items, else all are sorted together. */
+static void
+read_files(Run *run, const char *const path[FILES], bool with_seen)
+{
+	bool		tags = run->algorithm->task == TR_TASK_TAG;
+	TrAssignments a;
+
+	for (int f = 0; f < FILES; f++)
+		if (path[f])
+			run->files[f] = read_file(path[f]);
+	for (int column = 0; column < 3; column++)
+	{
+		add_keys(&run->keys[column], run->files, path[PROFILES] ? 1 : FILES, column);
+		add_keys(&run->keys[column], run->files, FILES, column);
+	}
+	tr_assignments_init(&a, &memory);
+	add_assignments(&a, &run->files[TRAIN], run->keys);
+	run->all = run->known = make_dataset(&a, run->keys, !path[PROFILES]);
+	if (path[PROFILES])
+	{
+		add_assignments(&a, &run->files[PROFILES], run->keys);
+		run->all = make_dataset(&a, run->keys, true);
+		if (!run->algorithm->encode)
+			run->known = run->all;
+	}
+	print_dataset(run->known);
+	run->validation = make_pairs(&run->files[VALIDATION], run->keys, tags);
+	run->test = make_pairs(&run->files[TEST], run->keys, tags);
+	run->validation.with_seen = run->test.with_seen = with_seen;
+}
+
+static void
+measure(TrModel *model, const Run *run)
+{
+	TrRanking	ranking = {.dataset = run->all, .held_out = &run->test};
+	uint64_t   *new_items;
+
+	if (run->algorithm->task == TR_TASK_TAG)
+		print_tag_test(model, run->all, &run->test);
+	else if (run->files[PROFILES].rows == 0)
+		print_test(model, "test", &ranking, &run->keys[0], run->values_path);
+	else
+	{
+		new_items = tr_calloc(&memory, TR_BIT_WORDS(run->keys[1].count), sizeof(uint64_t));
+		for (int32_t item = run->keys[1].old; item < run->keys[1].count; item++)
+			tr_bit_set(new_items, item);
+		print_test(model, "test among all", &ranking, &run->keys[0], NULL);
+		ranking.candidates = new_items;
+		print_test(model, "test among new", &ranking, &run->keys[0], run->values_path);
+	}
+}
+
+static void
+train(const Run *run, const TrSetting *settings)
+{
+	const TrAlgorithm *algorithm = run->algorithm;
 	double		flops = 0;
 	double		bytes = 0;
 	TrTrainOptions options;
@@ -348,25 +506,30 @@ run(const TrAlgorithm *algorithm, TrBackend *backend, const TrDataset *dataset, 
 	TrTrainResult result;
 	TrModel    *model;
 	TrError		err = {0};
-	double		start = now();
+	double		start;
 
 	check(tr_options_set(targets, 2, settings, &err), "options", &err);
-	if (floor)
+	if (run->floor)
 	{
-		measure_ceilings(backend, &flops, &bytes);
-		count_operations(backend);
+		measure_ceilings(run->backend, &flops, &bytes);
+		count_operations(run->backend);
 	}
-	check(tr_model_create(&model, algorithm, &memory, backend, dataset, own, &err), "create", &err);
 	start = now();
-	check(tr_train(model, dataset, validation, &options, &hooks, &result, &err), "train", &err);
+	check(tr_model_create(&model, algorithm, &memory, run->backend, run->known, own, &err), "create", &err);
+	check(tr_train(model, run->known, &run->validation, &options, &hooks, &result, &err), "train", &err);
 	print_usage(now() - start, &result);
-	if (floor)
+	if (run->floor)
 		print_floor(flops, bytes, result.epochs);
-	if (test && algorithm->task == TR_TASK_TAG)
-		print_tag_test(model, dataset, test);
-	else if (test)
-		print_test(model, dataset, test);
+	if (run->test.count > 0)
+		measure(model, run);
 	algorithm->destroy(model);
+}
+
+static void
+list_algorithms(void)
+{
+	for (int i = 0; tr_algorithms[i]; i++)
+		printf("%s\t%s\n", tr_algorithms[i]->name, tr_algorithms[i]->task == TR_TASK_TAG ? "tag" : "item");
 }
 
 int
@@ -374,55 +537,47 @@ main(int argc, char **argv)
 {
 	const TrBackendOps *ops;
 	const char *backend_name = "cpu";
-	bool		floor = false;
+	const char *path[FILES] = {NULL};
+	bool		with_seen = false;
 	TrBackendConfig config = {.threads = 2};
-	const char *valid_path = NULL;
-	const char *test_path = NULL;
-	const TrAlgorithm *algorithm;
-	TrBackend  *backend;
-	TrDataset	dataset;
-	TrPairs		validation;
-	TrPairs		test;
-	File		files[3] = {0};	/* train, validation, test */
-	Keys		keys[3];
+	Run			run = {0};
 	TrError		err = {0};
 	int			c;
 
-	while ((c = getopt(argc, argv, "b:t:fv:e:")) != -1)
+	while ((c = getopt(argc, argv, "b:t:fkv:e:p:u:l")) != -1)
 	{
 		if (c == 'b')
 			backend_name = optarg;
 		else if (c == 'f')
-			floor = true;
+			run.floor = true;
+		else if (c == 'k')
+			with_seen = true;
 		else if (c == 't')
 			config.threads = atoi(optarg);
 		else if (c == 'v')
-			valid_path = optarg;
+			path[VALIDATION] = optarg;
 		else if (c == 'e')
-			test_path = optarg;
+			path[TEST] = optarg;
+		else if (c == 'p')
+			path[PROFILES] = optarg;
+		else if (c == 'u')
+			run.values_path = optarg;
+		else if (c == 'l')
+			return list_algorithms(), 0;
 		else
 			return 2;
 	}
-	if (argc - optind < 2 || !(algorithm = tr_algorithm_find(argv[optind])))
-		die("usage: bench_train [-b plain|cpu|cuda] [-t threads] [-f] [-v valid.tsv] [-e test.tsv] ALGORITHM train.tsv [option=value]",
-			NULL);
+	if (argc - optind < 2 || !(run.algorithm = tr_algorithm_find(argv[optind])))
+		die("usage: bench_train [-b plain|cpu|cuda] [-t threads] [-f] [-k] [-v valid.tsv] [-e test.tsv] [-p profiles.tsv]"
+			" [-u values.tsv] ALGORITHM train.tsv [option=value]", NULL);
 	ops = find_backend(backend_name);
 	tr_memory_init(&memory, 0);
-	files[0] = read_file(argv[optind + 1]);
-	if (valid_path)
-		files[1] = read_file(valid_path);
-	if (test_path)
-		files[2] = read_file(test_path);
-	for (int column = 0; column < 3; column++)
-		keys[column] = distinct(files, 3, column);
-	make_dataset(&files[0], keys, &dataset);
-	validation = make_pairs(&files[1], keys, algorithm->task == TR_TASK_TAG);
-	test = make_pairs(&files[2], keys, algorithm->task == TR_TASK_TAG);
-	check(ops->open(&backend, &config, &err), "backend", &err);
-	printf("%s, %s\n", algorithm->name, ops->describe(backend));
-	run(algorithm, backend, &dataset, &validation, test_path ? &test : NULL,
-		read_settings(argv + optind + 2, argc - optind - 2), floor);
-	ops->close(backend);
+	path[TRAIN] = argv[optind + 1];
+	read_files(&run, path, with_seen);
+	check(ops->open(&run.backend, &config, &err), "backend", &err);
+	printf("%s, %s\n", run.algorithm->name, ops->describe(run.backend));
+	train(&run, read_settings(argv + optind + 2, argc - optind - 2));
+	ops->close(run.backend);
 	tr_memory_release(&memory);
 	return 0;
 }
