@@ -54,6 +54,40 @@ LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_for_tags(text, text[], real[], int, text[]) IS
 	'the n best items for somebody who is known by some tags alone; weights say how often each was given';
 
+-- Tags for a post: what the model knows of the user, of the item and of the tags that the post has.
+
+CREATE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id text, n int DEFAULT 10,
+		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
+	RETURNS TABLE (rank int, tag text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend_tags(text, text, text, int, text[], boolean) IS
+	'the n best tags for what a user tags, without those it has: by default the ones that the model was trained on';
+
+CREATE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id "any", n int DEFAULT 10,
+		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
+	RETURNS TABLE (rank int, tag text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend_tags(text, text, "any", int, text[], boolean) IS
+	'the n best tags for what a user tags, without those it has: by default the ones that the model was trained on';
+
+CREATE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id text, n int DEFAULT 10,
+		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
+	RETURNS TABLE (rank int, tag text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", text, int, text[], boolean) IS
+	'the n best tags for what a user tags, without those it has: by default the ones that the model was trained on';
+
+CREATE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id "any", n int DEFAULT 10,
+		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
+	RETURNS TABLE (rank int, tag text, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", "any", int, text[], boolean) IS
+	'the n best tags for what a user tags, without those it has: by default the ones that the model was trained on';
+
 CREATE FUNCTION tagrec_embed(model text, tags text[], weights real[] DEFAULT NULL)
 	RETURNS real[]
 AS 'MODULE_PATHNAME', 'tagrec_embed'

@@ -6,6 +6,8 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "post.h"
 #include "tagrec.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -190,6 +192,8 @@ add_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecS
 	served->n_items = version->items;
 	keep_source(served, &served->users, users, TAGREC_USERS);
 	keep_source(served, &served->items, items, TAGREC_ITEMS);
+	if (version->features)
+		served->neighbours = MemoryContextStrdup(context, tagrec_partition_name(version, TAGREC_NEIGHBOURS));
 	MemoryContextSetParent(context, CacheMemoryContext);
 	dlist_push_head(&entries, &served->node);
 	n_entries++;
@@ -240,31 +244,50 @@ tagrec_equality_operator(Oid type)
 	return text;
 }
 
+static bool
+is_of_user(TagrecPlan plan)
+{
+	return plan == TAGREC_PLAN_USER || plan == TAGREC_PLAN_POST_USER;
+}
+
 static char *
 plan_text(const TagrecServed *served, TagrecPlan plan)
 {
-	const TagrecSource *source = plan == TAGREC_PLAN_USER ? &served->users : &served->items;
+	const TagrecSource *source = is_of_user(plan) ? &served->users : &served->items;
 	static const char *const columns[] = {
 		[TAGREC_PLAN_USER] = "embedding, seen, tags, counts",
 		[TAGREC_PLAN_ITEM] = "position, embedding, tags, counts, posts",
-		[TAGREC_PLAN_POSITIONS] = "position"
+		[TAGREC_PLAN_POSITIONS] = "position",
+		[TAGREC_PLAN_POST_USER] = TAGREC_POST_USER_COLUMNS,
+		[TAGREC_PLAN_SIMILAR] = TAGREC_SIMILAR_COLUMNS
 	};
 
-	return psprintf("SELECT %s FROM %s WHERE version OPERATOR(pg_catalog.=) %d AND %s %s %s",
-					columns[plan], source->name, served->version, plan == TAGREC_PLAN_USER ? "user_id" : "item_id",
+	if (plan == TAGREC_PLAN_SIMILAR)
+		return psprintf("SELECT %s FROM %s AS r WHERE version OPERATOR(pg_catalog.=) %d AND feature OPERATOR(pg_catalog.=) $1",
+						columns[plan], served->neighbours, served->version);
+	return psprintf("SELECT %s FROM %s AS r WHERE version OPERATOR(pg_catalog.=) %d AND %s %s %s",
+					columns[plan], source->name, served->version, is_of_user(plan) ? "user_id" : "item_id",
 					tagrec_equality_operator(source->key_type), plan == TAGREC_PLAN_POSITIONS ? "ANY ($1)" : "$1");
+}
+
+static Oid
+plan_argument(const TagrecServed *served, TagrecPlan plan)
+{
+	if (plan == TAGREC_PLAN_SIMILAR)
+		return INT4OID;
+	if (plan == TAGREC_PLAN_POSITIONS)
+		return get_array_type(served->items.key_type);
+	return is_of_user(plan) ? served->users.key_type : served->items.key_type;
 }
 
 SPIPlanPtr
 tagrec_served_plan(TagrecServed *served, TagrecPlan plan)
 {
-	Oid			type = plan == TAGREC_PLAN_USER ? served->users.key_type : served->items.key_type;
+	Oid			type = plan_argument(served, plan);
 	SPIPlanPtr	made;
 
 	if (served->plan[plan])
 		return served->plan[plan];
-	if (plan == TAGREC_PLAN_POSITIONS)
-		type = get_array_type(type);
 	made = SPI_prepare(plan_text(served, plan), 1, &type);
 	if (!made || SPI_keepplan(made) != 0)
 		elog(ERROR, "could not prepare a look-up in %s: %s", served->items.name, SPI_result_code_string(SPI_result));

@@ -25,6 +25,8 @@ typedef enum TagrecPlan
 	TAGREC_PLAN_USER,			/* the user of key $1: embedding, seen, tags, counts */
 	TAGREC_PLAN_ITEM,			/* the item of key $1: position, embedding, tags, counts, posts */
 	TAGREC_PLAN_POSITIONS,		/* the items of keys $1[]: position */
+	TAGREC_PLAN_POST_USER,		/* the user of key $1: TAGREC_POST_USER_COLUMNS */
+	TAGREC_PLAN_SIMILAR,		/* the neighbour row of item $1 (its position): TAGREC_SIMILAR_COLUMNS */
 	TAGREC_PLANS
 } TagrecPlan;
 
@@ -50,6 +52,7 @@ typedef struct TagrecServed
 	int32		n_items;
 	TagrecSource users;
 	TagrecSource items;
+	char	   *neighbours;		/* the relation, quoted; NULL = the version has none */
 	int			pins;
 	SPIPlanPtr	plan[TAGREC_PLANS];
 	TagrecMatrix *item_matrix;	/* NULL until asked for, as are the next two */

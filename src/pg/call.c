@@ -38,14 +38,20 @@ unpin(void *argument)
 		tagrec_served_unpin(call->served);
 }
 
-static void
-check_task(const TagrecVersion *version)
+void
+tagrec_check_task(const TagrecVersion *version, TagrecAsks asks)
 {
-	if (strcmp(version->task, "item") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("model \"%s\" does not recommend items", version->model),
-				 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task)));
+	bool		tags = strcmp(version->task, "tag") == 0;
+
+	if (asks == TAGREC_ASKS_ANY || tags == (asks == TAGREC_ASKS_TAGS))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("model \"%s\" does not recommend %s", version->model, tags ? "items" : "tags"),
+			 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task),
+			 tags ? errhint("Ask it for the tags of a post with tagrec_recommend_tags().")
+			 : errhint("Ask it for items with tagrec_recommend(), or train an algorithm of the task \"tag\" in"
+					   " tagrec_algorithms.")));
 }
 
 /* Locks the version's relations against a training that takes old versions away; false when they are gone. */
@@ -95,7 +101,7 @@ hold_deployed(TagrecCall *call, const char *model)
 
 /* version 0 = the deployed one */
 static TagrecCall *
-begin(const char *model, int32 version)
+begin(const char *model, int32 version, TagrecAsks asks)
 {
 	MemoryContext outside = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(outside, "tagrec call", ALLOCSET_DEFAULT_SIZES);
@@ -115,7 +121,7 @@ begin(const char *model, int32 version)
 	}
 	else
 		call->version = hold_deployed(call, model);
-	check_task(call->version);
+	tagrec_check_task(call->version, asks);
 	call->caller = tagrec_become(call->version->owner);
 	SPI_connect();
 	MemoryContextSwitchTo(context);
@@ -127,13 +133,19 @@ begin(const char *model, int32 version)
 TagrecCall *
 tagrec_call_begin(const char *model)
 {
-	return begin(model, 0);
+	return begin(model, 0, TAGREC_ASKS_ITEMS);
+}
+
+TagrecCall *
+tagrec_call_begin_for(const char *model, TagrecAsks asks)
+{
+	return begin(model, 0, asks);
 }
 
 TagrecCall *
 tagrec_call_begin_version(const char *model, int32 version)
 {
-	return begin(model, version);
+	return begin(model, version, TAGREC_ASKS_ANY);
 }
 
 void
@@ -333,4 +345,27 @@ tagrec_flag_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	check_not_null(fcinfo, n, name);
 	return PG_GETARG_BOOL(n);
+}
+
+char **
+tagrec_texts_argument(FunctionCallInfo fcinfo, int n, const char *name, int *count)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	char	  **texts;
+
+	*count = 0;
+	if (PG_ARGISNULL(n))
+		return NULL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, count);
+	texts = palloc(Max(*count, 1) * sizeof(char *));
+	for (int i = 0; i < *count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not contain null", name)));
+		texts[i] = TextDatumGetCString(values[i]);
+	}
+	return texts;
 }

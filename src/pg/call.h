@@ -32,7 +32,18 @@ typedef struct TagrecCall
 	TagrecServed *served;
 } TagrecCall;
 
-extern TagrecCall *tagrec_call_begin(const char *model);
+/* What a function asks a model for; ERROR, which names the functions that fit, when it is for another task. */
+typedef enum TagrecAsks
+{
+	TAGREC_ASKS_ITEMS,
+	TAGREC_ASKS_TAGS,
+	TAGREC_ASKS_ANY
+} TagrecAsks;
+
+extern void tagrec_check_task(const TagrecVersion *version, TagrecAsks asks);
+
+extern TagrecCall *tagrec_call_begin(const char *model);	/* asks for items */
+extern TagrecCall *tagrec_call_begin_for(const char *model, TagrecAsks asks);
 extern TagrecCall *tagrec_call_begin_version(const char *model, int32 version);	/* need not be the deployed one */
 extern void tagrec_call_leave(TagrecCall *call);
 extern void tagrec_call_end(TagrecCall *call);
@@ -61,5 +72,8 @@ extern int32 *tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int
 extern char *tagrec_model_argument(FunctionCallInfo fcinfo, int n);
 extern int	tagrec_limit_argument(FunctionCallInfo fcinfo, int n);
 extern bool tagrec_flag_argument(FunctionCallInfo fcinfo, int n, const char *name);
+
+/* A text[] without NULLs, *count of them; NULL, and none, when the argument is. */
+extern char **tagrec_texts_argument(FunctionCallInfo fcinfo, int n, const char *name, int *count);
 
 #endif

@@ -8,7 +8,6 @@
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "score.h"
 #include "utils/builtins.h"
@@ -16,9 +15,6 @@
 PG_FUNCTION_INFO_V1(tagrec_embed);
 PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags);
 PG_FUNCTION_INFO_V1(tagrec_feature_tags);
-
-/* Unknown tags that the notice names. */
-#define MAX_NAMED 5
 
 /* Tags encoded at a time. */
 #define BLOCK_TAGS 64
@@ -65,42 +61,6 @@ weights_argument(FunctionCallInfo fcinfo, int argument, int n)
 	return weights;
 }
 
-static char **
-tags_argument(FunctionCallInfo fcinfo, int argument, int *n)
-{
-	Datum	   *values;
-	bool	   *nulls;
-	char	  **tags;
-
-	*n = 0;
-	if (PG_ARGISNULL(argument))
-		return NULL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, n);
-	tags = palloc(Max(*n, 1) * sizeof(char *));
-	for (int i = 0; i < *n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("tags must not contain null")));
-		tags[i] = TextDatumGetCString(values[i]);
-	}
-	return tags;
-}
-
-static void
-report_unknown(const char *model, char **unknown, int n, int of)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int i = 0; i < Min(n, MAX_NAMED); i++)
-		appendStringInfo(&names, "%s\"%s\"", i ? ", " : "", unknown[i]);
-	ereport(NOTICE,
-			(errmsg("model \"%s\" does not know %d of %d tags: %s%s", model, n, of, names.data,
-					n > MAX_NAMED ? ", ..." : "")));
-}
-
 static int
 compare_tag_counts(const void *a, const void *b)
 {
@@ -135,7 +95,7 @@ profile_argument(FunctionCallInfo fcinfo, int argument, const TagrecCall *call, 
 	int			n;
 	int			known = 0;
 	int			n_unknown = 0;
-	char	  **tags = tags_argument(fcinfo, argument, &n);
+	char	  **tags = tagrec_texts_argument(fcinfo, argument, "tags", &n);
 	float	   *weights = weights_argument(fcinfo, argument + 1, n);
 	char	  **unknown = palloc(Max(n, 1) * sizeof(char *));
 
@@ -150,7 +110,7 @@ profile_argument(FunctionCallInfo fcinfo, int argument, const TagrecCall *call, 
 			(*profile)[known++] = (TagCount) {tag, weights ? weights[i] : 1};
 	}
 	if (n_unknown > 0)
-		report_unknown(call->version->model, unknown, n_unknown, n);
+		tagrec_report_unknown_tags(call->version->model, unknown, n_unknown, n);
 	return merge_tag_counts(*profile, known);
 }
 

@@ -3,10 +3,14 @@
  */
 #include "encoder.h"
 
+#include "lib/stringinfo.h"
 #include "options.h"
 #include "tagrec.h"
 #include "utils/memutils.h"
 #include "version_read.h"
+
+/* Unknown tags that the notice names. */
+#define MAX_NAMED 5
 
 struct TagrecEncoder
 {
@@ -97,14 +101,32 @@ tagrec_encoder_tags(const TagrecEncoder *encoder)
 	return encoder->n_tags;
 }
 
+void
+tagrec_report_unknown_tags(const char *model, char **unknown, int n, int of)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < Min(n, MAX_NAMED); i++)
+		appendStringInfo(&names, "%s\"%s\"", i ? ", " : "", unknown[i]);
+	ereport(NOTICE,
+			(errmsg("model \"%s\" does not know %d of %d tags: %s%s", model, n, of, names.data,
+					n > MAX_NAMED ? ", ..." : "")));
+}
+
 /* ------------------------------------------------------------------ the encoder */
 
 static const TrAlgorithm *
-encoding_algorithm(const TagrecVersion *version)
+loadable_algorithm(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 
-	if (!algorithm->encode || !algorithm->load)
+	if (strcmp(version->task, "tag") == 0 && !(algorithm->load && algorithm->score_tags))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" cannot score tags", version->model),
+				 errdetail("Its algorithm, %s, recommends no tags.", version->algorithm)));
+	if (strcmp(version->task, "tag") != 0 && !(algorithm->load && algorithm->encode))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot encode tags", version->model),
@@ -130,7 +152,7 @@ allocate(int width)
 TagrecEncoder *
 tagrec_encoder_load(const TagrecVersion *version)
 {
-	const TrAlgorithm *algorithm = encoding_algorithm(version);
+	const TrAlgorithm *algorithm = loadable_algorithm(version);
 	TagrecEncoder *encoder = allocate(version->width);
 	TrBackendConfig config = {.threads = 1};
 	TrError		err = {0};
@@ -174,4 +196,12 @@ tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles *profiles, f
 	TrError		err = {0};
 
 	tagrec_check(encoder->model->algorithm->encode(encoder->model, side, profiles, out, &err), &err);
+}
+
+void
+tagrec_score_tags(TagrecEncoder *encoder, const TrPost *posts, int32 n, float *out)
+{
+	TrError		err = {0};
+
+	tagrec_check(encoder->model->algorithm->score_tags(encoder->model, posts, n, out, &err), &err);
 }

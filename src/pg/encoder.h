@@ -1,5 +1,6 @@
 /*
- * The trained network of a version, loaded to encode tag profiles on the plain backend: no thread, no library.
+ * The trained network of a version, loaded to encode tag profiles, or to score the tags of posts, on the plain backend: no
+ * thread, no library.
  */
 #ifndef TAGREC_ENCODER_H
 #define TAGREC_ENCODER_H
@@ -11,7 +12,7 @@
 
 typedef struct TagrecEncoder TagrecEncoder;
 
-/* Inside SPI, as the model's owner. ERROR when the algorithm does not read tags. Below CacheMemoryContext. */
+/* Inside SPI, as the model's owner. ERROR when the algorithm can do neither. Below CacheMemoryContext. */
 extern TagrecEncoder *tagrec_encoder_load(const TagrecVersion *version);
 extern void tagrec_encoder_free(TagrecEncoder *encoder);
 extern Size tagrec_encoder_bytes(const TagrecEncoder *encoder);
@@ -21,7 +22,13 @@ extern int32 tagrec_encoder_find(const TagrecEncoder *encoder, const char *tag);
 extern const char *tagrec_encoder_tag(const TagrecEncoder *encoder, int32 position);
 extern int32 tagrec_encoder_tags(const TagrecEncoder *encoder);
 
+/* NOTICE: the model does not know n of the caller's `of` tags. */
+extern void tagrec_report_unknown_tags(const char *model, char **unknown, int n, int of);
+
 /* out (rows,width) = the arrays of these profiles. */
 extern void tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles *profiles, float *out);
+
+/* Task tag. out (n,T) = the score of every tag for each of these posts. */
+extern void tagrec_score_tags(TagrecEncoder *encoder, const TrPost *posts, int32 n, float *out);
 
 #endif

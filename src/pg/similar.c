@@ -44,7 +44,7 @@ tagrec_similar_items(PG_FUNCTION_ARGS)
 	TagrecCall *call;
 
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin(model);
+	call = tagrec_call_begin_for(model, TAGREC_ASKS_ANY);
 	check_comparable(call->version);
 	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_item(call, &id, &item))
 		similar(fcinfo, call, tagrec_served_items(call->served, call->version), item.embedding, item.position, n);
@@ -63,7 +63,7 @@ tagrec_similar_users(PG_FUNCTION_ARGS)
 	TagrecCall *call;
 
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin(model);
+	call = tagrec_call_begin_for(model, TAGREC_ASKS_ANY);
 	check_comparable(call->version);
 	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_user(call, &id, &user))
 	{
