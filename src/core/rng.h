@@ -20,10 +20,12 @@ typedef enum TrStream
 	TR_STREAM_SHUFFLE,			/* a = epoch, b = element */
 	TR_STREAM_KEEP,				/* a = step, b = post: is the post part of its user's profile? */
 	TR_STREAM_TARGET,			/* a = step, b = post: which posts are the targets when there are too many */
-	TR_STREAM_TAG_DROPOUT,		/* a = step, b = (row << 32 | tag) */
+	TR_STREAM_TAG_DROPOUT,		/* a = step, b = (row << 32 | tag); a = epoch, b = assignment */
 	TR_STREAM_NEGATIVE,			/* a = step, b = draw */
 	TR_STREAM_BOOTSTRAP = 8,	/* a = sample, b = draw */
-	TR_STREAM_DROPOUT			/* a = step, b = element / 4 */
+	TR_STREAM_DROPOUT,			/* a = step, b = element / 4 */
+	TR_STREAM_CORRUPTION,		/* a = epoch, b = post: how many of its tags are dropped */
+	TR_STREAM_ID_DROPOUT		/* a = epoch, b = 2 post, its user, or 2 post + 1, its item */
 } TrStream;
 
 TR_RNG_DEVICE uint64_t

@@ -1,0 +1,318 @@
+/*
+ * The TrAlgorithm functions of dae_ptr but training and scoring: create, save, restore, load, embed.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "core/dot.h"
+#include "models/dae_ptr.h"
+
+/* ------------------------------------------------------------------ estimate */
+
+static size_t
+estimate(const TrShape *shape, const void *values)
+{
+	const DaeOptions *o = values;
+	double		rows = fmin(o->batch, shape->n_posts);
+	double		floats;
+	DaeLayout	l;
+
+	dae_layout(&l, o, shape->n_users, shape->n_items, shape->n_tags);
+	/* parameters, gradients, moments; saved, the best ones, the padded decoder */
+	floats = (double) l.size * (o->optimizer == DAE_ADAM ? 6 : 4) + (double) l.T * tr_dot_stride(l.K);
+	floats += rows * (3.0 * l.K + l.T);
+	/* order, places, profiles as parts; a batch's rows, here and there */
+	floats += shape->n_posts + l.rows + (l.parts > 0 ? 2.0 * (double) shape->n_assignments : 0);
+	floats += rows * 8.0 * ((double) shape->n_assignments / fmax(1, shape->n_posts) + 4);
+	return (size_t) (floats * 1.125 * sizeof(float));
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void
+destroy(TrModel *model)
+{
+	Dae		   *m = (Dae *) model;
+	TrBackend  *b = model->backend;
+	DaeBuffer  *buffer[] = {&m->upload, &m->hidden, &m->dropped, &m->hidden_grad, &m->logits, &m->table_grad};
+
+	for (size_t i = 0; i < sizeof(buffer) / sizeof(buffer[0]); i++)
+		b->ops->release(b, buffer[i]->data);
+	b->ops->release(b, m->parameters);
+	b->ops->release(b, m->gradient);
+	b->ops->release(b, m->moment1);
+	b->ops->release(b, m->moment2);
+	b->ops->release(b, m->loss);
+	dae_planner_destroy(m);
+	if (m->host && m->decoder != m->host + m->layout.decoder)
+		tr_free(model->memory, m->decoder);
+	tr_free(model->memory, m->host);
+	tr_free(model->memory, m->log_share);
+	tr_free(model->memory, m->staging);
+	tr_free(model->memory, m->scratch);
+	tr_free(model->memory, m);
+}
+
+static TrStatus
+new_dae(Dae **result, TrMemory *memory, TrBackend *backend, int32_t n_users, int32_t n_items, int32_t n_tags,
+		const void *values, TrError *err)
+{
+	Dae		   *m = tr_calloc(memory, 1, sizeof(*m));
+
+	if (!m)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for a model");
+	*result = m;
+	m->model.backend = backend;
+	m->model.memory = memory;
+	m->options = *(const DaeOptions *) values;
+	dae_layout(&m->layout, &m->options, n_users, n_items, n_tags);
+	m->log_share = tr_alloc(memory, ((size_t) n_tags + 1) * sizeof(float));
+	return m->log_share ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", n_tags);
+}
+
+/* Of all assignments; a tag nobody gave counts half of one. */
+static void
+count_shares(Dae *m)
+{
+	const TrDataset *d = m->dataset;
+	double		total = 0;
+
+	memset(m->log_share, 0, (size_t) d->n_tags * sizeof(float));
+	for (int64_t e = 0; e < d->user.n_entries; e++)
+		m->log_share[d->user.tag[e]] += d->user.count[e];
+	for (int32_t t = 0; t < d->n_tags; t++)
+		total += m->log_share[t] += 0.5f;
+	for (int32_t t = 0; t < d->n_tags; t++)
+		m->log_share[t] = (float) log(m->log_share[t] / total);
+}
+
+static TrStatus
+out_of_memory(const Dae *m, TrError *err)
+{
+	TrBackend  *b = m->model.backend;
+
+	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no room for the model", b->ops->name);
+	if (b->ops->shortage)
+		b->ops->shortage(b, err);
+	return TR_NO_MEMORY;
+}
+
+static TrStatus
+allocate(Dae *m, TrError *err)
+{
+	TrBackend  *b = m->model.backend;
+	size_t		bytes = (size_t) m->layout.size * sizeof(float) + 64;
+	bool		adam = m->options.optimizer == DAE_ADAM;
+
+	m->parameters = b->ops->alloc(b, bytes);
+	m->gradient = b->ops->alloc(b, (size_t) (m->layout.size - m->layout.hidden_bias) * sizeof(float) + 64);
+	m->moment1 = adam ? b->ops->alloc(b, bytes) : NULL;
+	m->moment2 = adam ? b->ops->alloc(b, bytes) : NULL;
+	m->loss = b->ops->alloc(b, 2 * sizeof(double));
+	if (!m->parameters || !m->gradient || (adam && (!m->moment1 || !m->moment2)) || !m->loss)
+		return out_of_memory(m, err);
+	if (adam)
+	{
+		b->ops->zero(b, m->moment1, bytes);
+		b->ops->zero(b, m->moment2, bytes);
+	}
+	return TR_OK;
+}
+
+static TrStatus
+initialize(Dae *m, TrError *err)
+{
+	TrBackend  *b = m->model.backend;
+	float	   *host = tr_alloc(m->model.memory, (size_t) m->layout.size * sizeof(float));
+
+	if (!host)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the initial weights");
+	dae_initialize(m, host);
+	b->ops->upload(b, m->parameters, host, (size_t) m->layout.size * sizeof(float));
+	tr_free(m->model.memory, host);
+	return b->ops->finish(b, err);
+}
+
+static TrStatus
+create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
+{
+	Dae		   *m = NULL;
+	TrStatus	status;
+
+	if ((int64_t) dataset->n_users + dataset->n_items + 3 * (int64_t) dataset->n_tags > INT32_MAX)
+		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags for one table");
+	status = new_dae(&m, memory, backend, dataset->n_users, dataset->n_items, dataset->n_tags, values, err);
+	if (status == TR_OK)
+	{
+		m->dataset = dataset;
+		count_shares(m);
+		status = allocate(m, err);
+	}
+	if (status == TR_OK)
+		status = dae_planner_create(m, err);
+	if (status == TR_OK)
+		status = initialize(m, err);
+	if (status != TR_OK && m)
+		destroy(&m->model);
+	else
+		*model = &m->model;
+	return status;
+}
+
+/* ------------------------------------------------------------------ tensors */
+
+/* What is stored, as it lies in the array of parameters; log_share is the only one elsewhere. Returns how many. */
+static int
+describe(Dae *m, TrTensor *tensor)
+{
+	const DaeLayout *l = &m->layout;
+	bool		profiles = m->options.profiles;
+	struct
+	{
+		const char *name;
+		int32_t		rows,
+					cols;
+		int64_t		at;
+	}			part[] = {
+		{"W", l->T, l->K, 0},
+		{"P", l->U, l->K, (int64_t) l->users * l->K},
+		{"Q", l->I, l->K, (int64_t) l->items * l->K},
+		{"W_user", profiles ? l->T : 0, l->K, (int64_t) l->user_profile * l->K},
+		{"W_item", profiles ? l->T : 0, l->K, (int64_t) l->item_profile * l->K},
+		{"b", 1, l->K, l->hidden_bias},
+		{"W_out", l->T, l->K, l->decoder},
+		{"b_out", 1, l->T, l->tag_bias},
+		{"prior", l->parts > 0 ? 1 : 0, l->parts, l->prior},
+	};
+	int			n = 0;
+
+	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++)
+		if (part[i].rows > 0)
+		{
+			tensor[n] = (TrTensor) {.rows = part[i].rows, .cols = part[i].cols, .value = m->host + part[i].at};
+			strcpy(tensor[n++].name, part[i].name);
+		}
+	tensor[n] = (TrTensor) {.name = "log_share", .rows = 1, .cols = l->T, .value = m->log_share};
+	return n + 1;
+}
+
+static TrStatus
+allocate_host(Dae *m, TrError *err)
+{
+	if (!m->host && !(m->host = tr_alloc(m->model.memory, (size_t) m->layout.size * sizeof(float) + 64)))
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights");
+	return TR_OK;
+}
+
+static TrStatus
+save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
+{
+	Dae		   *m = (Dae *) model;
+	TrBackend  *b = model->backend;
+
+	TR_TRY(allocate_host(m, err));
+	b->ops->download(b, m->host, m->parameters, (size_t) m->layout.size * sizeof(float));
+	TR_TRY(b->ops->finish(b, err));
+	TR_TRY(dae_pad_decoder(m, err));
+	*count = describe(m, m->tensors);
+	*tensors = m->tensors;
+	return TR_OK;
+}
+
+/* host = the stored tensors, each where it belongs */
+static TrStatus
+fill_host(Dae *m, const TrTensor *stored, int count, TrError *err)
+{
+	TrTensor	wanted[DAE_MOST_TENSORS];
+	int			n;
+
+	TR_TRY(allocate_host(m, err));
+	n = describe(m, wanted);
+	for (int i = 0; i < n; i++)
+	{
+		const TrTensor *found = NULL;
+
+		for (int j = 0; j < count && !found; j++)
+			if (strcmp(stored[j].name, wanted[i].name) == 0)
+				found = &stored[j];
+		if (!found)
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", wanted[i].name);
+		if (found->rows != wanted[i].rows || found->cols != wanted[i].cols)
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", wanted[i].name, found->rows,
+						   found->cols, wanted[i].rows, wanted[i].cols);
+		memmove(wanted[i].value, found->value, (size_t) found->rows * (size_t) found->cols * sizeof(float));
+	}
+	return dae_pad_decoder(m, err);
+}
+
+static TrStatus
+restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
+{
+	Dae		   *m = (Dae *) model;
+	TrBackend  *b = model->backend;
+
+	TR_TRY(fill_host(m, tensors, count, err));
+	b->ops->upload(b, m->parameters, m->host, (size_t) m->layout.size * sizeof(float));
+	return b->ops->finish(b, err);
+}
+
+/* Posts bring the vectors of their user and item: P and Q are left where they are. */
+static TrStatus
+load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
+	 int count, TrError *err)
+{
+	Dae		   *m = NULL;
+	TrStatus	status = new_dae(&m, memory, backend, 0, 0, n_tags, values, err);
+
+	if (status == TR_OK)
+		status = fill_host(m, tensors, count, err);
+	if (status != TR_OK && m)
+		destroy(&m->model);
+	else
+		*model = &m->model;
+	return status;
+}
+
+/* ------------------------------------------------------------------ vectors */
+
+/* Similar users and items are those whose vectors point the same way. */
+static int
+width(const TrModel *model, int *unit)
+{
+	const Dae  *m = (const Dae *) model;
+
+	if (unit)
+		*unit = m->layout.K;
+	return m->layout.K;
+}
+
+static TrStatus
+embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	Dae		   *m = (Dae *) model;
+	TrBackend  *b = model->backend;
+	size_t		K = (size_t) m->layout.K;
+	size_t		row = (size_t) (side == TR_USER ? m->layout.users : m->layout.items) + (size_t) first;
+
+	(void) dataset;
+	b->ops->download(b, out, m->parameters + row * K, (size_t) n * K * sizeof(float));
+	return b->ops->finish(b, err);
+}
+
+const TrAlgorithm tr_algorithm_dae_ptr = {
+	.name = "dae_ptr",
+	.summary = "A denoising autoencoder over the tags of a post, with vectors for its user and its item.",
+	.source = "Zhao et al., Denoising auto-encoder based personalized tag recommendation, Eq. 7-12",
+	.task = TR_TASK_TAG,
+	.options = &dae_option_set,
+	.estimate = estimate,
+	.create = create,
+	.train_epoch = dae_train_epoch,
+	.save = save,
+	.restore = restore,
+	.load = load,
+	.width = width,
+	.embed = embed,
+	.score_tags = dae_score_tags,
+	.destroy = destroy,
+};

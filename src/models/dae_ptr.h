@@ -1,0 +1,153 @@
+/*
+ * dae_ptr: a denoising autoencoder over the tags of a post, with a vector for its user and one for its item in the hidden layer.
+ * The paper is Zhao et al.: Denoising auto-encoder based personalized tag recommendation, Eq. 7-12:
+ *
+ *     z = g(W y~ + p_u + q_i + b)		y^ = f(W' z + b')
+ *
+ * y~ are the post's tags less some that are dropped at random. W, P and Q are one table here, whose rows a post picks as a sparse
+ * row does: its tags, its user, its item. Two things the paper does not have are added by option: what the user and the item
+ * were given before as sparse parts of the logits (prior), and as inputs (profiles); in both the post itself is left out.
+ *
+ * dae_ptr_options.*  what can be chosen			dae_ptr_train.c  one epoch
+ * dae_ptr_network.c  parameters, initial values	dae_ptr_serve.c  tags for a post, on the host
+ * dae_ptr_batch.c    the sparse rows of a step		dae_ptr.c        the other TrAlgorithm functions
+ *
+ * Legend: U users, I items, T tags, K hidden units, F rows of the table, R rows (posts) of a step.
+ */
+#ifndef DAE_PTR_H
+#define DAE_PTR_H
+
+#include "core/model.h"
+#include "models/dae_ptr_options.h"
+
+/* The sparse parts of the logits, each with a learned weight. */
+enum
+{
+	DAE_USER_PART,
+	DAE_ITEM_PART,
+	DAE_PARTS
+};
+
+#define DAE_MOST_TENSORS 10
+
+/* Where the parameters lie in one array of floats. */
+typedef struct DaeLayout
+{
+	int32_t		U,				/* 0 in a model that was loaded: posts bring their vectors */
+				I,
+				T;
+	int			K;
+	int			parts;			/* 0 or DAE_PARTS */
+	/* rows of the table: tags from 0, then users, items, tags of the user's profile, tags of the item's */
+	int32_t		users,
+				items,
+				user_profile,
+				item_profile;
+	int32_t		rows;			/* F */
+	int64_t		hidden_bias;	/* (K), behind the table (F,K) */
+	int64_t		decoder;		/* (T,K) */
+	int64_t		tag_bias;		/* (T) */
+	int64_t		prior;			/* (parts); what lies in front of it is regularized */
+	int64_t		size;			/* floats in all */
+} DaeLayout;
+
+/* Backend memory that grows and is used again in the next step. */
+typedef struct DaeBuffer
+{
+	void	   *data;
+	size_t		bytes;
+} DaeBuffer;
+
+/* Sparse rows being put together in host memory. */
+typedef struct DaeRows
+{
+	int32_t		rows;
+	int64_t		capacity;
+	int64_t    *ptr;			/* (batch+1) */
+	int32_t    *col;
+	float	   *val;
+} DaeRows;
+
+/* The plan of one step. */
+typedef struct DaeBatch
+{
+	int32_t		rows;			/* R: posts that have something to learn */
+	int32_t		posts;			/* looked at */
+	DaeRows		input;			/* (R,F) */
+	DaeRows		targets;		/* (R,T) */
+	DaeRows		part[DAE_PARTS];	/* (R,T) */
+	int32_t		n_touched;		/* rows of the table that the input names */
+	int32_t    *touched;		/* (n_touched) ascending */
+	int32_t    *slot;			/* (entries of the input) its column's place in touched */
+} DaeBatch;
+
+typedef struct Dae
+{
+	TrModel		model;
+	DaeOptions	options;
+	const TrDataset *dataset;	/* NULL in a model that was loaded */
+	DaeLayout	layout;
+
+	/* backend memory, layout.size floats each; NULL when loaded */
+	float	   *parameters;
+	float	   *gradient;		/* of what lies behind the table */
+	float	   *moment1;
+	float	   *moment2;
+	double	   *loss;
+	int64_t		steps;
+	double		rate;			/* of this epoch */
+
+	float	   *log_share;		/* (T) logarithm of each tag's share of all assignments */
+
+	/* dae_ptr_batch.c */
+	DaeBatch	batch;
+	int32_t    *order;			/* (posts) of this epoch */
+	int32_t		next;			/* in order */
+	int32_t    *place;			/* (F) of a table row in batch.touched */
+	float	   *part_value[DAE_PARTS];	/* entries of the users' and the items' profiles as they stand in the parts */
+
+	/* step buffers */
+	DaeBuffer	upload;
+	DaeBuffer	hidden;			/* (R,K) */
+	DaeBuffer	dropped;		/* (R,K) */
+	DaeBuffer	hidden_grad;	/* (R,K) */
+	DaeBuffer	logits;			/* (R,T) */
+	DaeBuffer	table_grad;		/* (touched,K) with touched_rows, else (F,K) */
+	char	   *staging;
+	size_t		staging_bytes;
+
+	/* what save() or load() left on the host */
+	float	   *host;			/* (layout.size) */
+	float	   *decoder;		/* (T, tr_dot_stride(K)); in host where that is K */
+	TrTensor	tensors[DAE_MOST_TENSORS];
+	float	   *scratch;		/* of score_tags() */
+	size_t		scratch_floats;
+} Dae;
+
+/* dae_ptr_network.c */
+extern void dae_layout(DaeLayout *layout, const DaeOptions *o, int32_t n_users, int32_t n_items, int32_t n_tags);
+extern void dae_initialize(const Dae *m, float *host);
+extern TrActivation dae_activation(const Dae *m);
+
+/* dae_ptr_batch.c */
+extern TrStatus dae_planner_create(Dae *m, TrError *err);
+extern void dae_planner_destroy(Dae *m);
+extern void dae_plan_epoch(Dae *m, int epoch);
+/* *more = false when the epoch is over; a batch may come out without rows. */
+extern TrStatus dae_plan_step(Dae *m, int epoch, bool *more, TrError *err);
+/* The value of a tag that was given `count` times, in the part of this side. */
+extern float dae_part_value(const Dae *m, TrSide side, int32_t tag, float count);
+/*
+ * col, val = the profile's tags less the n_own own ones, as a row of the table's profile columns: from `first` on, of length 1.
+ * Returns how many; at most profile->n.
+ */
+extern int32_t dae_profile_row(const TrSparse *profile, const int32_t *own, int32_t n_own, int32_t first, int32_t *col,
+							   float *val);
+
+/* dae_ptr_train.c, dae_ptr_serve.c: slots of TrAlgorithm */
+extern TrStatus dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
+extern TrStatus dae_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err);
+/* After host has changed: decoder follows. */
+extern TrStatus dae_pad_decoder(Dae *m, TrError *err);
+
+#endif
