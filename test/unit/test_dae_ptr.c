@@ -1,0 +1,398 @@
+/*
+ * dae_ptr as a whole: the gradient of every parameter against finite differences of the loss, for every choice that changes the
+ * loss; scores of tags against the formula; what the options promise.
+ *
+ * One epoch of plain gradient descent with rate 1 on a single batch is the gradient: parameters before minus after.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "core/rng.h"
+#include "core/tag_post.h"
+#include "core/trainer.h"
+
+#define USERS 7
+#define ITEMS 9
+#define TAGS 11
+
+extern const TrBackendOps *tagrec_backend_ops(void);
+
+static const TrBackendOps *
+plain_ops(void)
+{
+	return &tr_plain_ops;
+}
+
+static TrMemory memory;
+static TrBackend *backend;
+static TrDataset dataset;
+static const TrAlgorithm *algorithm;
+
+/* Random assignments in which every user, item and tag occurs; the last user has one post, of one tag. */
+static void
+make_dataset(void)
+{
+	TrAssignments a;
+
+	tr_assignments_init(&a, &memory);
+	for (int32_t n = 0; n < 90; n++)
+		tr_assignments_add(&a, n < USERS - 1 ? n : (int32_t) tr_below(5, 1, 0, n, USERS - 1),
+						   n < ITEMS ? n : (int32_t) tr_below(5, 2, 0, n, ITEMS),
+						   n < TAGS ? n : (int32_t) tr_below(5, 3, 0, n, TAGS), false, 0);
+	tr_assignments_add(&a, USERS - 1, 0, 0, false, 0);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&dataset, &a, USERS, ITEMS, TAGS, NULL);
+}
+
+typedef struct Run
+{
+	char		options[4096];
+	TrTrainOptions train;
+	TrModel    *model;
+	TrTensor   *tensors;		/* saved */
+	int			n_tensors;
+} Run;
+
+/* settings: "name=value name=value …" */
+static bool
+set_options(Run *run, const char *text, TrError *err)
+{
+	char		copy[1024];
+	TrSetting	settings[64] = {{NULL, NULL}};
+	TrOptionTarget targets[2] = {{algorithm->options, run->options}, {&tr_train_options, &run->train}};
+	int			n = 0;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+	{
+		char	   *value = strchr(word, '=');
+
+		*value = '\0';
+		settings[n++] = (TrSetting) {word, value + 1};
+	}
+	return tr_options_set(targets, 2, settings, err) == TR_OK;
+}
+
+static bool
+train(Run *run, const char *settings)
+{
+	TrTrainResult result;
+	TrError		err = {0};
+	bool		ok = set_options(run, settings, &err)
+		&& tr_model_create(&run->model, algorithm, &memory, backend, &dataset, run->options, &err) == TR_OK
+		&& tr_train(run->model, &dataset, NULL, &run->train, NULL, &result, &err) == TR_OK
+		&& algorithm->save(run->model, &run->tensors, &run->n_tensors, &err) == TR_OK;
+
+	if (!ok)
+		printf("# %s: %s\n", settings, err.message);
+	return ok;
+}
+
+/* ------------------------------------------------------------------ gradients */
+
+/* The loss at these parameters; what a step makes of them, where after is not NULL. */
+static double
+loss_at(Run *run, const TrTensor *parameters, int count, TrTensor *after)
+{
+	TrModel    *model;
+	TrEpochStats stats = {0};
+	TrTensor   *tensors;
+	double		loss = NAN;
+
+	if (tr_model_create(&model, algorithm, &memory, backend, &dataset, run->options, NULL) != TR_OK)
+		return NAN;
+	if (algorithm->restore(model, parameters, count, NULL) == TR_OK
+		&& algorithm->train_epoch(model, 1, NULL, &stats, NULL) == TR_OK
+		&& algorithm->save(model, &tensors, &count, NULL) == TR_OK)
+	{
+		loss = stats.loss;
+		for (int i = 0; after && i < count; i++)
+			memcpy(after[i].value, tensors[i].value, (size_t) tensors[i].rows * tensors[i].cols * sizeof(float));
+	}
+	algorithm->destroy(model);
+	return loss;
+}
+
+static TrTensor *
+copy_tensors(const TrTensor *from, int count)
+{
+	TrTensor   *copy = tr_calloc(&memory, (size_t) count, sizeof(TrTensor));
+
+	for (int i = 0; i < count; i++)
+	{
+		size_t		bytes = (size_t) from[i].rows * from[i].cols * sizeof(float);
+
+		copy[i] = from[i];
+		copy[i].value = tr_alloc(&memory, bytes);
+		memcpy(copy[i].value, from[i].value, bytes);
+	}
+	return copy;
+}
+
+/* The largest difference of the analytic gradient of a tensor to central differences; *largest = that gradient's largest. */
+static double
+worst_difference(Run *run, TrTensor *at, const TrTensor *after, int count, int which, double *largest)
+{
+	const float step = 1e-2f;
+	double		worst = 0;
+
+	*largest = 0;
+	for (int i = 0; i < at[which].rows * at[which].cols; i++)
+	{
+		float		saved = at[which].value[i];
+		double		analytic = (double) saved - after[which].value[i];
+		double		numeric;
+
+		at[which].value[i] = saved + step;
+		numeric = loss_at(run, at, count, NULL);
+		at[which].value[i] = saved - step;
+		numeric = (numeric - loss_at(run, at, count, NULL)) / (2 * (double) step);
+		at[which].value[i] = saved;
+		worst = fmax(worst, fabs(numeric - analytic));
+		*largest = fmax(*largest, fabs(analytic));
+		if (isnan(numeric))
+			return NAN;
+	}
+	return worst;
+}
+
+static void
+check_gradients(const char *settings)
+{
+	Run			run = {0};
+	TrTensor   *at;
+	TrTensor   *after;
+	int			count;
+	char		all[1024];
+
+	snprintf(all, sizeof(all), "optimizer=sgd learning_rate=1 epochs=1 hidden=5 init=normal init_std=0.7 %s", settings);
+	if (!CHECK(train(&run, all), "%s: trains", settings))
+		return;
+	count = run.n_tensors;
+	at = copy_tensors(run.tensors, count);
+	after = copy_tensors(run.tensors, count);
+	algorithm->destroy(run.model);
+	CHECK(isfinite(loss_at(&run, at, count, after)), "%s: finite loss", settings);
+	for (int which = 0; which < count; which++)
+	{
+		double		largest;
+		double		worst;
+
+		if (strcmp(at[which].name, "log_share") == 0)
+			continue;
+		worst = worst_difference(&run, at, after, count, which, &largest);
+		CHECK_NEAR(worst, 0, 1e-3, "%s: gradient of %s", settings, at[which].name);
+		CHECK(largest > 5e-3, "%s: %s has a gradient", settings, at[which].name);
+	}
+}
+
+static void
+test_gradients(void)
+{
+	check_gradients("preset=paper hidden=5 learning_rate=1 optimizer=sgd epochs=1 regularization=20");
+	check_gradients("activation=tanh dropout=0 id_dropout=0 prior=none");
+	check_gradients("activation=sigmoid profiles=true dropout=0.3 id_dropout=0.3");
+	check_gradients("activation=tanh touched_rows=false random_corruption=false corruption=0.5 rescale=true profiles=true");
+	check_gradients("activation=tanh loss=bce targets=dropped regularization=5 touched_rows=false");
+	check_gradients("activation=sigmoid loss=softmax targets=all random_corruption=false corruption=0.7 prior=product");
+}
+
+/* ------------------------------------------------------------------ scores */
+
+static const TrTensor *
+tensor(const Run *run, const char *name)
+{
+	for (int i = 0; i < run->n_tensors; i++)
+		if (strcmp(run->tensors[i].name, name) == 0)
+			return &run->tensors[i];
+	return NULL;
+}
+
+/* x += factor times row r of a tensor */
+static void
+add_row(double *x, const TrTensor *from, int r, double factor)
+{
+	for (int k = 0; k < from->cols; k++)
+		x[k] += factor * from->value[(size_t) r * from->cols + k];
+}
+
+/* counts (TAGS) of a user or an item without one post (-1: with all) */
+static void
+count_tags(TrSide side, int32_t entity, int32_t without, double *count)
+{
+	memset(count, 0, TAGS * sizeof(double));
+	for (int32_t p = 0; p < dataset.n_posts; p++)
+		if ((side == TR_USER ? dataset.post_user[p] : dataset.post_item[p]) == entity && p != without)
+			for (int64_t e = dataset.post_ptr[p]; e < dataset.post_ptr[p + 1]; e++)
+				count[dataset.post_tag[e]]++;
+}
+
+/* What z and the logits get from a profile. */
+static void
+add_counts(const Run *run, TrSide side, const double *count, double *z, double *score)
+{
+	double		smoothing = side == TR_USER ? 2 : 7;	/* as the settings below have it */
+	double		squares = 0;
+
+	for (int t = 0; t < TAGS; t++)
+		squares += log1p(count[t]) * log1p(count[t]);
+	for (int t = 0; t < TAGS; t++)
+	{
+		if (count[t] == 0)
+			continue;
+		add_row(z, tensor(run, side == TR_USER ? "W_user" : "W_item"), t, log1p(count[t]) / sqrt(squares));
+		score[t] += tensor(run, "prior")->value[side] * log1p(count[t] / (smoothing * exp(tensor(run, "log_share")->value[t])));
+	}
+}
+
+/* score (TAGS) by the formula; user or item -1: unknown */
+static void
+expected_scores(const Run *run, int32_t user, int32_t item, const int32_t *given, int n_given, double *score)
+{
+	int32_t		post = user >= 0 && item >= 0 ? tr_dataset_post(&dataset, user, item) : -1;
+	double		count[TAGS];
+	double		z[16] = {0};
+
+	memset(score, 0, TAGS * sizeof(double));
+	add_row(z, tensor(run, "b"), 0, 1);
+	for (int i = 0; i < n_given; i++)
+		add_row(z, tensor(run, "W"), given[i], 1);
+	if (user >= 0)
+	{
+		add_row(z, tensor(run, "P"), user, 1);
+		count_tags(TR_USER, user, post, count);
+		add_counts(run, TR_USER, count, z, score);
+	}
+	if (item >= 0)
+	{
+		add_row(z, tensor(run, "Q"), item, 1);
+		count_tags(TR_ITEM, item, post, count);
+		add_counts(run, TR_ITEM, count, z, score);
+	}
+	for (int t = 0; t < TAGS; t++)
+	{
+		const TrTensor *decoder = tensor(run, "W_out");
+
+		score[t] += tensor(run, "b_out")->value[t];
+		for (int k = 0; k < decoder->cols; k++)
+			score[t] += 1 / (1 + exp(-z[k])) * decoder->value[(size_t) t * decoder->cols + k];
+	}
+}
+
+static void
+test_scores(void)
+{
+	static const int32_t given[] = {2, 5};
+	TrPostBlock block;
+	Run			run = {0};
+	float		score[TAGS];
+	double		expected[TAGS];
+	double		worst = 0;
+
+	if (!CHECK(train(&run, "hidden=13 activation=sigmoid profiles=true user_smoothing=2 item_smoothing=7 epochs=5 batch=8"),
+			   "trains with everything on"))
+		return;
+	tr_post_block_init(&block, &memory, run.model, &dataset, 1, NULL);
+	for (int32_t user = -1; user < USERS; user++)
+		for (int32_t item = -1; item < ITEMS; item++)
+		{
+			tr_post_block_set(&block, 0, user, item, NULL);
+			block.post[0].given = given;
+			block.post[0].n_given = (user + item + 2) % 3;
+			algorithm->score_tags(run.model, block.post, 1, score, NULL);
+			expected_scores(&run, user, item, given, block.post[0].n_given, expected);
+			for (int t = 0; t < TAGS; t++)
+				worst = fmax(worst, fabs(score[t] - expected[t]));
+		}
+	CHECK_NEAR(worst, 0, 1e-4, "scores are those of the formula, of known and unknown users and items");
+	tr_post_block_free(&block);
+	algorithm->destroy(run.model);
+}
+
+/* ------------------------------------------------------------------ what else is promised */
+
+static void
+test_checks(void)
+{
+	Run			run = {0};
+	TrError		err = {0};
+
+	CHECK(!set_options(&run, "corruption=0 random_corruption=false targets=dropped", &err) && strstr(err.message, "corruption 0"),
+		  "nothing dropped leaves nothing to learn");
+	CHECK(!set_options(&run, "corruption=1 random_corruption=false rescale=true targets=all", &err)
+		  && strstr(err.message, "rescale"), "nothing left cannot be rescaled");
+	CHECK(set_options(&run, "corruption=1 random_corruption=false", &err), "no input at all is a model without tags");
+	CHECK(set_options(&run, "preset=paper", &err) && run.train.epochs > 0, "the paper's preset");
+}
+
+/* Whether a step moves the vectors of an id that is not in it: it does by momentum, unless touched_rows says no. */
+static void
+test_touched_rows(void)
+{
+	static const char *const settings[] = {
+		"touched_rows=true hidden=4 batch=1 epochs=2 id_dropout=0", "touched_rows=false hidden=4 batch=1 epochs=2 id_dropout=0"
+	};
+	Run			run[2] = {0};
+
+	for (int i = 0; i < 2; i++)
+		CHECK(train(&run[i], settings[i]), "%s", settings[i]);
+	CHECK(memcmp(tensor(&run[0], "P")->value, tensor(&run[1], "P")->value, USERS * 4 * sizeof(float)) != 0,
+		  "touched_rows makes a difference");
+	for (int i = 0; i < 2; i++)
+		algorithm->destroy(run[i].model);
+}
+
+static void
+train_with_threads(int threads, float *out)
+{
+	TrBackendConfig config = {.threads = threads};
+	Run			run = {0};
+
+	tagrec_backend_ops()->open(&backend, &config, NULL);
+	if (CHECK(train(&run, "hidden=200 epochs=3 batch=7 profiles=true"), "%d threads: trains", threads))
+	{
+		memcpy(out, tensor(&run, "W_out")->value, TAGS * 200 * sizeof(float));
+		algorithm->destroy(run.model);
+	}
+	backend->ops->close(backend);
+}
+
+static void
+test_threads(void)
+{
+	static float one[TAGS * 200];
+	static float other[TAGS * 200];
+
+	train_with_threads(1, one);
+	for (int threads = 2; threads <= 3; threads++)
+	{
+		train_with_threads(threads, other);
+		CHECK(memcmp(one, other, sizeof(one)) == 0, "%d threads give the same model, bit by bit", threads);
+	}
+}
+
+int
+main(void)
+{
+	static const TrBackendOps *(*const backends[]) (void) = {plain_ops, tagrec_backend_ops};
+	TrBackendConfig config = {.threads = 2};
+
+	tr_memory_init(&memory, 0);
+	algorithm = tr_algorithm_find("dae_ptr");
+	make_dataset();
+	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+	{
+		backends[i] ()->open(&backend, &config, NULL);
+		if (i == 0)
+			test_gradients();
+		test_scores();
+		test_checks();
+		test_touched_rows();
+		backend->ops->close(backend);
+	}
+	test_threads();
+	tr_memory_release(&memory);
+	return check_done();
+}
