@@ -1,5 +1,6 @@
 /*
- * tagrec_compare(): differences between models on the same users, with bootstrap intervals.
+ * tagrec_compare(): differences between models on the same users, or posts, with bootstrap intervals. See evaluation.h for
+ * groups and answers.
  */
 #include "evaluation.h"
 
@@ -29,7 +30,8 @@ enum
 	Arg_seed,
 	Arg_exclude_seen,
 	Arg_user_column,
-	Arg_item_column
+	Arg_item_column,
+	Arg_tag_column
 };
 
 typedef struct Comparison
@@ -45,9 +47,9 @@ typedef struct Comparison
 	int			samples;
 	uint64		seed;
 
-	int32		users;			/* that all models are measured on */
-	double	  **value;			/* (n_k,models) (users) */
-	double	   *weight;			/* (users) */
+	int32		groups;			/* that all models are measured on */
+	double	  **value;			/* (n_k,models) (groups) */
+	double	   *weight;			/* (groups) */
 	double	  **sampled;		/* (n_k,models) (samples) means */
 	ReturnSetInfo *result;
 } Comparison;
@@ -120,14 +122,32 @@ sampling_arguments(FunctionCallInfo fcinfo, Comparison *c)
 /* ------------------------------------------------------------------ measuring */
 
 static void
+check_task(const TagrecVersion *version, const TagrecVersion *first)
+{
+	if (strcmp(version->task, first->task) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("model \"%s\" recommends %ss, and model \"%s\" %ss", first->model, first->task, version->model,
+						version->task),
+				 errhint("Compare models of the same task.")));
+}
+
+static void
 rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 {
 	TagrecVersion **version = palloc(c->models * sizeof(TagrecVersion *));
+	TagrecTestColumns columns = {
+		.user = tagrec_name_argument(fcinfo, Arg_user_column),
+		.item = tagrec_name_argument(fcinfo, Arg_item_column),
+		.tag = tagrec_name_argument(fcinfo, Arg_tag_column)
+	};
 
 	for (int i = 0; i < c->models; i++)
+	{
 		version[i] = tagrec_evaluated_version(c->model[i], NULL);
-	c->test = tagrec_test_read(relation, tagrec_name_argument(fcinfo, Arg_user_column),
-							   tagrec_name_argument(fcinfo, Arg_item_column), version[0]);
+		check_task(version[i], version[0]);
+	}
+	c->test = tagrec_test_read(relation, &columns, version[0]);
 	c->ranking = palloc(c->models * sizeof(TagrecRanking *));
 	for (int i = 0; i < c->models; i++)
 	{
@@ -137,10 +157,10 @@ rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 }
 
 static bool
-known_to_all(const Comparison *c, int32 user)
+known_to_all(const Comparison *c, int32 group)
 {
 	for (int i = 0; i < c->models; i++)
-		if (!c->ranking[i]->known[user])
+		if (!c->ranking[i]->known[group])
 			return false;
 	return true;
 }
@@ -154,13 +174,13 @@ seen_by_any(const Comparison *c, int64 pair)
 	return false;
 }
 
-/* The user's pairs that count for all models, moved to the front of `pair`; their number. */
+/* The pairs of the group that count for all models, moved to the front of `pair`; their number. */
 static int32
-take_pairs(const Comparison *c, int32 user, int64 *pair, int64 *seen, int64 *known)
+take_pairs(const Comparison *c, int32 group, int64 *pair, int64 *seen, int64 *known)
 {
 	int32		n = 0;
 
-	for (int64 p = c->test->user_ptr[user]; p < c->test->user_ptr[user + 1]; p++)
+	for (int64 p = c->test->group_ptr[group]; p < c->test->group_ptr[group + 1]; p++)
 	{
 		bool		is_seen = seen_by_any(c, p);
 
@@ -173,17 +193,17 @@ take_pairs(const Comparison *c, int32 user, int64 *pair, int64 *seen, int64 *kno
 }
 
 static void
-measure_user(Comparison *c, const int64 *pair, int32 n, int32 *ranks)
+measure_group(Comparison *c, const int64 *pair, int32 n, int32 *ranks)
 {
-	c->weight[c->users] = tr_metric_weight(c->metric, n);
+	c->weight[c->groups] = tr_metric_weight(c->metric, n);
 	for (int i = 0; i < c->models; i++)
 	{
 		for (int32 p = 0; p < n; p++)
 			ranks[p] = c->ranking[i]->rank[pair[p]];
 		for (int k = 0; k < c->n_k; k++)
-			c->value[k * c->models + i][c->users] = tr_metric(c->metric, c->k[k], ranks, n);
+			c->value[k * c->models + i][c->groups] = tr_metric(c->metric, c->k[k], ranks, n);
 	}
-	c->users++;
+	c->groups++;
 }
 
 static double **
@@ -200,33 +220,33 @@ static void
 measure(Comparison *c)
 {
 	const TagrecTest *test = c->test;
-	int64		most = 1;
+	int64		most = tagrec_test_most(test);
 	int64		seen = 0;
 	int64		known = 0;
 	int64	   *pair;
 	int32	   *ranks;
 
-	for (int32 u = 0; u < test->users.count; u++)
-		most = Max(most, test->user_ptr[u + 1] - test->user_ptr[u]);
 	pair = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(int64));
 	ranks = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(int32));
-	c->value = make_rows(c->n_k * c->models, test->users.count);
-	c->weight = make_rows(1, test->users.count)[0];
-	for (int32 u = 0; u < test->users.count; u++)
+	c->value = make_rows(c->n_k * c->models, test->groups);
+	c->weight = make_rows(1, test->groups)[0];
+	for (int32 g = 0; g < test->groups; g++)
 	{
-		int32		n = known_to_all(c, u) ? take_pairs(c, u, pair, &seen, &known) : 0;
+		int32		n = known_to_all(c, g) ? take_pairs(c, g, pair, &seen, &known) : 0;
 
 		CHECK_FOR_INTERRUPTS();
 		if (n > 0)
-			measure_user(c, pair, n, ranks);
+			measure_group(c, pair, n, ranks);
 	}
-	if (c->users == 0)
+	if (c->groups == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("there is no user in %s that all the models can be measured on", test->source.name),
-				 errdetail("%lld pairs are of users that all of them know; %lld of these stand in the training data of"
-						   " one.", (long long) known, (long long) seen)));
-	tagrec_warn_of_seen(seen, known, c->exclude_seen);
+				 errmsg("there is no %s in %s that all the models can be measured on",
+						test->task == TR_TASK_TAG ? "post" : "user", test->source.name),
+				 errdetail("%lld %ss are of %ss that all of them know; %lld of these stand in the training data of one.",
+						   (long long) known, tagrec_pair_noun(test->task), test->task == TR_TASK_TAG ? "post" : "user",
+						   (long long) seen)));
+	tagrec_warn_of_seen(seen, known, test->task, c->exclude_seen);
 }
 
 /* ------------------------------------------------------------------ differences */
@@ -235,15 +255,15 @@ static void
 sample(Comparison *c)
 {
 	int			rows = c->n_k * c->models;
-	int32	   *times = MemoryContextAllocHuge(CurrentMemoryContext, c->users * sizeof(int32));
+	int32	   *times = MemoryContextAllocHuge(CurrentMemoryContext, c->groups * sizeof(int32));
 
 	c->sampled = make_rows(rows, c->samples);
 	for (int s = 0; s < c->samples; s++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		tr_resample(times, c->users, c->seed, s);
+		tr_resample(times, c->groups, c->seed, s);
 		for (int row = 0; row < rows; row++)
-			c->sampled[row][s] = tr_resampled_mean(c->value[row], c->weight, times, c->users);
+			c->sampled[row][s] = tr_resampled_mean(c->value[row], c->weight, times, c->groups);
 	}
 }
 
@@ -261,8 +281,8 @@ put_difference(Comparison *c, int k, int model, int versus, double *difference)
 {
 	int			one = k * c->models + model;
 	int			other = k * c->models + versus;
-	double		value = tr_resampled_mean(c->value[one], c->weight, NULL, c->users);
-	double		against = tr_resampled_mean(c->value[other], c->weight, NULL, c->users);
+	double		value = tr_resampled_mean(c->value[one], c->weight, NULL, c->groups);
+	double		against = tr_resampled_mean(c->value[other], c->weight, NULL, c->groups);
 	Datum		values[10] = {CStringGetTextDatum(c->model[model]), CStringGetTextDatum(c->model[versus])};
 	bool		nulls[10] = {false, false, false, !tr_metric_has_k(c->metric)};
 
@@ -276,7 +296,7 @@ put_difference(Comparison *c, int k, int model, int versus, double *difference)
 	values[6] = Float8GetDatum(tr_quantile(difference, c->samples, HIGH));
 	values[7] = Float8GetDatum(value);
 	values[8] = Float8GetDatum(against);
-	values[9] = Int32GetDatum(c->users);
+	values[9] = Int32GetDatum(c->groups);
 	tuplestore_putvalues(c->result->setResult, c->result->setDesc, values, nulls);
 }
 

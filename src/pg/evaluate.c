@@ -1,5 +1,5 @@
 /*
- * tagrec_evaluate(): ranking metrics of one version on held-out pairs.
+ * tagrec_evaluate(): ranking metrics of one version on held-out pairs. See evaluation.h for groups and answers.
  */
 #include "evaluation.h"
 
@@ -20,7 +20,8 @@ enum
 	Arg_exclude_seen,
 	Arg_user_column,
 	Arg_item_column,
-	Arg_version
+	Arg_version,
+	Arg_tag_column
 };
 
 /* The metrics of a list of a length, in the order of the rows. */
@@ -33,14 +34,20 @@ static const TrMetric at_length[] = {
 /* What the metrics are over. */
 typedef struct Counts
 {
-	int64		users,			/* measured */
-				unknown_users,	/* of the test, not known to the version */
+	int64		groups,			/* measured */
+				given,			/* of these, posts that the version was given a tag of */
 				pairs,			/* that count */
-				unknown_pairs,	/* of these, with an item that the version does not know */
-				unknown_items,	/* of the test */
-				seen,			/* pairs of known users that stand in training */
-				known;			/* pairs of known users */
+				unknown_pairs,	/* of these, with an answer that the version does not know */
+				seen,			/* pairs of known groups that stand in training */
+				known;			/* pairs of known groups */
 } Counts;
+
+typedef struct Means
+{
+	TrMean		mrr;
+	TrMean		mrr_pair;
+	TrMean	   *at;				/* (n_k,AT_LENGTH) */
+} Means;
 
 typedef struct Evaluation
 {
@@ -50,9 +57,8 @@ typedef struct Evaluation
 	const int  *k;
 	int			n_k;
 	Counts		counts;
-	TrMean		mrr;
-	TrMean		mrr_pair;
-	TrMean	   *mean;			/* (n_k,AT_LENGTH) */
+	Means		all;
+	Means		given;			/* over the posts that the version was given a tag of */
 	ReturnSetInfo *result;
 } Evaluation;
 
@@ -65,30 +71,29 @@ add(TrMean *mean, TrMetric metric, int k, int32 *rank, int32 n)
 }
 
 static void
-measure_user(Evaluation *e, int32 *rank, int32 n)
+measure_group(const Evaluation *e, Means *means, int32 *rank, int32 n)
 {
-	e->counts.users++;
-	add(&e->mrr, TR_METRIC_MRR, 0, rank, n);
-	add(&e->mrr_pair, TR_METRIC_MRR_PAIR, 0, rank, n);
+	add(&means->mrr, TR_METRIC_MRR, 0, rank, n);
+	add(&means->mrr_pair, TR_METRIC_MRR_PAIR, 0, rank, n);
 	for (int i = 0; i < e->n_k; i++)
 		for (int m = 0; m < AT_LENGTH; m++)
-			add(&e->mean[i * AT_LENGTH + m], at_length[m], e->k[i], rank, n);
+			add(&means->at[i * AT_LENGTH + m], at_length[m], e->k[i], rank, n);
 }
 
-/* The ranks of the user's pairs that count; their number. */
+/* The ranks of the group's pairs that count; their number. */
 static int32
-take_ranks(Evaluation *e, int32 user, int32 *rank)
+take_ranks(Evaluation *e, int32 group, int32 *rank)
 {
 	const TagrecRanking *ranking = e->ranking;
 	int32		n = 0;
 
-	for (int64 p = e->test->user_ptr[user]; p < e->test->user_ptr[user + 1]; p++)
+	for (int64 p = e->test->group_ptr[group]; p < e->test->group_ptr[group + 1]; p++)
 	{
 		e->counts.known++;
 		e->counts.seen += ranking->seen[p];
 		if (ranking->seen[p] && e->exclude_seen)
 			continue;
-		e->counts.unknown_pairs += ranking->unknown_item[e->test->pairs.item[p]];
+		e->counts.unknown_pairs += ranking->unknown[tagrec_test_answer(e->test, p)];
 		rank[n++] = ranking->rank[p];
 	}
 	e->counts.pairs += n;
@@ -99,22 +104,23 @@ static void
 measure(Evaluation *e)
 {
 	const TagrecTest *test = e->test;
-	int64		most = 1;
-	int32	   *rank;
+	int32	   *rank = MemoryContextAllocHuge(CurrentMemoryContext, tagrec_test_most(test) * sizeof(int32));
 
-	for (int32 u = 0; u < test->users.count; u++)
-		most = Max(most, test->user_ptr[u + 1] - test->user_ptr[u]);
-	rank = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(int32));
-	e->mean = palloc0(e->n_k * AT_LENGTH * sizeof(TrMean));
-	e->counts.unknown_users = test->users.count - e->ranking->known_users;
-	e->counts.unknown_items = test->items.count - e->ranking->known_items;
-	for (int32 u = 0; u < test->users.count; u++)
+	e->all.at = palloc0(e->n_k * AT_LENGTH * sizeof(TrMean));
+	e->given.at = palloc0(e->n_k * AT_LENGTH * sizeof(TrMean));
+	for (int32 g = 0; g < test->groups; g++)
 	{
-		int32		n = e->ranking->known[u] ? take_ranks(e, u, rank) : 0;
+		int32		n = e->ranking->known[g] ? take_ranks(e, g, rank) : 0;
 
 		CHECK_FOR_INTERRUPTS();
-		if (n > 0)
-			measure_user(e, rank, n);
+		if (n == 0)
+			continue;
+		e->counts.groups++;
+		measure_group(e, &e->all, rank, n);
+		if (!e->ranking->given[g])
+			continue;
+		e->counts.given++;
+		measure_group(e, &e->given, rank, n);
 	}
 }
 
@@ -122,13 +128,14 @@ static void
 check_counts(const Evaluation *e, const char *model)
 {
 	tagrec_check_overlap(e->test, e->ranking, model);
-	if (e->counts.users == 0)
+	if (e->counts.groups == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("every pair of %s that model \"%s\" could be tested on stands in its training data",
-						e->test->source.name, model),
-				 errhint("Test it on pairs that it was not trained on, or let it rank them with exclude_seen => false.")));
-	tagrec_warn_of_seen(e->counts.seen, e->counts.known, e->exclude_seen);
+				 errmsg("every %s of %s that model \"%s\" could be tested on stands in its training data",
+						tagrec_pair_noun(e->test->task), e->test->source.name, model),
+				 errhint("Test it on %ss that it was not trained on, or let it rank them with exclude_seen => false.",
+						 tagrec_pair_noun(e->test->task))));
+	tagrec_warn_of_seen(e->counts.seen, e->counts.known, e->test->task, e->exclude_seen);
 }
 
 /* ------------------------------------------------------------------ returning */
@@ -149,25 +156,55 @@ put(Evaluation *e, const char *metric, int k, double value, double error)
 }
 
 static void
-put_metric(Evaluation *e, TrMetric metric, int k, const TrMean *mean)
+put_metric(Evaluation *e, const char *prefix, TrMetric metric, int k, const TrMean *mean)
 {
-	put(e, tr_metric_names[metric], k, tr_mean_value(mean), tr_mean_error(mean));
+	put(e, psprintf("%s%s", prefix, tr_metric_names[metric]), k, tr_mean_value(mean), tr_mean_error(mean));
+}
+
+static void
+put_means(Evaluation *e, const char *prefix, const Means *means)
+{
+	put_metric(e, prefix, TR_METRIC_MRR, 0, &means->mrr);
+	put_metric(e, prefix, TR_METRIC_MRR_PAIR, 0, &means->mrr_pair);
+	for (int i = 0; i < e->n_k; i++)
+		for (int m = 0; m < AT_LENGTH; m++)
+			put_metric(e, prefix, at_length[m], e->k[i], &means->at[i * AT_LENGTH + m]);
+}
+
+static void
+put_item_counts(Evaluation *e)
+{
+	put(e, "users", 0, e->counts.groups, NAN);
+	put(e, "unknown_users", 0, e->test->users.count - e->ranking->known_users, NAN);
+	put(e, "pairs", 0, e->counts.pairs, NAN);
+	put(e, "unknown_pairs", 0, e->counts.unknown_pairs, NAN);
+	put(e, "unknown_items", 0, e->test->items.count - e->ranking->known_items, NAN);
+	put(e, "seen_pairs", 0, e->counts.seen, NAN);
+}
+
+static void
+put_tag_counts(Evaluation *e)
+{
+	put(e, "posts", 0, e->counts.groups, NAN);
+	put(e, "given_posts", 0, e->counts.given, NAN);
+	put(e, "unknown_users", 0, e->test->users.count - e->ranking->known_users, NAN);
+	put(e, "unknown_items", 0, e->test->items.count - e->ranking->known_items, NAN);
+	put(e, "assignments", 0, e->counts.pairs, NAN);
+	put(e, "unknown_assignments", 0, e->counts.unknown_pairs, NAN);
+	put(e, "unknown_tags", 0, e->test->tags.count - e->ranking->known_tags, NAN);
+	put(e, "seen_assignments", 0, e->counts.seen, NAN);
 }
 
 static void
 put_rows(Evaluation *e)
 {
-	put(e, "users", 0, e->counts.users, NAN);
-	put(e, "unknown_users", 0, e->counts.unknown_users, NAN);
-	put(e, "pairs", 0, e->counts.pairs, NAN);
-	put(e, "unknown_pairs", 0, e->counts.unknown_pairs, NAN);
-	put(e, "unknown_items", 0, e->counts.unknown_items, NAN);
-	put(e, "seen_pairs", 0, e->counts.seen, NAN);
-	put_metric(e, TR_METRIC_MRR, 0, &e->mrr);
-	put_metric(e, TR_METRIC_MRR_PAIR, 0, &e->mrr_pair);
-	for (int i = 0; i < e->n_k; i++)
-		for (int m = 0; m < AT_LENGTH; m++)
-			put_metric(e, at_length[m], e->k[i], &e->mean[i * AT_LENGTH + m]);
+	if (e->test->task == TR_TASK_ITEM)
+		put_item_counts(e);
+	else
+		put_tag_counts(e);
+	put_means(e, "", &e->all);
+	if (e->counts.given > 0)
+		put_means(e, "given_", &e->given);
 }
 
 Datum
@@ -177,6 +214,11 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 	char	   *model = tagrec_model_argument(fcinfo, Arg_model);
 	int32		number = PG_ARGISNULL(Arg_version) ? 0 : PG_GETARG_INT32(Arg_version);
 	Oid			relation = tagrec_test_argument(fcinfo, Arg_test);
+	TagrecTestColumns columns = {
+		.user = tagrec_name_argument(fcinfo, Arg_user_column),
+		.item = tagrec_name_argument(fcinfo, Arg_item_column),
+		.tag = tagrec_name_argument(fcinfo, Arg_tag_column)
+	};
 	TagrecVersion *version;
 	TagrecTest *test;
 
@@ -184,8 +226,7 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 	e.exclude_seen = tagrec_flag_argument(fcinfo, Arg_exclude_seen, "exclude_seen");
 	InitMaterializedSRF(fcinfo, 0);
 	version = tagrec_evaluated_version(model, PG_ARGISNULL(Arg_version) ? NULL : &number);
-	test = tagrec_test_read(relation, tagrec_name_argument(fcinfo, Arg_user_column),
-							tagrec_name_argument(fcinfo, Arg_item_column), version);
+	test = tagrec_test_read(relation, &columns, version);
 	e.test = test;
 	e.ranking = tagrec_rank_test(version, test, e.exclude_seen);
 	measure(&e);

@@ -1,22 +1,10 @@
 /*
- * The test relation and the arguments of an evaluation. See evaluation.h.
+ * The arguments of an evaluation, and what is said about it. See evaluation.h.
  */
 #include "evaluation.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-
-static void
-check_task(const TagrecVersion *version)
-{
-	if (strcmp(version->task, "item") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("model \"%s\" does not recommend items", version->model),
-				 errdetail("Its algorithm, %s, is for the task \"%s\"; what is measured here is how items are ranked for"
-						   " users.", version->algorithm, version->task),
-				 errhint("Name a model whose algorithm has the task \"item\" in tagrec_algorithms.")));
-}
 
 TagrecVersion *
 tagrec_evaluated_version(const char *model, const int32 *version)
@@ -24,62 +12,65 @@ tagrec_evaluated_version(const char *model, const int32 *version)
 	TagrecVersion *found = version ? tagrec_version_find(model, *version) : tagrec_version_deployed(model);
 
 	tagrec_check_use(found);
-	check_task(found);
 	return found;
 }
 
-/* ------------------------------------------------------------------ the test relation */
-
-static void
-release(void *argument)
+TrTask
+tagrec_evaluated_task(const TagrecVersion *version)
 {
-	tr_memory_release(&((TagrecTest *) argument)->memory);
+	return strcmp(version->task, "tag") == 0 ? TR_TASK_TAG : TR_TASK_ITEM;
 }
 
-TagrecTest *
-tagrec_test_read(Oid relation, const char *user_column, const char *item_column, const TagrecVersion *version)
-{
-	TagrecTest *test = palloc0(sizeof(TagrecTest));
-
-	tr_memory_init(&test->memory, 0);
-	test->release.func = release;
-	test->release.arg = test;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &test->release);
-	tagrec_keys_init(&test->users, &test->memory);
-	tagrec_keys_init(&test->items, &test->memory);
-	tr_assignments_init(&test->pairs, &test->memory);
-	test->source.relation = relation;
-	test->source.user_column = user_column ? user_column : version->user_column;
-	test->source.item_column = item_column ? item_column : version->item_column;
-	tagrec_held_out_check(&test->source);
-	(void) tagrec_held_out_read(&test->source, &test->users, &test->items, NULL, &test->pairs);
-	return test;
-}
-
+/* A post can be ranked when its user or its item is known, a pair of the task item when both are. */
 void
 tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ranking, const char *model)
 {
-	if (ranking->known_users > 0 && ranking->known_items > 0)
+	bool		users = ranking->known_users > 0;
+	bool		items = ranking->known_items > 0;
+
+	if (test->task == TR_TASK_TAG ? ranking->known_tags > 0 && (users || items) : users && items)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("there is nothing in %s that model \"%s\" could rank", test->source.name, model),
-			 errdetail("The model knows %d of its %d users and %d of its %d items.", ranking->known_users,
-					   test->users.count, ranking->known_items, test->items.count),
-			 errhint("The ids in columns %s and %s must be those of the training data.", test->source.user_column,
-					 test->source.item_column)));
+			 test->task == TR_TASK_TAG
+			 ? errdetail("The model knows %d of its %d users, %d of its %d items and %d of its %d tags.",
+						 ranking->known_users, test->users.count, ranking->known_items, test->items.count,
+						 ranking->known_tags, test->tags.count)
+			 : errdetail("The model knows %d of its %d users and %d of its %d items.", ranking->known_users,
+						 test->users.count, ranking->known_items, test->items.count),
+			 test->task == TR_TASK_TAG
+			 ? errhint("What is in columns %s, %s and %s must be what is in those of the training data.",
+					   test->source.user_column, test->source.item_column, test->source.tag_column)
+			 : errhint("The ids in columns %s and %s must be those of the training data.", test->source.user_column,
+					   test->source.item_column)));
+}
+
+const char *
+tagrec_pair_noun(TrTask task)
+{
+	return task == TR_TASK_TAG ? "assignment" : "pair";
+}
+
+static int
+detail_of_seen(int64 seen, int64 pairs, TrTask task, bool excluded)
+{
+	if (!excluded)
+		return errdetail("%lld of %lld %ss: for them the model need not foretell, only remember.", (long long) seen,
+						 (long long) pairs, tagrec_pair_noun(task));
+	return errdetail("These %lld of %lld %ss are left out: what a %s has is not recommended.", (long long) seen,
+					 (long long) pairs, tagrec_pair_noun(task), task == TR_TASK_TAG ? "post" : "user");
 }
 
 void
-tagrec_warn_of_seen(int64 seen, int64 pairs, bool excluded)
+tagrec_warn_of_seen(int64 seen, int64 pairs, TrTask task, bool excluded)
 {
 	if (seen == 0)
 		return;
 	ereport(WARNING,
-			(errmsg("%.1f %% of the test pairs stand in the training data, too", 100.0 * seen / pairs),
-			 errdetail(excluded ? "These %lld of %lld pairs are left out: what a user has is not recommended."
-					   : "%lld of %lld pairs: for them the model need not foretell, only remember.",
-					   (long long) seen, (long long) pairs)));
+			(errmsg("%.1f %% of the test %ss stand in the training data, too", 100.0 * seen / pairs,
+					tagrec_pair_noun(task)),
+			 detail_of_seen(seen, pairs, task, excluded)));
 }
 
 /* ------------------------------------------------------------------ arguments */

@@ -1,12 +1,19 @@
 /*
- * Measuring how well versions rank held-out pairs: what tagrec_evaluate() and tagrec_compare() share.
+ * Measuring how well versions rank what is held out: what tagrec_evaluate() and tagrec_compare() share.
  *
- * Rules. A test pair is a distinct (user, item) of the test relation; it counts when the version knows its user, and its user
- * is measured when at least one pair counts. Every item of the version is a candidate, but for those that the user had in
- * training when these are excluded; then test pairs that stand in training do not count, since they cannot be recommended. An
+ * Rules, task item. A test pair is a distinct (user, item) of the test relation; it counts when the version knows its user, and
+ * its user is measured when at least one pair counts. Every item of the version is a candidate, but for those that the user had
+ * in training when these are excluded; then test pairs that stand in training do not count, since they cannot be recommended. An
  * item that the version does not know is relevant, though it can never be found: it is in the denominator of recall and in
  * the ideal list of ndcg, and 1 / rank is 0. Ties go to the smaller key. What has a score that is not a number is never
  * recommended, so it ranks nowhere either.
+ *
+ * Task tag. A test assignment is a distinct (user, item, tag), and what is measured are the posts, (user, item), as
+ * tagrec_recommend_tags() answers for them: of unknown users and items, too. A post's input is the tags that it has in training;
+ * every tag of the version is a candidate, but for these when they are excluded, and the rest is as above.
+ *
+ * Below, a group is what is measured (a user, a post), and an answer is what is to be found (an item, a tag); a test holds
+ * pairs of a group and an answer.
  */
 #ifndef TAGREC_EVALUATION_H
 #define TAGREC_EVALUATION_H
@@ -16,6 +23,7 @@
 #include "call.h"
 #include "core/dataset.h"
 #include "core/metrics.h"
+#include "core/model.h"
 #include "fmgr.h"
 #include "held_out.h"
 
@@ -25,35 +33,46 @@ typedef struct TagrecTest
 	TrMemory	memory;			/* of keys and pairs; gone with the context the test was read in */
 	MemoryContextCallback release;
 	TagrecHeldOut source;
+	TrTask		task;
 	bool		settled;
 	TagrecKeys	users,
-				items;
-	TrAssignments pairs;		/* once settled: distinct, by (user, item) */
-	int64	   *user_ptr;		/* (users+1) each user's pairs */
+				items,
+				tags;			/* task tag */
+	TrAssignments pairs;		/* once settled: distinct, by (user, item, tag) */
+	int32		groups;
+	int64	   *group_ptr;		/* (groups+1) each group's pairs; a user's group has the user's number */
 } TagrecTest;
 
 /* How a version ranks them. */
 typedef struct TagrecRanking
 {
-	bool	   *known;			/* (users) */
+	bool	   *known;			/* (groups) measured, if a pair counts */
+	bool	   *given;			/* (groups) task tag: the version was given a tag of the post, or more */
 	int32		known_users;
 	int32		known_items;
-	bool	   *unknown_item;	/* (items) */
+	int32		known_tags;
+	bool	   *unknown;		/* (answers) */
 	bool	   *seen;			/* (pairs) stands in the training data; false when the user is unknown */
 	int32	   *rank;			/* (pairs) among the candidates, or TR_UNRANKED */
 } TagrecRanking;
 
+static inline const TagrecKeys *
+tagrec_test_answers(const TagrecTest *test)
+{
+	return test->task == TR_TASK_TAG ? &test->tags : &test->items;
+}
+
+static inline int32
+tagrec_test_answer(const TagrecTest *test, int64 pair)
+{
+	return test->task == TR_TASK_TAG ? test->pairs.tag[pair] : test->pairs.item[pair];
+}
+
 /* evaluation.c */
 
-/* The version (NULL = the deployed one) of a model for the task "item" that the caller may use. */
+/* The version (NULL = the deployed one) of a model that the caller may use, and its task. */
 extern TagrecVersion *tagrec_evaluated_version(const char *model, const int32 *version);
-
-/*
- * Reads the test relation as the current user, into the current memory context. NULL as a column's name: the one that the
- * version was trained with.
- */
-extern TagrecTest *tagrec_test_read(Oid relation, const char *user_column, const char *item_column,
-									const TagrecVersion *version);
+extern TrTask tagrec_evaluated_task(const TagrecVersion *version);
 
 /* Arguments: the test relation; a column's name or NULL. */
 extern Oid	tagrec_test_argument(FunctionCallInfo fcinfo, int n);
@@ -62,13 +81,42 @@ extern char *tagrec_name_argument(FunctionCallInfo fcinfo, int n);
 /* An argument that is a list of lengths: ascending, each once. */
 extern int *tagrec_lengths_argument(FunctionCallInfo fcinfo, int n, int *count);
 
-/* WARNING when test pairs stand in training: `seen` of `pairs`. */
-extern void tagrec_warn_of_seen(int64 seen, int64 pairs, bool excluded);
+/* What a test pair of the task is called: "pair", "assignment". */
+extern const char *tagrec_pair_noun(TrTask task);
 
-/* ereport(ERROR) unless the version knows one of the test's users and one of its items. */
+/* WARNING when test pairs stand in training: `seen` of `pairs`. */
+extern void tagrec_warn_of_seen(int64 seen, int64 pairs, TrTask task, bool excluded);
+
+/* ereport(ERROR) unless the version knows enough of the test's users, items and tags to rank something. */
 extern void tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ranking, const char *model);
 
-/* ranking.c: ranks all test pairs of known users; in the current memory context */
+/* test_relation.c */
+
+/* What a test relation is read with; NULL = the names that the version was trained with. */
+typedef struct TagrecTestColumns
+{
+	char	   *user,
+			   *item,
+			   *tag;			/* ERROR when the version is for the task item */
+} TagrecTestColumns;
+
+/* Reads the test relation as the current user, into the current memory context. */
+extern TagrecTest *tagrec_test_read(Oid relation, const TagrecTestColumns *columns, const TagrecVersion *version);
+
+/* Puts it in the version's terms, once: keys that its types hold equal become one, each pair is there once. */
+extern void tagrec_test_settle(TagrecTest *test, const TagrecServed *served);
+
+/* The most pairs of a group. */
+extern int64 tagrec_test_most(const TagrecTest *test);
+
+/* Nothing known, nothing seen, nothing ranked. */
+extern TagrecRanking *tagrec_ranking_make(const TagrecTest *test);
+
+/* Ranks all test pairs of known groups; in the current memory context. */
 extern TagrecRanking *tagrec_rank_test(const TagrecVersion *version, TagrecTest *test, bool exclude_seen);
+
+/* ranking.c, tag_ranking.c: the same for a task */
+extern TagrecRanking *tagrec_rank_items(const TagrecVersion *version, TagrecTest *test, bool exclude_seen);
+extern TagrecRanking *tagrec_rank_tags(const TagrecVersion *version, TagrecTest *test, bool exclude_seen);
 
 #endif

@@ -8,7 +8,6 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "look_up.h"
 #include "matrix.h"
@@ -96,7 +95,7 @@ find_items(Pass *pass)
 
 			pass->position[item] = DatumGetInt32(tagrec_look_up_column(&look_up, row, Col_position));
 			check_position(pass->position[item], pass->items->rows);
-			pass->ranking->unknown_item[item] = false;
+			pass->ranking->unknown[item] = false;
 			pass->ranking->known_items++;
 		}
 		SPI_freetuptable(SPI_tuptable);
@@ -147,7 +146,7 @@ take_pairs(Pass *pass, BlockUser *user, const float *vector)
 	TagrecRanking *ranking = pass->ranking;
 
 	user->first_pair = pass->pairs;
-	for (int64 p = pass->test->user_ptr[user->user]; p < pass->test->user_ptr[user->user + 1]; p++)
+	for (int64 p = pass->test->group_ptr[user->user]; p < pass->test->group_ptr[user->user + 1]; p++)
 	{
 		int32		position = pass->position[pass->test->pairs.item[p]];
 		float		bar;
@@ -180,7 +179,7 @@ take_block(Pass *pass, const TagrecLookUp *look_up, uint64 first, int n, int32 f
 
 		memset(user, 0, sizeof(*user));
 		user->user = first_key + tagrec_look_up_place(first + u);
-		room += pass->test->user_ptr[user->user + 1] - pass->test->user_ptr[user->user];
+		room += pass->test->group_ptr[user->user + 1] - pass->test->group_ptr[user->user];
 	}
 	pass->pair = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
 	pass->relevant = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
@@ -260,74 +259,18 @@ rank_users(Pass *pass)
 	}
 }
 
-/* ------------------------------------------------------------------ the test in the version's terms */
-
-static void
-count_pairs(TagrecTest *test)
-{
-	int64	   *ptr = tagrec_calloc(&test->memory, (Size) test->users.count + 1, sizeof(int64));
-
-	for (int64 p = 0; p < test->pairs.count; p++)
-		ptr[test->pairs.user[p] + 1]++;
-	for (int32 u = 0; u < test->users.count; u++)
-		ptr[u + 1] += ptr[u];
-	test->user_ptr = ptr;
-}
-
-/* Keys that the version's types hold equal become one; each pair is there once. */
-static void
-settle(TagrecTest *test, const TagrecServed *served)
-{
-	TagrecKeyType user = {served->users.key_type, served->users.collation};
-	TagrecKeyType item = {served->items.key_type, served->items.collation};
-	int32	   *user_map;
-	int32	   *item_map;
-	TrError		err = {0};
-
-	if (test->settled)
-		return;
-	user_map = tagrec_keys_rank(&test->users, user);
-	item_map = tagrec_keys_rank(&test->items, item);
-	tagrec_check(tr_assignments_renumber(&test->pairs, user_map, item_map, NULL), &err);
-	tagrec_check(tr_assignments_distinct(&test->pairs, &err), &err);
-	tr_free(&test->memory, user_map);
-	tr_free(&test->memory, item_map);
-	count_pairs(test);
-	test->settled = true;
-}
-
-static void *
-zeros(Size count, Size size)
-{
-	return MemoryContextAllocExtended(CurrentMemoryContext, (count + 1) * size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-}
-
-/* Nothing known, nothing seen, nothing ranked. */
-static TagrecRanking *
-make_ranking(const TagrecTest *test)
-{
-	TagrecRanking *ranking = palloc0(sizeof(TagrecRanking));
-
-	ranking->known = zeros(test->users.count, sizeof(bool));
-	ranking->unknown_item = zeros(test->items.count, sizeof(bool));
-	ranking->seen = zeros(test->pairs.count, sizeof(bool));
-	ranking->rank = zeros(test->pairs.count, sizeof(int32));
-	memset(ranking->unknown_item, true, test->items.count);
-	for (int64 p = 0; p < test->pairs.count; p++)
-		ranking->rank[p] = TR_UNRANKED;
-	return ranking;
-}
+/* ------------------------------------------------------------------ all of it */
 
 TagrecRanking *
-tagrec_rank_test(const TagrecVersion *version, TagrecTest *test, bool exclude_seen)
+tagrec_rank_items(const TagrecVersion *version, TagrecTest *test, bool exclude_seen)
 {
 	MemoryContext result = CurrentMemoryContext;
 	TagrecCall *call = tagrec_call_begin_version(version->model, version->version);
 	Pass		pass = {.call = call, .test = test, .exclude_seen = exclude_seen};
 
-	settle(test, call->served);
+	tagrec_test_settle(test, call->served);
 	MemoryContextSwitchTo(result);
-	pass.ranking = make_ranking(test);
+	pass.ranking = tagrec_ranking_make(test);
 	MemoryContextSwitchTo(call->context);
 	pass.items = tagrec_served_items(call->served, call->version);
 	pass.vector = tagrec_padded_vectors(BLOCK_USERS, pass.items->width);
