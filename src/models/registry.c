@@ -6,6 +6,7 @@
 #include "core/model.h"
 
 #define ALGORITHMS(X) \
+	X(bpr) \
 	X(dae_ptr) \
 	X(dspr) \
 	X(hdlpr) \
