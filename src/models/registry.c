@@ -9,6 +9,7 @@
 	X(bpr) \
 	X(dae_ptr) \
 	X(dspr) \
+	X(ease) \
 	X(hdlpr) \
 	X(hdlpr_ns) \
 	X(ials) \
