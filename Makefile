@@ -8,6 +8,7 @@
 #   make check-core     run the tests that need no server
 #   make gpu            build the CUDA backend, when there is nvcc
 #   make bench          run the benchmarks
+#   make bench-quality  measure every algorithm's ranking quality
 #
 # Two libraries: tagrec.so (SQL, serving; no BLAS) and tagrec_cpu.so (training; OpenBLAS), opened in training workers only.
 # A new .c file in src/core, src/models, src/pg or src/cpu is found by itself.
@@ -121,6 +122,12 @@ BENCH_SOURCES = $(wildcard test/bench/bench_train.c)
 bench: $(if $(wildcard test/bench/bench_ops.c),bench-ops) $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
 	@test/bench/run.sh $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
 
+# Ranking quality of every item algorithm, in tables, and how fast the towers learn. Takes minutes to an hour, and goes on where it
+# was interrupted. QUALITY_ARGS="--only ease --seeds 1" and the like: test/bench/quality.py says what there is.
+bench-quality: build/unit/bench_train
+	test/bench/quality.py $< build/bench $(QUALITY_ARGS)
+	test/bench/convergence.py $< build/bench $(CONVERGENCE_ARGS)
+
 build/unit/bench_train: build/unit/test/bench/bench_train.o $(patsubst %.c,build/unit/%.o,$(UNIT_SOURCES))
 	$(CC) -o $@ $^ $(UNIT_LIBS)
 
@@ -132,4 +139,4 @@ gpu:
 	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
 endif
 
-.PHONY: all install installcheck demo check check-core gpu bench
+.PHONY: all install installcheck demo check check-core gpu bench bench-quality

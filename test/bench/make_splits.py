@@ -16,7 +16,8 @@ md5(key) modulo 100, which is tagrec_fold() in SQL.
             train.tsv too; they are kept, as in Xu et al. (IJCAI 2017). Only for comparison with that paper.
     new     items whose md5('item:ITEM:tagrec') has first 8 hex digits that 10 divides are new: all posts of the other items are
             train.tsv; of the new items' posts, those with fold('user:item:half') below 50 are profiles.tsv, in which every post
-            has a user of its own that nobody knows, and the others are test.tsv.
+            has a user of its own that nobody knows, and the others are test.tsv. A package of debtags has one maintainer, and its
+            tags are not the maintainer's choice: all its tags are in profiles.tsv, and its maintainer in test.tsv.
 """
 import argparse
 import collections
@@ -79,12 +80,15 @@ def split_paper(assignments):
 
 
 def split_new(assignments):
+    one_user = len({a[:2] for a in assignments}) == len({a[1] for a in assignments})
     for user, item, tag in assignments:
+        in_profile = fold(user, item, "half") < 50
         if number("item", item, "tagrec") % 10 != 0:
             yield "train", (user, item, tag)
-        elif fold(user, item, "half") < 50:
+            continue
+        if in_profile or one_user:
             yield "profiles", (f"nobody:{user}:{item}", item, tag)
-        else:
+        if not in_profile or one_user:
             yield "test", (user, item, tag)
 
 
