@@ -1,20 +1,16 @@
 # Evaluation on real data: the figures of an independent implementation, and what the default preset is worth.
-#
-# Last.fm (HetRec 2011): its licence keeps it out of this repository. TAGREC_DATA names the directory that holds
-# user_taggedartists.dat.gz.
 use strict;
 use warnings;
 
 use FindBin;
-use IO::Uncompress::Gunzip qw(gunzip $GunzipError);
+use lib $FindBin::Bin;
+use Lastfm;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $directory = $ENV{TAGREC_DATA} || "$FindBin::Bin/../../../shared/data/lastfm";
-my $archive = "$directory/user_taggedartists.dat.gz";
-plan skip_all => "cannot read $archive; TAGREC_DATA names the directory that holds it" unless -r $archive;
+Lastfm::need_data();
 
 my $node = PostgreSQL::Test::Cluster->new('lastfm');
 $node->init;
@@ -23,25 +19,7 @@ $node->start;
 
 # ---------------------------------------------------------------- the data and its split
 
-sub write_rows
-{
-	my ($to) = @_;
-	gunzip($archive => \my $text) or die "cannot read $archive: $GunzipError";
-	my @lines = split /\r?\n/, $text;
-	my $i = 0;
-	my %column = map { $_ => $i++ } split /\t/, shift @lines;
-	open my $out, '>', $to or die "cannot write $to: $!";
-	foreach my $line (@lines)
-	{
-		my @field = split /\t/, $line;
-		print $out join("\t", @field[ @column{qw(userID artistID tagID)} ]), "\n";
-	}
-	close $out or die "cannot write $to: $!";
-	return;
-}
-
-my $rows = PostgreSQL::Test::Utils::tempdir() . '/rows.tsv';
-write_rows($rows);
+my $rows = Lastfm::rows();
 $node->safe_psql(
 	'postgres', qq{
 	CREATE EXTENSION tagrec;
