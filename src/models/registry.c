@@ -16,7 +16,8 @@
 	X(popularity) \
 	X(tag_bm25) \
 	X(tag_cosine) \
-	X(tag_popular)
+	X(tag_popular) \
+	X(tag_product)
 
 #define DECLARE(name) extern const TrAlgorithm tr_algorithm_##name;
 #define REFER(name) &tr_algorithm_##name,

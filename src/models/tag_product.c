@@ -1,0 +1,246 @@
+/*
+ * tag_product: how often the user, and how often the item, were given each tag, as a product of smoothed shares; the user's posts
+ * count the more the more their items are like this one. No training but counting. The formula is tag_prior.h's.
+ *
+ * Legend: T tags.
+ */
+#include <string.h>
+
+#include "models/tag_neighbours.h"
+#include "models/tag_prior.h"
+
+typedef struct ProductOptions
+{
+	double		user_smoothing;
+	double		item_smoothing;
+	double		popularity;
+	double		similar;
+	int			neighbours;
+} ProductOptions;
+
+#define OPTION(field) offsetof(ProductOptions, field)
+
+static const TrOption option_rows[] = {
+	{"user_smoothing", TR_OPTION_REAL, OPTION(user_smoothing), "3", 0.001, 1e6, NULL,
+	"assignments of the overall distribution of tags that are added to the user's own"},
+	{"item_smoothing", TR_OPTION_REAL, OPTION(item_smoothing), "10", 0.001, 1e6, NULL,
+	"assignments of the overall distribution of tags that are added to the item's own"},
+	{"popularity", TR_OPTION_REAL, OPTION(popularity), "1", 0, 2, NULL,
+	"how much a tag that everybody uses is marked down: exponent of its overall share, which user and item bring in twice"},
+	{"similar", TR_OPTION_REAL, OPTION(similar), "100", 0, 1e6, NULL,
+	"a post of the user weighs 1 + similar x cosine of its item's tags with the item's; 0 = all of them 1"},
+	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "200", 1, 100000, NULL,
+	"similar items kept for every item: the nearest by the cosine of their tags, the others count as cosine 0"},
+};
+
+static const TrOptionSet options = {
+	.options = option_rows,
+	.count = sizeof(option_rows) / sizeof(option_rows[0]),
+	.size = sizeof(ProductOptions)
+};
+
+typedef struct Product
+{
+	TrModel		model;
+	ProductOptions options;
+	TrTagPrior	prior;
+	TrTagNeighbours neighbours; /* of a model in training, when similar > 0 */
+	float	   *log_share;		/* (T) */
+	int32_t    *tag;			/* (2T) work space */
+	float	   *value;			/* (2T) */
+	TrTensor	tensor;			/* "log_share" (1,T) */
+} Product;
+
+static size_t
+estimate(const TrShape *shape, const void *values)
+{
+	const ProductOptions *o = values;
+
+	return ((size_t) shape->n_tags + 1) * (6 * sizeof(float))
+		+ (o->similar > 0 ? tr_tag_neighbours_estimate(shape, o->neighbours) : 0);
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void
+destroy(TrModel *model)
+{
+	Product    *m = (Product *) model;
+
+	tr_tag_neighbours_free(&m->neighbours);
+	tr_free(model->memory, m->log_share);
+	tr_free(model->memory, m->prior.extra);
+	tr_free(model->memory, m->tag);
+	tr_free(model->memory, m->value);
+	tr_free(model->memory, m);
+}
+
+static TrStatus
+new_product(Product **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, const ProductOptions *o, TrError *err)
+{
+	Product    *m = tr_calloc(memory, 1, sizeof(*m));
+	size_t		T = (size_t) n_tags + 1;
+
+	if (!m)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for a model");
+	m->model.backend = backend;
+	m->model.memory = memory;
+	m->options = *o;
+	m->log_share = tr_calloc(memory, T, sizeof(float));
+	m->tag = tr_alloc(memory, 2 * T * sizeof(int32_t));
+	m->value = tr_alloc(memory, 2 * T * sizeof(float));
+	m->prior = (TrTagPrior) {.n_tags = n_tags, .log_share = m->log_share, .user_smoothing = o->user_smoothing,
+	.item_smoothing = o->item_smoothing, .popularity = o->popularity, .similar = o->similar,
+	.extra = tr_calloc(memory, T, sizeof(float))};
+	if (!m->log_share || !m->tag || !m->value || !m->prior.extra)
+	{
+		destroy(&m->model);
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", n_tags);
+	}
+	*result = m;
+	return TR_OK;
+}
+
+static TrStatus
+create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
+{
+	const ProductOptions *o = values;
+	Product    *m = NULL;
+	TrStatus	status = TR_OK;
+
+	TR_TRY(new_product(&m, memory, backend, dataset->n_tags, o, err));
+	tr_tag_log_shares(m->log_share, dataset);
+	if (o->similar > 0)
+		status = tr_tag_neighbours_create(&m->neighbours, memory, dataset, o->neighbours, err);
+	if (status != TR_OK)
+		destroy(&m->model);
+	else
+		*model = &m->model;
+	return status;
+}
+
+/* Finds the similar items of every item. The loss is left at 0. */
+static TrStatus
+train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	Product    *m = (Product *) model;
+
+	(void) epoch, (void) err;
+	for (int32_t i = 0; m->options.similar > 0 && i < m->neighbours.dataset->n_items; i++)
+	{
+		if (tr_poll(poll))
+			return TR_CANCELLED;
+		tr_tag_neighbours_of(&m->neighbours, i);
+	}
+	stats->last = true;
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ tensors */
+
+static TrStatus
+save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
+{
+	Product    *m = (Product *) model;
+
+	(void) err;
+	m->tensor = (TrTensor) {.name = "log_share", .rows = 1, .cols = m->prior.n_tags, .value = m->log_share};
+	*tensors = &m->tensor;
+	*n = 1;
+	return TR_OK;
+}
+
+static TrStatus
+restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
+{
+	Product    *m = (Product *) model;
+
+	if (n < 1 || strcmp(tensors[0].name, "log_share") != 0)
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"log_share\" is missing");
+	if (tensors[0].rows != 1 || tensors[0].cols != m->prior.n_tags)
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"log_share\" is %d x %d, not 1 x %d", tensors[0].rows,
+					   tensors[0].cols, m->prior.n_tags);
+	memcpy(m->log_share, tensors[0].value, (size_t) m->prior.n_tags * sizeof(float));
+	return TR_OK;
+}
+
+static TrStatus
+load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
+	 int n, TrError *err)
+{
+	Product    *m = NULL;
+	TrStatus	status;
+
+	TR_TRY(new_product(&m, memory, backend, n_tags, values, err));
+	status = restore(&m->model, tensors, n, err);
+	if (status != TR_OK)
+		destroy(&m->model);
+	else
+		*model = &m->model;
+	return status;
+}
+
+/* ------------------------------------------------------------------ result */
+
+static int
+width(const TrModel *model, int *unit)
+{
+	(void) model;
+	if (unit)
+		*unit = 0;
+	return 0;
+}
+
+static TrStatus
+embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	(void) model, (void) side, (void) dataset, (void) first, (void) n, (void) out, (void) err;
+	return TR_OK;
+}
+
+static int
+features(const TrModel *model)
+{
+	return ((const Product *) model)->options.similar > 0 ? TR_FEATURES_ITEMS : TR_FEATURES_NONE;
+}
+
+static TrStatus
+feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
+{
+	Product    *m = (Product *) model;
+
+	(void) err;
+	*out = m->options.similar > 0 ? tr_tag_neighbours_of(&m->neighbours, feature) : (TrSparse) {0};
+	return TR_OK;
+}
+
+static TrStatus
+score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err)
+{
+	const Product *m = (const Product *) model;
+
+	(void) err;
+	for (int32_t p = 0; p < n; p++)
+		tr_tag_prior_scores(&m->prior, &posts[p], m->tag, m->value, out + (size_t) p * (size_t) m->prior.n_tags);
+	return TR_OK;
+}
+
+const TrAlgorithm tr_algorithm_tag_product = {
+	.name = "tag_product",
+	.summary = "The product of how often the user and how often the item were given a tag; the user's similar items count more.",
+	.source = "counting, smoothed as Zhai & Lafferty (TOIS 2004), equation 6",
+	.task = TR_TASK_TAG,
+	.options = &options,
+	.estimate = estimate,
+	.create = create,
+	.train_epoch = train_epoch,
+	.save = save,
+	.restore = restore,
+	.load = load,
+	.width = width,
+	.embed = embed,
+	.features = features,
+	.feature_weights = feature_weights,
+	.score_tags = score_tags,
+	.destroy = destroy,
+};

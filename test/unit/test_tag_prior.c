@@ -1,0 +1,215 @@
+/*
+ * Counting tags, against sums over the assignments: the prior of a post, with the post left out by taking its assignments away
+ * first, and the items like an item.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "core/rng.h"
+#include "core/tag_post.h"
+#include "models/tag_neighbours.h"
+#include "models/tag_prior.h"
+
+#define USERS 7
+#define ITEMS 11
+#define TAGS 13
+#define EXACT 1e-5
+
+static TrMemory memory;
+static TrDataset dataset;
+static bool given[USERS][ITEMS][TAGS];
+
+/* About a third of the posts, each with up to four tags; the last tag is nobody's, the last item has none. */
+static void
+make_data(void)
+{
+	TrAssignments a;
+
+	tr_assignments_init(&a, &memory);
+	for (int32_t u = 0; u < USERS; u++)
+		for (int32_t i = 0; i < ITEMS - 1; i++)
+			for (uint64_t k = 0; k < 4; k++)
+			{
+				int32_t		tag = (int32_t) tr_below(7, 1, (uint64_t) (u * ITEMS + i), k, TAGS - 1);
+
+				if (tr_uniform(7, 2, (uint64_t) (u * ITEMS + i), 0) > 0.4f)
+					continue;
+				given[u][i][tag] = true;
+				tr_assignments_add(&a, u, i, tag, false, 0);
+			}
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&dataset, &a, USERS, ITEMS, TAGS, NULL);
+}
+
+static double
+share(int32_t tag)
+{
+	double		uses = 0;
+
+	for (int u = 0; u < USERS; u++)
+		for (int i = 0; i < ITEMS; i++)
+			uses += given[u][i][tag];
+	return (uses + 0.5) / ((double) dataset.n_assignments + 0.5 * TAGS);
+}
+
+/* ------------------------------------------------------------------ similar items */
+
+static double
+profile_weight(int32_t item, int32_t tag)
+{
+	int			count = 0;
+	int			items = 0;
+
+	for (int u = 0; u < USERS; u++)
+		count += given[u][item][tag];
+	for (int i = 0; i < ITEMS; i++)
+	{
+		bool		any = false;
+
+		for (int u = 0; u < USERS; u++)
+			any |= given[u][i][tag];
+		items += any;
+	}
+	return count > 0 ? log1p(count) * log((double) ITEMS / items) : 0;
+}
+
+static double
+cosine(int32_t i, int32_t j)
+{
+	double		ij = 0,
+				ii = 0,
+				jj = 0;
+
+	for (int t = 0; t < TAGS; t++)
+	{
+		ij += profile_weight(i, t) * profile_weight(j, t);
+		ii += profile_weight(i, t) * profile_weight(i, t);
+		jj += profile_weight(j, t) * profile_weight(j, t);
+	}
+	return ij > 0 ? ij / sqrt(ii * jj) : 0;
+}
+
+/* How many items are strictly closer to i than j is. */
+static int
+closer(int32_t i, int32_t j)
+{
+	int			count = 0;
+
+	for (int32_t other = 0; other < ITEMS; other++)
+		count += other != i && cosine(i, other) > cosine(i, j) + EXACT;
+	return count;
+}
+
+static void
+test_neighbours(int limit)
+{
+	TrTagNeighbours n;
+	bool		right = true;
+
+	CHECK(tr_tag_neighbours_create(&n, &memory, &dataset, limit, NULL) == TR_OK, "%d neighbours", limit);
+	for (int32_t i = 0; i < ITEMS; i++)
+	{
+		TrSparse	near = tr_tag_neighbours_of(&n, i);
+		int32_t		like = 0;
+
+		for (int32_t j = 0; j < ITEMS; j++)
+			like += j != i && cosine(i, j) > 0;
+		right &= near.n == (like < limit ? like : limit);
+		for (int32_t e = 0; e < near.n; e++)
+			right &= near.index[e] != i && (e == 0 || near.index[e] > near.index[e - 1])
+				&& fabs(near.value[e] - cosine(i, near.index[e])) < EXACT && closer(i, near.index[e]) < limit;
+	}
+	CHECK(right, "the nearest items by the cosine of their tags, at most %d", limit);
+	tr_tag_neighbours_free(&n);
+}
+
+/* ------------------------------------------------------------------ the prior */
+
+static double
+naive_score(const TrTagPrior *prior, const TrPost *post, int32_t user, int32_t item, int32_t tag)
+{
+	double		p = share(tag);
+	double		by_user = prior->user_smoothing * p;
+	double		to_item = prior->item_smoothing * p;
+
+	for (int32_t i = 0; user >= 0 && i < ITEMS; i++)
+	{
+		double		like = 0;
+
+		for (int32_t e = 0; e < post->similar.n; e++)
+			if (post->similar.index[e] == i)
+				like = post->similar.value[e];
+		if (i != item && given[user][i][tag])
+			by_user += 1 + prior->similar * like;
+	}
+	for (int32_t u = 0; item >= 0 && u < USERS; u++)
+		to_item += u != user && given[u][item][tag];
+	return log(by_user) + log(to_item) - prior->popularity * log(p);
+}
+
+/* The largest difference between two scores of this post that are meant to differ by the same constant for every tag. */
+static double
+worst(const TrTagPrior *prior, const TrPost *post, int32_t user, int32_t item)
+{
+	int32_t		tag[2 * TAGS];
+	float		value[2 * TAGS];
+	float		score[TAGS];
+	double		apart = 0;
+	double		shift;
+
+	tr_tag_prior_scores(prior, post, tag, value, score);
+	shift = score[0] - naive_score(prior, post, user, item, 0);
+	for (int32_t t = 1; t < TAGS; t++)
+		apart = fmax(apart, fabs(score[t] - naive_score(prior, post, user, item, t) - shift));
+	return apart;
+}
+
+static void
+test_prior(double similar, double popularity)
+{
+	TrTagNeighbours n;
+	TrPostBlock block;
+	float		log_share[TAGS];
+	float		extra[TAGS] = {0};
+	TrTagPrior	prior = {.n_tags = TAGS, .log_share = log_share, .user_smoothing = 2, .item_smoothing = 5,
+	.popularity = popularity, .similar = similar, .extra = extra};
+	double		apart = 0;
+
+	tr_tag_log_shares(log_share, &dataset);
+	CHECK_NEAR(log_share[3], log(share(3)), EXACT, "overall shares");
+	CHECK_NEAR(log_share[TAGS - 1], log(share(TAGS - 1)), EXACT, "and that of a tag nobody used");
+	tr_tag_neighbours_create(&n, &memory, &dataset, 4, NULL);
+	tr_post_block_init(&block, &memory, NULL, &dataset, 1, NULL);
+	for (int32_t u = -1; u < USERS; u++)
+		for (int32_t i = -1; i < ITEMS; i++)
+		{
+			tr_post_block_set(&block, 0, u, i, NULL);
+			if (i >= 0)
+				block.post[0].similar = tr_tag_neighbours_of(&n, i);
+			apart = fmax(apart, worst(&prior, &block.post[0], u, i));
+		}
+	CHECK_NEAR(apart, 0, 10 * EXACT, "the prior of every post, similar %g, popularity %g", similar, popularity);
+	tr_post_block_free(&block);
+	tr_tag_neighbours_free(&n);
+}
+
+int
+main(void)
+{
+	size_t		used;
+
+	tr_memory_init(&memory, 0);
+	make_data();
+	used = memory.used;
+	test_neighbours(1);
+	test_neighbours(3);
+	test_neighbours(1000);
+	test_prior(0, 1);
+	test_prior(0, 0.8);
+	test_prior(20, 1);
+	CHECK(memory.used == used, "all memory is given back");
+	tr_memory_release(&memory);
+	return check_done();
+}
