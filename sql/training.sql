@@ -18,6 +18,29 @@ AS 'MODULE_PATHNAME', 'tagrec_train' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean) IS
 	'trains a new version of a model from a relation of (user, item, tag) rows and deploys it; returns the job';
 
+CREATE FUNCTION tagrec_tune(
+	model text,
+	source regclass,
+	algorithm text DEFAULT 'hdlpr_ns',
+	space jsonb DEFAULT NULL, -- which is an error that shows what one looks like
+	trials int DEFAULT 20,
+	options jsonb DEFAULT '{}',
+	user_column name DEFAULT 'user_id',
+	item_column name DEFAULT 'item_id',
+	tag_column name DEFAULT 'tag',
+	weight_column name DEFAULT NULL,
+	device text DEFAULT 'auto',
+	metric text DEFAULT NULL,
+	seed bigint DEFAULT 1,
+	resume boolean DEFAULT true,
+	refit boolean DEFAULT true,
+	wait boolean DEFAULT true
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'tagrec_tune' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
+	boolean, boolean) IS
+	'searches a space of options for those that rank held-out pairs best, trains a version of a model with them and deploys it; returns the job';
+
 CREATE FUNCTION tagrec_refresh(model text, wait boolean DEFAULT true) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_refresh' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_refresh(text, boolean) IS
@@ -79,7 +102,7 @@ SELECT
 	j.loss,
 	j.metric_value,
 	j.rows_per_second,
-	CASE WHEN j.state = 'running' AND j.epoch < j.epochs THEN
+	CASE WHEN j.state = 'running' AND j.epoch < j.epochs AND j.kind <> 'tune' THEN
 		pg_catalog.make_interval(secs => (j.epochs - j.epoch)::float8
 			* (SELECT pg_catalog.avg(e.seconds) FROM tagrec_epoch e WHERE e.job = j.job))
 	END AS time_left,
@@ -102,14 +125,41 @@ FROM tagrec_job j
 COMMENT ON VIEW tagrec_jobs IS
 	'jobs: what was asked for, how far it is, how it ended; state lost = its worker ended without a word';
 COMMENT ON COLUMN tagrec_jobs.message IS 'error of a failed job, for members of its role';
-COMMENT ON COLUMN tagrec_jobs.time_left IS 'at the mean pace of the epochs so far; early stopping may spare some';
+COMMENT ON COLUMN tagrec_jobs.phase IS 'what a running job does; of a tuning, which trial it is at';
+COMMENT ON COLUMN tagrec_jobs.time_left IS 'at the mean pace of the epochs so far; early stopping may spare some; NULL for a tuning';
 COMMENT ON COLUMN tagrec_jobs.peak_memory IS 'most bytes that the worker held at once for data and training';
 
 CREATE VIEW tagrec_epochs AS
-SELECT j.model, j.version, e.job, e.epoch, e.loss, e.metric_value, e.seconds, e.rows_per_second, e.finished_at
+SELECT j.model, j.version, e.job, NULLIF(e.trial, 0) AS trial, e.epoch, e.loss, e.metric_value, e.seconds, e.rows_per_second, e.finished_at
 FROM tagrec_epoch e JOIN tagrec_job j ON j.job = e.job;
 COMMENT ON VIEW tagrec_epochs IS
 	'training curves: loss, validation metric and pace of every epoch';
+
+CREATE VIEW tagrec_trials AS
+SELECT
+	j.model,
+	t.job,
+	t.trial,
+	t.state,
+	t.settings,
+	t.metric,
+	t.value,
+	t.state = 'done' AND t.trial = pg_catalog.first_value(t.trial) OVER (
+		PARTITION BY t.job ORDER BY t.value DESC NULLS LAST, t.trial) AS best,
+	t.epochs,
+	t.best_epoch,
+	t.seconds,
+	t.sqlstate,
+	t.error,
+	t.done_by,
+	t.options,
+	t.finished_at
+FROM tagrec_trial t JOIN tagrec_job j ON j.job = t.job;
+COMMENT ON VIEW tagrec_trials IS
+	'trials of tunings: what was tried and how well it ranked the held-out pairs';
+COMMENT ON COLUMN tagrec_trials.settings IS 'what the trial took from the space; trial 1 takes nothing';
+COMMENT ON COLUMN tagrec_trials.best IS 'the trial that its job''s version is trained like, or would be if the job ended now';
+COMMENT ON COLUMN tagrec_trials.done_by IS 'the job that has done the trial: an earlier one, when its result was taken over';
 
 CREATE VIEW tagrec_versions AS
 SELECT
@@ -172,4 +222,4 @@ FROM tagrec_model m
 COMMENT ON VIEW tagrec_models IS
 	'models, with what is deployed of each; owner is NULL when the model''s relations were dropped';
 
-GRANT SELECT ON tagrec_jobs, tagrec_epochs, tagrec_versions, tagrec_models TO PUBLIC;
+GRANT SELECT ON tagrec_jobs, tagrec_epochs, tagrec_trials, tagrec_versions, tagrec_models TO PUBLIC;

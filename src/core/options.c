@@ -296,6 +296,24 @@ tr_options_set(const TrOptionTarget *targets, int n, const TrSetting *settings, 
 	return TR_OK;
 }
 
+TrStatus
+tr_options_check_one(const TrOptionTarget *targets, int n, const TrSetting *setting, TrError *err)
+{
+	if (strcmp(setting->name, "preset") == 0)
+		return set_preset(targets, n, setting->value, err);
+	return set_one(targets, n, setting, err);
+}
+
+const TrOption *
+tr_options_find(const TrOptionTarget *targets, int n, const char *name)
+{
+	for (int t = 0; t < n; t++)
+		for (int i = 0; i < targets[t].set->count; i++)
+			if (strcmp(targets[t].set->options[i].name, name) == 0)
+				return &targets[t].set->options[i];
+	return NULL;
+}
+
 /* ------------------------------------------------------------------ formatting */
 
 static void

@@ -79,6 +79,15 @@ typedef struct TrOptionTarget
  */
 extern TrStatus tr_options_set(const TrOptionTarget *targets, int n, const TrSetting *settings, TrError *err);
 
+/*
+ * One setting alone, a preset among them, without the checks that concern several options: is there such an option or preset,
+ * and is the value in its range? Overwrites values of the targets.
+ */
+extern TrStatus tr_options_check_one(const TrOptionTarget *targets, int n, const TrSetting *setting, TrError *err);
+
+/* The option of that name, of the first target that has one; NULL when none has. */
+extern const TrOption *tr_options_find(const TrOptionTarget *targets, int n, const char *name);
+
 /* The value of one option as text, into buffer; the text reads back as the same value. */
 extern void tr_option_format(const TrOption *option, const void *values, char *buffer, size_t size);
 

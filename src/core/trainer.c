@@ -17,6 +17,8 @@ static const char *const precisions[] = {"fp32", "tf32", "bf16", NULL};
 static const TrOption options[] = {
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
 	"passes over the training pairs, at most"},
+	{"stop_after", TR_OPTION_INT, OPTION(stop_after), "0", 0, 100000, NULL,
+	"epochs after which training ends although more are planned, as a decaying learning_rate takes them; 0 = none"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
 	"start of every random number; the same seed gives the same model"},
 	{"threads", TR_OPTION_INT, OPTION(threads), "0", 0, 1024, NULL,
@@ -166,7 +168,7 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	epoch.loss = stats.loss;
 	epoch.pairs = stats.pairs;
 	TR_TRY(check_loss(&epoch, err));
-	*done = stats.last || number == t->options->epochs;
+	*done = stats.last || number == t->options->epochs || number == t->options->stop_after;
 	t->result->epochs = number;
 	if (due(t, &epoch, *done))
 		TR_TRY(measure(t, &epoch, err));

@@ -122,9 +122,9 @@ static TagrecQuery progress_query = {
 };
 
 static TagrecQuery epoch_query = {
-	"INSERT INTO @.tagrec_epoch (job, epoch, loss, metric_value, seconds, rows_per_second)"
-	" VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-	6, {INT8OID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID}
+	"INSERT INTO @.tagrec_epoch (job, epoch, loss, metric_value, seconds, rows_per_second, trial)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+	7, {INT8OID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, INT4OID}
 };
 
 static TagrecQuery done_query = {
@@ -195,15 +195,15 @@ tagrec_job_progress(int64 job, const TagrecProgress *progress)
 }
 
 void
-tagrec_job_epochs(int64 job, const TrEpoch *epochs, int count)
+tagrec_job_epochs(int64 job, int trial, const TrEpoch *epochs, int count)
 {
 	TagrecSession session = tagrec_registry_begin(true);
 
 	for (int i = 0; i < count; i++)
 	{
 		const TrEpoch *e = &epochs[i];
-		Datum		values[6];
-		char		nulls[7] = "      ";
+		Datum		values[7];
+		char		nulls[8] = "       ";
 
 		values[0] = Int64GetDatum(job);
 		values[1] = Int32GetDatum(e->epoch);
@@ -211,6 +211,7 @@ tagrec_job_epochs(int64 job, const TrEpoch *epochs, int count)
 		put_float(values, nulls, 3, e->metric);
 		values[4] = Float8GetDatum(e->seconds);
 		values[5] = Float8GetDatum(e->seconds > 0 ? e->pairs / e->seconds : 0);
+		values[6] = Int32GetDatum(trial);
 		tagrec_registry_run(&epoch_query, true, values, nulls);
 	}
 	tagrec_registry_end(session);

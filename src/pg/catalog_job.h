@@ -59,7 +59,7 @@ extern TagrecRequest *tagrec_job_claim(int64 job);
 extern int64 tagrec_job_claim_next(TagrecRequest **request);
 
 extern void tagrec_job_progress(int64 job, const TagrecProgress *progress);
-extern void tagrec_job_epochs(int64 job, const TrEpoch *epochs, int count);
+extern void tagrec_job_epochs(int64 job, int trial, const TrEpoch *epochs, int count);
 extern void tagrec_job_done(int64 job, int32 version, Size peak_memory);
 extern void tagrec_job_failed(int64 job, const char *state, const TagrecJobError *error, Size peak_memory);
 

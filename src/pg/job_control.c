@@ -99,7 +99,9 @@ raise_lost(const TagrecJob *job)
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("job %lld is lost", (long long) job->job),
 			 errdetail("Its worker ended without finishing it: the server was restarted, or the worker was killed."),
-			 errhint("Train model \"%s\" again.", job->model)));
+			 strcmp(job->kind, "tune") == 0
+			 ? errhint("Call tagrec_tune() again as before: it goes on behind the trials that were done.")
+			 : errhint("Train model \"%s\" again.", job->model)));
 }
 
 static void

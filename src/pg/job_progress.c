@@ -42,7 +42,8 @@ show_activity(TagrecRun *run, const char *what)
 
 	snprintf(name, sizeof(name), "tagrec job %lld %s", (long long) run->job, what);
 	snprintf(activity, sizeof(activity), "tagrec: %s model %s, %s",
-			 tagrec_request_is_refresh(run->request) ? "refreshing" : "training", run->request->model, what);
+			 tagrec_request_is_refresh(run->request) ? "refreshing" : tagrec_request_is_tune(run->request) ? "tuning" :
+			 "training", run->request->model, what);
 	pgstat_report_appname(name);
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
@@ -53,6 +54,7 @@ tagrec_progress_phase(TagrecRun *run, const char *phase)
 	TagrecProgress progress = {.phase = phase, .metric = NAN, .loss = NAN, .rate = NAN};
 	const TrEpoch *last = run->n_epochs > 0 ? &run->epochs[run->n_epochs - 1] : NULL;
 
+	run->phase = phase;
 	tagrec_run_begin(run);
 	if (last)
 	{
@@ -81,7 +83,7 @@ void
 tagrec_progress_flush(TagrecRun *run)
 {
 	if (run->n_epochs > 0)
-		tagrec_job_epochs(run->job, run->epochs, run->n_epochs);
+		tagrec_job_epochs(run->job, run->trial, run->epochs, run->n_epochs);
 	run->n_epochs = 0;
 	INSTR_TIME_SET_CURRENT(run->recorded);
 }
@@ -110,8 +112,9 @@ notice(TagrecRun *run, const TrEpoch *epoch)
 	double		rate = epoch->seconds > 0 ? epoch->pairs / epoch->seconds : 0;
 
 	ereport(NOTICE,
-			(errmsg("epoch %d of %d: loss %.4f%s, %.0f pairs/s, %.0f s left", epoch->epoch, epoch->epochs, epoch->loss,
-					measured, rate, seconds_left(run, epoch))));
+			(errmsg("%sepoch %d of %d: loss %.4f%s, %.0f pairs/s, %.0f s left",
+					run->trial > 0 ? psprintf("trial %d of %d, ", run->trial, run->trials) : "", epoch->epoch,
+					epoch->epochs, epoch->loss, measured, rate, seconds_left(run, epoch))));
 	INSTR_TIME_SET_CURRENT(run->noticed);
 }
 
@@ -119,7 +122,7 @@ static void
 record(TagrecRun *run, const TrEpoch *epoch)
 {
 	TagrecProgress progress = {
-		.phase = "training",
+		.phase = run->phase,
 		.epoch = epoch->epoch,
 		.epochs = epoch->epochs,
 		.loss = epoch->loss,
@@ -141,7 +144,10 @@ tagrec_progress_epoch(void *argument, const TrEpoch *epoch)
 
 	run->epochs[run->n_epochs++] = *epoch;
 	run->backend_bytes = Max(run->backend_bytes, run->backend->ops->allocated(run->backend));
-	snprintf(what, sizeof(what), "epoch %d/%d", epoch->epoch, epoch->epochs);
+	if (run->trial > 0)
+		snprintf(what, sizeof(what), "trial %d/%d epoch %d/%d", run->trial, run->trials, epoch->epoch, epoch->epochs);
+	else
+		snprintf(what, sizeof(what), "epoch %d/%d", epoch->epoch, epoch->epochs);
 	show_activity(run, what);
 	if (epoch->epoch == 1 || run->n_epochs == TAGREC_EPOCHS_KEPT || tagrec_run_seconds(run->recorded) >= RECORD_INTERVAL)
 		record(run, epoch);

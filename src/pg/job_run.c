@@ -69,15 +69,24 @@ tagrec_run_done(const TagrecRun *run)
 Size
 tagrec_run_peak(const TagrecRun *run)
 {
-	return run->memory.peak + run->backend_bytes;
+	return run->memory.peak + Max(run->model_peak, run->model_memory.peak) + run->backend_bytes;
+}
+
+void
+tagrec_run_forget_model(TagrecRun *run)
+{
+	if (run->model)
+		run->model->algorithm->destroy(run->model);
+	run->model = NULL;
+	run->tensors = NULL;
+	run->model_peak = Max(run->model_peak, run->model_memory.peak);
+	tr_memory_release(&run->model_memory);
 }
 
 void
 tagrec_run_end(TagrecRun *run)
 {
-	if (run->model)
-		run->model->algorithm->destroy(run->model);
-	run->model = NULL;
+	tagrec_run_forget_model(run);
 	if (run->backend)
 		run->backend->ops->close(run->backend);
 	run->backend = NULL;
@@ -154,7 +163,7 @@ read_source(TagrecRun *run)
 static const TrDataset *
 training_data(const TagrecRun *run)
 {
-	return run->data.split ? &run->data.train : &run->data.all;
+	return run->data.split && !run->refit ? &run->data.train : &run->data.all;
 }
 
 /* Before anything large is allocated for training. */
@@ -202,7 +211,7 @@ check(TagrecRun *run, TrStatus status, TrError *err)
 static TrStatus
 try_create(TagrecRun *run, TrError *err)
 {
-	return tr_model_create(&run->model, run->options->algorithm, &run->memory, run->backend, training_data(run),
+	return tr_model_create(&run->model, run->options->algorithm, &run->model_memory, run->backend, training_data(run),
 						   run->options->values, err);
 }
 
@@ -227,19 +236,29 @@ create_model(TagrecRun *run)
 	check(run, status, &err);
 }
 
-static void
-train(TagrecRun *run)
+void
+tagrec_run_train(TagrecRun *run, const char *phase)
 {
 	TrTrainHooks hooks = {{tagrec_progress_poll, run}, tagrec_progress_epoch};
 	TrError		err = {0};
 
 	check_memory(run);
-	open_backend(run, tagrec_device(run->request->device));
-	tagrec_progress_phase(run, "training");
+	if (!run->backend)
+		open_backend(run, tagrec_device(run->request->device));
+	tagrec_progress_phase(run, phase);
 	INSTR_TIME_SET_CURRENT(run->training);
+	tr_memory_init(&run->model_memory, run->memory.limit > 0 ? run->memory.limit - run->memory.used : 0);
 	create_model(run);
-	check(run, tr_train(run->model, training_data(run), &run->data.validation, &run->options->train, &hooks,
-						&run->result, &err), &err);
+	check(run, tr_train(run->model, training_data(run), run->refit ? NULL : &run->data.validation, &run->options->train,
+						&hooks, &run->result, &err), &err);
+	run->backend_bytes = Max(run->backend_bytes, run->backend->ops->allocated(run->backend));
+}
+
+static void
+save_tensors(TagrecRun *run)
+{
+	TrError		err = {0};
+
 	check(run, run->model->algorithm->save(run->model, &run->tensors, &run->n_tensors, &err), &err);
 	run->backend_bytes = Max(run->backend_bytes, run->backend->ops->allocated(run->backend));
 }
@@ -260,7 +279,7 @@ insert_version(TagrecRun *run, const TagrecPlace *place)
 		.algorithm = request->algorithm,
 		.task = run->options->algorithm->task == TR_TASK_ITEM ? "item" : "tag",
 		.options = tagrec_options_effective(run->options),
-		.requested_options = refresh && request->requested ? request->requested : request->options,
+		.requested_options = run->asked ? run->asked : refresh && request->requested ? request->requested : request->options,
 		.source = run->source.name,
 		.user_column = request->user_column,
 		.item_column = request->item_column,
@@ -424,8 +443,12 @@ tagrec_run(TagrecRun *run)
 	int32		version;
 
 	read_source(run);
+	if (tagrec_request_is_tune(run->request))
+		tagrec_run_tune(run);
+	else if (!tagrec_request_is_refresh(run->request))
+		tagrec_run_train(run, "training");
 	if (!tagrec_request_is_refresh(run->request))
-		train(run);
+		save_tensors(run);
 	version = write_version(run);
 	run->done = true;
 	if (run->shared)

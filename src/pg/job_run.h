@@ -1,5 +1,5 @@
 /*
- * A job while it is done, private to job_run.c, job_progress.c and job_refresh.c.
+ * A job while it is done, private to job_run.c, job_progress.c, job_tune.c and job_refresh.c.
  */
 #ifndef TAGREC_JOB_RUN_H
 #define TAGREC_JOB_RUN_H
@@ -21,8 +21,10 @@ typedef struct TagrecRun
 	TagrecShared *shared;		/* NULL = no client waits */
 	MemoryContext context;
 
-	/* what is trained; memory holds the data, the model and its tensors */
+	/* what is trained; memory holds the data, and what is loaded for a refresh */
 	TrMemory	memory;
+	TrMemory	model_memory;	/* of the model in training: what the data leave of the limit */
+	Size		model_peak;		/* of those before */
 	TagrecSource source;
 	TagrecOptions *options;
 	TagrecData	data;
@@ -34,7 +36,14 @@ typedef struct TagrecRun
 	Size		backend_bytes;
 	bool		done;			/* the version is deployed, and the job's row says so */
 
+	/* of a tuning */
+	int			trial;			/* in training; 0 = none */
+	int			trials;
+	bool		refit;			/* trained on everything, the held-out pairs as well */
+	Jsonb	   *asked;			/* options to ask for to get the version again; NULL = the request's */
+
 	/* progress */
+	const char *phase;
 	instr_time	started;
 	instr_time	training;		/* when the first epoch began */
 	instr_time	noticed;		/* when the last notice was sent */
@@ -49,7 +58,14 @@ extern void tagrec_run_commit(TagrecRun *run);
 
 extern double tagrec_run_seconds(instr_time since);
 
-/* job_progress.c: the phase, in a transaction of its own */
+/* Trains a model with the run's options, which is then the run's; tagrec_run_forget_model() frees it. */
+extern void tagrec_run_train(TagrecRun *run, const char *phase);
+extern void tagrec_run_forget_model(TagrecRun *run);
+
+/* job_tune.c: the trials of a tuning, and the model to deploy. */
+extern void tagrec_run_tune(TagrecRun *run);
+
+/* job_progress.c: the phase, which lives as long as it lasts, in a transaction of its own */
 extern void tagrec_progress_phase(TagrecRun *run, const char *phase);
 
 /* The hooks of tr_train(), with the run as their argument. */

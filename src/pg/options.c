@@ -27,9 +27,8 @@ tagrec_algorithm(const char *name)
 			 errhint("The algorithms are %s; the view tagrec_algorithms describes them.", names.data)));
 }
 
-/* A value of the object as the text that the core parses; an array keeps its brackets. */
-static char *
-value_text(const char *name, JsonbValue *value)
+char *
+tagrec_option_text(const char *name, const JsonbValue *value)
 {
 	switch (value->type)
 	{
@@ -92,19 +91,18 @@ settings_of(Jsonb *object, TagrecOptions *options)
 		name = pnstrdup(key.val.string.val, key.val.string.len);
 		own = own_option(options, name);
 		if (own)
-			*own = value_text(name, &value);
+			*own = tagrec_option_text(name, &value);
 		else
 		{
 			settings[n].name = name;
-			settings[n++].value = value_text(name, &value);
+			settings[n++].value = tagrec_option_text(name, &value);
 		}
 	}
 	return settings;
 }
 
-/* The list of options that an unknown one gets does not have ours. */
-static void
-check(TrStatus status, TrError *err)
+void
+tagrec_options_check(TrStatus status, TrError *err)
 {
 	Size		length = strlen(err->detail);
 
@@ -124,10 +122,9 @@ check_validation(const TagrecOptions *options)
 						   " relation, here %s.", options->train.validation, options->validation_source)));
 }
 
-TagrecOptions *
-tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
+TrStatus
+tagrec_options_try(const TrAlgorithm *algorithm, Jsonb *object, TagrecOptions **result, TrError *err)
 {
-	TrError		err = {0};
 	TrSetting  *settings = NULL;
 	TagrecOptions *options = palloc0(sizeof(TagrecOptions));
 	TrOptionTarget targets[2];
@@ -140,7 +137,17 @@ tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
 	targets[1].values = &options->train;
 	if (object)
 		settings = settings_of(object, options);
-	check(tr_options_set(targets, 2, settings, &err), &err);
+	*result = options;
+	return tr_options_set(targets, 2, settings, err);
+}
+
+TagrecOptions *
+tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
+{
+	TagrecOptions *options;
+	TrError		err = {0};
+
+	tagrec_options_check(tagrec_options_try(algorithm, object, &options, &err), &err);
 	check_validation(options);
 	return options;
 }

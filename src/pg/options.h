@@ -29,6 +29,15 @@ extern const TrAlgorithm *tagrec_algorithm(const char *name);
  */
 extern TagrecOptions *tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object);
 
+/* The same; a status and words when values that are valid each do not go together. */
+extern TrStatus tagrec_options_try(const TrAlgorithm *algorithm, Jsonb *object, TagrecOptions **options, TrError *err);
+
+/* Raises what the core said about options; a list of the valid ones then names those of src/pg as well. */
+extern void tagrec_options_check(TrStatus status, TrError *err);
+
+/* A value of an option as the text that the core parses; an array keeps its brackets. */
+extern char *tagrec_option_text(const char *name, const JsonbValue *value);
+
 /* Every option with its value, as a jsonb object that tagrec_options_read() reads back to the same. */
 extern Jsonb *tagrec_options_effective(const TagrecOptions *options);
 

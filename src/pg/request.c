@@ -64,6 +64,11 @@ tagrec_request_text(const TagrecRequest *request)
 	put_object(&json, "options", request->options);
 	put_object(&json, "requested", request->requested);
 	put_int(&json, "version", request->version);
+	put_object(&json, "space", request->space);
+	put_int(&json, "trials", request->trials);
+	put_int(&json, "search_seed", request->search_seed);
+	put_int(&json, "resume", request->resume);
+	put_int(&json, "refit", request->refit);
 	put_int(&json, "source", request->source);
 	put_int(&json, "validation_source", request->validation_source);
 	put_text(&json, "user_column", request->user_column);
@@ -124,6 +129,11 @@ tagrec_request_read(Jsonb *object)
 	request->options = get_object(object, "options");
 	request->requested = get_object(object, "requested");
 	request->version = (int) get_int(object, "version");
+	request->space = get_object(object, "space");
+	request->trials = (int) get_int(object, "trials");
+	request->search_seed = get_int(object, "search_seed");
+	request->resume = get_int(object, "resume") != 0;
+	request->refit = get_int(object, "refit") != 0;
 	request->source = (Oid) get_int(object, "source");
 	request->validation_source = (Oid) get_int(object, "validation_source");
 	request->user_column = get_text(object, "user_column");

@@ -11,13 +11,18 @@
 
 typedef struct TagrecRequest
 {
-	char	   *kind;			/* "train" or "refresh" */
+	char	   *kind;			/* "train", "tune" or "refresh" */
 	char	   *model;
 	char	   *schema;			/* of the model's relations */
 	char	   *algorithm;
-	Jsonb	   *options;		/* train: as the user gave them. refresh: the effective ones of the version */
-	Jsonb	   *requested;		/* refresh: what the user once gave; train: NULL */
+	Jsonb	   *options;		/* train: as the user gave them. tune: those that are the same for all trials. refresh: the effective ones of the version */
+	Jsonb	   *requested;		/* refresh: what the user once gave; else NULL */
 	int			version;		/* refresh: whose weights */
+	Jsonb	   *space;			/* tune, with the next four: see tune_space.h; else NULL */
+	int			trials;			/* at most */
+	int64		search_seed;
+	bool		resume;			/* trials that have been done before count */
+	bool		refit;			/* the best options are trained again with the held-out pairs */
 	Oid			source;
 	Oid			validation_source;	/* held-out pairs; InvalidOid = none */
 	char	   *user_column,
@@ -38,6 +43,12 @@ static inline bool
 tagrec_request_is_refresh(const TagrecRequest *request)
 {
 	return strcmp(request->kind, "refresh") == 0;
+}
+
+static inline bool
+tagrec_request_is_tune(const TagrecRequest *request)
+{
+	return strcmp(request->kind, "tune") == 0;
 }
 
 #endif

@@ -1,0 +1,86 @@
+/*
+ * The registry's trials. See catalog_trial.h.
+ */
+#include "catalog_trial.h"
+
+#include "catalog/pg_type.h"
+#include "registry.h"
+#include "utils/builtins.h"
+
+static TagrecQuery insert_query = {
+	"INSERT INTO @.tagrec_trial (job, trial, done_by, state, settings, options, fingerprint, metric, value, epochs, best_epoch,"
+	" seconds, sqlstate, error)"
+	" VALUES ($1, $2, $3, CASE WHEN $12 IS NULL THEN 'done' ELSE 'failed' END, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	13, {INT8OID, INT4OID, INT8OID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID, TEXTOID, TEXTOID}
+};
+
+static TagrecQuery find_query = {
+	"SELECT t.done_by, t.value, t.epochs, t.best_epoch, t.seconds FROM @.tagrec_job j JOIN @.tagrec_trial t"
+	" ON t.job OPERATOR(pg_catalog.=) j.job WHERE j.model OPERATOR(pg_catalog.=) $1 AND j.kind OPERATOR(pg_catalog.=) 'tune'"
+	" AND t.fingerprint OPERATOR(pg_catalog.=) $2 AND t.state OPERATOR(pg_catalog.=) 'done'"
+	" AND t.options OPERATOR(pg_catalog.-) '{threads,keep_versions}'::pg_catalog.text[]"
+	" OPERATOR(pg_catalog.=) ($3 OPERATOR(pg_catalog.-) '{threads,keep_versions}'::pg_catalog.text[])"
+	" ORDER BY t.job DESC LIMIT 1",
+	3, {TEXTOID, TEXTOID, JSONBOID}
+};
+
+void
+tagrec_trial_insert(const TagrecTrialRow *row)
+{
+	Datum		values[13];
+	char		nulls[14] = "             ";
+	TagrecSession session;
+
+	values[0] = Int64GetDatum(row->job);
+	values[1] = Int32GetDatum(row->trial);
+	values[2] = Int64GetDatum(row->done_by);
+	values[3] = JsonbPGetDatum(row->settings);
+	values[4] = JsonbPGetDatum(row->options);
+	values[5] = CStringGetTextDatum(row->fingerprint);
+	values[6] = CStringGetTextDatum(row->metric);
+	values[7] = Float8GetDatum(row->value);
+	values[8] = Int32GetDatum(row->epochs);
+	values[9] = Int32GetDatum(row->best_epoch);
+	values[10] = Float8GetDatum(row->seconds);
+	if (row->sqlstate)
+	{
+		nulls[7] = nulls[8] = nulls[9] = 'n';
+		values[11] = CStringGetTextDatum(row->sqlstate);
+		values[12] = CStringGetTextDatum(row->error);
+	}
+	else
+		nulls[11] = nulls[12] = 'n';
+	session = tagrec_registry_begin(true);
+	tagrec_registry_run(&insert_query, true, values, nulls);
+	tagrec_registry_end(session);
+}
+
+static double
+row_float(const char *name)
+{
+	bool		isnull;
+	Datum		value = tagrec_row_datum(0, name, &isnull);
+
+	return isnull ? 0 : DatumGetFloat8(value);
+}
+
+bool
+tagrec_trial_find(const char *model, TagrecTrialRow *row)
+{
+	Datum		values[3] = {CStringGetTextDatum(model), CStringGetTextDatum(row->fingerprint), JsonbPGetDatum(row->options)};
+	TagrecSession session = tagrec_registry_begin(false);
+	bool		found = tagrec_registry_run(&find_query, true, values, NULL) > 0;
+
+	if (found)
+	{
+		bool		isnull;
+
+		row->done_by = DatumGetInt64(tagrec_row_datum(0, "done_by", &isnull));
+		row->value = row_float("value");
+		row->epochs = tagrec_row_int(0, "epochs", 0);
+		row->best_epoch = tagrec_row_int(0, "best_epoch", 0);
+		row->seconds = row_float("seconds");
+	}
+	tagrec_registry_end(session);
+	return found;
+}
