@@ -17,8 +17,6 @@ static const char *const precisions[] = {"fp32", "tf32", "bf16", NULL};
 static const TrOption options[] = {
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
 	"passes over the training pairs, at most"},
-	{"stop_after", TR_OPTION_INT, OPTION(stop_after), "0", 0, 100000, NULL,
-	"epochs after which training ends although more are planned, as a decaying learning_rate takes them; 0 = none"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
 	"start of every random number; the same seed gives the same model"},
 	{"threads", TR_OPTION_INT, OPTION(threads), "0", 0, 1024, NULL,
@@ -36,6 +34,8 @@ static const TrOption options[] = {
 	"epochs between two measurements"},
 	{"patience", TR_OPTION_INT, OPTION(patience), "3", 0, 100000, NULL,
 	"measurements without a better value before training stops; 0 = never stops early"},
+	{"stop_after", TR_OPTION_INT, OPTION(stop_after), "0", 0, 100000, NULL,
+	"epochs after which training ends although more are planned, as a decaying learning_rate takes them; 0 = none"},
 	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_metric_names,
 	"what is measured on the held-out pairs"},
 	{"metric_k", TR_OPTION_INT, OPTION(metric_k), "20", 1, 100000, NULL,

@@ -246,7 +246,6 @@ tagrec_tune(PG_FUNCTION_ARGS)
 	algorithm = tagrec_algorithm(request.algorithm);
 	space = tagrec_space_read(algorithm, request.space);
 	request.options = fixed_options(fcinfo, algorithm, &validation_added);
-	tagrec_space_check_fixed(space, request.options);
 	options = tagrec_options_read(algorithm, request.options);
 	(void) tagrec_device(request.device);
 	tagrec_submit_check_source(&source, &request);

@@ -255,21 +255,6 @@ tagrec_space_read(const TrAlgorithm *algorithm, Jsonb *object)
 	return space;
 }
 
-void
-tagrec_space_check_fixed(const TagrecSpace *space, Jsonb *fixed)
-{
-	for (int i = 0; i < space->count; i++)
-	{
-		const char *name = space->dimension[i].name;
-
-		if (getKeyJsonValueFromContainer(&fixed->root, name, strlen(name), NULL))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("option \"%s\" is both in the space and in options", name),
-					 errhint("Leave it out of one of them: options are the same for all trials.")));
-	}
-}
-
 /* ------------------------------------------------------------------ drawing */
 
 Jsonb *

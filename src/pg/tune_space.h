@@ -15,13 +15,10 @@
 typedef struct TagrecSpace TagrecSpace;
 extern TagrecSpace *tagrec_space_read(const TrAlgorithm *algorithm, Jsonb *object);
 
-/* ereport(ERROR) when an option of the space is also one of these fixed ones. */
-extern void tagrec_space_check_fixed(const TagrecSpace *space, Jsonb *fixed);
-
 typedef struct TagrecTrial
 {
 	Jsonb	   *settings;		/* what the space says: {"keep": 0.4} */
-	Jsonb	   *asked;			/* the fixed options and these */
+	Jsonb	   *asked;			/* the fixed options, and these over them */
 	TagrecOptions *options;		/* all of them, set */
 	Jsonb	   *effective;		/* all of them, as an object */
 } TagrecTrial;

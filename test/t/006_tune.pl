@@ -118,9 +118,9 @@ check_resumed('killed', $job, 'kill -9');
 my $trials = q{SELECT array_agg((job, trial, state, settings, value) ORDER BY job, trial) FROM tagrec_trials
 	JOIN tagrec_job USING (job) WHERE tagrec_job.state = 'done'};
 my $before = query($trials);
-$node->run_log([ 'pg_dump', '-Fc', '-f', $node->basedir . '/dump', $node->connstr('postgres') ]);
-$node->run_log([ 'createdb', '-h', $node->host, '-p', $node->port, 'restored' ]);
-$node->command_ok([ 'pg_restore', '-d', $node->connstr('restored'), $node->basedir . '/dump' ], 'a dump is restored');
+command_ok([ 'pg_dump', '-Fc', '-f', $node->basedir . '/dump', '-d', $node->connstr('postgres') ], 'a dump');
+query('CREATE DATABASE restored');
+command_ok([ 'pg_restore', '-d', $node->connstr('restored'), $node->basedir . '/dump' ], '... is restored');
 is($node->safe_psql('restored', $trials), $before, '... with the trials');
 
 done_testing();
