@@ -83,6 +83,8 @@ fingerprint(const TagrecRun *run)
 		hash = hash_bytes64(hash, d->user.weight, d->n_assignments * sizeof(float));
 	hash = hash_bytes64(hash, pairs->user, pairs->count * sizeof(int32));
 	hash = hash_bytes64(hash, pairs->item, pairs->count * sizeof(int32));
+	if (pairs->tag)
+		hash = hash_bytes64(hash, pairs->tag, pairs->count * sizeof(int32));
 	return psprintf("%016llx", (unsigned long long) hash);
 }
 

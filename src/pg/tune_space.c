@@ -33,8 +33,8 @@ struct TagrecSpace
 
 /* These say what is trained on, how a trial is measured or where the model goes: the same for all trials. */
 static const char *const never_tuned[] = {
-	"validation", "validation_source", "metric", "metric_k", "min_tag_count", "seed", "threads", "precision", "keep_versions",
-	"schema", "stop_after"
+	"validation", "validation_source", "metric", "metric_k", "min_tag_count", "core", "seed", "threads", "precision",
+	"keep_versions", "schema", "stop_after"
 };
 
 /* ------------------------------------------------------------------ reading; targets are options to scribble on */
@@ -293,6 +293,7 @@ keep_fixed(TrTrainOptions *train, const TrTrainOptions *fixed)
 	train->metric = fixed->metric;
 	train->metric_k = fixed->metric_k;
 	train->min_tag_count = fixed->min_tag_count;
+	train->core = fixed->core;
 	train->seed = fixed->seed;
 	train->precision = fixed->precision;
 }

@@ -115,8 +115,8 @@ check_resumed('killed', $job, 'kill -9');
 
 # ---------------------------------------------------------------- what a dump contains
 
-my $trials = q{SELECT array_agg((job, trial, state, settings, value) ORDER BY job, trial) FROM tagrec_trials
-	JOIN tagrec_job USING (job) WHERE tagrec_job.state = 'done'};
+my $trials = q{SELECT array_agg((j.job, t.trial, t.state, t.settings, t.value) ORDER BY j.job, t.trial) FROM tagrec_trials t
+	JOIN tagrec_job j USING (job) WHERE j.state = 'done'};
 my $before = query($trials);
 command_ok([ 'pg_dump', '-Fc', '-f', $node->basedir . '/dump', '-d', $node->connstr('postgres') ], 'a dump');
 query('CREATE DATABASE restored');
