@@ -10,6 +10,7 @@
 	X(dae_ptr) \
 	X(dspr) \
 	X(ease) \
+	X(ease_tags) \
 	X(hdlpr) \
 	X(hdlpr_ns) \
 	X(ials) \
