@@ -52,7 +52,7 @@ static const TrOption option_rows[] = {
 	"what the weights of a user's profile are divided by"},
 	{"item_norm", TR_OPTION_ENUM, OPTION(item_norm), "none", 0, 0, norms,
 	"what the weights of an item's profile are divided by"},
-	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "500", 0, 1e9, NULL,
+	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "1000", 0, 1e9, NULL,
 	"weights kept of an item or a tag, those of the largest absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
 	"which matrix is inverted, for the same result: primal, of items and tags; dual, of users and tags; auto, the faster one"},
