@@ -77,8 +77,8 @@ static int
 detail_of_unknown(TrTask task, int64 unmeasured, int64 unknown)
 {
 	if (task == TR_TASK_TAG)
-		return errdetail("Assignments that are not measured, as nothing of their post is known: %lld. Those of unknown tags, which"
-						 " count as not found: %lld.", (long long) unmeasured, (long long) unknown);
+		return errdetail("Posts of unknown users and items are measured by what else is known of them. Assignments of unknown"
+						 " tags, which count as not found: %lld.", (long long) unknown);
 	return errdetail("Pairs of unknown users, which are not measured: %lld. Others of unknown items, which count as not found:"
 					 " %lld.", (long long) unmeasured, (long long) unknown);
 }
