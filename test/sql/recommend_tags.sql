@@ -69,6 +69,7 @@ CREATE TABLE asked AS SELECT u, i FROM (SELECT DISTINCT user_id FROM many UNION 
 SELECT count(*) AS posts, sum(different(u, i, NULL)) AS different, sum(different(u, i, '{}')) AS given_none,
 	sum(different(u, i, '{tag 2,tag 5}')) AS given_two FROM asked;
 -- in a parallel plan
+SET jit = off;
 SELECT sum(score)::numeric(10,3) AS sum_in_sql FROM asked, mix(u, i, NULL) WHERE rank <= 3 \gset
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
@@ -79,6 +80,7 @@ RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 RESET min_parallel_table_scan_size;
 RESET max_parallel_workers_per_gather;
+RESET jit;
 
 -- ---- a small cache holds one model at a time, and answers stay right
 SET tagrec.cache_size = 1;
