@@ -155,11 +155,17 @@ check_loss(const TrEpoch *epoch, TrError *err)
 	return TR_NOT_FINITE;
 }
 
+static int
+planned(const TrTrainOptions *options)
+{
+	return options->stop_after > 0 && options->stop_after < options->epochs ? options->stop_after : options->epochs;
+}
+
 /* One epoch; *done says whether it was the last one. */
 static TrStatus
 run_epoch(Training *t, int number, bool *done, TrError *err)
 {
-	TrEpoch		epoch = {.epoch = number, .epochs = t->options->epochs, .metric = NAN};
+	TrEpoch		epoch = {.epoch = number, .epochs = planned(t->options), .metric = NAN};
 	TrEpochStats stats = {0};
 	double		start = now();
 
@@ -168,7 +174,7 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	epoch.loss = stats.loss;
 	epoch.pairs = stats.pairs;
 	TR_TRY(check_loss(&epoch, err));
-	*done = stats.last || number == t->options->epochs || number == t->options->stop_after;
+	*done = stats.last || number == planned(t->options);
 	t->result->epochs = number;
 	if (due(t, &epoch, *done))
 		TR_TRY(measure(t, &epoch, err));
@@ -179,6 +185,8 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	}
 	if (t->options->patience > 0 && t->without_gain >= t->options->patience)
 		*done = true;
+	if (*done)
+		epoch.epochs = number;
 	if (t->hooks->epoch)
 		t->hooks->epoch(t->hooks->poll.argument, &epoch);
 	return TR_OK;
