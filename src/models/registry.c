@@ -14,11 +14,13 @@
 	X(hdlpr) \
 	X(hdlpr_ns) \
 	X(ials) \
+	X(item_knn) \
 	X(popularity) \
 	X(tag_bm25) \
 	X(tag_cosine) \
 	X(tag_popular) \
-	X(tag_product)
+	X(tag_product) \
+	X(user_knn)
 
 #define DECLARE(name) extern const TrAlgorithm tr_algorithm_##name;
 #define REFER(name) &tr_algorithm_##name,

@@ -101,6 +101,15 @@ typedef struct Answer
 	float	   *value;
 } Answer;
 
+static bool
+ascends(const TrSparse *row, int64_t limit)
+{
+	for (int32_t i = 0; i < row->n; i++)
+		if (row->index[i] < 0 || row->index[i] >= limit || (i > 0 && row->index[i] <= row->index[i - 1]))
+			return false;
+	return true;
+}
+
 static void
 append(Answer *answer, const TrSparse *row)
 {
@@ -118,25 +127,25 @@ append_sparse(Run *run, Answer *answer)
 {
 	int			features = run->algorithm->features(run->model);
 	int64_t		count = tr_feature_count(features, USERS, ITEMS, TAGS);
+	bool		users_ascend = true;
+	bool		items_ascend = true;
 	TrSparse	row;
 
 	CHECK(features != TR_FEATURES_NONE, "%s: says what its features are", run->algorithm->name);
 	for (int32_t u = 0; u < USERS; u++)
 	{
 		run->algorithm->user_features(run->model, &dataset, u, &row, &run->err);
-		for (int32_t i = 0; i < row.n; i++)
-			CHECK(row.index[i] >= 0 && row.index[i] < count && (i == 0 || row.index[i] > row.index[i - 1]),
-				  "%s: features of a user ascend", run->algorithm->name);
+		users_ascend &= ascends(&row, count);
 		append(answer, &row);
 	}
 	for (int32_t f = 0; f < count; f++)
 	{
 		run->algorithm->feature_weights(run->model, f, &row, &run->err);
-		for (int32_t i = 0; i < row.n; i++)
-			CHECK(row.index[i] >= 0 && row.index[i] < ITEMS && (i == 0 || row.index[i] > row.index[i - 1]),
-				  "%s: items of a feature ascend", run->algorithm->name);
+		items_ascend &= ascends(&row, ITEMS);
 		append(answer, &row);
 	}
+	CHECK(users_ascend, "%s: features of a user ascend", run->algorithm->name);
+	CHECK(items_ascend, "%s: items of a feature ascend", run->algorithm->name);
 }
 
 static Answer
