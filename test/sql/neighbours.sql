@@ -127,7 +127,9 @@ SELECT * FROM tagrec_explain('items', 2, 'c');
 SELECT * FROM tagrec_explain('users', 2, 'c');
 SELECT tagrec_refresh('items');
 SELECT tagrec_train('x', 'posts', 'item_knn', '{"neighbours": -1}');
+\set VERBOSITY terse
 SELECT tagrec_train('x', 'posts', 'user_knn', '{"factors": 3}');
+\set VERBOSITY default
 
 -- ---- retrained in another form, renamed, dropped
 SELECT tagrec_train('nearest', 'posts', 'popularity') > 0 AS trained;
