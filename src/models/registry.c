@@ -6,6 +6,7 @@
 #include "core/model.h"
 
 #define ALGORITHMS(X) \
+	X(blend) \
 	X(bpr) \
 	X(dae_ptr) \
 	X(dspr) \
