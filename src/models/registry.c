@@ -8,6 +8,8 @@
 #define ALGORITHMS(X) \
 	X(blend) \
 	X(bpr) \
+	X(ccf) \
+	X(ccs) \
 	X(dae_ptr) \
 	X(dspr) \
 	X(ease) \

@@ -398,6 +398,9 @@ test_refusals(void)
 		  "tag_cosine: more tags than max_tags");
 	CHECK(create_with("tag_bm25", backend, "max_tags", "11", &err) == TR_BAD_DATA && err.hint[0],
 		  "tag_bm25: more tags than max_tags");
+	CHECK(create_with("ccs", backend, "max_tags", "11", &err) == TR_BAD_DATA && strstr(err.message, "max_tags, 11"),
+		  "ccs: more tags than max_tags");
+	CHECK(create_with("ccf", backend, "max_tags", "11", &err) == TR_BAD_DATA && err.hint[0], "ccf: more tags than max_tags");
 	CHECK(model_memory.used == host, "a refusal gives all memory back");
 }
 
