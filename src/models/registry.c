@@ -14,6 +14,7 @@
 	X(dspr) \
 	X(ease) \
 	X(ease_tags) \
+	X(folkrank) \
 	X(hdlpr) \
 	X(hdlpr_ns) \
 	X(ials) \
