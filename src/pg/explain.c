@@ -36,7 +36,10 @@ typedef struct Sparse
 	const char *relation;
 } Sparse;
 
-/* Variants first..first+n-1 of a profile: 0 is all of it, 1 + i leaves out entry i. sparse (n), with `with`, is set for a user. */
+/*
+ * Variants first..first+n-1 of a profile: 0 is all of it, 1 + i leaves out entry i. With `with`, which is for a user, sparse (n)
+ * is set, too.
+ */
 static void
 encode_variants(TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int first, int n, float *out, const Sparse *with,
 				float *sparse)

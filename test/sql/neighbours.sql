@@ -131,6 +131,25 @@ SELECT tagrec_train('x', 'posts', 'item_knn', '{"neighbours": -1}');
 SELECT tagrec_train('x', 'posts', 'user_knn', '{"factors": 3}');
 \set VERBOSITY default
 
+-- ---- a model that reads tags as features: two groups of users, items and tags that never meet
+CREATE TABLE grouped AS SELECT g * 100 + u AS user_id, g * 100 + i AS item_id, 'g' || g || 't' || i % 4 AS tag
+	FROM generate_series(0, 1) g, generate_series(1, 12) u, generate_series(1, 15) i WHERE (u + i) % 3 > 0;
+SELECT tagrec_train('tagged', 'grouped', 'ease_tags') > 0 AS trained;
+SELECT count(*) AS offered, count(*) FILTER (WHERE item::int / 100 = 1) AS of_the_group
+	FROM tagrec_recommend_for_tags('tagged', '{g1t0,g1t2}', n => 15);
+-- one tag alone: its weights, all times the same number
+SELECT count(*) AS items, count(*) FILTER (WHERE abs(r.score / w.weight - first.times) < 1e-3 * first.times) AS the_same
+	FROM tagrec_recommend_for_tags('tagged', '{g1t2}', n => 5) r JOIN tagged_item_versions i ON i.item_id = r.item::int
+	JOIN tagged_tag_versions t ON t.tag = 'g1t2' JOIN tagged_neighbour_versions f ON f.feature = 30 + t.position
+	JOIN LATERAL unnest(f.items, f.weights) w (item, weight) ON w.item = i.position,
+	LATERAL (SELECT max(o.score) / (SELECT max(x) FROM unnest(f.weights) x) AS times
+		FROM tagrec_recommend_for_tags('tagged', '{g1t2}', n => 1) o) first;
+SELECT count(*) > 0 AS some, bool_and(tag LIKE 'g1%') AS of_the_group, bool_and(user_count > 0 OR contribution = 0) AS of_the_user
+	FROM tagrec_explain('tagged', 103, 104, 100);
+SELECT count(*) AS similar, count(*) FILTER (WHERE item::int / 100 = 1) AS of_the_group FROM tagrec_similar_items('tagged', 105, 3);
+SELECT tagrec_embed('tagged', '{g1t0}');
+SELECT tagrec_refresh('tagged');
+
 -- ---- retrained in another form, renamed, dropped
 SELECT tagrec_train('nearest', 'posts', 'popularity') > 0 AS trained;
 SELECT count(*) FROM nearest_item_neighbour;
