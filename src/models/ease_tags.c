@@ -44,7 +44,7 @@ static const TrOption option_rows[] = {
 	"what a user's tags count beside his items, 1 each; 0 = nothing, and then tags alone recommend nothing"},
 	{"item_tags", TR_OPTION_REAL, OPTION(item_tags), "1", 0, 1000, NULL,
 	"what the tags of items count beside the users they have; 0 = nothing"},
-	{"user_weighting", TR_OPTION_ENUM, OPTION(user_weighting), "log_tfidf", 0, 0, weightings,
+	{"user_weighting", TR_OPTION_ENUM, OPTION(user_weighting), "binary", 0, 0, weightings,
 	"how often a user gave a tag becomes its weight in his profile"},
 	{"item_weighting", TR_OPTION_ENUM, OPTION(item_weighting), "log", 0, 0, weightings,
 	"how often an item was given a tag becomes its weight in the item's profile"},
