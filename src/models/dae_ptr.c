@@ -21,10 +21,12 @@ estimate(const TrShape *shape, const void *values)
 	/* parameters, gradients, moments; saved, the best ones, the padded decoder */
 	floats = (double) l.size * (o->optimizer == DAE_ADAM ? 6 : 4) + (double) l.T * tr_dot_stride(l.K);
 	floats += rows * (3.0 * l.K + l.T);
-	/* order, places, profiles as parts; a batch's rows, here and there */
-	floats += shape->n_posts + l.rows + (l.parts > 0 ? 2.0 * (double) shape->n_assignments : 0);
-	floats += rows * 8.0 * ((double) shape->n_assignments / fmax(1, shape->n_posts) + 4);
-	return (size_t) (floats * 1.125 * sizeof(float));
+	/* order, places, where posts end; a batch's rows, here and there: tags, profiles */
+	floats += 2.0 * shape->n_posts + l.rows + 6.0 * l.T;
+	floats += rows * 16.0 * (double) shape->n_assignments * (1 / fmax(1, shape->n_posts) + 1 / fmax(1, shape->n_users)
+															 + 1 / fmax(1, shape->n_items));
+	return (size_t) (floats * 1.125 * sizeof(float))
+		+ (l.parts > 0 && o->similar > 0 ? tr_tag_neighbours_estimate(shape, o->neighbours) : 0);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -48,6 +50,9 @@ destroy(TrModel *model)
 		tr_free(model->memory, m->decoder);
 	tr_free(model->memory, m->host);
 	tr_free(model->memory, m->log_share);
+	tr_free(model->memory, m->prior.extra);
+	tr_free(model->memory, m->part_tag);
+	tr_free(model->memory, m->part_value);
 	tr_free(model->memory, m->staging);
 	tr_free(model->memory, m->scratch);
 	tr_free(model->memory, m);
@@ -58,6 +63,7 @@ new_dae(Dae **result, TrMemory *memory, TrBackend *backend, int32_t n_users, int
 		const void *values, TrError *err)
 {
 	Dae		   *m = tr_calloc(memory, 1, sizeof(*m));
+	size_t		T = (size_t) n_tags + 1;
 
 	if (!m)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for a model");
@@ -66,24 +72,15 @@ new_dae(Dae **result, TrMemory *memory, TrBackend *backend, int32_t n_users, int
 	m->model.memory = memory;
 	m->options = *(const DaeOptions *) values;
 	dae_layout(&m->layout, &m->options, n_users, n_items, n_tags);
-	m->log_share = tr_alloc(memory, ((size_t) n_tags + 1) * sizeof(float));
-	return m->log_share ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", n_tags);
-}
-
-/* Of all assignments; a tag nobody gave counts half of one. */
-static void
-count_shares(Dae *m)
-{
-	const TrDataset *d = m->dataset;
-	double		total = 0;
-
-	memset(m->log_share, 0, (size_t) d->n_tags * sizeof(float));
-	for (int64_t e = 0; e < d->user.n_entries; e++)
-		m->log_share[d->user.tag[e]] += d->user.count[e];
-	for (int32_t t = 0; t < d->n_tags; t++)
-		total += m->log_share[t] += 0.5f;
-	for (int32_t t = 0; t < d->n_tags; t++)
-		m->log_share[t] = (float) log(m->log_share[t] / total);
+	m->log_share = tr_alloc(memory, T * sizeof(float));
+	m->part_tag = tr_alloc(memory, T * sizeof(int32_t));
+	m->part_value = tr_alloc(memory, T * sizeof(float));
+	m->prior = (TrTagPrior) {.n_tags = n_tags, .log_share = m->log_share, .user_smoothing = m->options.user_smoothing,
+	.item_smoothing = m->options.item_smoothing, .popularity = 1, .similar = m->options.similar,
+	.extra = tr_calloc(memory, T, sizeof(float))};
+	if (!m->log_share || !m->part_tag || !m->part_value || !m->prior.extra)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", n_tags);
+	return TR_OK;
 }
 
 static TrStatus
@@ -145,7 +142,7 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 	if (status == TR_OK)
 	{
 		m->dataset = dataset;
-		count_shares(m);
+		tr_tag_log_shares(m->log_share, dataset);
 		status = allocate(m, err);
 	}
 	if (status == TR_OK)
@@ -299,6 +296,23 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 	return b->ops->finish(b, err);
 }
 
+static int
+features(const TrModel *model)
+{
+	return dae_has_neighbours((const Dae *) model) ? TR_FEATURES_ITEMS : TR_FEATURES_NONE;
+}
+
+/* Items like an item, which the prior looks at. */
+static TrStatus
+feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
+{
+	Dae		   *m = (Dae *) model;
+
+	(void) err;
+	*out = dae_has_neighbours(m) ? tr_tag_neighbours_of(&m->neighbours, feature) : (TrSparse) {0};
+	return TR_OK;
+}
+
 const TrAlgorithm tr_algorithm_dae_ptr = {
 	.name = "dae_ptr",
 	.summary = "A denoising autoencoder over the tags of a post, with vectors for its user and its item.",
@@ -313,6 +327,8 @@ const TrAlgorithm tr_algorithm_dae_ptr = {
 	.load = load,
 	.width = width,
 	.embed = embed,
+	.features = features,
+	.feature_weights = feature_weights,
 	.score_tags = dae_score_tags,
 	.destroy = destroy,
 };

@@ -18,7 +18,10 @@
 #define DAE_PTR_H
 
 #include "core/model.h"
+#include "core/tag_post.h"
 #include "models/dae_ptr_options.h"
+#include "models/tag_neighbours.h"
+#include "models/tag_prior.h"
 
 /* The sparse parts of the logits, each with a learned weight. */
 enum
@@ -81,6 +84,17 @@ typedef struct DaeBatch
 	int32_t    *slot;			/* (entries of the input) its column's place in touched */
 } DaeBatch;
 
+/* A user with some of his posts. */
+typedef struct DaeHistory
+{
+	int32_t    *post_item;		/* as in TrPost */
+	int32_t    *post_end;
+	int32_t    *post_tag;
+	int32_t    *tag;			/* the profile's entries */
+	float	   *count;
+	float	   *all;			/* (T) counts, zeros between calls */
+} DaeHistory;
+
 typedef struct Dae
 {
 	TrModel		model;
@@ -97,14 +111,19 @@ typedef struct Dae
 	int64_t		steps;
 	double		rate;			/* of this epoch */
 
-	float	   *log_share;		/* (T) logarithm of each tag's share of all assignments */
+	TrTagPrior	prior;			/* its log_share (T) is stored */
+	float	   *log_share;
+	TrTagNeighbours neighbours; /* while training, when the prior looks at similar items */
 
 	/* dae_ptr_batch.c */
 	DaeBatch	batch;
 	int32_t    *order;			/* (posts) of this epoch */
 	int32_t		next;			/* in order */
 	int32_t    *place;			/* (F) of a table row in batch.touched */
-	float	   *part_value[DAE_PARTS];	/* entries of the users' and the items' profiles as they stand in the parts */
+	TrPostBlock posts;			/* of one post */
+	int32_t    *dropped_tag;	/* (T) of the post being added */
+	DaeHistory	history;
+	TrPostSimilar similar;		/* items of its user like its item */
 
 	/* step buffers */
 	DaeBuffer	upload;
@@ -122,6 +141,8 @@ typedef struct Dae
 	TrTensor	tensors[DAE_MOST_TENSORS];
 	float	   *scratch;		/* of score_tags() */
 	size_t		scratch_floats;
+	int32_t    *part_tag;		/* (T) of score_tags() */
+	float	   *part_value;		/* (T) */
 } Dae;
 
 /* dae_ptr_network.c */
@@ -132,11 +153,10 @@ extern TrActivation dae_activation(const Dae *m);
 /* dae_ptr_batch.c */
 extern TrStatus dae_planner_create(Dae *m, TrError *err);
 extern void dae_planner_destroy(Dae *m);
+extern bool dae_has_neighbours(const Dae *m);
 extern void dae_plan_epoch(Dae *m, int epoch);
 /* *more = false when the epoch is over; a batch may come out without rows. */
 extern TrStatus dae_plan_step(Dae *m, int epoch, bool *more, TrError *err);
-/* The value of a tag that was given `count` times, in the part of this side. */
-extern float dae_part_value(const Dae *m, TrSide side, int32_t tag, float count);
 /*
  * col, val = the profile's tags less the n_own own ones, as a row of the table's profile columns: from `first` on, of length 1.
  * Returns how many; at most profile->n.

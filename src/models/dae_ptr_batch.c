@@ -52,15 +52,6 @@ start_row(DaeRows *rows)
 
 /* ------------------------------------------------------------------ profiles */
 
-/* log(1 + count / (smoothing share)): what a tag's count adds to the logarithm of its smoothed share in a profile */
-float
-dae_part_value(const Dae *m, TrSide side, int32_t tag, float count)
-{
-	double		smoothing = side == TR_USER ? m->options.user_smoothing : m->options.item_smoothing;
-
-	return (float) log1p(count / (smoothing * exp(m->log_share[tag])));
-}
-
 /* Is tag among own[*at..n_own-1]? Moves *at on; tags come ascending. */
 static bool
 is_own(const int32_t *own, int32_t n_own, int32_t *at, int32_t tag)
@@ -93,143 +84,289 @@ dae_profile_row(const TrSparse *profile, const int32_t *own, int32_t n_own, int3
 	return n;
 }
 
-static TrSparse
-profile_of(const TrProfileTable *table, int32_t entity)
-{
-	int64_t		first = table->entry_ptr[entity];
-
-	return (TrSparse) {.n = (int32_t) (table->entry_ptr[entity + 1] - first), .index = table->tag + first,
-	.value = table->count + first};
-}
-
 /* ------------------------------------------------------------------ posts */
 
-/* One post of the dataset. */
-typedef struct Post
+/*
+ * What the post knows of its user becomes what a random share of his posts say, and this one, which is left out again wherever
+ * counts are taken.
+ */
+static void
+thin_history(Dae *m, TrPost *post, int32_t index, uint64_t epoch)
 {
-	int32_t		index;
-	int32_t		user,
-				item;
-	int32_t		n_tags;
-	const int32_t *tag;
-	TrSparse	profile[2];		/* by TrSide */
-} Post;
+	DaeHistory *h = &m->history;
+	float		share = tr_uniform(m->options.seed, TR_STREAM_HISTORY, epoch, (uint64_t) index << 32);
+	int32_t		n_tags = 0;
+	int32_t		n = 0;
+	int32_t		kept = 0;
 
-static Post
-post_of(const TrDataset *d, int32_t index)
-{
-	Post		post = {.index = index, .user = d->post_user[index], .item = d->post_item[index],
-	.n_tags = (int32_t) (d->post_ptr[index + 1] - d->post_ptr[index]), .tag = d->post_tag + d->post_ptr[index]};
+	for (int32_t p = 0; p < post->n_posts; p++)
+	{
+		uint64_t	draw = (uint64_t) index << 32 | (uint64_t) (p + 1);
 
-	post.profile[TR_USER] = profile_of(&d->user, post.user);
-	post.profile[TR_ITEM] = profile_of(&d->item, post.item);
-	return post;
+		if (p != post->own && tr_uniform(m->options.seed, TR_STREAM_HISTORY, epoch, draw) >= share)
+			continue;
+		for (int32_t at = p > 0 ? post->post_end[p - 1] : 0; at < post->post_end[p]; at++)
+		{
+			h->post_tag[n_tags++] = post->post_tag[at];
+			h->all[post->post_tag[at]]++;
+		}
+		h->post_item[n] = post->post_item[p];
+		kept = p == post->own ? n : kept;
+		h->post_end[n++] = n_tags;
+	}
+	post->n_posts = n;
+	post->own = kept;
+	post->post_item = h->post_item;
+	post->post_end = h->post_end;
+	post->post_tag = h->post_tag;
+	n = 0;
+	for (int32_t e = 0; e < post->user_tags.n; e++)
+	{
+		int32_t		tag = post->user_tags.index[e];
+
+		if (h->all[tag] > 0)
+		{
+			h->tag[n] = tag;
+			h->count[n++] = h->all[tag];
+		}
+		h->all[tag] = 0;
+	}
+	post->user_tags = (TrSparse) {.n = n, .index = h->tag, .value = h->count};
 }
 
 static bool
-reserve_post(Dae *m, const Post *post)
+reserve_post(Dae *m, const TrPost *post)
 {
 	DaeBatch   *b = &m->batch;
 	TrMemory   *memory = m->model.memory;
-	int64_t		profiles = (int64_t) post->profile[TR_USER].n + post->profile[TR_ITEM].n;
+	int64_t		profiles = (int64_t) post->user_tags.n + post->item_tags.n;
 
-	return reserve_entries(memory, &b->input, post->n_tags + 2 + profiles)
-		&& reserve_entries(memory, &b->targets, post->n_tags)
-		&& reserve_entries(memory, &b->part[DAE_USER_PART], post->profile[TR_USER].n)
-		&& reserve_entries(memory, &b->part[DAE_ITEM_PART], post->profile[TR_ITEM].n);
+	return reserve_entries(memory, &b->input, post->n_given + 2 + profiles)
+		&& reserve_entries(memory, &b->targets, post->n_given)
+		&& reserve_entries(memory, &b->part[DAE_USER_PART], post->user_tags.n)
+		&& reserve_entries(memory, &b->part[DAE_ITEM_PART], post->item_tags.n);
 }
 
-/* The post's tags, in the input and among the targets; returns whether there is anything to learn. */
-static bool
-add_tags(Dae *m, const Post *post, uint64_t epoch)
+/* What the row's targets, so far 0 or 1, weigh when a post with many of them is not to count so often. */
+static void
+balance_targets(Dae *m)
+{
+	DaeRows    *targets = &m->batch.targets;
+	float	   *val = targets->val + targets->ptr[targets->rows];
+	int64_t		n = targets->ptr[targets->rows + 1] - targets->ptr[targets->rows];
+	float		sum = 0;
+
+	for (int64_t e = 0; e < n; e++)
+		sum += val[e];
+	for (int64_t e = 0; e < n && sum > 1; e++)
+		val[e] *= (float) pow(sum, -m->options.post_balance);
+}
+
+/* The share of the post's tags that is dropped, on average. */
+static float
+corruption_of(const DaeOptions *o, uint64_t epoch, int32_t index, int32_t n_tags)
+{
+	switch (o->drop)
+	{
+		case DAE_DROP_RANDOM:
+			return tr_uniform(o->seed, TR_STREAM_CORRUPTION, epoch, (uint64_t) index);
+		case DAE_DROP_ONE:
+			return 1.0f / (float) n_tags;
+		default:
+			return (float) o->corruption;
+	}
+}
+
+/* The post's tags, in the input and among the targets; returns how many were dropped: m->dropped_tag. */
+static int32_t
+add_tags(Dae *m, const TrPost *post, int32_t index, uint64_t epoch)
 {
 	const DaeOptions *o = &m->options;
 	DaeBatch   *b = &m->batch;
-	int64_t		first = m->dataset->post_ptr[post->index];
-	float		c = o->random_corruption ? tr_uniform(o->seed, TR_STREAM_CORRUPTION, epoch, (uint64_t) post->index)
-		: (float) o->corruption;
-	float		value = o->rescale ? 1 / (1 - c) : 1;
-	bool		learns = o->targets == DAE_ALL_TAGS;
+	int64_t		first = m->dataset->post_ptr[index];
+	float		c = corruption_of(o, epoch, index, post->n_given);
+	float		value = o->rescale && c < 1 ? 1 / (1 - c) : 1;
+	int32_t		only = o->drop == DAE_DROP_ONE ? (int32_t) tr_below(o->seed, TR_STREAM_CORRUPTION, epoch, (uint64_t) index,
+															 (uint64_t) post->n_given) : -1;
+	int32_t		n_dropped = 0;
 
-	for (int32_t t = 0; t < post->n_tags; t++)
+	for (int32_t t = 0; t < post->n_given; t++)
 	{
-		bool		drop = tr_uniform(o->seed, TR_STREAM_TAG_DROPOUT, epoch, (uint64_t) (first + t)) < c;
+		bool		drop = only >= 0 ? t == only
+			: tr_uniform(o->seed, TR_STREAM_TAG_DROPOUT, epoch, (uint64_t) (first + t)) < c;
 
-		if (!drop)
-			add_entry(&b->input, post->tag[t], value);
-		add_entry(&b->targets, post->tag[t], drop || o->targets == DAE_ALL_TAGS ? 1 : 0);
-		learns |= drop;
+		if (drop)
+			m->dropped_tag[n_dropped++] = post->given[t];
+		else
+			add_entry(&b->input, post->given[t], value);
+		add_entry(&b->targets, post->given[t], drop || o->targets == DAE_ALL_TAGS ? 1 : 0);
 	}
-	return learns;
+	if (o->loss == DAE_SOFTMAX && o->post_balance > 0)
+		balance_targets(m);
+	return n_dropped;
 }
 
 static void
-add_ids(Dae *m, const Post *post, uint64_t epoch)
+add_ids(Dae *m, int32_t index, uint64_t epoch)
 {
 	const DaeOptions *o = &m->options;
 	DaeRows    *input = &m->batch.input;
-	uint64_t	draw = 2 * (uint64_t) post->index;
+	uint64_t	draw = 2 * (uint64_t) index;
 
 	if (tr_uniform(o->seed, TR_STREAM_ID_DROPOUT, epoch, draw) >= (float) o->id_dropout)
-		add_entry(input, m->layout.users + post->user, 1);
+		add_entry(input, m->layout.users + m->dataset->post_user[index], 1);
 	if (tr_uniform(o->seed, TR_STREAM_ID_DROPOUT, epoch, draw + 1) >= (float) o->id_dropout)
-		add_entry(input, m->layout.items + post->item, 1);
+		add_entry(input, m->layout.items + m->dataset->post_item[index], 1);
 }
 
 static void
-add_profile(Dae *m, const Post *post, TrSide side)
+add_profile(Dae *m, const TrPost *post, const TrSparse *profile, int32_t first)
 {
 	DaeRows    *input = &m->batch.input;
 	int64_t    *end = &input->ptr[input->rows + 1];
 
-	*end += dae_profile_row(&post->profile[side], post->tag, post->n_tags,
-							side == TR_USER ? m->layout.user_profile : m->layout.item_profile, input->col + *end,
-							input->val + *end);
+	*end += dae_profile_row(profile, post->given, post->n_given, first, input->col + *end, input->val + *end);
 }
 
-/* The profile's row in its part of the logits; the post's own tags count once less. */
-static void
-add_part(Dae *m, const Post *post, TrSide side)
+/* The entry of a tag in an item's profile, or -1 */
+static int64_t
+find_entry(const TrProfileTable *table, int32_t item, int32_t tag)
 {
-	const TrProfileTable *table = side == TR_USER ? &m->dataset->user : &m->dataset->item;
-	const TrSparse *profile = &post->profile[side];
-	const float *value = m->part_value[side] + table->entry_ptr[side == TR_USER ? post->user : post->item];
-	DaeRows    *part = &m->batch.part[side];
-	int32_t		at = 0;
+	int64_t		low = table->entry_ptr[item];
+	int64_t		end = table->entry_ptr[item + 1];
+	int64_t		high = end;
 
-	for (int32_t e = 0; e < profile->n; e++)
+	while (low < high)
 	{
-		int32_t		tag = profile->index[e];
+		int64_t		middle = (low + high) / 2;
 
-		if (!is_own(post->tag, post->n_tags, &at, tag))
-			add_entry(part, tag, value[e]);
-		else if (profile->value[e] > 1)
-			add_entry(part, tag, dae_part_value(m, side, tag, profile->value[e] - 1));
+		if (table->tag[middle] < tag)
+			low = middle + 1;
+		else
+			high = middle;
 	}
+	return low < end && table->tag[low] == tag ? low : -1;
+}
+
+/*
+ * The cosine of two items' profiles when n tags count once less in the first one, from what it is with them. In the first unit
+ * profile such a tag weighs ln(count) / ln(1 + count) of what it did.
+ */
+static float
+cosine_without(const Dae *m, float cosine, int32_t item, int32_t other, const int32_t *tag, int32_t n)
+{
+	const TrProfileTable *table = &m->dataset->item;
+	const float *weight = m->neighbours.weight;
+	double		squares = 1;
+	double		dot = cosine;
+
+	for (int32_t t = 0; t < n; t++)
+	{
+		int64_t		mine = find_entry(table, item, tag[t]);
+		int64_t		its = find_entry(table, other, tag[t]);
+		double		left = mine < 0 ? 1 : log(fmax(table->count[mine], 1)) / log1p(table->count[mine]);
+
+		if (mine < 0)
+			continue;
+		squares -= (double) weight[mine] * weight[mine] * (1 - left * left);
+		if (its >= 0)
+			dot -= (double) weight[mine] * weight[its] * (1 - left);
+	}
+	return squares > 1e-6 && dot > 0 ? (float) (dot / sqrt(squares)) : 0;
+}
+
+/*
+ * post->similar = those of the user's items that are like this one, as they would be found if the tags that are to be predicted
+ * had not been given: the cosine must not tell what it is meant to help to find.
+ */
+static bool
+find_similar(Dae *m, TrPost *post, int32_t item, int32_t n_dropped)
+{
+	TrSparse	all = tr_tag_neighbours_of(&m->neighbours, item);
+	TrPostSimilar *similar = &m->similar;
+	int32_t		n = 0;
+	int32_t		p = 0;
+
+	if (similar->capacity < all.n)
+	{
+		tr_free(m->model.memory, similar->index);
+		tr_free(m->model.memory, similar->value);
+		similar->index = tr_alloc(m->model.memory, (size_t) all.n * sizeof(int32_t));
+		similar->value = tr_alloc(m->model.memory, (size_t) all.n * sizeof(float));
+		similar->capacity = similar->index && similar->value ? all.n : 0;
+		if (similar->capacity == 0)
+			return false;
+	}
+	for (int32_t i = 0; i < all.n; i++)
+	{
+		while (p < post->n_posts && post->post_item[p] < all.index[i])
+			p++;
+		if (p == post->n_posts || post->post_item[p] != all.index[i])
+			continue;
+		similar->index[n] = all.index[i];
+		similar->value[n++] = cosine_without(m, all.value[i], item, all.index[i], m->dropped_tag, n_dropped);
+	}
+	post->similar = (TrSparse) {.n = n, .index = similar->index, .value = similar->value};
+	return true;
+}
+
+static void
+add_part(DaeRows *part, int32_t (*entries) (const TrTagPrior *, const TrPost *, int32_t *, float *), const TrTagPrior *prior,
+		 const TrPost *post)
+{
+	int64_t    *end = &part->ptr[part->rows + 1];
+
+	*end += entries(prior, post, part->col + *end, part->val + *end);
+}
+
+/* Everything but the tags. */
+static TrStatus
+add_rest(Dae *m, TrPost *post, int32_t index, int32_t n_dropped, uint64_t epoch, TrError *err)
+{
+	DaeBatch   *b = &m->batch;
+
+	add_ids(m, index, epoch);
+	if (m->options.profiles)
+	{
+		add_profile(m, post, &post->user_tags, m->layout.user_profile);
+		add_profile(m, post, &post->item_tags, m->layout.item_profile);
+	}
+	if (m->layout.parts == 0)
+		return TR_OK;
+	if (dae_has_neighbours(m) && !find_similar(m, post, m->dataset->post_item[index], n_dropped))
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
+	add_part(&b->part[DAE_USER_PART], tr_tag_prior_user, &m->prior, post);
+	add_part(&b->part[DAE_ITEM_PART], tr_tag_prior_item, &m->prior, post);
+	return TR_OK;
+}
+
+static bool
+uses_history(const Dae *m)
+{
+	return m->options.history_dropout > 0 && (m->layout.parts > 0 || m->options.profiles);
 }
 
 static TrStatus
 add_post(Dae *m, int32_t index, uint64_t epoch, TrError *err)
 {
 	DaeBatch   *b = &m->batch;
-	Post		post = post_of(m->dataset, index);
+	TrPost	   *post = &m->posts.post[0];
+	int32_t		n_dropped;
 
-	if (!reserve_post(m, &post))
+	TR_TRY(tr_post_block_set(&m->posts, 0, m->dataset->post_user[index], m->dataset->post_item[index], err));
+	if (uses_history(m) && tr_uniform(m->options.seed, TR_STREAM_HISTORY, epoch, (uint64_t) index << 32 | 0xffffffff)
+		< (float) m->options.history_dropout)
+		thin_history(m, post, index, epoch);
+	if (!reserve_post(m, post))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
 	start_row(&b->input);
 	start_row(&b->targets);
 	for (int j = 0; j < DAE_PARTS; j++)
 		start_row(&b->part[j]);
-	if (!add_tags(m, &post, epoch))
+	n_dropped = add_tags(m, post, index, epoch);
+	if (n_dropped == 0 && m->options.targets == DAE_DROPPED_TAGS)
 		return TR_OK;
-	add_ids(m, &post, epoch);
-	for (int side = TR_USER; side <= TR_ITEM; side++)
-	{
-		if (m->options.profiles)
-			add_profile(m, &post, (TrSide) side);
-		if (m->layout.parts > 0)
-			add_part(m, &post, (TrSide) side);
-	}
+	TR_TRY(add_rest(m, post, index, n_dropped, epoch, err));
 	b->rows++;
 	b->input.rows = b->targets.rows = b->rows;
 	for (int j = 0; j < DAE_PARTS; j++)
@@ -333,15 +470,35 @@ allocate_rows(TrMemory *memory, DaeRows *rows, int32_t most)
 }
 
 static bool
-fill_part_values(Dae *m, TrSide side)
+allocate_history(Dae *m)
 {
-	const TrProfileTable *table = side == TR_USER ? &m->dataset->user : &m->dataset->item;
-	float	   *value = tr_alloc(m->model.memory, ((size_t) table->n_entries + 1) * sizeof(float));
+	const TrDataset *d = m->dataset;
+	TrMemory   *memory = m->model.memory;
+	DaeHistory *h = &m->history;
+	size_t		posts = 1;
+	size_t		tags = 1;
 
-	m->part_value[side] = value;
-	for (int64_t e = 0; value && e < table->n_entries; e++)
-		value[e] = dae_part_value(m, side, table->tag[e], table->count[e]);
-	return value != NULL;
+	for (int32_t u = 0; u < d->n_users; u++)
+	{
+		size_t		n = (size_t) (d->user_ptr[u + 1] - d->user_ptr[u]);
+		size_t		all = (size_t) (d->post_ptr[d->user_ptr[u + 1]] - d->post_ptr[d->user_ptr[u]]);
+
+		posts = n > posts ? n : posts;
+		tags = all > tags ? all : tags;
+	}
+	h->post_item = tr_alloc(memory, posts * sizeof(int32_t));
+	h->post_end = tr_alloc(memory, posts * sizeof(int32_t));
+	h->post_tag = tr_alloc(memory, tags * sizeof(int32_t));
+	h->tag = tr_alloc(memory, tags * sizeof(int32_t));
+	h->count = tr_alloc(memory, tags * sizeof(float));
+	h->all = tr_calloc(memory, (size_t) d->n_tags + 1, sizeof(float));
+	return h->post_item && h->post_end && h->post_tag && h->tag && h->count && h->all;
+}
+
+bool
+dae_has_neighbours(const Dae *m)
+{
+	return m->layout.parts > 0 && m->options.similar > 0;
 }
 
 TrStatus
@@ -358,11 +515,15 @@ dae_planner_create(Dae *m, TrError *err)
 	done = m->order && m->place && allocate_rows(memory, &b->input, most) && allocate_rows(memory, &b->targets, most);
 	for (int j = 0; j < DAE_PARTS; j++)
 		done = done && allocate_rows(memory, &b->part[j], most);
-	if (done && m->layout.parts > 0)
-		done = fill_part_values(m, TR_USER) && fill_part_values(m, TR_ITEM);
-	if (!done)
+	m->dropped_tag = tr_alloc(memory, ((size_t) m->layout.T + 1) * sizeof(int32_t));
+	if (!done || !m->dropped_tag)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
 	memset(m->place, -1, (size_t) m->layout.rows * sizeof(int32_t));
+	if (uses_history(m) && !allocate_history(m))
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
+	TR_TRY(tr_post_block_init(&m->posts, memory, NULL, m->dataset, 1, err));
+	if (dae_has_neighbours(m))
+		return tr_tag_neighbours_create(&m->neighbours, memory, m->dataset, m->options.neighbours, err);
 	return TR_OK;
 }
 
@@ -383,12 +544,21 @@ dae_planner_destroy(Dae *m)
 	free_rows(memory, &b->input);
 	free_rows(memory, &b->targets);
 	for (int j = 0; j < DAE_PARTS; j++)
-	{
 		free_rows(memory, &b->part[j]);
-		tr_free(memory, m->part_value[j]);
-	}
 	tr_free(memory, b->touched);
 	tr_free(memory, b->slot);
 	tr_free(memory, m->order);
 	tr_free(memory, m->place);
+	tr_free(memory, m->dropped_tag);
+	tr_free(memory, m->history.post_item);
+	tr_free(memory, m->history.post_end);
+	tr_free(memory, m->history.post_tag);
+	tr_free(memory, m->history.tag);
+	tr_free(memory, m->history.count);
+	tr_free(memory, m->history.all);
+	tr_free(memory, m->similar.index);
+	tr_free(memory, m->similar.value);
+	tr_tag_neighbours_free(&m->neighbours);
+	if (m->posts.memory)
+		tr_post_block_free(&m->posts);
 }

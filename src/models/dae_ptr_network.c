@@ -38,10 +38,7 @@ dae_activation(const Dae *m)
 	return of[m->options.activation];
 }
 
-/*
- * Weights at random, biases 0. With a prior, training starts from the product of the user's, the item's and the inverse of the
- * overall shares: log p(t|u) + log p(t|i) - 0.8 log p(t), whose first two hold a log p(t) each besides their parts.
- */
+/* Weights at random, biases 0. With a prior, training starts from what tag_product scores (tag_prior.h, a = 1). */
 void
 dae_initialize(const Dae *m, float *host)
 {
@@ -55,7 +52,7 @@ dae_initialize(const Dae *m, float *host)
 	for (int64_t i = l->decoder; i < l->tag_bias; i++)
 		host[i] = (float) (std * tr_normal(o->seed, TR_STREAM_INIT, 2, (uint64_t) (i - l->decoder)));
 	for (int32_t t = 0; t < l->T && l->parts > 0; t++)
-		host[l->tag_bias + t] = 1.2f * m->log_share[t];
+		host[l->tag_bias + t] = m->prior.log_share[t];
 	for (int j = 0; j < l->parts; j++)
 		host[l->prior + j] = 1;
 }

@@ -6,6 +6,7 @@
 #include "models/dae_ptr_options.h"
 
 static const char *const activation_names[] = {"sigmoid", "tanh", "relu", NULL};
+static const char *const drop_names[] = {"share", "random", "one", NULL};
 static const char *const loss_names[] = {"bce", "softmax", NULL};
 static const char *const target_names[] = {"all", "dropped", NULL};
 static const char *const prior_names[] = {"none", "product", NULL};
@@ -21,25 +22,33 @@ static const TrOption options[] = {
 	{"activation", TR_OPTION_ENUM, FIELD(activation), "relu", 0, 0, activation_names,
 	"of the hidden layer"},
 	{"corruption", TR_OPTION_REAL, FIELD(corruption), "0.8", 0, 1, NULL,
-	"probability that a tag of the post is dropped from the input (the paper's c)"},
-	{"random_corruption", TR_OPTION_BOOL, FIELD(random_corruption), "true", 0, 0, NULL,
-	"draw the corruption of every post in every epoch evenly from 0 to 1 instead"},
+	"probability that a tag of the post is dropped from the input (the paper's c), with drop share"},
+	{"drop", TR_OPTION_ENUM, FIELD(drop), "one", 0, 0, drop_names,
+	"tags dropped from the input of a post in an epoch: a share, corruption, of them; a random share; one of them"},
 	{"rescale", TR_OPTION_BOOL, FIELD(rescale), "false", 0, 0, NULL,
 	"divide what is left of the input by 1 - corruption"},
 	{"loss", TR_OPTION_ENUM, FIELD(loss), "softmax", 0, 0, loss_names,
 	"cross-entropy of every tag by itself (bce, Eq. 11), or of a softmax over the tags"},
 	{"targets", TR_OPTION_ENUM, FIELD(targets), "dropped", 0, 0, target_names,
 	"tags to predict: all of the post, or the dropped ones alone, among the tags that the input lacks"},
+	{"post_balance", TR_OPTION_REAL, FIELD(post_balance), "1", 0, 1, NULL,
+	"with the loss softmax, a tag to predict weighs (tags to predict of its post) ^ -post_balance"},
 	{"dropout", TR_OPTION_REAL, FIELD(dropout), "0.5", 0, 0.99, NULL,
 	"share of the hidden units left out at random in a step"},
 	{"id_dropout", TR_OPTION_REAL, FIELD(id_dropout), "0.1", 0, 0.99, NULL,
 	"probability that the user's vector, or the item's, is left out: as it is for a user or an item nobody knows"},
+	{"history_dropout", TR_OPTION_REAL, FIELD(history_dropout), "0.5", 0, 1, NULL,
+	"probability that prior and profiles see a random share of the user's posts instead of all: as it is for a newer user"},
 	{"prior", TR_OPTION_ENUM, FIELD(prior), "product", 0, 0, prior_names,
 	"add to the score, with learned weights, the logarithms of how often the user and the item were given a tag before"},
-	{"user_smoothing", TR_OPTION_REAL, FIELD(user_smoothing), "1", 0.001, 1e6, NULL,
+	{"user_smoothing", TR_OPTION_REAL, FIELD(user_smoothing), "3", 0.001, 1e6, NULL,
 	"assignments of the overall distribution of tags that are added to the user's own in the prior"},
-	{"item_smoothing", TR_OPTION_REAL, FIELD(item_smoothing), "5", 0.001, 1e6, NULL,
+	{"item_smoothing", TR_OPTION_REAL, FIELD(item_smoothing), "10", 0.001, 1e6, NULL,
 	"the same for the item"},
+	{"similar", TR_OPTION_REAL, FIELD(similar), "100", 0, 1e6, NULL,
+	"in the prior, a post of the user weighs 1 + similar x cosine of its item's tags with the item's; 0 = all of them 1"},
+	{"neighbours", TR_OPTION_INT, FIELD(neighbours), "200", 1, 100000, NULL,
+	"similar items kept for every item, when similar > 0: the nearest by the cosine of their tags"},
 	{"profiles", TR_OPTION_BOOL, FIELD(profiles), "false", 0, 0, NULL,
 	"the hidden layer also reads the tag profiles of the user and of the item, without the post itself"},
 	{"regularization", TR_OPTION_REAL, FIELD(regularization), "0", 0, 1000, NULL,
@@ -65,8 +74,8 @@ static const TrOption options[] = {
 };
 
 static const TrSetting paper[] = {
-	{"hidden", "512"}, {"activation", "sigmoid"}, {"corruption", "0.8"}, {"random_corruption", "false"}, {"rescale", "false"},
-	{"loss", "bce"}, {"targets", "all"}, {"dropout", "0"}, {"id_dropout", "0"}, {"prior", "none"}, {"profiles", "false"},
+	{"hidden", "512"}, {"activation", "sigmoid"}, {"corruption", "0.8"}, {"drop", "share"}, {"rescale", "false"},
+	{"loss", "bce"}, {"targets", "all"}, {"dropout", "0"}, {"id_dropout", "0"}, {"history_dropout", "0"}, {"prior", "none"}, {"profiles", "false"},
 	{"regularization", "0.01"}, {"optimizer", "adam"}, {"learning_rate", "0.001"}, {"learning_rate_decay", "none"},
 	{"touched_rows", "false"}, {"batch", "1024"}, {"epochs", "300"}, {NULL, NULL}
 };
@@ -78,14 +87,14 @@ check(const void *values, TrError *err)
 {
 	const DaeOptions *o = values;
 
-	if (!o->random_corruption && o->corruption == 0 && o->targets == DAE_DROPPED_TAGS)
+	if (o->drop == DAE_DROP_SHARE && o->corruption == 0 && o->targets == DAE_DROPPED_TAGS)
 	{
 		tr_fail(err, TR_BAD_OPTION, "corruption 0 drops no tag, and targets \"dropped\" learns from dropped tags alone");
 		if (err)
-			snprintf(err->hint, sizeof(err->hint), "Set corruption above 0, random_corruption true, or targets to \"all\".");
+			snprintf(err->hint, sizeof(err->hint), "Set corruption above 0, drop to \"random\" or \"one\", or targets to \"all\".");
 		return TR_BAD_OPTION;
 	}
-	if (!o->random_corruption && o->rescale && o->corruption == 1)
+	if (o->drop == DAE_DROP_SHARE && o->rescale && o->corruption == 1)
 	{
 		tr_fail(err, TR_BAD_OPTION, "corruption 1 leaves no input, which rescale cannot divide by 1 - corruption");
 		if (err)

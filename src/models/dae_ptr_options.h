@@ -13,6 +13,13 @@ typedef enum DaeActivation
 	DAE_RELU
 } DaeActivation;
 
+typedef enum DaeDrop
+{
+	DAE_DROP_SHARE,				/* each tag with probability `corruption`: the paper */
+	DAE_DROP_RANDOM,			/* the same, with a probability of its own for every post */
+	DAE_DROP_ONE				/* one tag of every post */
+} DaeDrop;
+
 typedef enum DaeLoss
 {
 	DAE_BCE,					/* Eq. 11 */
@@ -54,15 +61,19 @@ typedef struct DaeOptions
 	int			hidden;
 	int			activation;
 	double		corruption;
-	bool		random_corruption;
+	int			drop;
 	bool		rescale;
 	int			loss;
 	int			targets;
+	double		post_balance;
 	double		dropout;
 	double		id_dropout;
+	double		history_dropout;
 	int			prior;
 	double		user_smoothing;
 	double		item_smoothing;
+	double		similar;
+	int			neighbours;
 	bool		profiles;
 	double		regularization;
 	int			optimizer;

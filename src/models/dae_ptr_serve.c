@@ -6,7 +6,6 @@
 
 #include "core/dot.h"
 #include "core/simd.h"
-#include "core/tag_post.h"
 #include "models/dae_ptr.h"
 
 /* Posts scored together. */
@@ -89,41 +88,25 @@ encode(const Dae *m, const TrPost *post, float *z, float *room)
 		z[j] = activate(z[j], m->options.activation);
 }
 
-/* score (T) += the part of the logits that this profile makes up; the post's own tags count once less */
 static void
-add_part(const Dae *m, float *score, TrSide side, const TrSparse *profile, const int32_t *own, int32_t n_own)
+add_part(const Dae *m, float *score, int part, int32_t n)
 {
-	float		weight = m->host[m->layout.prior + side];
-	int32_t		at = 0;
+	float		weight = m->host[m->layout.prior + part];
 
-	for (int32_t e = 0; e < profile->n; e++)
-	{
-		int32_t		tag = profile->index[e];
-		float		count = profile->value[e];
-
-		while (at < n_own && own[at] < tag)
-			at++;
-		if (at < n_own && own[at] == tag)
-			count -= 1;
-		if (count > 0)
-			score[tag] += weight * dae_part_value(m, side, tag, count);
-	}
+	for (int32_t i = 0; i < n; i++)
+		score[m->part_tag[i]] += weight * m->part_value[i];
 }
 
 static void
 finish(const Dae *m, const TrPost *post, float *score)
 {
 	const DaeLayout *l = &m->layout;
-	const float *bias = m->host + l->tag_bias;
-	int32_t		n_own;
-	const int32_t *own = tr_post_own_tags(post, &n_own);
 
-	for (int32_t t = 0; t < l->T; t++)
-		score[t] += bias[t];
+	add_scaled(score, 1, m->host + l->tag_bias, l->T);
 	if (l->parts == 0)
 		return;
-	add_part(m, score, TR_USER, &post->user_tags, own, n_own);
-	add_part(m, score, TR_ITEM, &post->item_tags, own, n_own);
+	add_part(m, score, DAE_USER_PART, tr_tag_prior_user(&m->prior, post, m->part_tag, m->part_value));
+	add_part(m, score, DAE_ITEM_PART, tr_tag_prior_item(&m->prior, post, m->part_tag, m->part_value));
 }
 
 /* Room for the hidden layers of a block, and for the longest profile twice. */

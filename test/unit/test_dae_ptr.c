@@ -193,10 +193,10 @@ test_gradients(void)
 {
 	check_gradients("preset=paper hidden=5 learning_rate=1 optimizer=sgd epochs=1 regularization=20");
 	check_gradients("activation=tanh dropout=0 id_dropout=0 prior=none");
-	check_gradients("activation=sigmoid profiles=true dropout=0.3 id_dropout=0.3");
-	check_gradients("activation=tanh touched_rows=false random_corruption=false corruption=0.5 rescale=true profiles=true");
+	check_gradients("activation=sigmoid profiles=true drop=random dropout=0.3 id_dropout=0.3");
+	check_gradients("activation=tanh touched_rows=false drop=share corruption=0.5 rescale=true profiles=true");
 	check_gradients("activation=tanh loss=bce targets=dropped regularization=5 touched_rows=false");
-	check_gradients("activation=sigmoid loss=softmax targets=all random_corruption=false corruption=0.7 prior=product");
+	check_gradients("activation=sigmoid loss=softmax targets=all drop=share corruption=0.7 prior=product");
 }
 
 /* ------------------------------------------------------------------ scores */
@@ -291,7 +291,7 @@ test_scores(void)
 	double		expected[TAGS];
 	double		worst = 0;
 
-	if (!CHECK(train(&run, "hidden=13 activation=sigmoid profiles=true user_smoothing=2 item_smoothing=7 epochs=5 batch=8"),
+	if (!CHECK(train(&run, "hidden=13 activation=sigmoid profiles=true user_smoothing=2 item_smoothing=7 similar=0 epochs=5 batch=8"),
 			   "trains with everything on"))
 		return;
 	tr_post_block_init(&block, &memory, run.model, &dataset, 1, NULL);
@@ -319,11 +319,11 @@ test_checks(void)
 	Run			run = {0};
 	TrError		err = {0};
 
-	CHECK(!set_options(&run, "corruption=0 random_corruption=false targets=dropped", &err) && strstr(err.message, "corruption 0"),
+	CHECK(!set_options(&run, "corruption=0 drop=share targets=dropped", &err) && strstr(err.message, "corruption 0"),
 		  "nothing dropped leaves nothing to learn");
-	CHECK(!set_options(&run, "corruption=1 random_corruption=false rescale=true targets=all", &err)
+	CHECK(!set_options(&run, "corruption=1 drop=share rescale=true targets=all", &err)
 		  && strstr(err.message, "rescale"), "nothing left cannot be rescaled");
-	CHECK(set_options(&run, "corruption=1 random_corruption=false", &err), "no input at all is a model without tags");
+	CHECK(set_options(&run, "corruption=1 drop=share", &err), "no input at all is a model without tags");
 	CHECK(set_options(&run, "preset=paper", &err) && run.train.epochs > 0, "the paper's preset");
 }
 
