@@ -136,6 +136,12 @@ typedef struct TrAlgorithm
 	TrTask		task;
 	const TrOptionSet *options;
 
+	/*
+	 * embed() goes by who has which item, too, in the dataset that the model was trained on; in any other, and in a model that
+	 * was loaded, it is encode() of the tags.
+	 */
+	bool		knows_items;
+
 	/* Bytes that training will need at its peak beyond the dataset: host and backend memory together. */
 	size_t		(*estimate) (const TrShape *shape, const void *options);
 

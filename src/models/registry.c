@@ -12,6 +12,7 @@
 	X(ease) \
 	X(hdlpr) \
 	X(hdlpr_ns) \
+	X(hybrid) \
 	X(ials) \
 	X(popularity) \
 	X(tag_bm25) \

@@ -365,6 +365,8 @@ tower_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 	if (status == TR_OK)
 	{
 		b->ops->upload(b, t->parameters, host, bytes);
+		if (t->idf)
+			b->ops->upload(b, t->idf, t->host_idf, (size_t) t->layout.dim[0] * sizeof(float));
 		status = b->ops->finish(b, err);
 	}
 	tr_free(model->memory, host);

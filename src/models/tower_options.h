@@ -103,8 +103,10 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 
 #define TOWER_FIELD(field) offsetof(TowerOptions, field)
 
-/* Rows for the option table of each algorithm of the family. */
-#define TOWER_COMMON_OPTIONS \
+/* Rows for the option table of each algorithm of the family; _WITH leaves some defaults to it. */
+#define TOWER_COMMON_OPTIONS TOWER_OPTIONS_WITH("0.3", "0.05")
+
+#define TOWER_OPTIONS_WITH(user_dropout_default, temperature_default) \
 	{"layers", TR_OPTION_INTS, TOWER_FIELD(layers), "128", 1, 65536, NULL, \
 	"width of each layer of the tower; the last one is the width of the embeddings"}, \
 	{"weighting", TR_OPTION_ENUM, TOWER_FIELD(weighting), "log_tfidf", 0, 0, tower_weighting_names, \
@@ -121,11 +123,11 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"add a learned weight times ln(1 + users of the item) to the score"}, \
 	{"keep", TR_OPTION_REAL, TOWER_FIELD(keep), "0.5", 0.01, 1, NULL, \
 	"share of a user's posts that make up the profile in a step; the others are its targets; 1 = all are both"}, \
-	{"user_dropout", TR_OPTION_REAL, TOWER_FIELD(user_dropout), "0.3", 0, 0.99, NULL, \
+	{"user_dropout", TR_OPTION_REAL, TOWER_FIELD(user_dropout), user_dropout_default, 0, 0.99, NULL, \
 	"share of a user profile's tags left out at random in a step"}, \
 	{"item_dropout", TR_OPTION_REAL, TOWER_FIELD(item_dropout), "0.5", 0, 0.99, NULL, \
 	"share of an item profile's tags left out at random in a step"}, \
-	{"temperature", TR_OPTION_REAL, TOWER_FIELD(temperature), "0.05", 0.001, 1000, NULL, \
+	{"temperature", TR_OPTION_REAL, TOWER_FIELD(temperature), temperature_default, 0.001, 1000, NULL, \
 	"what the cosine is divided by in the softmax"}, \
 	{"regularization", TR_OPTION_REAL, TOWER_FIELD(regularization), "0", 0, 1, NULL, \
 	"weight of the squared parameters in the loss (the paper's lambda theta)"}, \
@@ -156,10 +158,12 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	{"seed", TR_OPTION_SEED, TOWER_FIELD(seed), "1", 0, 0, NULL, \
 	"start of every random number; the same seed gives the same model"}
 
-#define TOWER_SAMPLING_OPTIONS \
-	{"negatives", TR_OPTION_ENUM, TOWER_FIELD(negatives), "batch", 0, 0, tower_negatives_names, \
+#define TOWER_SAMPLING_OPTIONS TOWER_SAMPLING_WITH("batch", "127")
+
+#define TOWER_SAMPLING_WITH(negatives_default, samples_default) \
+	{"negatives", TR_OPTION_ENUM, TOWER_FIELD(negatives), negatives_default, 0, 0, tower_negatives_names, \
 	"which items a target is told apart from: all, the batch's other targets, or a sample shared by the batch"}, \
-	{"samples", TR_OPTION_INT, TOWER_FIELD(samples), "127", 1, 10000000, NULL, \
+	{"samples", TR_OPTION_INT, TOWER_FIELD(samples), samples_default, 1, 10000000, NULL, \
 	"items drawn for negatives uniform or popularity"}, \
 	{"negatives_power", TR_OPTION_REAL, TOWER_FIELD(negatives_power), "0.75", 0, 2, NULL, \
 	"negatives popularity draws an item with probability ~ (its users) ^ negatives_power"}, \
