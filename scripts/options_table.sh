@@ -9,7 +9,7 @@ table=$(scripts/demo.sh psql -At -c "
 		FROM (SELECT *, row_number() OVER () AS position FROM tagrec_options) x
 		GROUP BY option, default_value, meaning)
 	SELECT format('| \`%s\`%s | %s | %s | %s | %s |', option,
-		CASE WHEN NOT common AND algorithms <> ARRAY['dspr', 'hdlpr', 'hdlpr_ns'] THEN format(' (%s)', array_to_string(algorithms, ', ')) END,
+		CASE WHEN NOT common AND algorithms <> ARRAY['dspr', 'hdlpr', 'hdlpr_ns', 'hybrid'] THEN format(' (%s)', array_to_string(algorithms, ', ')) END,
 		default_value, paper, range, replace(rtrim(meaning, '.'), '|', '\\|'))
 	FROM o ORDER BY common, position") || exit
 [ -n "$table" ] || exit
