@@ -13,6 +13,8 @@ cd "$(dirname "$0")/.." || exit
 unset MAKEFLAGS MFLAGS
 DATA=${DATA-}
 OPTIONS=${OPTIONS:-\{\}}
+# More posts than this would not be trained on in passing.
+MOST_POSTS=200000
 ALGORITHM=${ALGORITHM:-hdlpr_ns}
 
 find_server() {
@@ -111,10 +113,13 @@ load() {
 
 # ---- what to show ---------------------------------------------------------------------------------------------------
 
-# A user and an item of any data: somebody in the middle, something well known, and two common tags that no item has both of.
+# A user and an item of any data: somebody in the middle, and another one, something well known, the most common tag, and two
+# common tags that no item has both of.
 choose_examples() {
 	EXAMPLE_ITEM=$(value "SELECT $I FROM $TABLE GROUP BY 1 ORDER BY count(DISTINCT $U) DESC, count(*) DESC, 1 LIMIT 1")
 	EXAMPLE_USER=$(value "SELECT $U FROM $TABLE GROUP BY 1 ORDER BY abs(count(DISTINCT $I) - 30), count(*) DESC, 1 LIMIT 1")
+	EXAMPLE_OTHER=$(value "SELECT $U FROM $TABLE GROUP BY 1 ORDER BY abs(count(DISTINCT $I) - 30), count(*) DESC, 1 OFFSET 1 LIMIT 1")
+	EXAMPLE_GIVEN=$(value "SELECT ARRAY[$T] FROM $TABLE WHERE $T IS NOT NULL GROUP BY $T ORDER BY count(*) DESC, $T LIMIT 1")
 	EXAMPLE_TAGS=$(value "
 		WITH common AS (SELECT $T AS tag FROM $TABLE WHERE $T IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 40),
 		having_it AS (SELECT DISTINCT $T AS tag, $I AS item FROM $TABLE WHERE $T IN (TABLE common))
@@ -191,6 +196,23 @@ show_tags() {
 		"SELECT tag, 1 AS weight FROM unnest($tags) tag" "tags asked for"
 }
 
+# Tags for something new, of which two users have said the same so far. It takes a model of its own, trained in seconds.
+show_posts() {
+	local given posts
+	posts=$(value "SELECT count(*) FROM (SELECT DISTINCT $U, $I FROM $TABLE) posts")
+	[ -n "$EXAMPLE_GIVEN" ] && [ "$posts" -le "$MOST_POSTS" ] || return 0
+	given="$(literal "$EXAMPLE_GIVEN")::text[]"
+	title "Tags for a new $WHAT that has $(value "SELECT array_to_string($given, ' + ')")"
+	say "as $EXAMPLE_USER, and as $EXAMPLE_OTHER, would go on:"
+	value "SELECT tagrec_train('demo_tags', '$TABLE', 'dae_ptr', '{\"hidden\": 128, \"epochs\": 6}',
+		user_column => $(literal "$USER_COLUMN"), item_column => $(literal "$ITEM_COLUMN"), tag_column => $(literal "$TAG_COLUMN"))" \
+		>/dev/null 2>&1 || die "cannot train a model of tags"
+	sql -c "
+		SELECT rank, a.tag AS $(identifier "$EXAMPLE_USER"), b.tag AS $(identifier "$EXAMPLE_OTHER")
+		FROM tagrec_recommend_tags('demo_tags', $(literal "$EXAMPLE_USER"), NULL, 8, $given) a
+		JOIN tagrec_recommend_tags('demo_tags', $(literal "$EXAMPLE_OTHER"), NULL, 8, $given) b USING (rank) ORDER BY rank"
+}
+
 show_features() {
 	title "What the strongest features of $EXAMPLE_ITEM mean: the tags that move each one most"
 	sql -c "
@@ -250,10 +272,12 @@ run() {
 		EXAMPLE_ITEM=gimp
 		EXAMPLE_USER="Debian Games Team"
 		EXAMPLE_TAGS='{implemented-in::python,interface::commandline,works-with::image,works-with::audio}'
+		EXAMPLE_OTHER="Debian Science Maintainers"
+		EXAMPLE_GIVEN='{implemented-in::python,interface::graphical}'
 	else
 		choose_examples
 	fi
-	show_training && show_similar && show_user && show_tags && show_features && show_way_on
+	show_training && show_similar && show_user && show_tags && show_posts && show_features && show_way_on
 }
 
 case "${1-}" in

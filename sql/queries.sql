@@ -100,28 +100,28 @@ CREATE FUNCTION tagrec_similar_items(model text, item_id text, n int DEFAULT 10)
 AS 'MODULE_PATHNAME', 'tagrec_similar_items'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_items(text, text, int) IS
-	'the n items most like an item, by the cosine of their embeddings';
+	'the n items most like an item, by the cosine of their embeddings; in a model of neighbours alone, its strongest neighbours';
 
 CREATE FUNCTION tagrec_similar_items(model text, item_id "any", n int DEFAULT 10)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_items'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_items(text, "any", int) IS
-	'the n items most like an item, by the cosine of their embeddings';
+	'the n items most like an item, by the cosine of their embeddings; in a model of neighbours alone, its strongest neighbours';
 
 CREATE FUNCTION tagrec_similar_users(model text, user_id text, n int DEFAULT 10)
 	RETURNS TABLE (rank int, user_id text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_users'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_users(text, text, int) IS
-	'the n users most like a user, by the cosine of their embeddings';
+	'the n users most like a user, by the cosine of their embeddings; in a model of neighbours alone, his nearest neighbours';
 
 CREATE FUNCTION tagrec_similar_users(model text, user_id "any", n int DEFAULT 10)
 	RETURNS TABLE (rank int, user_id text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_users'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_users(text, "any", int) IS
-	'the n users most like a user, by the cosine of their embeddings';
+	'the n users most like a user, by the cosine of their embeddings; in a model of neighbours alone, his nearest neighbours';
 
 CREATE FUNCTION tagrec_score(model text, user_id text, item_id text)
 	RETURNS real

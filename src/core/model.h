@@ -29,7 +29,7 @@ typedef struct TrModel
 	const struct TrAlgorithm *algorithm;	/* set by tr_model_create() and tr_model_load() */
 	TrBackend  *backend;
 	TrMemory   *memory;
-	int			epochs;			/* planned at most; set by tr_train(), 0 outside it */
+	int			epochs;			/* planned at most; set by tr_train(), 0 outside it; the first epoch may set it anew */
 } TrModel;
 
 typedef struct TrShape
@@ -46,6 +46,7 @@ typedef struct TrEpochStats
 	double		loss;			/* mean over the epoch's training pairs */
 	int64_t		pairs;			/* training pairs seen */
 	bool		last;			/* out: the model needs no further epoch (closed forms) */
+	bool		partial;		/* out: there is no model to measure yet, only parts of one */
 } TrEpochStats;
 
 /* Called between steps, at least once per 0.1 s of work where a step is that short; true = stop. May not return (longjmp). */

@@ -64,6 +64,9 @@ tr_option_range(const TrOption *option, char *buffer, size_t size)
 		case TR_OPTION_SEED:
 			append(buffer, size, "from 0 to 9223372036854775807");
 			break;
+		case TR_OPTION_TEXT:
+			append(buffer, size, option->values[0]);
+			break;
 	}
 }
 
@@ -166,6 +169,15 @@ parse_seed(const char *text, uint64_t *value)
 }
 
 static bool
+parse_text(const char *text, TrText *value)
+{
+	if (strlen(text) >= TR_MAX_TEXT)
+		return false;
+	strcpy(value->value, text);
+	return true;
+}
+
+static bool
 parse(const TrOption *option, const char *text, void *values)
 {
 	void	   *to = field(option, values);
@@ -184,6 +196,8 @@ parse(const TrOption *option, const char *text, void *values)
 			return parse_ints(text, option->min, option->max, to);
 		case TR_OPTION_SEED:
 			return parse_seed(text, to);
+		case TR_OPTION_TEXT:
+			return parse_text(text, to);
 	}
 	return false;
 }
@@ -365,6 +379,9 @@ tr_option_format(const TrOption *option, const void *values, char *buffer, size_
 			break;
 		case TR_OPTION_SEED:
 			snprintf(buffer, size, "%llu", (unsigned long long) *(const uint64_t *) from);
+			break;
+		case TR_OPTION_TEXT:
+			snprintf(buffer, size, "%s", ((const TrText *) from)->value);
 			break;
 	}
 }

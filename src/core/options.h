@@ -18,7 +18,8 @@ typedef enum TrOptionType
 	TR_OPTION_REAL,				/* double */
 	TR_OPTION_ENUM,				/* int: position in values */
 	TR_OPTION_INTS,				/* TrIntList */
-	TR_OPTION_SEED				/* uint64_t; any integer from 0 to 2^63-1 */
+	TR_OPTION_SEED,				/* uint64_t; any integer from 0 to 2^63-1 */
+	TR_OPTION_TEXT				/* TrText; what it may say is for the set's check() to know */
 } TrOptionType;
 
 #define TR_MAX_INTS 8
@@ -29,6 +30,13 @@ typedef struct TrIntList
 	int			value[TR_MAX_INTS];
 } TrIntList;
 
+#define TR_MAX_TEXT 1024		/* bytes, with the 0 at the end */
+
+typedef struct TrText
+{
+	char		value[TR_MAX_TEXT];
+} TrText;
+
 typedef struct TrOption
 {
 	const char *name;
@@ -37,7 +45,7 @@ typedef struct TrOption
 	const char *initial;		/* the default, as text ("256", "true", "adam", "2000,300,128") */
 	double		min,
 				max;			/* INT, REAL, and each element of INTS; inclusive */
-	const char *const *values;	/* ENUM: names, ends with NULL */
+	const char *const *values;	/* ENUM: names, ends with NULL; TEXT: one sentence of what it says, NULL */
 	const char *meaning;		/* one sentence for tagrec_options */
 } TrOption;
 
@@ -88,7 +96,7 @@ extern TrStatus tr_options_check_one(const TrOptionTarget *targets, int n, const
 /* The option of that name, of the first target that has one; NULL when none has. */
 extern const TrOption *tr_options_find(const TrOptionTarget *targets, int n, const char *name);
 
-/* The value of one option as text, into buffer; the text reads back as the same value. */
+/* The value of one option as text, into buffer of TR_MAX_TEXT bytes at most; the text reads back as the same value. */
 extern void tr_option_format(const TrOption *option, const void *values, char *buffer, size_t size);
 
 /* "from 0 to 1", "one of sgd, adam", … into buffer: for messages and for tagrec_options. */

@@ -155,22 +155,44 @@ check_loss(const TrEpoch *epoch, TrError *err)
 	return TR_NOT_FINITE;
 }
 
+static int
+planned(const Training *t)
+{
+	int			epochs = t->model->epochs;
+
+	return t->options->stop_after > 0 && t->options->stop_after < epochs ? t->options->stop_after : epochs;
+}
+
+/* Told to stop while there are only parts of a model. */
+static TrStatus
+incomplete(const Training *t, const TrEpoch *epoch, TrError *err)
+{
+	tr_fail(err, TR_BAD_OPTION, "algorithm \"%s\" has no model after %d of its %d epochs", t->model->algorithm->name,
+			epoch->epoch, t->model->epochs);
+	if (err)
+		snprintf(err->hint, sizeof(err->hint), "Leave stop_after out, and let its members train fewer epochs.");
+	return TR_BAD_OPTION;
+}
+
 /* One epoch; *done says whether it was the last one. */
 static TrStatus
 run_epoch(Training *t, int number, bool *done, TrError *err)
 {
-	TrEpoch		epoch = {.epoch = number, .epochs = t->options->epochs, .metric = NAN};
+	TrEpoch		epoch = {.epoch = number, .metric = NAN};
 	TrEpochStats stats = {0};
 	double		start = now();
 
 	TR_TRY(t->model->algorithm->train_epoch(t->model, number, &t->hooks->poll, &stats, err));
 	epoch.seconds = now() - start;
+	epoch.epochs = planned(t);
 	epoch.loss = stats.loss;
 	epoch.pairs = stats.pairs;
 	TR_TRY(check_loss(&epoch, err));
-	*done = stats.last || number == t->options->epochs || number == t->options->stop_after;
+	*done = stats.last || number == planned(t);
+	if (*done && stats.partial)
+		return incomplete(t, &epoch, err);
 	t->result->epochs = number;
-	if (due(t, &epoch, *done))
+	if (!stats.partial && due(t, &epoch, *done))
 		TR_TRY(measure(t, &epoch, err));
 	else if (!validates(t))
 	{
@@ -179,6 +201,8 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	}
 	if (t->options->patience > 0 && t->without_gain >= t->options->patience)
 		*done = true;
+	if (*done)
+		epoch.epochs = number;
 	if (t->hooks->epoch)
 		t->hooks->epoch(t->hooks->poll.argument, &epoch);
 	return TR_OK;

@@ -30,7 +30,7 @@ extern const TrOptionSet tr_train_options;
 typedef struct TrEpoch
 {
 	int			epoch;			/* 1, 2, … */
-	int			epochs;			/* planned at most */
+	int			epochs;			/* planned at most; equals epoch when this one turned out to be the last */
 	double		loss;
 	double		metric;			/* NAN when not measured */
 	double		seconds;		/* of training, without validation */

@@ -6,19 +6,26 @@
 #include "core/model.h"
 
 #define ALGORITHMS(X) \
+	X(blend) \
 	X(bpr) \
+	X(ccf) \
+	X(ccs) \
 	X(dae_ptr) \
 	X(dspr) \
 	X(ease) \
+	X(ease_tags) \
+	X(folkrank) \
 	X(hdlpr) \
 	X(hdlpr_ns) \
 	X(hybrid) \
 	X(ials) \
+	X(item_knn) \
 	X(popularity) \
 	X(tag_bm25) \
 	X(tag_cosine) \
 	X(tag_popular) \
-	X(tag_product)
+	X(tag_product) \
+	X(user_knn)
 
 #define DECLARE(name) extern const TrAlgorithm tr_algorithm_##name;
 #define REFER(name) &tr_algorithm_##name,

@@ -32,6 +32,8 @@ entry_bytes(const TagrecServed *served)
 		bytes += served->item_matrix->bytes;
 	if (served->user_matrix)
 		bytes += served->user_matrix->bytes;
+	if (served->neighbours)
+		bytes += served->neighbours->bytes;
 	if (served->encoder)
 		bytes += tagrec_encoder_bytes(served->encoder);
 	return bytes;
@@ -54,6 +56,14 @@ drop_user_matrix(TagrecServed *served)
 }
 
 static void
+drop_neighbours(TagrecServed *served)
+{
+	if (served->neighbours)
+		tagrec_neighbours_free(served->neighbours);
+	served->neighbours = NULL;
+}
+
+static void
 drop_encoder(TagrecServed *served)
 {
 	if (served->encoder)
@@ -71,6 +81,7 @@ drop_entry(TagrecServed *served)
 			SPI_freeplan(served->plan[i]);
 	drop_item_matrix(served);
 	drop_user_matrix(served);
+	drop_neighbours(served);
 	drop_encoder(served);
 	MemoryContextDelete(served->context);
 }
@@ -143,11 +154,12 @@ find_source(TagrecSource *source, const TagrecVersion *version, TagrecRelation r
 static bool
 same_source(const TagrecSource *a, const TagrecSource *b)
 {
-	return a->relation == b->relation && a->file == b->file && strcmp(a->name, b->name) == 0;
+	return a->relation == b->relation && a->file == b->file
+		&& (!OidIsValid(a->relation) || strcmp(a->name, b->name) == 0);
 }
 
 static TagrecServed *
-find_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecSource *items)
+find_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecSource *items, const TagrecSource *weights)
 {
 	dlist_iter	i;
 
@@ -157,8 +169,9 @@ find_entry(const TagrecVersion *version, const TagrecSource *users, const Tagrec
 
 		if (served->model_id == version->model_id && served->version == version->version &&
 			served->width == version->width && served->unit_width == version->unit_width &&
-			served->n_users == version->users && served->n_items == version->items &&
-			same_source(&served->users, users) && same_source(&served->items, items))
+			served->features == version->features && served->n_users == version->users &&
+			served->n_items == version->items && same_source(&served->users, users) &&
+			same_source(&served->items, items) && same_source(&served->weights, weights))
 			return served;
 	}
 	return NULL;
@@ -172,13 +185,14 @@ keep_source(TagrecServed *served, TagrecSource *to, const TagrecSource *from, Ta
 
 	*to = *from;
 	tagrec_check_readable(from->relation, which);
-	get_atttypetypmodcoll(from->relation, get_attnum(from->relation, key_column), &to->key_type, &typmod,
-						  &to->collation);
+	if (which != TAGREC_NEIGHBOURS)
+		get_atttypetypmodcoll(from->relation, get_attnum(from->relation, key_column), &to->key_type, &typmod,
+							  &to->collation);
 	to->name = MemoryContextStrdup(served->context, from->name);
 }
 
 static TagrecServed *
-add_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecSource *items)
+add_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecSource *items, const TagrecSource *weights)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tagrec version", ALLOCSET_SMALL_SIZES);
 	TagrecServed *served = MemoryContextAllocZero(context, sizeof(TagrecServed));
@@ -188,12 +202,13 @@ add_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecS
 	served->version = version->version;
 	served->width = version->width;
 	served->unit_width = version->unit_width;
+	served->features = version->features;
 	served->n_users = version->users;
 	served->n_items = version->items;
 	keep_source(served, &served->users, users, TAGREC_USERS);
 	keep_source(served, &served->items, items, TAGREC_ITEMS);
 	if (version->features)
-		served->neighbours = MemoryContextStrdup(context, tagrec_partition_name(version, TAGREC_NEIGHBOURS));
+		keep_source(served, &served->weights, weights, TAGREC_NEIGHBOURS);
 	MemoryContextSetParent(context, CacheMemoryContext);
 	dlist_push_head(&entries, &served->node);
 	n_entries++;
@@ -205,15 +220,18 @@ tagrec_served(const TagrecVersion *version)
 {
 	TagrecSource users;
 	TagrecSource items;
+	TagrecSource weights = {0};
 	TagrecServed *served;
 
 	find_source(&users, version, TAGREC_USERS);
 	find_source(&items, version, TAGREC_ITEMS);
-	served = find_entry(version, &users, &items);
+	if (version->features)
+		find_source(&weights, version, TAGREC_NEIGHBOURS);
+	served = find_entry(version, &users, &items, &weights);
 	if (served)
 		dlist_move_head(&entries, &served->node);
 	else
-		served = add_entry(version, &users, &items);
+		served = add_entry(version, &users, &items, &weights);
 	shrink(served);
 	served->pins++;
 	return served;
@@ -255,7 +273,7 @@ plan_text(const TagrecServed *served, TagrecPlan plan)
 {
 	const TagrecSource *source = is_of_user(plan) ? &served->users : &served->items;
 	static const char *const columns[] = {
-		[TAGREC_PLAN_USER] = "embedding, seen, tags, counts",
+		[TAGREC_PLAN_USER] = "embedding, seen, tags, counts, features, feature_values",
 		[TAGREC_PLAN_ITEM] = "position, embedding, tags, counts, posts",
 		[TAGREC_PLAN_POSITIONS] = "position",
 		[TAGREC_PLAN_POST_USER] = TAGREC_POST_USER_COLUMNS,
@@ -264,7 +282,7 @@ plan_text(const TagrecServed *served, TagrecPlan plan)
 
 	if (plan == TAGREC_PLAN_SIMILAR)
 		return psprintf("SELECT %s FROM %s AS r WHERE version OPERATOR(pg_catalog.=) %d AND feature OPERATOR(pg_catalog.=) $1",
-						columns[plan], served->neighbours, served->version);
+						columns[plan], served->weights.name, served->version);
 	return psprintf("SELECT %s FROM %s AS r WHERE version OPERATOR(pg_catalog.=) %d AND %s %s %s",
 					columns[plan], source->name, served->version, is_of_user(plan) ? "user_id" : "item_id",
 					tagrec_equality_operator(source->key_type), plan == TAGREC_PLAN_POSITIONS ? "ANY ($1)" : "$1");
@@ -341,10 +359,25 @@ tagrec_served_users(TagrecServed *served, const TagrecVersion *version)
 		if (over_limit() && served->pins == 1)
 		{
 			drop_item_matrix(served);
+			drop_neighbours(served);
 			drop_encoder(served);
 		}
 	}
 	return served->user_matrix;
+}
+
+TagrecNeighbours *
+tagrec_served_neighbours(TagrecServed *served, const TagrecVersion *version)
+{
+	if (!served->neighbours)
+	{
+		served->neighbours = tagrec_neighbours_load(version, served->weights.name);
+		MemoryContextSetParent(served->neighbours->context, CacheMemoryContext);
+		shrink(served);
+		if (over_limit() && served->pins == 1)
+			drop_user_matrix(served);
+	}
+	return served->neighbours;
 }
 
 TagrecEncoder *

@@ -1,6 +1,6 @@
 /*
- * What a session keeps of the versions it has asked: the item matrix, the user matrix, the network that encodes tags, and
- * the plans of the row look-ups.
+ * What a session keeps of the versions it has asked: the item matrix, the user matrix, the weights between neighbours, the
+ * network that encodes tags, and the plans of the row look-ups.
  *
  * A version's content never changes, so an entry stays true as long as the relations are the ones it was read from: the
  * registry says on every call which version is deployed, and a look-up compares name, oid and file of the relations.
@@ -18,11 +18,12 @@
 
 #include "encoder.h"
 #include "matrix.h"
+#include "neighbours.h"
 #include "store.h"
 
 typedef enum TagrecPlan
 {
-	TAGREC_PLAN_USER,			/* the user of key $1: embedding, seen, tags, counts */
+	TAGREC_PLAN_USER,			/* the user of key $1: embedding, seen, tags, counts, features, feature_values */
 	TAGREC_PLAN_ITEM,			/* the item of key $1: position, embedding, tags, counts, posts */
 	TAGREC_PLAN_POSITIONS,		/* the items of keys $1[]: position */
 	TAGREC_PLAN_POST_USER,		/* the user of key $1: TAGREC_POST_USER_COLUMNS */
@@ -46,17 +47,19 @@ typedef struct TagrecServed
 	MemoryContext context;
 	int32		model_id;
 	int32		version;
-	int			width;			/* as the registry said, like the next three */
+	int			width;			/* as the registry said, like the next four */
 	int			unit_width;
+	int			features;
 	int32		n_users;
 	int32		n_items;
 	TagrecSource users;
 	TagrecSource items;
-	char	   *neighbours;		/* the relation, quoted; NULL = the version has none */
+	TagrecSource weights;		/* of the neighbours, when there are features */
 	int			pins;
 	SPIPlanPtr	plan[TAGREC_PLANS];
-	TagrecMatrix *item_matrix;	/* NULL until asked for, as are the next two */
+	TagrecMatrix *item_matrix;	/* NULL until asked for, as are the next three */
 	TagrecMatrix *user_matrix;
+	TagrecNeighbours *neighbours;
 	TagrecEncoder *encoder;
 } TagrecServed;
 
@@ -71,6 +74,7 @@ extern char *tagrec_equality_operator(Oid type);
 /* The parts, read when this session has none; good for as long as the entry is pinned. */
 extern TagrecMatrix *tagrec_served_items(TagrecServed *served, const TagrecVersion *version);
 extern TagrecMatrix *tagrec_served_users(TagrecServed *served, const TagrecVersion *version);
+extern TagrecNeighbours *tagrec_served_neighbours(TagrecServed *served, const TagrecVersion *version);
 extern TagrecEncoder *tagrec_served_encoder(TagrecServed *served, const TagrecVersion *version);
 
 extern void tagrec_served_unpin(TagrecServed *served);

@@ -16,7 +16,9 @@ enum
 	User_embedding = 1,
 	User_seen,
 	User_tags,
-	User_counts
+	User_counts,
+	User_features,
+	User_feature_values
 };
 enum
 {
@@ -59,7 +61,8 @@ static bool
 hold(const TagrecVersion *version)
 {
 	tagrec_check_use(version);
-	return tagrec_lock_partition(version, TAGREC_USERS) && tagrec_lock_partition(version, TAGREC_ITEMS);
+	return tagrec_lock_partition(version, TAGREC_USERS) && tagrec_lock_partition(version, TAGREC_ITEMS)
+		&& (!version->features || tagrec_lock_partition(version, TAGREC_NEIGHBOURS));
 }
 
 /* The call goes on with the newest snapshot. */
@@ -248,6 +251,17 @@ profile_columns(TagrecCall *call, TagrecRow *row, int tags, int counts)
 	check_positions(row->tag, row->n_tags, call->version->tags, "tag");
 }
 
+static void
+feature_columns(TagrecCall *call, TrSparse *sparse)
+{
+	int			n_values;
+
+	sparse->index = array_column(User_features, INT4OID, &sparse->n);
+	sparse->value = array_column(User_feature_values, FLOAT4OID, &n_values);
+	sparse->n = Min(sparse->n, n_values);
+	tagrec_check_features(sparse, tagrec_feature_count(call->version), call->served->users.name);
+}
+
 bool
 tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 {
@@ -260,6 +274,7 @@ tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 	row->seen = array_column(User_seen, INT4OID, &row->n_seen);
 	check_positions(row->seen, row->n_seen, call->version->items, "item");
 	profile_columns(call, row, User_tags, User_counts);
+	feature_columns(call, &row->sparse);
 	return true;
 }
 
@@ -280,6 +295,18 @@ tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 	if (isnull)
 		row->posts = 0;
 	return true;
+}
+
+float *
+tagrec_sparse_scores(TagrecCall *call, const TrSparse *user)
+{
+	float	   *sum;
+
+	if (!call->version->features)
+		return NULL;
+	sum = palloc_extended(Max(call->version->items, 1) * sizeof(float), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	tagrec_neighbours_scatter(tagrec_served_neighbours(call->served, call->version), user, sum);
+	return sum;
 }
 
 static int

@@ -53,6 +53,7 @@ typedef struct TagrecRow
 {
 	int32		position;		/* items */
 	float	   *embedding;		/* padded, as core/dot.h says */
+	TrSparse	sparse;			/* users: features and their values */
 	int			n_seen;
 	int32	   *seen;			/* (n_seen) users: positions of their items */
 	int			n_tags;
@@ -64,6 +65,12 @@ typedef struct TagrecRow
 /* False when the version does not know the id. */
 extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+
+/*
+ * sum (items) = the sparse part of the scores of a user with these features, in the current context; NULL when the model has no
+ * such part.
+ */
+extern float *tagrec_sparse_scores(TagrecCall *call, const TrSparse *user);
 
 /* The positions of the candidates that the version knows, ascending, each once; *n of them. */
 extern int32 *tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n);

@@ -114,9 +114,16 @@ profile_argument(FunctionCallInfo fcinfo, int argument, const TagrecCall *call, 
 	return merge_tag_counts(*profile, known);
 }
 
-/* The user-side array, padded, of the tags in argument `tags`; NULL when none of them is known. */
-static float *
-encode_argument(FunctionCallInfo fcinfo, int argument, TagrecCall *call)
+/* A user known by tags alone, as scores go by him. */
+typedef struct Encoded
+{
+	float	   *array;			/* padded */
+	TrSparse	features;
+} Encoded;
+
+/* The user with the tags in argument `tags`; false when none of them is known. */
+static bool
+encode_argument(FunctionCallInfo fcinfo, int argument, TagrecCall *call, Encoded *user)
 {
 	TagrecEncoder *encoder = tagrec_served_encoder(call->served, call->version);
 	TagCount   *profile;
@@ -125,36 +132,46 @@ encode_argument(FunctionCallInfo fcinfo, int argument, TagrecCall *call)
 	int32	   *tag = palloc(Max(n, 1) * sizeof(int32));
 	float	   *count = palloc(Max(n, 1) * sizeof(float));
 	TrProfiles	profiles = {.rows = 1, .ptr = ptr, .tag = tag, .count = count};
-	float	   *out;
 
-	if (n == 0)
-		return NULL;
 	for (int i = 0; i < n; i++)
 	{
 		tag[i] = profile[i].tag;
 		count[i] = profile[i].count;
 	}
-	out = tagrec_padded_vectors(1, call->version->width);
-	tagrec_encode(encoder, TR_USER, &profiles, out);
-	return out;
+	user->array = tagrec_padded_vectors(1, call->version->width);
+	tagrec_encode(encoder, TR_USER, &profiles, user->array);
+	user->features = tagrec_encode_features(encoder, &profiles, 0);
+	tagrec_check_features(&user->features, tagrec_feature_count(call->version), call->served->users.name);
+	return n > 0;
 }
 
 /* ------------------------------------------------------------------ functions */
+
+static void
+check_embeddings(const TagrecVersion *version)
+{
+	if (version->width == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" has no embeddings", version->model),
+				 errdetail("Its algorithm, %s, scores by neighbours alone.", version->algorithm)));
+}
 
 Datum
 tagrec_embed(PG_FUNCTION_ARGS)
 {
 	TagrecCall *call = tagrec_call_begin(tagrec_model_argument(fcinfo, 0));
-	float	   *vector = encode_argument(fcinfo, 1, call);
 	int			width = call->version->width;
 	ArrayType  *array = NULL;
+	Encoded		user;
 
-	if (vector)
+	check_embeddings(call->version);
+	if (encode_argument(fcinfo, 1, call, &user))
 	{
 		Datum	   *values = palloc(width * sizeof(Datum));
 
 		for (int i = 0; i < width; i++)
-			values[i] = Float4GetDatum(vector[i]);
+			values[i] = Float4GetDatum(user.array[i]);
 		MemoryContextSwitchTo(call->outside);
 		array = construct_array(values, width, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT);
 	}
@@ -171,13 +188,12 @@ tagrec_recommend_for_tags(PG_FUNCTION_ARGS)
 	int			n = tagrec_limit_argument(fcinfo, 3);
 	ArrayType  *candidates = PG_ARGISNULL(4) ? NULL : PG_GETARG_ARRAYTYPE_P(4);
 	TagrecCall *call;
-	float	   *query;
+	Encoded		user;
 
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin(model);
-	query = encode_argument(fcinfo, 1, call);
-	if (query)
-		tagrec_recommend_items(fcinfo, call, query, NULL, candidates, n, TEXTOID);
+	if (encode_argument(fcinfo, 1, call, &user))
+		tagrec_recommend_items(fcinfo, call, user.array, &user.features, NULL, candidates, n, TEXTOID);
 	else
 		tagrec_call_end(call);
 	return (Datum) 0;
@@ -241,6 +257,7 @@ tagrec_feature_tags(PG_FUNCTION_ARGS)
 				 errmsg("feature must not be null")));
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin(model);
+	check_embeddings(call->version);
 	encoder = tagrec_served_encoder(call->served, call->version);
 	check_feature(call->version, PG_GETARG_INT32(1));
 	activation = feature_activations(call, encoder, PG_GETARG_INT32(1));

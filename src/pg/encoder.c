@@ -126,7 +126,7 @@ loadable_algorithm(const TagrecVersion *version)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot score tags", version->model),
 				 errdetail("Its algorithm, %s, recommends no tags.", version->algorithm)));
-	if (strcmp(version->task, "tag") != 0 && !(algorithm->load && algorithm->encode))
+	if (strcmp(version->task, "tag") != 0 && !(algorithm->load && (algorithm->encode || algorithm->encode_features)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot encode tags", version->model),
@@ -195,7 +195,21 @@ tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles *profiles, f
 {
 	TrError		err = {0};
 
-	tagrec_check(encoder->model->algorithm->encode(encoder->model, side, profiles, out, &err), &err);
+	if (encoder->model->algorithm->encode)
+		tagrec_check(encoder->model->algorithm->encode(encoder->model, side, profiles, out, &err), &err);
+	else
+		memset(out, 0, (Size) profiles->rows * encoder->width * sizeof(float));
+}
+
+TrSparse
+tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32 row)
+{
+	TrSparse	features = {0};
+	TrError		err = {0};
+
+	if (encoder->model->algorithm->encode_features)
+		tagrec_check(encoder->model->algorithm->encode_features(encoder->model, profiles, row, &features, &err), &err);
+	return features;
 }
 
 void

@@ -25,8 +25,14 @@ extern int32 tagrec_encoder_tags(const TagrecEncoder *encoder);
 /* NOTICE: the model does not know n of the caller's `of` tags. */
 extern void tagrec_report_unknown_tags(const char *model, char **unknown, int n, int of);
 
-/* out (rows,width) = the arrays of these profiles. */
+/* out (rows,width) = the arrays of these profiles; zeros for an algorithm that encodes tags as features alone. */
 extern void tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles *profiles, float *out);
+
+/*
+ * The features of a user with the profile in that row, good until the next call; none for an algorithm that encodes tags as
+ * arrays alone.
+ */
+extern TrSparse tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32 row);
 
 /* Task tag. out (n,T) = the score of every tag for each of these posts. */
 extern void tagrec_score_tags(TagrecEncoder *encoder, const TrPost *posts, int32 n, float *out);

@@ -135,6 +135,7 @@ check_counts(const Evaluation *e, const char *model)
 						tagrec_pair_noun(e->test->task), e->test->source.name, model),
 				 errhint("Test it on %ss that it was not trained on, or let it rank them with exclude_seen => false.",
 						 tagrec_pair_noun(e->test->task))));
+	tagrec_tell_unknown(e->test, e->ranking, model, e->test->pairs.count - e->counts.known, e->counts.unknown_pairs);
 	tagrec_warn_of_seen(e->counts.seen, e->counts.known, e->test->task, e->exclude_seen);
 }
 

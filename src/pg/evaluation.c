@@ -73,6 +73,34 @@ tagrec_warn_of_seen(int64 seen, int64 pairs, TrTask task, bool excluded)
 			 detail_of_seen(seen, pairs, task, excluded)));
 }
 
+static int
+detail_of_unknown(TrTask task, int64 unmeasured, int64 unknown)
+{
+	if (task == TR_TASK_TAG)
+		return errdetail("Posts of unknown users and items are measured by what else is known of them. Assignments of unknown"
+						 " tags, which count as not found: %lld.", (long long) unknown);
+	return errdetail("Pairs of unknown users, which are not measured: %lld. Others of unknown items, which count as not found:"
+					 " %lld.", (long long) unmeasured, (long long) unknown);
+}
+
+void
+tagrec_tell_unknown(const TagrecTest *test, const TagrecRanking *ranking, const char *model, int64 unmeasured, int64 unknown)
+{
+	int32		users = test->users.count - ranking->known_users;
+	int32		items = test->items.count - ranking->known_items;
+	int32		tags = test->task == TR_TASK_TAG ? test->tags.count - ranking->known_tags : 0;
+
+	if (users == 0 && items == 0 && tags == 0)
+		return;
+	ereport(NOTICE,
+			(test->task == TR_TASK_TAG
+			 ? errmsg("model \"%s\" does not know %d of %d users, %d of %d items and %d of %d tags in %s", model, users,
+					  test->users.count, items, test->items.count, tags, test->tags.count, test->source.name)
+			 : errmsg("model \"%s\" does not know %d of %d users and %d of %d items in %s", model, users, test->users.count,
+					  items, test->items.count, test->source.name),
+			 detail_of_unknown(test->task, unmeasured, unknown)));
+}
+
 /* ------------------------------------------------------------------ arguments */
 
 Oid

@@ -87,6 +87,10 @@ extern const char *tagrec_pair_noun(TrTask task);
 /* WARNING when test pairs stand in training: `seen` of `pairs`. */
 extern void tagrec_warn_of_seen(int64 seen, int64 pairs, TrTask task, bool excluded);
 
+/* NOTICE when the version does not know everything: `unmeasured` pairs are of unknown groups, `unknown` have an unknown answer. */
+extern void tagrec_tell_unknown(const TagrecTest *test, const TagrecRanking *ranking, const char *model, int64 unmeasured,
+								int64 unknown);
+
 /* ereport(ERROR) unless the version knows enough of the test's users, items and tags to rank something. */
 extern void tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ranking, const char *model);
 

@@ -1,6 +1,7 @@
 /*
  * tagrec_explain(): which tags a score rests on. A tag's contribution is what the score loses when the tag is taken out of
- * the profiles of both the user and the item, and both are encoded again.
+ * the profiles of both the user and the item, and both are encoded again. What does not come from tags stays as it is, and so
+ * plays no part.
  */
 #include "postgres.h"
 
@@ -9,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "options.h"
 #include "score.h"
 #include "utils/builtins.h"
 
@@ -22,11 +24,25 @@ typedef struct Side
 {
 	const TagrecRow *row;
 	float	   *array;			/* (1 + tags, width): row 0 whole, row 1 + i without the profile's tag i; padded */
+	float	   *sparse;			/* (1 + tags) a user: the sparse part of the item's score, likewise; NULL = none */
 } Side;
 
-/* Variants first..first+n-1 of a profile: 0 is all of it, 1 + i leaves out entry i. */
+/* What a sparse part is computed with. */
+typedef struct Sparse
+{
+	const TagrecNeighbours *neighbours;
+	int32		item;
+	int64		features;
+	const char *relation;
+} Sparse;
+
+/*
+ * Variants first..first+n-1 of a profile: 0 is all of it, 1 + i leaves out entry i. With `with`, which is for a user, sparse (n)
+ * is set, too.
+ */
 static void
-encode_variants(TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int first, int n, float *out)
+encode_variants(TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int first, int n, float *out, const Sparse *with,
+				float *sparse)
 {
 	int64		ptr[BLOCK_VARIANTS + 1];
 	int32		posts[BLOCK_VARIANTS];
@@ -51,25 +67,33 @@ encode_variants(TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int f
 	if (side == TR_USER)
 		profiles.posts = NULL;
 	tagrec_encode(encoder, side, &profiles, out);
+	for (int v = 0; v < n && with; v++)
+	{
+		TrSparse	features = tagrec_encode_features(encoder, &profiles, v);
+
+		tagrec_check_features(&features, with->features, with->relation);
+		sparse[v] = tagrec_neighbours_pair(with->neighbours, &features, with->item);
+	}
 	pfree(tag);
 	pfree(count);
 }
 
 static void
-encode_side(Side *encoded, TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int width)
+encode_side(Side *encoded, TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int width, const Sparse *with)
 {
 	int			variants = 1 + row->n_tags;
 	size_t		stride = tr_dot_stride(width);
-	float	   *out = palloc(BLOCK_VARIANTS * width * sizeof(float));
+	float	   *out = palloc((BLOCK_VARIANTS * width + 1) * sizeof(float));
 
 	encoded->row = row;
 	encoded->array = tagrec_padded_vectors(variants, width);
+	encoded->sparse = with ? palloc(variants * sizeof(float)) : NULL;
 	for (int first = 0; first < variants; first += BLOCK_VARIANTS)
 	{
 		int			n = Min(BLOCK_VARIANTS, variants - first);
 
 		CHECK_FOR_INTERRUPTS();
-		encode_variants(encoder, side, row, first, n, out);
+		encode_variants(encoder, side, row, first, n, out, with, with ? encoded->sparse + first : NULL);
 		for (int v = 0; v < n; v++)
 			memcpy(encoded->array + (first + v) * stride, out + v * width, width * sizeof(float));
 	}
@@ -120,6 +144,15 @@ return_tag(ReturnSetInfo *result, int rank, const char *name, float contribution
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+/* The score of the user without tag entry u and the item without entry i; -1 = whole. */
+static float
+variant_score(const Side *user, const Side *item, int u, int i, size_t stride)
+{
+	float		score = tr_dot(user->array + (1 + u) * stride, item->array + (1 + i) * stride, stride);
+
+	return user->sparse ? score + user->sparse[1 + u] : score;
+}
+
 static void
 explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const TagrecRow *user, const TagrecRow *item,
 		int n)
@@ -128,19 +161,25 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 	size_t		stride = tr_dot_stride(width);
 	SharedTag  *tags = palloc_extended(((Size) user->n_tags + item->n_tags + 1) * sizeof(SharedTag), MCXT_ALLOC_HUGE);
 	int			n_tags = union_of_tags(user, item, tags);
+	Sparse		sparse = {
+		.item = item->position,
+		.features = tagrec_feature_count(call->version),
+		.relation = call->served->users.name
+	};
 	TrTopN		top;
 	Side		u;
 	Side		i;
 	float		whole;
 
-	encode_side(&u, encoder, TR_USER, user, width);
-	encode_side(&i, encoder, TR_ITEM, item, width);
-	whole = tr_dot(u.array, i.array, stride);
+	if (call->version->features)
+		sparse.neighbours = tagrec_served_neighbours(call->served, call->version);
+	encode_side(&u, encoder, TR_USER, user, width, sparse.neighbours ? &sparse : NULL);
+	encode_side(&i, encoder, TR_ITEM, item, width, NULL);
+	whole = variant_score(&u, &i, -1, -1, stride);
 	n = Min(n, n_tags);
 	tr_topn_init(&top, palloc_extended(Max(n, 1) * sizeof(TrScored), MCXT_ALLOC_HUGE), n);
 	for (int t = 0; t < n_tags; t++)
-		tr_topn_offer(&top, whole - tr_dot(u.array + (1 + tags[t].in_user) * stride,
-										   i.array + (1 + tags[t].in_item) * stride, stride), t);
+		tr_topn_offer(&top, whole - variant_score(&u, &i, tags[t].in_user, tags[t].in_item, stride), t);
 	tr_topn_sort(&top);
 	for (int r = 0; r < top.count; r++)
 	{
@@ -148,6 +187,22 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 
 		return_tag(result, r + 1, tagrec_encoder_tag(encoder, tag->tag), top.best[r].score, tag, user, item);
 	}
+}
+
+static void
+check_tags_read(const TagrecVersion *version)
+{
+	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
+
+	if (algorithm->load && (algorithm->encode || algorithm->encode_features))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("the scores of model \"%s\" do not rest on tags", version->model),
+			 errdetail("Its algorithm, %s, does not read tags.", version->algorithm),
+			 version->features & TR_FEATURES_ITEMS
+			 ? errhint("%s.%s shows what having one item adds to the score of another.", quote_identifier(version->schema),
+					   quote_identifier(tagrec_view_relname(version->model, TAGREC_NEIGHBOURS))) : 0));
 }
 
 Datum
@@ -164,6 +219,7 @@ tagrec_explain(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin(model);
+	check_tags_read(call->version);
 	encoder = tagrec_served_encoder(call->served, call->version);
 	if (tagrec_id_argument(fcinfo, 1, &user_id) && tagrec_id_argument(fcinfo, 2, &item_id) &&
 		tagrec_find_user(call, &user_id, &user) && tagrec_find_item(call, &item_id, &item))

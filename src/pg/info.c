@@ -55,6 +55,8 @@ type_name(TrOptionType type)
 			return "name";
 		case TR_OPTION_INTS:
 			return "integers";
+		case TR_OPTION_TEXT:
+			return "text";
 	}
 	return "unknown";
 }

@@ -67,7 +67,7 @@ tagrec_progress_phase(TagrecRun *run, const char *phase)
 	else if (run->result.epochs > 0)
 	{
 		progress.epoch = run->result.epochs;
-		progress.epochs = run->options->train.epochs;
+		progress.epochs = run->result.epochs;
 		progress.loss = run->result.loss;
 		progress.metric = run->result.metric;
 	}

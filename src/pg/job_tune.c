@@ -34,6 +34,7 @@ typedef struct Tuning
 	ErrorData  *failure;		/* of the first one that failed */
 	double		seconds;		/* of the trials trained here */
 	int			trained;
+	instr_time	told;			/* when the last notice about a trial was sent */
 } Tuning;
 
 /* ------------------------------------------------------------------ what was read */
@@ -227,13 +228,14 @@ tell(Tuning *t, int i, const ErrorData *error)
 	const TagrecTrialRow *row = &t->rows[i];
 	char	   *outcome = error ? psprintf("failed: %s", error->message) : psprintf("%s %.4f", row->metric, row->value);
 
-	if (!run->shared || tagrec_run_seconds(run->noticed) < run->request->progress_interval)
+	if (!run->shared || tagrec_run_seconds(t->told) < run->request->progress_interval)
 		return;
 	ereport(NOTICE,
 			(errmsg("trial %d of %d: %s%s, %.0f s left", i + 1, t->count, outcome, t->best < 0 ? "" :
 					psprintf(", best %.4f", t->rows[t->best].value), t->seconds / t->trained * still_to_do(t, i)),
 			 errdetail("Its settings are %s.", settings_text(t, i))));
-	INSTR_TIME_SET_CURRENT(run->noticed);
+	INSTR_TIME_SET_CURRENT(t->told);
+	run->noticed = t->told;
 }
 
 static void
@@ -295,7 +297,8 @@ announce_best(const Tuning *t)
 
 /*
  * The options that give the model to deploy, as tagrec_train() would take them: the trial's, with an end at its best epoch, and,
- * for a refit, nothing held out. Pairs of another relation have no tags to train on: they stay what is measured on.
+ * for a refit, nothing held out. Pairs of another relation have no tags to train on: they stay what is measured on. So do those
+ * by which the algorithm itself makes a choice.
  */
 static void
 choose_options(Tuning *t)
@@ -304,7 +307,7 @@ choose_options(Tuning *t)
 	const TagrecTrial *best = &t->trials[t->best];
 	char	   *stop = psprintf("{\"stop_after\": %d}", t->rows[t->best].best_epoch);
 
-	run->refit = run->request->refit && run->data.split;
+	run->refit = run->request->refit && run->data.split && !run->options->algorithm->held_out;
 	run->asked = tagrec_jsonb_with(best->asked, tagrec_jsonb(stop));
 	run->options = best->options;
 	run->options->train.stop_after = t->rows[t->best].best_epoch;
@@ -318,7 +321,7 @@ choose_options(Tuning *t)
 void
 tagrec_run_tune(TagrecRun *run)
 {
-	Tuning		t = {.run = run, .best = -1};
+	Tuning		t = {.run = run, .best = -1, .told = run->started};
 
 	draw_trials(&t);
 	run->trials = t.count;

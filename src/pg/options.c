@@ -156,7 +156,7 @@ tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
 static void
 append_option(StringInfo json, const TrOption *option, const void *values)
 {
-	char		text[512];
+	char		text[TR_MAX_TEXT];
 
 	tr_option_format(option, values, text, sizeof(text));
 	appendStringInfoString(json, json->len > 1 ? ", " : "");
@@ -174,6 +174,7 @@ append_option(StringInfo json, const TrOption *option, const void *values)
 			appendStringInfo(json, "[%s]", text);
 			break;
 		case TR_OPTION_ENUM:
+		case TR_OPTION_TEXT:
 			escape_json(json, text);
 			break;
 	}

@@ -12,6 +12,7 @@
 #include "look_up.h"
 #include "matrix.h"
 #include "miscadmin.h"
+#include "score.h"
 #include "tagrec.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -30,7 +31,9 @@ enum
 {
 	Col_position = TAGREC_LOOK_UP_COLUMN,	/* items */
 	Col_embedding = Col_position,	/* users */
-	Col_seen
+	Col_seen,
+	Col_features,				/* these two for a version that has some */
+	Col_feature_values
 };
 
 typedef struct BlockUser
@@ -53,8 +56,11 @@ typedef struct Pass
 	int32	   *position;		/* (items of the test) -1 = unknown */
 	float	   *vector;			/* (B,width) padded */
 	float	   *score;			/* (B,T) */
+	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
+	float	   *sparse;			/* (B,items) it */
 
 	/* the block */
+	int			block;			/* users of a full one */
 	int			users;
 	BlockUser	user[BLOCK_USERS];
 	int32		pairs;
@@ -141,7 +147,7 @@ has_seen(const BlockUser *user, int32 position)
 
 /* The user's pairs join the block's, but for those that have no rank. */
 static void
-take_pairs(Pass *pass, BlockUser *user, const float *vector)
+take_pairs(Pass *pass, BlockUser *user, const float *vector, const float *sparse)
 {
 	TagrecRanking *ranking = pass->ranking;
 
@@ -155,6 +161,8 @@ take_pairs(Pass *pass, BlockUser *user, const float *vector)
 			continue;
 		ranking->seen[p] = has_seen(user, position);
 		bar = tr_dot(vector, tagrec_matrix_row(pass->items, position), pass->items->stride);
+		if (sparse)
+			tagrec_add(&bar, sparse + position, 1);
 		if ((ranking->seen[p] && pass->exclude_seen) || isnan(bar))
 			continue;
 		pass->pair[pass->pairs] = (int32) p;
@@ -163,6 +171,13 @@ take_pairs(Pass *pass, BlockUser *user, const float *vector)
 		pass->ahead[pass->pairs++] = 0;
 	}
 	user->n_pairs = pass->pairs - user->first_pair;
+}
+
+/* The sparse part of the scores of user u of the block; NULL = there is none. */
+static float *
+sparse_part(const Pass *pass, int u)
+{
+	return pass->neighbours ? pass->sparse + (Size) u * pass->items->rows : NULL;
 }
 
 /* Rows first..first+n-1 of the look-up become the block, in the current context. */
@@ -193,7 +208,11 @@ take_block(Pass *pass, const TagrecLookUp *look_up, uint64 first, int n, int32 f
 		tagrec_read_embedding(vector, tagrec_look_up_column(look_up, first + u, Col_embedding), pass->items->width,
 							  look_up->relation);
 		take_seen(pass, user, tagrec_look_up_column(look_up, first + u, Col_seen));
-		take_pairs(pass, user, vector);
+		if (pass->neighbours)
+			tagrec_neighbours_sum(pass->neighbours, tagrec_look_up_column(look_up, first + u, Col_features),
+								  tagrec_look_up_column(look_up, first + u, Col_feature_values), look_up->relation,
+								  sparse_part(pass, u));
+		take_pairs(pass, user, vector, sparse_part(pass, u));
 		pass->ranking->known[user->user] = true;
 		pass->ranking->known_users++;
 	}
@@ -225,6 +244,8 @@ rank_block(Pass *pass)
 			float	   *score = pass->score + u * TILE_ITEMS;
 			int32		p = user->first_pair;
 
+			if (pass->neighbours)
+				tagrec_add(score, sparse_part(pass, u) + first, n);
 			if (pass->exclude_seen)
 				leave_out_seen(user, score, first, n);
 			tr_ranks_tile(pass->ahead + p, pass->relevant + p, pass->bar + p, user->n_pairs, score, first, n);
@@ -242,15 +263,16 @@ rank_users(Pass *pass)
 	TagrecLookUp look_up;
 
 	tagrec_look_up_prepare(&look_up, &pass->test->users, &pass->call->served->users, "user_id",
-						   pass->call->version->version, "r.embedding, r.seen");
+						   pass->call->version->version,
+						   pass->neighbours ? "r.embedding, r.seen, r.features, r.feature_values" : "r.embedding, r.seen");
 	for (int32 chunk = 0; chunk < count; chunk += CHUNK_USERS)
 	{
 		uint64		rows = tagrec_look_up_keys(&look_up, NULL, chunk, Min(CHUNK_USERS, count - chunk));
 
 		MemoryContextSwitchTo(batch);
-		for (uint64 first = 0; first < rows; first += BLOCK_USERS)
+		for (uint64 first = 0; first < rows; first += pass->block)
 		{
-			take_block(pass, &look_up, first, (int) Min(BLOCK_USERS, rows - first), chunk);
+			take_block(pass, &look_up, first, (int) Min((uint64) pass->block, rows - first), chunk);
 			rank_block(pass);
 			MemoryContextReset(batch);
 		}
@@ -260,6 +282,23 @@ rank_users(Pass *pass)
 }
 
 /* ------------------------------------------------------------------ all of it */
+
+static void
+prepare(Pass *pass)
+{
+	TagrecCall *call = pass->call;
+
+	pass->items = tagrec_served_items(call->served, call->version);
+	pass->block = BLOCK_USERS;
+	if (call->version->features)
+	{
+		pass->neighbours = tagrec_served_neighbours(call->served, call->version);
+		pass->block = tagrec_neighbours_block(pass->neighbours, BLOCK_USERS);
+		pass->sparse = MemoryContextAllocHuge(call->context, (Size) pass->block * (pass->items->rows + 1) * sizeof(float));
+	}
+	pass->vector = tagrec_padded_vectors(BLOCK_USERS, pass->items->width);
+	pass->score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
+}
 
 TagrecRanking *
 tagrec_rank_items(const TagrecVersion *version, TagrecTest *test, bool exclude_seen)
@@ -272,9 +311,7 @@ tagrec_rank_items(const TagrecVersion *version, TagrecTest *test, bool exclude_s
 	MemoryContextSwitchTo(result);
 	pass.ranking = tagrec_ranking_make(test);
 	MemoryContextSwitchTo(call->context);
-	pass.items = tagrec_served_items(call->served, call->version);
-	pass.vector = tagrec_padded_vectors(BLOCK_USERS, pass.items->width);
-	pass.score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
+	prepare(&pass);
 	find_items(&pass);
 	rank_users(&pass);
 	tagrec_call_end(call);

@@ -23,7 +23,8 @@ recommend(FunctionCallInfo fcinfo, int first, TagrecCall *call, Oid item_type)
 	TagrecRow	user;
 
 	if (tagrec_id_argument(fcinfo, first + 1, &id) && tagrec_find_user(call, &id, &user))
-		tagrec_recommend_items(fcinfo, call, user.embedding, exclude_seen ? &user : NULL, candidates, n, item_type);
+		tagrec_recommend_items(fcinfo, call, user.embedding, &user.sparse, exclude_seen ? &user : NULL, candidates, n,
+							   item_type);
 	else
 		tagrec_call_end(call);
 }

@@ -23,7 +23,9 @@ enum
 {
 	Col_user = 1,
 	Col_embedding,
-	Col_seen
+	Col_seen,
+	Col_features,
+	Col_feature_values
 };
 
 typedef struct Pass
@@ -31,6 +33,7 @@ typedef struct Pass
 	TagrecCall *call;
 	ReturnSetInfo *result;
 	const TagrecMatrix *items;
+	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
 	int			n;
 	bool		exclude_seen;
 	FmgrInfo	user_output;
@@ -38,10 +41,12 @@ typedef struct Pass
 	text	  **item_text;		/* (items) made when first needed */
 
 	/* the block */
+	int			block;			/* users of a full one */
 	int			users;
 	text	   *user_text[BLOCK_USERS];
 	float	   *vector;			/* (B,width) padded */
 	float	   *score;			/* (B,T) */
+	float	   *sparse;			/* (B,items) the sparse part of the scores */
 	uint64	   *seen;			/* (B) sets of items */
 	TrScored   *room;			/* (B,n) */
 } Pass;
@@ -52,6 +57,13 @@ begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, int n, bool ex
 	pass->call = call;
 	pass->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	pass->items = tagrec_served_items(call->served, call->version);
+	pass->block = BLOCK_USERS;
+	if (call->version->features)
+	{
+		pass->neighbours = tagrec_served_neighbours(call->served, call->version);
+		pass->block = tagrec_neighbours_block(pass->neighbours, BLOCK_USERS);
+		pass->sparse = MemoryContextAllocHuge(call->context, (Size) pass->block * (pass->items->rows + 1) * sizeof(float));
+	}
 	pass->n = Min(n, pass->items->rows);
 	pass->exclude_seen = exclude_seen;
 	tagrec_key_output(call->served->users.key_type, &pass->user_output);
@@ -104,6 +116,19 @@ take_seen(Pass *pass, int user, Datum value)
 	}
 }
 
+static Datum
+feature_column(HeapTuple tuple, TupleDesc desc, int column, const char *relation)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("relation %s has a null %s", relation, SPI_fname(desc, column))));
+	return value;
+}
+
 /* The rows just fetched become the block; its texts go to the current context. */
 static void
 take_block(Pass *pass)
@@ -131,6 +156,10 @@ take_block(Pass *pass)
 		seen = SPI_getbinval(tuple, desc, Col_seen, &isnull);
 		if (pass->exclude_seen && !isnull)
 			take_seen(pass, u, seen);
+		if (pass->neighbours)
+			tagrec_neighbours_sum(pass->neighbours, feature_column(tuple, desc, Col_features, relation),
+								  feature_column(tuple, desc, Col_feature_values, relation), relation,
+								  pass->sparse + (Size) u * pass->items->rows);
 	}
 }
 
@@ -169,6 +198,8 @@ score_block(Pass *pass)
 		CHECK_FOR_INTERRUPTS();
 		tr_dot_block(pass->score, TILE_ITEMS, pass->vector, pass->users, tagrec_matrix_row(items, first), n,
 					 items->stride);
+		for (int u = 0; u < pass->users && pass->neighbours; u++)
+			tagrec_add(pass->score + u * TILE_ITEMS, pass->sparse + (Size) u * items->rows + first, n);
 		for (int u = 0; u < pass->users; u++)
 			tr_topn_scan(&top[u], pass->score + u * TILE_ITEMS, first, n,
 						 pass->exclude_seen ? seen_set(pass, u) : NULL);
@@ -181,13 +212,13 @@ static void
 run_pass(Pass *pass)
 {
 	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
-	char	   *query = psprintf("SELECT user_id, embedding, seen FROM %s WHERE version OPERATOR(pg_catalog.=) %d",
-								 pass->call->served->users.name, pass->call->version->version);
+	char	   *query = psprintf("SELECT user_id, embedding, seen, features, feature_values FROM %s"
+								 " WHERE version OPERATOR(pg_catalog.=) %d", pass->call->served->users.name, pass->call->version->version);
 	Portal		cursor = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);
 
 	for (;;)
 	{
-		SPI_cursor_fetch(cursor, true, BLOCK_USERS);
+		SPI_cursor_fetch(cursor, true, pass->block);
 		if (SPI_processed == 0)
 			break;
 		MemoryContextSwitchTo(batch);
@@ -207,7 +238,7 @@ tagrec_recommend_all(PG_FUNCTION_ARGS)
 	int			n = tagrec_limit_argument(fcinfo, 1);
 	bool		exclude_seen = tagrec_flag_argument(fcinfo, 2, "exclude_seen");
 	TagrecCall *call;
-	Pass		pass;
+	Pass		pass = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin(model);

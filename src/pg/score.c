@@ -27,6 +27,13 @@ divide_by_norms(float *score, const float *norm, int n, float query_norm)
 	}
 }
 
+void
+tagrec_add(float *score, const float *sparse, int n)
+{
+	for (int i = 0; i < n; i++)
+		score[i] += sparse[i];
+}
+
 /* The query, without what similarity does not look at. */
 static const float *
 effective_query(const TagrecSearch *search)
@@ -54,6 +61,8 @@ search_all(const TagrecSearch *search, const float *query, float query_norm, TrT
 		tr_dot_block(score, n, query, 1, tagrec_matrix_row(m, first), n, m->stride);
 		if (search->cosine)
 			divide_by_norms(score, m->unit_norm + first, n, query_norm);
+		if (search->sparse)
+			tagrec_add(score, search->sparse + first, n);
 		tr_topn_scan(top, score, first, n, search->skip);
 	}
 }
@@ -75,6 +84,8 @@ search_some(const TagrecSearch *search, const float *query, float query_norm, Tr
 		score = tr_dot(query, tagrec_matrix_row(m, row), m->stride);
 		if (search->cosine)
 			divide_by_norms(&score, m->unit_norm + row, 1, query_norm);
+		if (search->sparse)
+			tagrec_add(&score, search->sparse + row, 1);
 		tr_topn_offer(top, score, row);
 	}
 }
@@ -153,8 +164,8 @@ tagrec_return_ranking(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMat
 }
 
 void
-tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *query, const TagrecRow *seen,
-					   ArrayType *candidates, int n, Oid item_type)
+tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *query, const TrSparse *features,
+					   const TagrecRow *seen, ArrayType *candidates, int n, Oid item_type)
 {
 	TagrecSearch search = {.query = query, .n = n};
 	TrTopN		top;
@@ -164,6 +175,7 @@ tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *q
 	if (seen)
 		search.skip = tagrec_seen_set(seen, call->version->items);
 	search.matrix = tagrec_served_items(call->served, call->version);
+	search.sparse = tagrec_sparse_scores(call, features);
 	top = tagrec_search(&search);
 	tagrec_return_ranking(fcinfo, call, search.matrix, &top, item_type);
 }

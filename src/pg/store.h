@@ -31,7 +31,7 @@
  *
  *   m_user_embedding   (user_id, embedding)   rows of the deployed version: version = (SELECT deployed_version FROM tagrec_model …)
  *   m_item_embedding   (item_id, embedding)
- *   m_item_neighbour   (item_id, neighbour_id, weight)   what having item_id adds to the score of neighbour_id
+ *   m_item_neighbour   (item_id, neighbour_id, weight)   what having neighbour_id adds to the score of item_id
  *
  * The last one is for people to read. It has rows when the features of the deployed version include items.
  *

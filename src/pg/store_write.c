@@ -188,7 +188,7 @@ comment_view(const TagrecPlace *place, const char *model, TagrecRelation which)
 	static const char *const rows[] = {
 		[TAGREC_USERS] = "users",
 		[TAGREC_ITEMS] = "items",
-		[TAGREC_NEIGHBOURS] = "what an item adds to the scores of others, in the form of neighbours,"
+		[TAGREC_NEIGHBOURS] = "what having one item adds to the score of another, by the neighbours"
 	};
 	char	   *comment = psprintf("tagrec: %s of the deployed version of model %s", rows[which], model);
 
@@ -225,12 +225,12 @@ create_neighbour_view(const TagrecPlace *place)
 	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
 	char	   *neighbours = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_NEIGHBOURS));
 
-	execute("CREATE VIEW %s AS SELECT i.item_id, k.item_id AS neighbour_id, n.weight FROM %s i"
-			" JOIN %s f ON f.version OPERATOR(pg_catalog.=) i.version AND f.feature OPERATOR(pg_catalog.=) i.\"position\""
+	execute("CREATE VIEW %s AS SELECT i.item_id, k.item_id AS neighbour_id, n.weight FROM %s k"
+			" JOIN %s f ON f.version OPERATOR(pg_catalog.=) k.version AND f.feature OPERATOR(pg_catalog.=) k.\"position\""
 			" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.items), pg_catalog.unnest(f.weights)) n (item, weight)"
-			" JOIN %s k ON k.version OPERATOR(pg_catalog.=) i.version AND k.\"position\" OPERATOR(pg_catalog.=) n.item"
-			" WHERE i.version OPERATOR(pg_catalog.=) %s AND EXISTS (SELECT FROM %s.tagrec_version v"
-			" WHERE v.model_id OPERATOR(pg_catalog.=) %d AND v.version OPERATOR(pg_catalog.=) i.version"
+			" JOIN %s i ON i.version OPERATOR(pg_catalog.=) k.version AND i.\"position\" OPERATOR(pg_catalog.=) n.item"
+			" WHERE k.version OPERATOR(pg_catalog.=) %s AND EXISTS (SELECT FROM %s.tagrec_version v"
+			" WHERE v.model_id OPERATOR(pg_catalog.=) %d AND v.version OPERATOR(pg_catalog.=) k.version"
 			" AND v.features OPERATOR(pg_catalog.&) %d OPERATOR(pg_catalog.<>) 0)",
 			view, items, neighbours, items, version_to_show(place, items),
 			quote_identifier(get_namespace_name(tagrec_schema())), place->model_id, TR_FEATURES_ITEMS);

@@ -266,11 +266,11 @@ prepare(Pass *pass)
 												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	tagrec_look_up_prepare(&pass->users, &pass->test->users, &served->users, "user_id", version, TAGREC_POST_USER_COLUMNS);
 	tagrec_look_up_prepare(&pass->items, &pass->test->items, &served->items, "item_id", version, TAGREC_POST_ITEM_COLUMNS);
-	if (served->neighbours)
+	if (OidIsValid(served->weights.relation))
 		pass->similar = SPI_prepare(psprintf("SELECT k.n, %s FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, n)"
 											 " JOIN %s AS r ON r.feature OPERATOR(pg_catalog.=) k.key"
 											 " WHERE r.version OPERATOR(pg_catalog.=) %d", TAGREC_SIMILAR_COLUMNS,
-											 served->neighbours, version), 1, &positions);
+											 served->weights.name, version), 1, &positions);
 	find_tags(pass);
 }
 

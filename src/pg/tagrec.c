@@ -53,7 +53,7 @@ static void
 define_serving_settings(void)
 {
 	DefineCustomIntVariable("tagrec.cache_size",
-							"Memory that a session keeps item matrices in.",
+							"Memory that a session keeps item matrices and weights between neighbours in.",
 							"The version being asked is always kept, whatever its size.",
 							&tagrec_cache_size, 256, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MB, NULL, NULL, NULL);

@@ -101,6 +101,13 @@ check_refreshable(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 
+	if (version->features)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" cannot be refreshed", version->model),
+				 errdetail("The weights between neighbours that its algorithm, %s, stores come from training alone.",
+						   version->algorithm),
+				 errhint("Train it again with tagrec_train().")));
 	if (!algorithm->encode || !algorithm->load)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -123,6 +123,11 @@ SELECT tagrec_train('m', 'one_item', 'hdlpr_ns', '{"layers": [4], "epochs": 1}')
 -- a share that leaves nothing to measure on
 CREATE VIEW one_pair AS SELECT * FROM a WHERE user_id = 1 LIMIT 1;
 SELECT tagrec_train('m', 'one_pair', 'popularity', '{"validation": 0.01}');
+SELECT tagrec_train('m', 'a', 'popularity', '{"validation": 0.004}');
+-- or nothing to train on
+CREATE VIEW held_out_pair AS SELECT 2 AS user_id, 'item 8' AS item_id, 'tag' AS tag;
+SELECT tagrec_fold('2'::text, 'item 8', 'validation:1') < 50 AS held_out;
+SELECT tagrec_train('m', 'held_out_pair', 'popularity', '{"validation": 0.5}');
 
 -- a message and its detail, without the figures that depend on the machine
 CREATE FUNCTION complaint(command text) RETURNS text LANGUAGE plpgsql AS $$

@@ -120,10 +120,18 @@ SELECT v.metric, v.metric_value = t.value AS same, v.epochs = t.best_epoch AS ep
 SELECT tagrec_tune('n', 'train', 'dspr', '{"layers": [[4], [8]]}', 3, '{"validation_source": "held_out", "epochs": 2}', metric => 'mrr') AS job \gset
 SELECT v.metric, v.metric_value = t.value AS same, v.options ->> 'validation_source' AS source, t.options ->> 'validation_source' AS trials
 	FROM tagrec_versions v JOIN tagrec_trials t ON t.job = v.job AND t.best WHERE v.job = :job;
-RESET client_min_messages;
+
+-- tags for posts; and an algorithm that has no epochs and scores by neighbours
+CREATE TABLE tagged AS SELECT user_id, item_id, 't' || (user_id + item_id * t) % 9 AS tag FROM posts, generate_series(1, 3) t;
+SELECT tagrec_tune('tags', 'tagged', 'dae_ptr', '{"learning_rate": {"min": 0.001, "max": 0.01, "scale": "log"}}', 3,
+	'{"validation": 0.2, "epochs": 2}', metric => 'hit@3') AS job \gset
+SELECT count(*) AS trials, count(DISTINCT metric) AS metrics, bool_and(state = 'done' AND value BETWEEN 0 AND 1) AS done FROM tagrec_trials WHERE job = :job;
+SELECT task, deployed FROM tagrec_versions WHERE job = :job;
+SELECT tagrec_tune('near', 'posts', 'ease', '{"neighbours": {"min": 2, "max": 20}, "lambda": {"min": 1, "max": 1000, "scale": "log"}}', 3, '{"validation": 0.2}') AS job \gset
+SELECT count(*) AS trials, bool_and(state = 'done' AND best_epoch = 1) AS done FROM tagrec_trials WHERE job = :job;
+SELECT epochs, options -> 'neighbours' = (SELECT options -> 'neighbours' FROM tagrec_trials WHERE job = :job AND best) AS same FROM tagrec_versions WHERE job = :job;
 
 -- a small space ends early; without a word about it, some pairs are held out; notices
-SET client_min_messages = warning;
 SELECT tagrec_tune('p', 'posts', 'popularity', '{"epochs": [1, 2]}', options => '{"validation": 0.2}') AS job \gset
 SELECT trial, settings FROM tagrec_trials WHERE job = :job ORDER BY trial;
 -- an option may be in both: the first trial starts from there
@@ -184,7 +192,7 @@ SELECT job FROM tagrec_jobs WHERE model = 't' AND state = 'done' \gset
 DELETE FROM tagrec_job WHERE model = 't';
 SELECT count(*) FROM tagrec_trials WHERE job = :job;
 
-SELECT tagrec_drop(model) FROM tagrec_models WHERE schema = 'tuning';
+SELECT count(tagrec_drop(model)) FROM tagrec_models WHERE schema = 'tuning';
 DELETE FROM tagrec_job WHERE job > :last_job;
 DROP OWNED BY regress_tagrec_tuner;
 DROP ROLE regress_tagrec_tuner;

@@ -85,6 +85,12 @@ like($stderr, qr/NOTICE:  trained version 1 of model "told" in \d+\.\d s/, '... 
 ($ret, $stdout, $stderr) = $node->psql('postgres',
 	q{SET tagrec.progress_interval = '1h'; SELECT tagrec_train('told', 'a', 'hdlpr_ns', '{"epochs": 3}')});
 unlike($stderr, qr/epoch \d/, 'tagrec.progress_interval says how often');
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SET tagrec.progress_interval = 0; SELECT tagrec_train('told', 'a', 'popularity')});
+unlike($stderr, qr/epoch \d/, 'a closed form has no epochs left to speak of');
+is($node->safe_psql('postgres', "SELECT epoch || '/' || epochs FROM tagrec_jobs ORDER BY job DESC LIMIT 1"), '1/1', '... and its job none to do');
+($ret, $stdout, $stderr) = $node->psql('postgres',
+	q{SET tagrec.progress_interval = 0; SELECT tagrec_train('told', 'a', 'hdlpr_ns', '{"epochs": 50, "stop_after": 2}')});
+like($stderr, qr/epoch 1 of 2: .*\n(?!.*epoch)/, 'the option stop_after ends a training');
 
 # ---------------------------------------------------------------- while a job trains
 

@@ -15,7 +15,8 @@ $primary->safe_psql(
 	CREATE EXTENSION tagrec;
 	CREATE TABLE a AS SELECT u AS user_id, 'i' || (u * 7 + k * k) % 50 AS item_id, 't' || (u + k) % 20 AS tag
 		FROM generate_series(1, 100) u, generate_series(1, 10) k;
-	SELECT tagrec_train('m', 'a', 'popularity')});
+	SELECT tagrec_train('m', 'a', 'popularity');
+	SELECT tagrec_train('t', 'a', 'tag_popular')});
 $primary->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
@@ -36,6 +37,10 @@ refused(q{SELECT tagrec_train('m', 'a', 'popularity', wait => false)}, qr/HINT: 
 refused(q{SELECT tagrec_refresh('m')}, qr/cannot execute tagrec_refresh\(\) during recovery/, 'tagrec_refresh is');
 refused(q{SELECT tagrec_deploy('m', 1)}, qr/cannot execute tagrec_deploy\(\)/, 'tagrec_deploy is');
 refused(q{SELECT tagrec_drop('m')}, qr/cannot execute tagrec_drop\(\)/, 'tagrec_drop is');
+
+my $tags = q{SELECT string_agg(tag || ' ' || score, ', ' ORDER BY rank) FROM tagrec_recommend_tags('t', 1, 'i8')};
+is($standby->safe_psql('postgres', $tags), $primary->safe_psql('postgres', $tags), 'tags are recommended on a standby');
+like($standby->safe_psql('postgres', $tags), qr/^t\d+ [\d.]+, /, '... and there are some');
 
 my $job = $primary->safe_psql('postgres',
 	q{SELECT tagrec_train('long', 'a', 'hdlpr_ns', '{"epochs": 100000, "batch": 16}', wait => false)});

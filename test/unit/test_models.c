@@ -101,6 +101,15 @@ typedef struct Answer
 	float	   *value;
 } Answer;
 
+static bool
+ascends(const TrSparse *row, int64_t limit)
+{
+	for (int32_t i = 0; i < row->n; i++)
+		if (row->index[i] < 0 || row->index[i] >= limit || (i > 0 && row->index[i] <= row->index[i - 1]))
+			return false;
+	return true;
+}
+
 static void
 append(Answer *answer, const TrSparse *row)
 {
@@ -118,25 +127,25 @@ append_sparse(Run *run, Answer *answer)
 {
 	int			features = run->algorithm->features(run->model);
 	int64_t		count = tr_feature_count(features, USERS, ITEMS, TAGS);
+	bool		users_ascend = true;
+	bool		items_ascend = true;
 	TrSparse	row;
 
 	CHECK(features != TR_FEATURES_NONE, "%s: says what its features are", run->algorithm->name);
 	for (int32_t u = 0; u < USERS; u++)
 	{
 		run->algorithm->user_features(run->model, &dataset, u, &row, &run->err);
-		for (int32_t i = 0; i < row.n; i++)
-			CHECK(row.index[i] >= 0 && row.index[i] < count && (i == 0 || row.index[i] > row.index[i - 1]),
-				  "%s: features of a user ascend", run->algorithm->name);
+		users_ascend &= ascends(&row, count);
 		append(answer, &row);
 	}
 	for (int32_t f = 0; f < count; f++)
 	{
 		run->algorithm->feature_weights(run->model, f, &row, &run->err);
-		for (int32_t i = 0; i < row.n; i++)
-			CHECK(row.index[i] >= 0 && row.index[i] < ITEMS && (i == 0 || row.index[i] > row.index[i - 1]),
-				  "%s: items of a feature ascend", run->algorithm->name);
+		items_ascend &= ascends(&row, ITEMS);
 		append(answer, &row);
 	}
+	CHECK(users_ascend, "%s: features of a user ascend", run->algorithm->name);
+	CHECK(items_ascend, "%s: items of a feature ascend", run->algorithm->name);
 }
 
 static Answer
@@ -389,6 +398,9 @@ test_refusals(void)
 		  "tag_cosine: more tags than max_tags");
 	CHECK(create_with("tag_bm25", backend, "max_tags", "11", &err) == TR_BAD_DATA && err.hint[0],
 		  "tag_bm25: more tags than max_tags");
+	CHECK(create_with("ccs", backend, "max_tags", "11", &err) == TR_BAD_DATA && strstr(err.message, "max_tags, 11"),
+		  "ccs: more tags than max_tags");
+	CHECK(create_with("ccf", backend, "max_tags", "11", &err) == TR_BAD_DATA && err.hint[0], "ccf: more tags than max_tags");
 	CHECK(model_memory.used == host, "a refusal gives all memory back");
 }
 

@@ -1,0 +1,288 @@
+/*
+ * Blends: what their options refuse, that the score is the weighted sum of standardised scores, and how weights are chosen.
+ */
+#include "backends.h"
+#include "core/trainer.h"
+#include "core/validation.h"
+
+#define USERS 40
+#define ITEMS 30
+#define TAGS 6
+
+static TrMemory memory;
+static TrBackend *backend;
+static TrDataset dataset;
+static TrPairs held_out;
+
+/* Two groups; a user has items of his own group, and some of them are held out. */
+static void
+make_data(void)
+{
+	TrAssignments a;
+	TrAssignments rest;
+	Draw		draw = {.seed = 9};
+
+	tr_assignments_init(&a, &memory);
+	tr_assignments_init(&rest, &memory);
+	for (int u = 0; u < USERS; u++)
+		for (int i = 0; i < ITEMS; i++)
+		{
+			if (draw_below(&draw, 10) >= (i % 2 == u % 2 ? 5 : 1))
+				continue;
+			if (draw_below(&draw, 4) == 0)
+				tr_assignments_add(&rest, u, i, 0, false, 0);
+			else
+				tr_assignments_add(&a, u, i, 2 * draw_below(&draw, TAGS / 2) + i % 2, false, 0);
+		}
+	tr_assignments_distinct(&a, NULL);
+	tr_assignments_distinct(&rest, NULL);
+	tr_dataset_build(&dataset, &a, USERS, ITEMS, TAGS, NULL);
+	held_out = (TrPairs) {.count = (int32_t) rest.count, .user = rest.user, .item = rest.item};
+}
+
+/* ------------------------------------------------------------------ options */
+
+static void
+refuses(const char *option, const char *value, const char *message)
+{
+	const TrAlgorithm *blend = tr_algorithm_find("blend");
+	TrSetting	settings[] = {{option, value}, {NULL, NULL}};
+	char		values[4096];
+	TrOptionTarget target = {blend->options, values};
+	TrError		err = {0};
+	TrStatus	status = tr_options_set(&target, 1, settings, &err);
+
+	CHECK(status == TR_BAD_OPTION && strstr(err.message, message), "%s=\"%s\" is refused: %s", option, value, message);
+	if (status != TR_OK && !strstr(err.message, message))
+		printf("# %s\n", err.message);
+}
+
+static void
+test_options(void)
+{
+	char		many[200] = "";
+
+	for (int i = 0; i < 9; i++)
+		sprintf(many + strlen(many), "ials seed=%d;", i);
+	refuses("members", "", "names no algorithm");
+	refuses("members", " ; ", "names no algorithm");
+	refuses("members", "ease; nonsense", "unknown algorithm \"nonsense\"");
+	refuses("members", "ease lambda", "\"lambda\" is not option=value");
+	refuses("members", "ease lambda=", "member \"ease\": invalid value for option \"lambda\"");
+	refuses("members", "ease lamda=3", "member \"ease\": unknown option \"lamda\"");
+	refuses("members", "ease validation=0.1", "unknown option \"validation\"");
+	refuses("members", "hdlpr_ns regularization=0.5 reconstruction=0.6", "member \"hdlpr_ns\": regularization");
+	refuses("members", "ials; ease; ials", "two members are the same: \"ials\"");
+	refuses("members", "ials; ials factors=64", "two members are the same: \"ials\"");
+	refuses("members", "ease; blend", "cannot be a member of a blend");
+	refuses("members", "ease; tag_popular", "recommends tags");
+	refuses("members", many, "8 members at most");
+	refuses("weights", "1", "1 numbers for 2 members");
+	refuses("weights", "1,2,3", "3 numbers for 2 members");
+	refuses("weights", "1,-2", "\"-2\"");
+	refuses("weights", "1,x", "\"x\"");
+	refuses("weights", "0 0", "no number above 0");
+}
+
+/* ------------------------------------------------------------------ training */
+
+static TrSetting extra;			/* one more setting for all trainings */
+
+static TrStatus
+train(TrModel **model, const char *name, const char *members, const char *weights, const TrPairs *pairs, TrError *err)
+{
+	const TrAlgorithm *algorithm = tr_algorithm_find(name);
+	bool		blend = strcmp(name, "blend") == 0;
+	TrSetting	settings[] = {{"members", members}, {"weights", weights}, extra, {NULL, NULL}};
+	static char values[8][4096];
+	static int	used;
+	TrTrainOptions train_options;
+	TrOptionTarget targets[] = {{algorithm->options, values[used++ % 8]}, {&tr_train_options, &train_options}};
+	TrTrainResult result;
+
+	*model = NULL;
+	TR_TRY(tr_options_set(targets, 2, blend ? settings : NULL, err));
+	TR_TRY(tr_model_create(model, algorithm, &memory, backend, &dataset, targets[0].values, err));
+	return tr_train(*model, &dataset, pairs, &train_options, NULL, &result, err);
+}
+
+/* score (ITEMS) of one user */
+static void
+score_user(TrModel *model, int user, double score[ITEMS])
+{
+	const TrAlgorithm *a = model->algorithm;
+	int			W = a->width(model, NULL);
+	float	   *arrays = malloc(sizeof(float) * (ITEMS + 1) * (W + 1));
+	TrSparse	features = {0};
+
+	a->embed(model, TR_ITEM, &dataset, 0, ITEMS, arrays, NULL);
+	a->embed(model, TR_USER, &dataset, user, 1, arrays + ITEMS * W, NULL);
+	for (int i = 0; i < ITEMS; i++)
+	{
+		score[i] = 0;
+		for (int j = 0; j < W; j++)
+			score[i] += (double) arrays[i * W + j] * arrays[ITEMS * W + j];
+	}
+	if (tr_features(model))
+		a->user_features(model, &dataset, user, &features, NULL);
+	for (int f = 0; f < features.n; f++)
+	{
+		TrSparse	row;
+
+		a->feature_weights(model, features.index[f], &row, NULL);
+		for (int i = 0; i < row.n; i++)
+			score[row.index[i]] += (double) features.value[f] * row.value[i];
+	}
+	free(arrays);
+}
+
+static double
+deviation(const double score[ITEMS])
+{
+	double		mean = 0;
+	double		squares = 0;
+
+	for (int i = 0; i < ITEMS; i++)
+		mean += score[i] / ITEMS;
+	for (int i = 0; i < ITEMS; i++)
+		squares += (score[i] - mean) * (score[i] - mean) / ITEMS;
+	return sqrt(squares);
+}
+
+/* The largest difference of the blend's scores from those of its parts, divided by their deviations and weighted. */
+static double
+apart_from(TrModel *blend, TrModel **part, const double *weight, int n)
+{
+	double		most = 0;
+
+	for (int u = 0; u < USERS; u++)
+	{
+		double		got[ITEMS];
+		double		sum[ITEMS] = {0};
+
+		score_user(blend, u, got);
+		for (int p = 0; p < n; p++)
+		{
+			double		own[ITEMS];
+
+			score_user(part[p], u, own);
+			for (int i = 0; i < ITEMS; i++)
+				sum[i] += weight[p] * own[i] / deviation(own);
+		}
+		for (int i = 0; i < ITEMS; i++)
+			most = fmax(most, fabs(sum[i] - got[i]));
+	}
+	return most;
+}
+
+static void
+test_sum(void)
+{
+	static const char *const names[] = {"ease_tags", "ials", "popularity"};
+	static const double given[] = {0.5, 0.3, 0.2};
+	static const double equal[] = {1 / 3.0, 1 / 3.0, 1 / 3.0};
+	TrModel    *part[3];
+	TrModel    *blend;
+	TrError		err = {0};
+
+	for (int p = 0; p < 3; p++)
+		CHECK(train(&part[p], names[p], NULL, NULL, NULL, &err) == TR_OK, "%s by itself %s", names[p], err.message);
+	CHECK(train(&blend, "blend", "ease_tags;ials; popularity", "[5, 3, 2]", &held_out, &err) == TR_OK, "a blend of three %s",
+		  err.message);
+	CHECK_NEAR(apart_from(blend, part, given, 3), 0, 2e-4, "the score is the sum of standardised scores, by the weights given");
+	blend->algorithm->destroy(blend);
+	CHECK(train(&blend, "blend", "ease_tags;ials;popularity", "", NULL, &err) == TR_OK, "without held-out pairs %s", err.message);
+	CHECK_NEAR(apart_from(blend, part, equal, 3), 0, 2e-4, "without held-out pairs all members weigh the same");
+	blend->algorithm->destroy(blend);
+	for (int p = 0; p < 3; p++)
+		part[p]->algorithm->destroy(part[p]);
+}
+
+static double
+quality(TrModel *model)
+{
+	double		value;
+
+	tr_validate(model, &dataset, &held_out, TR_METRIC_NDCG, 20, NULL, &value, NULL);
+	return value;
+}
+
+/* weight (3) = those of the model, as it saves them */
+static void
+read_weights(TrModel *model, float weight[3])
+{
+	TrTensor   *tensors;
+	int			count;
+
+	model->algorithm->save(model, &tensors, &count, NULL);
+	for (int m = 0; m < 3; m++)
+		weight[m] = tensors[0].value[m * tensors[0].cols];
+}
+
+static void
+test_choice(void)
+{
+	TrModel    *equal;
+	TrModel    *chosen;
+	TrError		err = {0};
+	float		weight[3] = {0};
+
+	(void) train(&equal, "blend", "popularity; ease lambda=10; ials", "1 1 1", &held_out, &err);
+	CHECK(train(&chosen, "blend", "popularity; ease lambda=10; ials", "", &held_out, &err) == TR_OK, "weights are chosen %s",
+		  err.message);
+	CHECK(quality(chosen) > quality(equal), "the weights chosen do better on the held-out pairs than equal ones");
+	read_weights(chosen, weight);
+	CHECK_NEAR(weight[0] + weight[1] + weight[2], 1, 1e-6, "weights add up to 1");
+	CHECK(weight[0] < weight[1] + weight[2], "what tells nothing of a user weighs less than what does");
+	equal->algorithm->destroy(equal);
+	chosen->algorithm->destroy(chosen);
+}
+
+/* What members have in common, or what none can do, is an error. */
+static void
+test_refusals(void)
+{
+	static const int64_t ptr[] = {0, 1};
+	static const int32_t tag[] = {0};
+	static const float count[] = {1};
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tag, .count = count};
+	TrModel    *model;
+	TrSparse	features;
+	float		array[256];
+	TrError		err = {0};
+
+	CHECK(train(&model, "blend", "ease; ease_tags", "", NULL, &err) == TR_BAD_OPTION && strstr(err.message, "same features"),
+		  "two members with neighbours among items are refused");
+	CHECK(train(&model, "blend", "ease; ials", "", NULL, &err) == TR_OK, "two members without tags");
+	CHECK(model->algorithm->encode(model, TR_USER, &profile, array, &err) == TR_UNSUPPORTED
+		  && strstr(err.message, "no member of the blend can encode"), "they cannot encode tags");
+	CHECK(model->algorithm->encode_features(model, &profile, 0, &features, &err) == TR_UNSUPPORTED, "nor as features");
+	model->algorithm->destroy(model);
+	extra = (TrSetting) {"stop_after", "2"};
+	CHECK(train(&model, "blend", "ease; ials", "", NULL, &err) == TR_BAD_OPTION && strstr(err.message, "after 2 of its 11"),
+		  "half a blend is no model");
+	model->algorithm->destroy(model);
+	extra = (TrSetting) {"epochs", "1"};
+	CHECK(train(&model, "blend", "ease; ials", "", NULL, &err) == TR_OK, "epochs are those of a member, at most");
+	model->algorithm->destroy(model);
+	extra = (TrSetting) {NULL, NULL};
+}
+
+int
+main(void)
+{
+	size_t		used;
+
+	tr_memory_init(&memory, 0);
+	backend = open_backend(tagrec_backend_ops(), 2);
+	make_data();
+	test_options();
+	used = memory.used;
+	test_sum();
+	test_choice();
+	test_refusals();
+	CHECK(memory.used == used, "all memory is given back");
+	backend->ops->close(backend);
+	tr_memory_release(&memory);
+	return check_done();
+}
