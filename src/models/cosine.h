@@ -1,6 +1,6 @@
 /*
- * Cosines between sets: users as sets of items, or items as sets of users. For item_knn and user_knn, which compute one row of
- * neighbours at a time, when it is asked for, and keep none.
+ * Cosines between sets: users as sets of items, or items as sets of users. For item_knn and user_knn, which compute one row
+ * of neighbours at a time, when it is asked for, and keep none.
  *
  * Legend: R sets, C members, P pairs (set, member).
  */
@@ -37,8 +37,8 @@ extern TrStatus tr_cosine_create(TrCosine *c, TrMemory *memory, const TrDataset 
 extern void tr_cosine_free(TrCosine *c);
 
 /*
- * found = the rows that share a member with the set of n members, but for the row `self`, in no order; returns how many. The
- * cosine of two rows is the same number from either side.
+ * found = the rows that share a member with the set of n members, but for the row `self`, in no order; returns how many.
+ * The cosine of two rows is the same number from either side.
  */
 extern int32_t tr_cosine_find(TrCosine *c, const int32_t *member, int32_t n, int32_t self);
 

@@ -3,8 +3,8 @@
  *
  *     score(u,i) = sum over the items j of u, j among the nearest of i, of cos(i,j)
  *
- * Which items are among the nearest of i is decided once, in training: by the weakest of them. The weights of an item j are then
- * computed when they are asked for, as those cosines that are no weaker.
+ * Which items are among the nearest of i is decided once, in training: by the weakest of them. The weights of an item j are
+ * then computed when they are asked for, as those cosines that are no weaker.
  * Legend: I items.
  */
 #include <math.h>

@@ -281,7 +281,8 @@ plan_text(const TagrecServed *served, TagrecPlan plan)
 	};
 
 	if (plan == TAGREC_PLAN_SIMILAR)
-		return psprintf("SELECT %s FROM %s AS r WHERE version OPERATOR(pg_catalog.=) %d AND feature OPERATOR(pg_catalog.=) $1",
+		return psprintf("SELECT %s FROM %s AS r WHERE version OPERATOR(pg_catalog.=) %d"
+						" AND feature OPERATOR(pg_catalog.=) $1",
 						columns[plan], served->weights.name, served->version);
 	return psprintf("SELECT %s FROM %s AS r WHERE version OPERATOR(pg_catalog.=) %d AND %s %s %s",
 					columns[plan], source->name, served->version, is_of_user(plan) ? "user_id" : "item_id",

@@ -67,8 +67,8 @@ extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *ro
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 
 /*
- * sum (items) = the sparse part of the scores of a user with these features, in the current context; NULL when the model has no
- * such part.
+ * sum (items) = the sparse part of the scores of a user with these features, in the current context; NULL when the model has
+ * no such part.
  */
 extern float *tagrec_sparse_scores(TagrecCall *call, const TrSparse *user);
 

@@ -1,7 +1,7 @@
 /*
  * tagrec_explain(): which tags a score rests on. A tag's contribution is what the score loses when the tag is taken out of
- * the profiles of both the user and the item, and both are encoded again. What does not come from tags stays as it is, and so
- * plays no part.
+ * the profiles of both the user and the item, and both are encoded again. What does not come from tags stays as it is, and
+ * so plays no part.
  */
 #include "postgres.h"
 
@@ -37,8 +37,8 @@ typedef struct Sparse
 } Sparse;
 
 /*
- * Variants first..first+n-1 of a profile: 0 is all of it, 1 + i leaves out entry i. With `with`, which is for a user, sparse (n)
- * is set, too.
+ * Variants first..first+n-1 of a profile: 0 is all of it, 1 + i leaves out entry i. With `with`, which is for a user,
+ * sparse (n) is set, too.
  */
 static void
 encode_variants(TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int first, int n, float *out, const Sparse *with,

@@ -1,5 +1,5 @@
 /*
- * The weights between features and items of a version, in memory: the sparse part of its scores. See store.h for what they mean.
+ * The weights between features and items of a version, in memory: the sparse part of its scores, as store.h has it.
  */
 #ifndef TAGREC_NEIGHBOURS_H
 #define TAGREC_NEIGHBOURS_H
@@ -28,8 +28,8 @@ extern TagrecNeighbours *tagrec_neighbours_load(const TagrecVersion *version, co
 extern void tagrec_neighbours_free(TagrecNeighbours *neighbours);
 
 /*
- * sum (items) += the sparse part of a user's scores. One sum is formed in the order of the features, as tagrec_neighbours_pair()
- * forms it: a score is the same number in every query.
+ * sum (items) += the sparse part of a user's scores. A sum is formed in the order of the features, by both functions: a
+ * score is the same number in every query.
  */
 extern void tagrec_neighbours_scatter(const TagrecNeighbours *neighbours, const TrSparse *user, float *sum);
 extern float tagrec_neighbours_pair(const TagrecNeighbours *neighbours, const TrSparse *user, int32 item);

@@ -213,7 +213,8 @@ run_pass(Pass *pass)
 {
 	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
 	char	   *query = psprintf("SELECT user_id, embedding, seen, features, feature_values FROM %s"
-								 " WHERE version OPERATOR(pg_catalog.=) %d", pass->call->served->users.name, pass->call->version->version);
+								 " WHERE version OPERATOR(pg_catalog.=) %d", pass->call->served->users.name,
+								 pass->call->version->version);
 	Portal		cursor = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);
 
 	for (;;)

@@ -1,6 +1,6 @@
 /*
- * tagrec_similar_items(), tagrec_similar_users(): neighbours by angle, or, for a model without arrays to compare, those that it
- * stores. tagrec_score(): one pair.
+ * tagrec_similar_items(), tagrec_similar_users(): neighbours by angle, or, for a model without arrays to compare, those that
+ * it stores. tagrec_score(): one pair.
  */
 #include "postgres.h"
 
@@ -54,7 +54,7 @@ room_for(int n)
 	return top;
 }
 
-/* The items whose weights make up the item's score, the strongest first; less than n when there are no more. Ends the call. */
+/* The items whose weights make up the item's score, the strongest first: at most n. Ends the call. */
 static void
 strongest_items(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *items, int32 item, int n)
 {
