@@ -176,4 +176,23 @@ is($node->safe_psql('anns', q{SELECT owner || versions FROM tagrec_models}),
 command_like([ 'pg_dump', '-U', 'ann', '-d', $node->connstr('anns') ], qr/COPY public\.tagrec_version .*setval\('public\.tagrec_job_job_seq', 1, true\)/s,
 	'... and dumps it');
 
+# ---------------------------------------------------------------- what is dumped is what is restored: both stored forms
+
+$node->safe_psql(
+	'postgres', q{
+	CREATE TABLE dumped AS SELECT DISTINCT u AS user_id, 'i' || (u * 7 + k * k) % 20 AS item_id, 't' || k AS tag
+		FROM generate_series(1, 30) u, generate_series(1, 6) k;
+	SELECT tagrec_train('near', 'dumped', 'item_knn'), tagrec_train('popular', 'dumped', 'popularity')});
+my $answers = q{
+	SELECT string_agg(r::text, ' ' ORDER BY r.user_id, r.rank) FROM tagrec_recommend_all('near', 3) r
+	UNION ALL SELECT string_agg(r::text, ' ' ORDER BY r.user_id, r.rank) FROM tagrec_recommend_all('popular', 3) r
+	UNION ALL SELECT string_agg(n::text, ' ' ORDER BY n::text) FROM near_item_neighbour n};
+my $before = $node->safe_psql('postgres', $answers);
+like($before, qr/^\(1,1,i/, 'models of both forms answer');
+my $dump = $node->basedir . '/dumped.sql';
+$node->command_ok([ 'pg_dump', '-f', $dump, '-d', $node->connstr('postgres') ], '... and are dumped');
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+$node->command_ok([ 'psql', '-X', '-q', '-f', $dump, '-d', $node->connstr('restored') ], '... and restored');
+is($node->safe_psql('restored', $answers), $before, '... and answer the same');
+
 done_testing();
