@@ -34,20 +34,30 @@ syntax(TrError *err)
 	return TR_BAD_OPTION;
 }
 
+static bool
+can_be_member(const TrAlgorithm *algorithm)
+{
+	return algorithm->task == TR_TASK_ITEM && algorithm != &tr_algorithm_blend;
+}
+
 static TrStatus
 unknown_algorithm(const char *name, TrError *err)
 {
-	size_t		used;
+	const char *between = "Valid members are ";
+	size_t		used = 0;
 
 	tr_fail(err, TR_BAD_OPTION, "unknown algorithm \"%s\" in the option members", name);
 	if (!err)
 		return TR_BAD_OPTION;
-	used = (size_t) snprintf(err->detail, sizeof(err->detail), "Valid members are");
-	for (const TrAlgorithm *const *a = tr_algorithms; *a && used < sizeof(err->detail); a++)
-		if ((*a)->task == TR_TASK_ITEM && *a != &tr_algorithm_blend)
-			used += (size_t) snprintf(err->detail + used, sizeof(err->detail) - used, " %s%s", (*a)->name, a[1] ? "," : "");
-	if (used < sizeof(err->detail) && err->detail[used - 1] == ',')
-		err->detail[used - 1] = '.';
+	for (const TrAlgorithm *const *a = tr_algorithms; *a; a++)
+	{
+		if (!can_be_member(*a) || used >= sizeof(err->detail))
+			continue;
+		used += (size_t) snprintf(err->detail + used, sizeof(err->detail) - used, "%s%s", between, (*a)->name);
+		between = ", ";
+	}
+	if (used < sizeof(err->detail))
+		snprintf(err->detail + used, sizeof(err->detail) - used, ".");
 	return syntax(err);
 }
 
@@ -88,16 +98,20 @@ cut_settings(TrSetting *settings, char *rest, const char *name, TrError *err)
 	return TR_OK;
 }
 
-/* The message of err gets the member's name in front. */
+/* The message of err gets the member's name in front, and what is valid there is not what is valid for the blend. */
 static TrStatus
 name_member(const char *name, TrStatus status, TrError *err)
 {
-	char		message[sizeof(err->message)];
+	static const char valid[] = "Valid options are ";
+	char		text[sizeof(err->detail)];
 
 	if (!err || status == TR_OK)
 		return status;
-	memcpy(message, err->message, sizeof(message));
-	snprintf(err->message, sizeof(err->message), "member \"%s\": %.*s", name, (int) sizeof(message) - 100, message);
+	memcpy(text, err->message, sizeof(err->message));
+	snprintf(err->message, sizeof(err->message), "member \"%s\": %.*s", name, (int) sizeof(err->message) - 100, text);
+	memcpy(text, err->detail, sizeof(err->detail));
+	if (strncmp(text, valid, sizeof(valid) - 1) == 0)
+		snprintf(err->detail, sizeof(err->detail), "Its options are %.*s", (int) sizeof(text) - 100, text + sizeof(valid) - 1);
 	return status;
 }
 
