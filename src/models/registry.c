@@ -20,6 +20,7 @@
 	X(hybrid) \
 	X(ials) \
 	X(item_knn) \
+	X(pitf) \
 	X(popularity) \
 	X(tag_bm25) \
 	X(tag_cosine) \

@@ -1,0 +1,117 @@
+/*
+ * pitf: the parts of its implementation. See pitf.c.
+ *
+ * Legend: U users, I items, T tags, D factors, E = U + I users and items in one table, P pairs of a batch (a post and one of its
+ * tags), Q distinct posts among them, N tags drawn for each pair, M = P (1 + N) tags of a batch.
+ */
+#ifndef TR_PITF_H
+#define TR_PITF_H
+
+#include "core/model.h"
+
+typedef struct PitfOptions
+{
+	int			factors;
+	int			negatives;
+	int			sampling;		/* PitfSampling */
+	double		regularization;
+	int			optimizer;		/* TrOptimizerKind */
+	double		learning_rate;
+	int			batch;
+	double		init_std;
+	uint64_t	seed;
+	int			epochs;
+} PitfOptions;
+
+typedef enum PitfSampling
+{
+	PITF_UNIFORM,
+	PITF_POPULARITY
+} PitfSampling;
+
+/* Rows that are learned, all of them, and those of a batch; backend memory. */
+typedef struct PitfTable
+{
+	int32_t		n;
+	int			width;
+	float	   *rows;			/* (n,width) */
+	float	   *m;				/* (n,width) of Adam */
+	float	   *v;
+	float	   *gathered;		/* users and items: (2Q,D), which is (Q,2D): user, then item, of every post; tags: (M,2D) */
+	float	   *dgathered;		/* gradient of gathered */
+	float	   *gradient;		/* (distinct ones,width) */
+	int			n_gathered;
+	int			n_distinct;
+} PitfTable;
+
+/* Which rows of a table a batch gathers, and the same rows in their own order. */
+typedef struct PitfRows
+{
+	int32_t    *index;			/* (n_gathered) */
+	int32_t    *slot;			/* (n_gathered) which of the distinct ones, ascending */
+	int32_t    *from;			/* (n_gathered) the place in index that has it */
+	int32_t    *distinct;		/* (n_distinct) ascending */
+} PitfRows;
+
+/* What a batch is about: in host memory and, a copy, in backend memory. */
+typedef struct PitfBatch
+{
+	PitfRows	rows[2];		/* of the tables: at most 2P, and M */
+	int32_t    *post;			/* (M) which of the distinct posts: of every pair, then of every tag drawn */
+} PitfBatch;
+
+enum
+{
+	PITF_ENTITIES,				/* rows 0..U-1 are users, U.. items; width D */
+	PITF_TAGS					/* next to users, then next to items; width 2D */
+};
+
+typedef enum PitfTensor
+{
+	PITF_TENSOR_TAGS,			/* (T,2D) */
+	PITF_TENSOR_MEANS,			/* (2,D) of users, of items: what stands for one that nobody knows */
+	PITF_TENSOR_USERS,			/* (U,D), of a model in training alone */
+	PITF_TENSOR_ITEMS,			/* (I,D) */
+	PITF_TENSORS
+} PitfTensor;
+
+typedef struct Pitf
+{
+	TrModel		model;
+	PitfOptions options;
+	const TrDataset *dataset;	/* NULL in a model that was loaded; then only the first tensors and what serves are there */
+	int32_t		n_tags;
+	int			D;
+	int			P;				/* at most, in a batch */
+	PitfTable	table[2];
+	int32_t		n_pairs;		/* assignments whose post lacks a tag */
+	int32_t    *order;			/* (n_pairs) those assignments, shuffled */
+	int32_t    *post_of;		/* (assignments) */
+	uint64_t   *sort;			/* (max(2P,M)) row << 32 | place */
+	int32_t    *host_memory;
+	int32_t    *backend_memory;
+	PitfBatch	host;
+	PitfBatch	batch;
+	float	   *score;			/* (M) of the pairs, then of the tags drawn; backend memory from here on */
+	float	   *dscore;			/* (P) */
+	int32_t    *pair_ptr;		/* (P+1) 0, 1, 2, … */
+	int32_t    *no_column;		/* (P) -1 */
+	float	   *ones;			/* (P) */
+	double	   *loss;
+	TrTensor	tensors[PITF_TENSORS];
+	float	   *served;			/* (T,stride of 2D) the tags again, for tr_dot_block(); host memory */
+	float	   *query;			/* (stride of 2D) */
+} Pitf;
+
+static inline size_t
+pitf_tags_of_batch(int P, int N)
+{
+	return (size_t) P * (1 + (size_t) N);
+}
+
+/* pitf_train.c */
+extern size_t pitf_batch_ints(int P, int N);
+extern PitfBatch pitf_carve_batch(int32_t *memory, int P, int N);
+extern TrStatus pitf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
+
+#endif
