@@ -227,6 +227,8 @@ make_ops(void)
 	ops.profile_rows = tr_cuda_profile_rows;
 	ops.gather_rows = tr_cuda_gather_rows;
 	ops.scatter_rows = tr_cuda_scatter_rows;
+	ops.attention_weights = tr_cuda_attention_weights;
+	ops.attention_backward = tr_cuda_attention_backward;
 	ops.shortage = tr_cuda_shortage;
 	ops.devices = tr_cuda_devices;
 	return ops;

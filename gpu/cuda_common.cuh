@@ -361,6 +361,12 @@ extern void tr_cuda_gather_rows(TrBackend *b, float *out, const float *table, co
 extern void tr_cuda_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row,
 								 int R, int width, float scale);
 
+/* attention.cu */
+extern void tr_cuda_attention_weights(TrBackend *b, float *weight, const TrCsr *x, const float *q, const float *k, int D,
+									  float scale);
+extern void tr_cuda_attention_backward(TrBackend *b, float *dscore, const TrCsr *x, const float *weight, const float *dout,
+									   const float *v, int D, float scale);
+
 /* pairs.cu */
 extern void tr_cuda_pair_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
 								int D);

@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 5
+#define TR_BACKEND_API_VERSION 6
 
 typedef struct TrBackend TrBackend;
 
@@ -268,6 +268,19 @@ typedef struct TrBackendOps
 	 */
 	void		(*scatter_rows) (TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row, int R,
 								 int width, float scale);
+
+	/*
+	 * Attention of R queries q (R,D), each over the rows of the table k (T,D) that row r of x names:
+	 *     weight[e] = val_e exp(scale q[r] . k[col_e]) / sum of the same over the row's entries
+	 * with values >= 0, one weight per entry; a row of zeros gets zeros. Of the mixtures out[r] = sum of weight[e] v[col_e],
+	 * which sparse_forward() makes, d loss / d out = dout (R,D) goes back to the inner products:
+	 *     dscore[e] = scale weight[e] (dout[r] . v[col_e] - sum over the row's entries of weight[f] dout[r] . v[col_f])
+	 * so that rows with these values give dq by sparse_forward() from k, and dk by sparse_backward() from q.
+	 */
+	void		(*attention_weights) (TrBackend *b, float *weight, const TrCsr *x, const float *q, const float *k, int D,
+									  float scale);
+	void		(*attention_backward) (TrBackend *b, float *dscore, const TrCsr *x, const float *weight, const float *dout,
+									   const float *v, int D, float scale);
 
 	/*
 	 * (optional) Weighted ridge regression of 1 on the rows of v (T,D) that a sparse row names, for every row r of x, whose

@@ -132,5 +132,7 @@ const TrBackendOps tr_plain_ops = {
 	.profile_rows = tr_plain_profile_rows,
 	.gather_rows = tr_plain_gather_rows,
 	.scatter_rows = tr_plain_scatter_rows,
+	.attention_weights = tr_plain_attention_weights,
+	.attention_backward = tr_plain_attention_backward,
 	.regress_rows = tr_plain_regress_rows,
 };

@@ -47,6 +47,12 @@ extern void tr_plain_gather_rows(TrBackend *b, float *out, const float *table, c
 extern void tr_plain_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row,
 								  int R, int width, float scale);
 
+/* plain_attention.c */
+extern void tr_plain_attention_weights(TrBackend *b, float *weight, const TrCsr *x, const float *q, const float *k, int D,
+									   float scale);
+extern void tr_plain_attention_backward(TrBackend *b, float *dscore, const TrCsr *x, const float *weight, const float *dout,
+										const float *v, int D, float scale);
+
 /* plain_profile.c */
 extern void tr_plain_profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable *table, const int32_t *entity,
 								  const int32_t *without_post, int R, const TrProfileWeights *weights,

@@ -186,6 +186,8 @@ static const TrBackendOps cpu_ops = {
 	.profile_rows = tr_cpu_profile_rows,
 	.gather_rows = tr_cpu_gather_rows,
 	.scatter_rows = tr_cpu_scatter_rows,
+	.attention_weights = tr_cpu_attention_weights,
+	.attention_backward = tr_cpu_attention_backward,
 	.regress_rows = tr_cpu_regress_rows,
 };
 

@@ -115,6 +115,12 @@ extern void tr_cpu_gather_rows(TrBackend *b, float *out, const float *table, con
 extern void tr_cpu_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row,
 								int R, int width, float scale);
 
+/* attention.c */
+extern void tr_cpu_attention_weights(TrBackend *b, float *weight, const TrCsr *x, const float *q, const float *k, int D,
+									 float scale);
+extern void tr_cpu_attention_backward(TrBackend *b, float *dscore, const TrCsr *x, const float *weight, const float *dout,
+									  const float *v, int D, float scale);
+
 /* pairs.c */
 extern void tr_cpu_pair_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
 							   int D);

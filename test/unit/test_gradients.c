@@ -126,6 +126,31 @@ pairs_back(Inputs *p)
 	p->b->ops->pair_scores_backward(p->b, p->grad[0], p->grad[1], p->dout, p->in[0], p->in[1], p->row, R, O);
 }
 
+/* in: queries (R,O), the table (T,O), which is what is asked and what is mixed; scratch: the weights */
+static void
+attention(Inputs *p)
+{
+	TrCsr		mixed = p->x;
+
+	mixed.val = p->scratch;
+	p->b->ops->attention_weights(p->b, p->scratch, &p->x, p->in[0], p->in[1], O, 0.7f);
+	p->b->ops->sparse_forward(p->b, p->out, &mixed, p->in[1], NULL, O, TR_LINEAR);
+}
+
+static void
+attention_back(Inputs *p)
+{
+	TrCsr		mixed = p->x;
+
+	mixed.val = p->scratch;
+	p->b->ops->zero(p->b, p->grad[1], sizeof(float) * T * O);
+	p->b->ops->sparse_backward(p->b, p->grad[1], &mixed, p->dout, O);
+	p->b->ops->attention_backward(p->b, p->grad[2], &p->x, p->scratch, p->dout, p->in[1], O, 0.7f);
+	mixed.val = p->grad[2];
+	p->b->ops->sparse_forward(p->b, p->grad[0], &mixed, p->in[1], NULL, O, TR_LINEAR);
+	p->b->ops->sparse_backward(p->b, p->grad[1], &mixed, p->in[0], O);
+}
+
 /* Rows 1 … R-1, on a copy of the input, which becomes its gradient */
 static void
 reconstruction(Inputs *p, bool squared)
@@ -239,6 +264,7 @@ static const Check checks[] = {
 	{"dense layer (O,I)", dense_oi, dense_oi_back, R * O, {R * I, I * O, O}},
 	{"normalize and fill_column", embedding, embedding_back, R * WIDE, {R * O, 1, 1}},
 	{"pair_scores", pairs, pairs_back, R, {R * O, R * O}},
+	{"attention", attention, attention_back, R * O, {R * O, T * O}},
 	{"reconstruction_loss, norm", reconstruction_norm, reconstruction_norm, 0, {(R - 1) * T, T}},
 	{"reconstruction_loss, squared", reconstruction_squared, reconstruction_squared, 0, {(R - 1) * T, T}},
 	{"sigmoid", sigmoid, sigmoid_back, R * O, {R * I, I * O, O}},

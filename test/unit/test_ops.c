@@ -226,6 +226,26 @@ run_scatter(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, table, (size_t) c->d[2] * width);
 }
 
+/* d = R, T, D, sparsity; flags: scale */
+static void
+run_attention(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			T = c->d[1];
+	int			D = c->d[2];
+	TrCsr		x = random_csr(b, draw, R, T, c->d[3], 0, 3);
+	float	   *q = random_floats(b, draw, (size_t) R * D, -2, 2);
+	float	   *k = random_floats(b, draw, (size_t) T * D, -2, 2);
+	float	   *dout = random_floats(b, draw, (size_t) R * D, -1, 1);
+	float	   *weight = random_floats(b, draw, (size_t) R * T, -1, 1);
+	float	   *dscore = random_floats(b, draw, (size_t) R * T, -1, 1);
+
+	b->ops->attention_weights(b, weight, &x, q, k, D, c->flags & 1 ? 0.1f : 1);
+	b->ops->attention_backward(b, dscore, &x, weight, dout, k, D, c->flags & 1 ? 0.1f : 1);
+	collect_floats(out, b, weight, (size_t) R * T);
+	collect_floats(out, b, dscore, (size_t) R * T);
+}
+
 /* d = R, T, D, sparsity; flags: no gram, only rows from the third on */
 static void
 run_regress(TrBackend *b, Draw *draw, const Case *c, Output *out)
@@ -477,6 +497,7 @@ test_regression(void)
 		Case		c = {.d = {shape[i][0], shape[i][1], shape[i][2], shape[i][3]}};
 
 		compare_flags("regress_rows", run_regress, c, 2, 5e-5);
+		compare_flags("attention", run_attention, c, 1, 2e-5);
 	}
 }
 
