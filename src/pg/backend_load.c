@@ -155,11 +155,11 @@ open_cuda(TagrecDeviceKind kind, const TrBackendConfig *config)
 		ereport(ERROR,
 				(errcode(err.status == TR_NO_MEMORY ? ERRCODE_OUT_OF_MEMORY : ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("device \"cuda\" is not available"),
-				 errdetail("%s", reason(&err)),
+				 errdetail("%s", tagrec_sentence(reason(&err))),
 				 errhint("%s", err.hint[0] ? err.hint : "Use device => 'cpu' or 'auto' to train on the CPU.")));
 	ereport(NOTICE,
 			(errmsg("training on the CPU, for device \"cuda\" is not available"),
-			 errdetail("%s", reason(&err)),
+			 errdetail("%s", tagrec_sentence(reason(&err))),
 			 errhint("Use device => 'cpu' to train there without this notice.")));
 	return NULL;
 }

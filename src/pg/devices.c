@@ -143,7 +143,7 @@ tagrec_devices(PG_FUNCTION_ARGS)
 	if (answer->count < 0)
 		ereport(NOTICE,
 				(errmsg("device \"cuda\" is not available"),
-				 errdetail("%s", answer->reason)));
+				 errdetail("%s", tagrec_sentence(answer->reason))));
 	InitMaterializedSRF(fcinfo, 0);
 	put_cpu(result, answer);
 	for (int i = 0; i < answer->count; i++)

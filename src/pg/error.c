@@ -62,6 +62,16 @@ whole_characters(const char *words)
 	return pnstrdup(words, pg_mbcliplen(words, length, length));
 }
 
+char *
+tagrec_sentence(const char *message)
+{
+	char	   *words = whole_characters(message);
+	Size		length = strlen(words);
+
+	words[0] = (char) pg_toupper((unsigned char) words[0]);
+	return length > 0 && words[length - 1] == '.' ? words : psprintf("%s.", words);
+}
+
 void
 tagrec_raise(const TrError *err)
 {

@@ -227,7 +227,7 @@ create_model(TagrecRun *run)
 		ereport(NOTICE,
 				(errmsg("training on the CPU, for algorithm \"%s\" cannot use device \"%s\"", run->options->algorithm->name,
 						run->backend->ops->name),
-				 errdetail("%s.", err.message)));
+				 errdetail("%s", tagrec_sentence(err.message))));
 		run->backend->ops->close(run->backend);
 		run->backend = NULL;
 		open_backend(run, (TagrecDevice) {TAGREC_CPU});

@@ -16,10 +16,14 @@
 #include "access/xact.h"
 #include "catalog_trial.h"
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "tagrec.h"
 #include "tune_space.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+/* Bytes between two looks for a cancel. */
+#define HASHED_AT_ONCE ((Size) 1 << 26)
 
 typedef struct Tuning
 {
@@ -44,11 +48,11 @@ hash_bytes64(uint64 hash, const void *bytes, Size size)
 {
 	const unsigned char *p = bytes;
 
-	/* the function counts in ints */
 	for (Size done = 0; done < size;)
 	{
-		int			part = (int) Min(size - done, (Size) 1 << 30);
+		int			part = (int) Min(size - done, HASHED_AT_ONCE);
 
+		CHECK_FOR_INTERRUPTS();
 		hash = hash_bytes_extended(p + done, part, hash);
 		done += part;
 	}
@@ -94,8 +98,12 @@ fingerprint(const TagrecRun *run)
 static void
 consider(Tuning *t, int i)
 {
+	double		value = t->rows[i].value;
+	double		best = t->best < 0 ? NAN : t->rows[t->best].value;
+
 	t->done[i] = true;
-	if (t->best < 0 || t->rows[i].value > t->rows[t->best].value)
+	/* of equal ones the first, whichever was done first */
+	if (t->best < 0 || value > best || (value == best && i < t->best))
 		t->best = i;
 }
 
@@ -107,9 +115,10 @@ draw_trials(Tuning *t)
 	const TagrecRequest *request = run->request;
 	const TrAlgorithm *algorithm = run->options->algorithm;
 	char	   *print = fingerprint(run);
+	TrError		refused;
 
 	t->trials = tagrec_space_draw(tagrec_space_read(algorithm, request->space), algorithm, request->options,
-								  (uint64) request->search_seed, request->trials, &t->count);
+								  (uint64) request->search_seed, request->trials, &t->count, &refused);
 	t->rows = palloc0(t->count * sizeof(TagrecTrialRow));
 	t->done = palloc0(t->count * sizeof(bool));
 	tagrec_run_begin(run);

@@ -155,10 +155,7 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 	return existing->schema;
 }
 
-/*
- * The schema of the model's relations, once it is sure that they can be made there. What this statement, or this transaction,
- * has trained before counts, though its snapshot does not show it.
- */
+/* What this statement, or this transaction, has trained before counts, though its snapshot does not show it. */
 char *
 tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
 {
@@ -201,7 +198,6 @@ tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request)
 	source->weight_column = request->weight_column;
 	tagrec_source_check(source);
 }
-
 
 Oid
 tagrec_submit_validation_source(const TagrecRequest *request, const char *name)

@@ -271,6 +271,8 @@ prepare(Pass *pass)
 											 " JOIN %s AS r ON r.feature OPERATOR(pg_catalog.=) k.key"
 											 " WHERE r.version OPERATOR(pg_catalog.=) %d", TAGREC_SIMILAR_COLUMNS,
 											 served->weights.name, version), 1, &positions);
+	if (OidIsValid(served->weights.relation) && !pass->similar)
+		elog(ERROR, "could not prepare a look-up in %s: %s", served->weights.name, SPI_result_code_string(SPI_result));
 	find_tags(pass);
 }
 

@@ -21,4 +21,7 @@ pg_noreturn extern void tagrec_raise(const TrError *err);
 /* The same when status is not TR_OK; err need not have been filled. Initialise err with {0}. */
 extern void tagrec_check(TrStatus status, TrError *err);
 
+/* A message of the core as the sentence that a detail is. */
+extern char *tagrec_sentence(const char *message);
+
 #endif

@@ -220,11 +220,14 @@ static void
 check_trials(const TagrecRequest *request, const TagrecSpace *space, const TrAlgorithm *algorithm)
 {
 	int			count;
+	TrError		refused;
 
-	(void) tagrec_space_draw(space, algorithm, request->options, (uint64) request->search_seed, request->trials, &count);
+	(void) tagrec_space_draw(space, algorithm, request->options, (uint64) request->search_seed, request->trials, &count,
+							 &refused);
 	if (count < request->trials)
 		ereport(NOTICE,
-				(errmsg("%d trials instead of %d: the space has no more that differ", count, request->trials)));
+				(errmsg("%d trial%s instead of %d: the space gives no others", count, count == 1 ? "" : "s", request->trials),
+				 refused.message[0] ? errdetail("Settings that do not go together were left out. %s", tagrec_sentence(refused.message)) : 0));
 }
 
 Datum

@@ -6,6 +6,7 @@
 #include "common/hashfn.h"
 #include "core/search.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "request.h"
 #include "tagrec.h"
 #include "utils/builtins.h"
@@ -300,13 +301,12 @@ keep_fixed(TrTrainOptions *train, const TrTrainOptions *fixed)
 
 /* False when the settings do not go together. */
 static bool
-set_trial(TagrecTrial *trial, const TrAlgorithm *algorithm, Jsonb *settings, Jsonb *fixed, const TrTrainOptions *same)
+set_trial(TagrecTrial *trial, const TrAlgorithm *algorithm, Jsonb *settings, Jsonb *fixed, const TrTrainOptions *same,
+		  TrError *refused)
 {
-	TrError		err = {0};
-
 	trial->settings = settings;
 	trial->asked = tagrec_jsonb_with(fixed, settings);
-	if (tagrec_options_try(algorithm, trial->asked, &trial->options, &err) != TR_OK)
+	if (tagrec_options_try(algorithm, trial->asked, &trial->options, refused) != TR_OK)
 		return false;
 	keep_fixed(&trial->options->train, same);
 	trial->effective = tagrec_options_effective(trial->options);
@@ -336,7 +336,7 @@ copy(const Jsonb *object)
 /* Trial number `count` + 1; false when none is found. What is thrown away goes with the context. */
 static bool
 draw_trial(const TagrecSpace *space, const TrAlgorithm *algorithm, Jsonb *fixed, uint64 seed, TagrecTrial *trials,
-		   uint64 *hashes, int count)
+		   uint64 *hashes, int count, TrError *refused)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext attempt = AllocSetContextCreate(caller, "tagrec draw", ALLOCSET_SMALL_SIZES);
@@ -346,29 +346,32 @@ draw_trial(const TagrecSpace *space, const TrAlgorithm *algorithm, Jsonb *fixed,
 
 	for (draw.attempt = 0; draw.attempt < MAX_ATTEMPTS && !found; draw.attempt++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(attempt);
 		MemoryContextSwitchTo(attempt);
-		found = set_trial(trial, algorithm, draw_settings(space, &draw), fixed, &trials[0].options->train)
+		found = set_trial(trial, algorithm, draw_settings(space, &draw), fixed, &trials[0].options->train, refused)
 			&& !is_repeated(trial, trials, hashes, count, &hashes[count]);
 		MemoryContextSwitchTo(caller);
 	}
 	if (found)
-		(void) set_trial(trial, algorithm, copy(trial->settings), fixed, &trials[0].options->train);
+		(void) set_trial(trial, algorithm, copy(trial->settings), fixed, &trials[0].options->train, refused);
 	MemoryContextDelete(attempt);
 	return found;
 }
 
 TagrecTrial *
-tagrec_space_draw(const TagrecSpace *space, const TrAlgorithm *algorithm, Jsonb *fixed, uint64 seed, int most, int *count)
+tagrec_space_draw(const TagrecSpace *space, const TrAlgorithm *algorithm, Jsonb *fixed, uint64 seed, int most, int *count,
+				  TrError *refused)
 {
 	TagrecTrial *trials = palloc0(most * sizeof(TagrecTrial));
 	uint64	   *hashes = palloc0(most * sizeof(uint64));
 	TagrecOptions *options = tagrec_options_read(algorithm, fixed);
 
-	(void) set_trial(&trials[0], algorithm, tagrec_jsonb("{}"), fixed, &options->train);
+	memset(refused, 0, sizeof(*refused));
+	(void) set_trial(&trials[0], algorithm, tagrec_jsonb("{}"), fixed, &options->train, refused);
 	(void) is_repeated(&trials[0], trials, hashes, 0, &hashes[0]);
 	for (*count = 1; *count < most; (*count)++)
-		if (!draw_trial(space, algorithm, fixed, seed, trials, hashes, *count))
+		if (!draw_trial(space, algorithm, fixed, seed, trials, hashes, *count, refused))
 			break;
 	return trials;
 }

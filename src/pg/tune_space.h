@@ -26,10 +26,10 @@ typedef struct TagrecTrial
 /*
  * At most `most` trials, *count of them, no two with the same options. The first is the fixed options alone; the others are pure
  * functions of space, fixed options and seed, and do not depend on `most`. Settings that do not go together are not
- * drawn. There are fewer when a small space has no more.
+ * drawn: *refused says what was wrong with the last ones, if any. There are fewer when the space gives no others.
  */
 extern TagrecTrial *tagrec_space_draw(const TagrecSpace *space, const TrAlgorithm *algorithm, Jsonb *fixed, uint64 seed,
-									  int most, int *count);
+									  int most, int *count, TrError *refused);
 
 /* a with the members of b added, or put in place of its own. */
 extern Jsonb *tagrec_jsonb_with(Jsonb *a, Jsonb *b);

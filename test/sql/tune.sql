@@ -137,6 +137,10 @@ SELECT trial, settings FROM tagrec_trials WHERE job = :job ORDER BY trial;
 -- an option may be in both: the first trial starts from there
 SELECT tagrec_tune('p', 'posts', 'popularity', '{"epochs": [1, 2]}', options => '{"validation": 0.2, "epochs": 2}') AS job \gset
 SELECT trial, settings, options ->> 'epochs' AS epochs FROM tagrec_trials WHERE job = :job ORDER BY trial;
+-- of trials that are equally good the first is the best one, though others were done before
+SELECT tagrec_tune('p', 'posts', 'popularity', '{"epochs": [1, 2]}', options => '{"validation": 0.2, "epochs": 3}') AS job \gset
+SELECT trial, settings, done_by = job AS own, best, v.options ->> 'epochs' AS deployed FROM tagrec_trials t JOIN tagrec_versions v USING (job)
+	WHERE job = :job ORDER BY trial;
 RESET client_min_messages;
 BEGIN;
 SELECT tagrec_tune('p', 'posts', 'popularity', '{"epochs": [1, 2]}', wait => false) AS job \gset
@@ -148,6 +152,9 @@ CREATE TABLE written ();
 SELECT tagrec_tune('p', 'posts', 'popularity', '{"epochs": [1, 2]}', options => '{"validation": 0.2}');
 ROLLBACK;
 -- settings that do not go together are not tried
+BEGIN;
+SELECT tagrec_tune('q', 'posts', 'hdlpr', '{"regularization": [0.9], "reconstruction": [0.2, 0.8]}', wait => false) > 0 AS submitted;
+ROLLBACK;
 SET client_min_messages = warning;
 SELECT tagrec_tune('q', 'posts', 'hdlpr', '{"regularization": [0.1, 0.9], "reconstruction": [0.1, 0.8]}', 4,
 	'{"layers": [4], "epochs": 1, "validation": 0.2}') AS job \gset

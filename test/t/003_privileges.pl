@@ -109,6 +109,18 @@ refused('ben', q{SELECT * FROM tagrec_recommend('m', 1)}, qr/permission denied f
 	'a model is private at first');
 works('ann', q{GRANT SELECT ON m_item_embedding TO ben}, 'SELECT on the item embeddings');
 works('ben', q{SELECT * FROM tagrec_recommend('m', 1)}, '... is the right to use it');
+works('ann', q{SELECT tagrec_train('tags', 'a', 'tag_product')}, 'a model that recommends tags');
+works('ben', q{CREATE TABLE ben.test AS SELECT 1 AS user_id, 'i8'::text AS item_id, 't3'::text AS tag}, 'a test of somebody else\'s');
+my %asked = (
+	tagrec_recommend_tags => q{SELECT * FROM tagrec_recommend_tags('tags', 1, 'i8', 3)},
+	tagrec_evaluate => q{SELECT * FROM tagrec_evaluate('tags', 'ben.test', exclude_seen => false)},
+	tagrec_compare => q{SELECT * FROM tagrec_compare('{m,tags}', 'ben.test')});
+refused('ben', $asked{$_}, qr/permission denied for model "tags"/, "$_: the model is private at first") for sort keys %asked;
+works('ann', q{GRANT SELECT ON tags_item_embedding TO ben}, 'SELECT on its item relation');
+works('ben', $asked{tagrec_recommend_tags}, '... is the right to ask for tags, and to have the posts looked up');
+works('ben', $asked{tagrec_evaluate}, '... and to measure them on a relation of one\'s own');
+refused('ben', q{SELECT * FROM tagrec_evaluate('tags', 'a')}, qr/permission denied for table a/, '... but not on any');
+refused('ben', q{SELECT * FROM tags_user_versions}, qr/permission denied for table tags_user_versions/, '... nor to read the posts');
 refused('ben', q{DELETE FROM tagrec_model}, qr/permission denied for table tagrec_model/, 'nobody writes to the registry');
 refused('ben', q{SELECT * FROM tagrec_job_error}, qr/permission denied for table tagrec_job_error/,
 	'... or reads others\' errors');

@@ -57,13 +57,13 @@ SKIP:
 	unlike(train('auto'), qr/cuda/, '... and no word of it for auto');
 	my ($status, $out, $err) = $node->psql('postgres', 'SELECT device, memory > 1e6, compute_capability IS NULL FROM tagrec_devices()');
 	is($out, 'cpu|t|t', '... and tagrec_devices() lists the CPU');
-	like($err, qr/NOTICE:  device "cuda" is not available\s+DETAIL:  the library tagrec_cuda is not installed/, '... and says why not more');
+	like($err, qr/NOTICE:  device "cuda" is not available\s+DETAIL:  The library tagrec_cuda is not installed\./, '... and says why not more');
 }
 
 # ---------------------------------------------------------------- a library that cannot be loaded
 
 append_to_file($library, 'not a library');
-check_unusable('a broken file', 'could not open the library tagrec_cuda.so: .*(too short|invalid ELF header)');
+check_unusable('a broken file', 'Could not open the library tagrec_cuda.so: .*(too short|invalid ELF header)');
 unlink $library;
 
 # Compiles C text to a library.
