@@ -9,10 +9,10 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "source.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 
 #define BATCH_ROWS 10000
 #define MOST_COLUMNS 3
@@ -40,7 +40,10 @@ check_column(Relation relation, const char *column, const char *what)
 		if (attribute->attisdropped)
 			continue;
 		if (strcmp(NameStr(attribute->attname), column) == 0)
+		{
+			tagrec_check_column_readable(relation, attribute);
 			return;
+		}
 		appendStringInfo(&names, "%s%s", names.len ? ", " : "", NameStr(attribute->attname));
 	}
 	ereport(ERROR,
@@ -68,6 +71,7 @@ tagrec_held_out_check(TagrecHeldOut *held_out)
 				 errhint("They come from a table, a partitioned table, a view, a materialized view or a foreign table.")));
 	held_out->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 												RelationGetRelationName(relation));
+	tagrec_check_schema_usage(relation);
 	check_column(relation, held_out->user_column, what);
 	check_column(relation, held_out->item_column, what);
 	if (held_out->tag_column)

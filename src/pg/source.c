@@ -72,8 +72,8 @@ find_column(Relation relation, const char *column, const char *argument)
 			 errhint("Its columns are %s; name the right one with %s.", column_names(relation), argument)));
 }
 
-static void
-check_readable(Relation relation, Form_pg_attribute attribute)
+void
+tagrec_check_column_readable(Relation relation, Form_pg_attribute attribute)
 {
 	Oid			id = RelationGetRelid(relation);
 
@@ -83,7 +83,7 @@ check_readable(Relation relation, Form_pg_attribute attribute)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for column \"%s\" of relation \"%s\"", NameStr(attribute->attname),
 						RelationGetRelationName(relation)),
-				 errhint("Training needs SELECT on the columns that it reads.")));
+				 errhint("Reading a column needs SELECT on it, or on the relation.")));
 }
 
 /* A key column's type must have an order, because keys are ranked by it and indexed, and arrays of it, to look up many. */
@@ -93,7 +93,7 @@ key_column(Relation relation, const char *column, const char *argument)
 	Form_pg_attribute attribute = find_column(relation, column, argument);
 	TagrecKeyType key = {attribute->atttypid, attribute->attcollation};
 
-	check_readable(relation, attribute);
+	tagrec_check_column_readable(relation, attribute);
 	if (!OidIsValid(lookup_type_cache(key.type, TYPECACHE_CMP_PROC)->cmp_proc))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -115,7 +115,7 @@ weight_column(Relation relation, const char *column)
 	Form_pg_attribute attribute = find_column(relation, column, "weight_column");
 	Oid			type = getBaseType(attribute->atttypid);
 
-	check_readable(relation, attribute);
+	tagrec_check_column_readable(relation, attribute);
 	if (type != INT2OID && type != INT4OID && type != INT8OID && type != FLOAT4OID && type != FLOAT8OID
 		&& type != NUMERICOID)
 		ereport(ERROR,
@@ -124,8 +124,8 @@ weight_column(Relation relation, const char *column)
 				 errhint("Weights must be numbers.")));
 }
 
-static void
-check_schema_usage(Relation relation)
+void
+tagrec_check_schema_usage(Relation relation)
 {
 	Oid			schema = RelationGetNamespace(relation);
 
@@ -145,12 +145,12 @@ tagrec_source_check(TagrecSource *source)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", source->relation)));
 	check_kind(relation);
-	check_schema_usage(relation);
+	tagrec_check_schema_usage(relation);
 	source->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 											  RelationGetRelationName(relation));
 	source->user = key_column(relation, source->user_column, "user_column");
 	source->item = key_column(relation, source->item_column, "item_column");
-	check_readable(relation, find_column(relation, source->tag_column, "tag_column"));
+	tagrec_check_column_readable(relation, find_column(relation, source->tag_column, "tag_column"));
 	if (source->weight_column)
 		weight_column(relation, source->weight_column);
 	relation_close(relation, AccessShareLock);

@@ -15,6 +15,7 @@
 #include "core/model.h"
 #include "core/trainer.h"
 #include "keys.h"
+#include "utils/rel.h"
 
 typedef struct TagrecSource
 {
@@ -33,6 +34,10 @@ typedef struct TagrecSource
  * fitting kind with columns of fitting types. Done before a job starts, and again when it does.
  */
 extern void tagrec_source_check(TagrecSource *source);
+
+/* ereport(ERROR) unless the current user may read this column, look into the relation's schema. */
+extern void tagrec_check_column_readable(Relation relation, Form_pg_attribute attribute);
+extern void tagrec_check_schema_usage(Relation relation);
 
 /* The relation of a qualified name as tagrec_source_check() gave it; ereport(ERROR) when it is gone. */
 extern Oid	tagrec_source_find(const char *name);

@@ -119,8 +119,8 @@ refused('ben', $asked{$_}, qr/permission denied for model "tags"/, "$_: the mode
 works('ann', q{GRANT SELECT ON tags_item_embedding TO ben}, 'SELECT on its item relation');
 works('ben', $asked{tagrec_recommend_tags}, '... is the right to ask for tags, and to have the posts looked up');
 works('ben', $asked{tagrec_evaluate}, '... and to measure them on a relation of one\'s own');
-refused('ben', q{SELECT * FROM tagrec_evaluate('tags', 'a')}, qr/permission denied for table a/, '... but not on any');
-refused('ben', q{SELECT * FROM tags_user_versions}, qr/permission denied for table tags_user_versions/, '... nor to read the posts');
+refused('ben', q{SELECT * FROM tagrec_evaluate('tags', 'a')}, qr/permission denied for column "user_id" of relation "a"/, '... but not on any');
+refused('ben', q{SELECT * FROM ann.tags_user_versions}, qr/permission denied for table tags_user_versions/, '... nor to read the posts');
 refused('ben', q{DELETE FROM tagrec_model}, qr/permission denied for table tagrec_model/, 'nobody writes to the registry');
 refused('ben', q{SELECT * FROM tagrec_job_error}, qr/permission denied for table tagrec_job_error/,
 	'... or reads others\' errors');
