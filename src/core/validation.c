@@ -115,7 +115,7 @@ score_block(Validation *v, int users, TrError *err)
 
 /* Ranks one block of users, starting with the pair at *next. */
 static TrStatus
-rank_block(Validation *v, int32_t *next, TrError *err)
+rank_block(Validation *v, int32_t *next, const TrPoll *poll, TrError *err)
 {
 	const TrPairs *pairs = v->held_out;
 	int			users = 0;
@@ -130,6 +130,8 @@ rank_block(Validation *v, int32_t *next, TrError *err)
 	{
 		float	   *score = v->host_scores + (size_t) user * v->dataset->n_items;
 
+		if (tr_poll(poll))
+			return TR_CANCELLED;
 		TR_TRY(add_sparse_part(v, pairs->user[*next], score, err));
 		end = end_of_user(pairs, *next);
 		rank_user(v, score, *next, end);
@@ -217,7 +219,7 @@ tr_rank(TrModel *model, const TrRanking *ranking, TrRankVisit visit, void *argum
 	if (status == TR_OK && v.width > 0)
 		status = embed_items(&v, err);
 	while (status == TR_OK && next < v.held_out->count)
-		status = tr_poll(poll) ? TR_CANCELLED : rank_block(&v, &next, err);
+		status = rank_block(&v, &next, poll, err);
 	release(&v);
 	return status;
 }

@@ -191,6 +191,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	TR_TRY(member->algorithm->train_epoch(member->model, ++m->epoch, poll, stats, err));
 	if (stats->last || m->epoch == member->epochs)
 	{
+		member->width = member->algorithm->width(member->model, NULL);	/* ccs knows its own by now */
 		model->epochs += m->epoch - member->epochs;	/* those that it did not need */
 		m->current++;
 		m->epoch = 0;

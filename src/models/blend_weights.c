@@ -116,7 +116,7 @@ add_features(const Scorer *s, const TrSparse *features, float *score, TrError *e
 
 /* Scores of the users first..first+n-1, by all that the member knows of them */
 static TrStatus
-score_users(Scorer *s, int32_t first, int n, TrError *err)
+score_users(Scorer *s, int32_t first, int n, const TrPoll *poll, TrError *err)
 {
 	const TrAlgorithm *a = s->member->algorithm;
 	const TrDataset *d = s->blend->dataset;
@@ -128,6 +128,8 @@ score_users(Scorer *s, int32_t first, int n, TrError *err)
 	{
 		TrSparse	features;
 
+		if (tr_poll(poll))
+			return TR_CANCELLED;
 		TR_TRY(a->user_features(s->member->model, d, first + u, &features, err));
 		TR_TRY(add_features(s, &features, s->host_scores + (size_t) u * (size_t) d->n_items, err));
 	}
@@ -155,7 +157,10 @@ score_profiles(Scorer *s, const TrProfiles *profiles, TrError *err)
 	return TR_OK;
 }
 
-/* The standard deviation of x (n) */
+/* A spread this small beside the numbers themselves is what rounding leaves of none. */
+#define ROUNDING 1e-6
+
+/* The standard deviation of x (n); 0 when all are the same up to rounding */
 static double
 deviation_of(const float *x, int32_t n)
 {
@@ -167,7 +172,7 @@ deviation_of(const float *x, int32_t n)
 	mean /= n;
 	for (int32_t i = 0; i < n; i++)
 		squares += (x[i] - mean) * (x[i] - mean);
-	return sqrt(squares / n);
+	return sqrt(squares / n) > ROUNDING * fabs(mean) ? sqrt(squares / n) : 0;
 }
 
 /* deviation (U), typical = their mean over the users that have one */
@@ -184,7 +189,7 @@ measure_users(Scorer *s, const TrPoll *poll, TrError *err)
 
 		if (tr_poll(poll))
 			return TR_CANCELLED;
-		TR_TRY(score_users(s, first, n, err));
+		TR_TRY(score_users(s, first, n, poll, err));
 		for (int u = 0; u < n; u++)
 		{
 			double		deviation = deviation_of(s->host_scores + (size_t) u * (size_t) d->n_items, d->n_items);
@@ -351,15 +356,18 @@ climb(Search *s, double factor, TrError *err)
 	return TR_OK;
 }
 
-/* Does the blend do better without one of its members? */
+/* Does the blend do better without one of its members? The last one stays: no scores at all may be luckier than poor ones. */
 static TrStatus
 drop_useless(Search *s, TrError *err)
 {
-	for (int i = 0; i < s->blend->n_members; i++)
+	int			left = s->blend->n_members;
+
+	for (int i = 0; i < s->blend->n_members && left > 1; i++)
 	{
 		bool		gain;
 
 		TR_TRY(try_factor(s, &s->blend->member[i], 0, &gain, err));
+		left -= gain;
 	}
 	return TR_OK;
 }

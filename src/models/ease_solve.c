@@ -136,7 +136,7 @@ tr_ease_bytes(double M, double C, double N, double entries, const TrEaseSettings
 	double		kept = settings->neighbours > 0 ? fmin(settings->neighbours, N) : N;
 	double		blocks = primal ? F * (C + N) : F * (2 * N + 2 * M + fmax(N, M) + F) + 2 * entries;
 
-	return (size_t) (sizeof(float) * (n * n + N + blocks) + 8 * C * (kept + 1) + BLOCK_FLOATS)
+	return (size_t) (sizeof(float) * (n * n + fmin(n * n, BLOCK_FLOATS) + N + blocks) + 8 * C * (kept + 1))
 		+ tr_invert_bytes((int64_t) n);
 }
 
@@ -246,6 +246,8 @@ primal_scale(Solver *s, TrError *err)
 	{
 		float		diagonal;
 
+		if (j % s->block == 0 && tr_poll(s->poll))
+			return TR_CANCELLED;
 		s->b->ops->download(s->b, &diagonal, s->inverse + (size_t) j * (size_t) s->n + j, sizeof(float));
 		TR_TRY(set_scale(s, j, diagonal, -1.0 / diagonal, 1.0 / diagonal - s->settings->lambda, err));
 	}

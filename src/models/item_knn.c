@@ -167,10 +167,11 @@ static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
 	ItemKnn    *m = (ItemKnn *) model;
-	const float *value = tensors[0].value;
+	const float *value;
 
 	if (count != 1 || tensors[0].rows != m->dataset->n_items || tensors[0].cols != SAVED)
 		return tr_fail(err, TR_BAD_DATA, "stored neighbours are not those of %d items", m->dataset->n_items);
+	value = tensors[0].value;
 	for (int32_t i = 0; i < m->dataset->n_items; i++, value += SAVED)
 		m->weakest[i] = (TrScored) {value[0], (int32_t) value[1] * PART + (int32_t) value[2]};
 	return TR_OK;

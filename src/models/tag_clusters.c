@@ -261,9 +261,11 @@ count_together(float *matrix, const TrDataset *d, const TrPoll *poll)
 }
 
 /* The diagonal has the squared norms; it is not read afterwards. */
-static void
-to_cosines(float *matrix, float *norm, int32_t n_tags)
+static TrStatus
+to_cosines(float *matrix, float *norm, int32_t n_tags, const TrPoll *poll)
 {
+	int32_t		between = 1 + POLL_NUMBERS / (n_tags + 1);
+
 	for (int32_t t = 0; t < n_tags; t++)
 	{
 		float		squares = matrix[(size_t) t * (size_t) n_tags + (size_t) t];
@@ -271,8 +273,13 @@ to_cosines(float *matrix, float *norm, int32_t n_tags)
 		norm[t] = squares > 0 ? sqrtf(squares) : 1;
 	}
 	for (int32_t t = 0; t < n_tags; t++)
+	{
+		if (t % between == 0 && tr_poll(poll))
+			return TR_CANCELLED;
 		for (int32_t s = 0; s < n_tags; s++)
 			matrix[(size_t) t * (size_t) n_tags + (size_t) s] /= norm[t] * norm[s];
+	}
+	return TR_OK;
 }
 
 TrStatus
@@ -289,10 +296,9 @@ tr_cluster_tags(TrMemory *memory, const TrDataset *dataset, int32_t clusters, do
 	if (status == TR_OK)
 		status = count_together(matrix, dataset, poll);
 	if (status == TR_OK)
-	{
-		to_cosines(matrix, norm, dataset->n_tags);
+		status = to_cosines(matrix, norm, dataset->n_tags, poll);
+	if (status == TR_OK)
 		status = tr_cluster_matrix(memory, matrix, dataset->n_tags, clusters, similarity, poll, cluster, n, err);
-	}
 	tr_free(memory, matrix);
 	tr_free(memory, norm);
 	return status;

@@ -198,6 +198,28 @@ test_sum(void)
 		part[p]->algorithm->destroy(part[p]);
 }
 
+/* How wide the arrays of ccs are, training decides. */
+static void
+test_width(void)
+{
+	static const char *const names[] = {"ccs", "popularity"};
+	static const double given[] = {0.5, 0.5};
+	TrModel    *part[2];
+	TrModel    *blend;
+	TrError		err = {0};
+
+	for (int p = 0; p < 2; p++)
+		CHECK(train(&part[p], names[p], NULL, NULL, NULL, &err) == TR_OK, "%s by itself %s", names[p], err.message);
+	CHECK(train(&blend, "blend", "ccs; popularity", "1 1", NULL, &err) == TR_OK, "a blend with ccs %s", err.message);
+	CHECK(part[0]->algorithm->width(part[0], NULL) < TAGS, "fewer clusters than tags");
+	CHECK(blend->algorithm->width(blend, NULL)
+		  == part[0]->algorithm->width(part[0], NULL) + part[1]->algorithm->width(part[1], NULL), "the blend is as wide as its parts");
+	CHECK_NEAR(apart_from(blend, part, given, 2), 0, 2e-4, "its score is their sum");
+	blend->algorithm->destroy(blend);
+	for (int p = 0; p < 2; p++)
+		part[p]->algorithm->destroy(part[p]);
+}
+
 static double
 quality(TrModel *model)
 {
@@ -236,6 +258,29 @@ test_choice(void)
 	CHECK(weight[0] < weight[1] + weight[2], "what tells nothing of a user weighs less than what does");
 	equal->algorithm->destroy(equal);
 	chosen->algorithm->destroy(chosen);
+}
+
+/* Where members do worse than no scores at all, which rank the first item first, one of them has the weight all the same. */
+static void
+test_last_member(void)
+{
+	int32_t		user[USERS];
+	int32_t		item[USERS] = {0};
+	TrPairs		first = {.user = user, .item = item};
+	TrModel    *model;
+	TrError		err = {0};
+	float		weight[3] = {0};
+
+	for (int u = 0; u < USERS; u++)
+		if (tr_dataset_post(&dataset, u, 0) < 0)
+			user[first.count++] = u;
+	extra = (TrSetting) {"metric", "mrr"};
+	CHECK(train(&model, "blend", "popularity; ease; ials", "", &first, &err) == TR_OK, "luck is no reason to have no members %s",
+		  err.message);
+	read_weights(model, weight);
+	CHECK_NEAR(weight[0] + weight[1] + weight[2], 1, 1e-6, "weights still add up to 1");
+	model->algorithm->destroy(model);
+	extra = (TrSetting) {NULL, NULL};
 }
 
 /* What members have in common, or what none can do, is an error. */
@@ -279,7 +324,9 @@ main(void)
 	test_options();
 	used = memory.used;
 	test_sum();
+	test_width();
 	test_choice();
+	test_last_member();
 	test_refusals();
 	CHECK(memory.used == used, "all memory is given back");
 	backend->ops->close(backend);
