@@ -1,6 +1,6 @@
 /*
- * dae_ptr: a denoising autoencoder over the tags of a post, with a vector for its user and one for its item in the hidden layer.
- * The paper is Zhao et al.: Denoising auto-encoder based personalized tag recommendation, Eq. 7-12:
+ * dae_ptr: a denoising autoencoder over the tags of a post, with a vector for its user and one for its item in the hidden
+ * layer. The paper is Zhao et al.: Denoising auto-encoder based personalized tag recommendation, Eq. 7-12:
  *
  *     z = g(W y~ + p_u + q_i + b)		y^ = f(W' z + b')
  *

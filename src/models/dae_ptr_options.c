@@ -37,7 +37,7 @@ static const TrOption options[] = {
 	"share of the hidden units left out at random in a step"},
 	{"id_dropout", TR_OPTION_REAL, FIELD(id_dropout), "0.1", 0, 0.99, NULL,
 	"probability that the user's vector, or the item's, is left out: as it is for a user or an item nobody knows"},
-	{"history_dropout", TR_OPTION_REAL, FIELD(history_dropout), "0.5", 0, 1, NULL,
+	{"history_dropout", TR_OPTION_REAL, FIELD(history_dropout), "0.8", 0, 1, NULL,
 	"probability that prior and profiles see a random share of the user's posts instead of all: as it is for a newer user"},
 	{"prior", TR_OPTION_ENUM, FIELD(prior), "product", 0, 0, prior_names,
 	"add to the score, with learned weights, the logarithms of how often the user and the item were given a tag before"},
@@ -55,7 +55,7 @@ static const TrOption options[] = {
 	"weight of half the squared parameters next to the sum of the posts' losses (the paper's lambda)"},
 	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, optimizer_names,
 	"how a gradient becomes a step"},
-	{"learning_rate", TR_OPTION_REAL, FIELD(learning_rate), "0.003", 1e-9, 10, NULL,
+	{"learning_rate", TR_OPTION_REAL, FIELD(learning_rate), "0.001", 1e-9, 10, NULL,
 	"size of a step"},
 	{"learning_rate_decay", TR_OPTION_ENUM, FIELD(decay), "none", 0, 0, decay_names,
 	"what the learning rate does over the epochs: none, or linear, down to 0 at the last one"},
@@ -69,7 +69,7 @@ static const TrOption options[] = {
 	"posts of a step"},
 	{"seed", TR_OPTION_SEED, FIELD(seed), "1", 0, 0, NULL,
 	"start of every random number; the same seed gives the same model"},
-	{"epochs", TR_OPTION_INT, FIELD(epochs), "30", 1, 100000, NULL,
+	{"epochs", TR_OPTION_INT, FIELD(epochs), "15", 1, 100000, NULL,
 	"passes over the posts, at most"},
 };
 
