@@ -56,9 +56,9 @@ tagrec_check_task(const TagrecVersion *version, TagrecAsks asks)
 					   " tagrec_algorithms.")));
 }
 
-/* Locks the version's relations against a training that takes old versions away; false when they are gone. */
-static bool
-hold(const TagrecVersion *version)
+/* Locks the relations against a training that takes old versions away. */
+bool
+tagrec_hold(const TagrecVersion *version)
 {
 	tagrec_check_use(version);
 	return tagrec_lock_partition(version, TAGREC_USERS) && tagrec_lock_partition(version, TAGREC_ITEMS)
@@ -84,7 +84,7 @@ hold_deployed(TagrecCall *call, const char *model)
 {
 	TagrecVersion *version = tagrec_version_deployed(model);
 
-	while (!hold(version) && !IsInParallelMode())
+	while (!tagrec_hold(version) && !IsInParallelMode())
 	{
 		int32		gone = version->version;
 
@@ -120,7 +120,7 @@ begin(const char *model, int32 version, TagrecAsks asks)
 	if (version)
 	{
 		call->version = tagrec_version_find(model, version);
-		tagrec_check_use(call->version);
+		(void) tagrec_hold(call->version);
 	}
 	else
 		call->version = hold_deployed(call, model);

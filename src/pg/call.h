@@ -42,6 +42,9 @@ typedef enum TagrecAsks
 
 extern void tagrec_check_task(const TagrecVersion *version, TagrecAsks asks);
 
+/* Checks the right to use a version, and keeps it until the transaction ends; false when it is gone. */
+extern bool tagrec_hold(const TagrecVersion *version);
+
 extern TagrecCall *tagrec_call_begin(const char *model);	/* asks for items */
 extern TagrecCall *tagrec_call_begin_for(const char *model, TagrecAsks asks);
 extern TagrecCall *tagrec_call_begin_version(const char *model, int32 version);	/* need not be the deployed one */

@@ -11,7 +11,8 @@ tagrec_evaluated_version(const char *model, const int32 *version)
 {
 	TagrecVersion *found = version ? tagrec_version_find(model, *version) : tagrec_version_deployed(model);
 
-	tagrec_check_use(found);
+	/* it may take a while until its turn comes */
+	(void) tagrec_hold(found);
 	return found;
 }
 

@@ -75,6 +75,13 @@ INSERT INTO valid VALUES ('stranger', 1, 'tag 1'), ('user 1', 1, 'no such tag'),
 INSERT INTO valid SELECT * FROM rest WHERE user_id = 'user 2' AND item_id = 2;
 SELECT tagrec_train('w', 'rest', 'tag_popular', '{"validation_source": "valid", "metric": "hit", "metric_k": 3}') > 0 AS trained;
 SELECT count(DISTINCT metric_value) AS figures FROM tagrec_versions WHERE model = 'w';
+-- ---- a version stays until it is measured, though it was replaced and would have been taken away meanwhile: here, as the test is read
+SELECT deployed_version AS before FROM tagrec_models WHERE model = 'm' \gset
+CREATE FUNCTION train_again() RETURNS boolean LANGUAGE sql AS $$ SELECT tagrec_train('m', 'train', 'tag_popular', '{"keep_versions": 0}') > 0 $$;
+CREATE VIEW long AS SELECT * FROM test WHERE (SELECT train_again());
+SELECT metric, value FROM tagrec_evaluate('m', 'long', '{1}') WHERE metric = 'posts';
+SELECT count(*) FROM tagrec_compare('{by_user,m}', 'long');
+SELECT deployed_version - :before AS newer FROM tagrec_models WHERE model = 'm';
 RESET client_min_messages;
 
 -- ---- what is refused
