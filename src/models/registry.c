@@ -6,6 +6,7 @@
 #include "core/model.h"
 
 #define ALGORITHMS(X) \
+	X(acf) \
 	X(blend) \
 	X(bpr) \
 	X(ccf) \
