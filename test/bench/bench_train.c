@@ -13,8 +13,9 @@
  * others. -u writes what each user's list is worth. -l lists the algorithms with their tasks.
  *
  * With -p, items that are not in train.tsv are new, and profiles.tsv has posts of theirs. Then there are two measurements: the
- * new items ranked among themselves, and among all. An algorithm with encode() learns from train.tsv, in which there is nothing
- * of the new items, and encodes users and items with all profiles afterwards, as tagrec_refresh() does. Others learn from both.
+ * new items ranked among themselves, and among all. An algorithm whose arrays encode() gives learns from train.tsv, in
+ * which there is nothing of the new items, and encodes users and items with all profiles afterwards, as tagrec_refresh() does.
+ * Others learn from both.
  *
  * -b cuda opens the library that TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none. With -f the backend's operations are
  * counted, and the floor of an epoch is printed: what they cost at the measured ceilings of the device.
@@ -463,7 +464,7 @@ read_files(Run *run, const char *const path[FILES], bool with_seen)
 	{
 		add_assignments(&a, &run->files[PROFILES], run->keys);
 		run->all = make_dataset(&a, run->keys, true);
-		if (!run->algorithm->encode)
+		if (!run->algorithm->encode || run->algorithm->features)
 			run->known = run->all;
 	}
 	print_dataset(run->known);

@@ -7,12 +7,14 @@ default: the towers with their defaults on the clean split of Last.fm, NDCG@20 o
 paper:   dspr, hdlpr, hdlpr_ns with the preset "paper" on the paper's split, MRR_pair on its validation pairs, in a network
          of --layers (the paper's is 2000,300,128). Xu et al. (IJCAI 2017), Table 2 and Figure 4, ask the same of a GPU.
 
-"Converged" is the first epoch within 1 % of the run's best. Seconds are those of training alone. Texts of runs are kept in
+"Converged" is the first epoch within 1 % of the run's best; "the lowest best" is the best of the run whose best is the lowest: a level
+that all reach. Seconds are those of training alone. Texts of runs are kept in
 OUTPUT_DIRECTORY/runs, as those of quality.py; the pictures are OUTPUT_DIRECTORY/convergence-NAME.png.
 """
 import argparse
 import os
 import shutil
+import statistics
 import subprocess
 
 import runs
@@ -34,13 +36,21 @@ def curves(arguments):
     }
 
 
-def print_run(label, epochs, text):
-    best = max(valid for _, _, _, valid in epochs)
-    converged = next(k for k, (_, _, _, valid) in enumerate(epochs) if valid >= WITHIN * best) + 1
-    pair = runs.figures(text)["mrr_pair"]
-    took = [s for _, _, s, _ in epochs]
-    print(f"| {label} | {epochs[0][3]:.4f} | {best:.4f} | {converged} | {sum(took[:converged]):.0f} "
-          f"| {sum(took) / len(took):.1f} | {pair:.4f} |", flush=True)
+def reach(epochs, level):
+    """Epochs and seconds until the value is at least the level."""
+    number = next(k for k, (_, _, _, valid) in enumerate(epochs) if valid >= level) + 1
+    return f"{number}, {sum(took for _, _, took, _ in epochs[:number]):.0f} s"
+
+
+def print_table(rows):
+    """rows: (label, epochs, text)"""
+    bests = [max(valid for _, _, _, valid in epochs) for _, epochs, _ in rows]
+    print("| | first epoch | best | converged after | reached the lowest best after | s per epoch | test MRR_pair |\n"
+          "|---|---|---|---|---|---|---|")
+    for (label, epochs, text), best in zip(rows, bests):
+        took = statistics.fmean(took for _, _, took, _ in epochs)
+        print(f"| {label} | {epochs[0][3]:.4f} | {best:.4f} | {reach(epochs, WITHIN * best)} | {reach(epochs, min(bests))} "
+              f"| {took:.1f} | {runs.figures(text)['mrr_pair']:.4f} |", flush=True)
 
 
 def write_points(path, epochs):
@@ -57,7 +67,7 @@ def plot(png, metric, points):
         print("gnuplot is not there: no picture")
         return
     lines = ["set terminal pngcairo size 900,360 font 'sans,9'", f"set output '{png}'", "set multiplot layout 1,2",
-             "set key bottom right", f"set ylabel '{metric}, validation' noenhanced", "set grid"]
+             "set key right center", f"set ylabel '{metric}, validation' noenhanced", "set grid"]
     for column, label in ((1, "epoch"), (2, "seconds of training")):
         lines.append(f"set xlabel '{label}'")
         lines.append("plot " + ", ".join(f"'{path}' using {column}:3 with linespoints pointsize 0.5 title '{name}' noenhanced"
@@ -71,16 +81,16 @@ def draw(runner, output, name, curve):
     if not runs.make_split("make_splits.py", directory, "--split", split):
         print(f"{name}: skipped, the data is not there")
         return
-    print(f"\n**{name}**: {rows[-1][2]}\n\n| | first epoch | best | epochs to converge | seconds to converge | s per epoch "
-          f"| test MRR_pair |\n|---|---|---|---|---|---|---|", flush=True)
+    done = []
     points = []
     for label, algorithm, options in rows:
         text, _ = runner.run(f"convergence {name} {label}", [*seen, "-v", f"{directory}/valid.tsv", "-e", f"{directory}/test.tsv"],
                              algorithm, f"{directory}/train.tsv", options)
-        epochs = runs.epochs(text)
-        print_run(label, epochs, text)
+        done.append((label, runs.epochs(text), text))
         points.append((label, os.path.join(output, "runs", f"convergence-{name}-{len(points)}.points")))
-        write_points(points[-1][1], epochs)
+        write_points(points[-1][1], done[-1][1])
+    print(f"\n**{name}**: {metric} on validation; `{rows[-1][2]}`\n")
+    print_table(done)
     plot(os.path.join(output, f"convergence-{name}.png"), metric, points)
 
 

@@ -43,7 +43,8 @@ class Runner:
         with open(path, encoding="utf-8") as file:
             text = file.read()
         if text.rstrip().rpartition("\n")[2].startswith("failed with status"):
-            raise Failed(text.splitlines()[-2].removeprefix("bench_train: "))
+            said = [line.removeprefix("bench_train: ") for line in text.splitlines() if line.startswith("bench_train: ")]
+            raise Failed(said[0] if said else text.splitlines()[-1])
         return text, path + ".values"
 
     def is_kept(self, path, head):
