@@ -14,7 +14,7 @@ static const char *const members_range[] = {"algorithms, each with options if ne
 static const char *const weights_range[] = {"a number for each member, or nothing", NULL};
 
 static const TrOption option_rows[] = {
-	{"members", TR_OPTION_TEXT, OPTION(members), "ease_tags; hdlpr_ns", 0, 0, members_range,
+	{"members", TR_OPTION_TEXT, OPTION(members), "ease_tags; hybrid", 0, 0, members_range,
 	"the algorithms that are blended, with options of their own: algorithm option=value; algorithm …"},
 	{"weights", TR_OPTION_TEXT, OPTION(weights), "", 0, 0, weights_range,
 	"what each member counts; without, what does best on the held-out pairs, or the same for all when there are none"},
