@@ -35,7 +35,7 @@ static const TrOption options[] = {
 	"with the loss softmax, a tag to predict weighs (tags to predict of its post) ^ -post_balance"},
 	{"dropout", TR_OPTION_REAL, FIELD(dropout), "0.3", 0, 0.99, NULL,
 	"share of the hidden units left out at random in a step"},
-	{"id_dropout", TR_OPTION_REAL, FIELD(id_dropout), "0.1", 0, 0.99, NULL,
+	{"id_dropout", TR_OPTION_REAL, FIELD(id_dropout), "0.4", 0, 0.99, NULL,
 	"probability that the user's vector, or the item's, is left out: as it is for a user or an item nobody knows"},
 	{"history_dropout", TR_OPTION_REAL, FIELD(history_dropout), "0.8", 0, 1, NULL,
 	"probability that prior and profiles see a random share of the user's posts instead of all: as it is for a newer user"},
