@@ -138,7 +138,7 @@ over_limit(void)
 /* ------------------------------------------------------------------ entries */
 
 static void
-find_source(TagrecSource *source, const TagrecVersion *version, TagrecRelation relation)
+find_source(TagrecStored *source, const TagrecVersion *version, TagrecRelation relation)
 {
 	HeapTuple	tuple;
 
@@ -152,14 +152,14 @@ find_source(TagrecSource *source, const TagrecVersion *version, TagrecRelation r
 }
 
 static bool
-same_source(const TagrecSource *a, const TagrecSource *b)
+same_source(const TagrecStored *a, const TagrecStored *b)
 {
 	return a->relation == b->relation && a->file == b->file
 		&& (!OidIsValid(a->relation) || strcmp(a->name, b->name) == 0);
 }
 
 static TagrecServed *
-find_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecSource *items, const TagrecSource *weights)
+find_entry(const TagrecVersion *version, const TagrecStored *users, const TagrecStored *items, const TagrecStored *weights)
 {
 	dlist_iter	i;
 
@@ -178,7 +178,7 @@ find_entry(const TagrecVersion *version, const TagrecSource *users, const Tagrec
 }
 
 static void
-keep_source(TagrecServed *served, TagrecSource *to, const TagrecSource *from, TagrecRelation which)
+keep_source(TagrecServed *served, TagrecStored *to, const TagrecStored *from, TagrecRelation which)
 {
 	int32		typmod;
 	const char *key_column = which == TAGREC_USERS ? "user_id" : "item_id";
@@ -192,7 +192,7 @@ keep_source(TagrecServed *served, TagrecSource *to, const TagrecSource *from, Ta
 }
 
 static TagrecServed *
-add_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecSource *items, const TagrecSource *weights)
+add_entry(const TagrecVersion *version, const TagrecStored *users, const TagrecStored *items, const TagrecStored *weights)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tagrec version", ALLOCSET_SMALL_SIZES);
 	TagrecServed *served = MemoryContextAllocZero(context, sizeof(TagrecServed));
@@ -218,9 +218,9 @@ add_entry(const TagrecVersion *version, const TagrecSource *users, const TagrecS
 TagrecServed *
 tagrec_served(const TagrecVersion *version)
 {
-	TagrecSource users;
-	TagrecSource items;
-	TagrecSource weights = {0};
+	TagrecStored users;
+	TagrecStored items;
+	TagrecStored weights = {0};
 	TagrecServed *served;
 
 	find_source(&users, version, TAGREC_USERS);
@@ -271,7 +271,7 @@ is_of_user(TagrecPlan plan)
 static char *
 plan_text(const TagrecServed *served, TagrecPlan plan)
 {
-	const TagrecSource *source = is_of_user(plan) ? &served->users : &served->items;
+	const TagrecStored *source = is_of_user(plan) ? &served->users : &served->items;
 	static const char *const columns[] = {
 		[TAGREC_PLAN_USER] = "embedding, seen, tags, counts, features, feature_values",
 		[TAGREC_PLAN_ITEM] = "position, embedding, tags, counts, posts",
@@ -317,7 +317,7 @@ tagrec_served_plan(TagrecServed *served, TagrecPlan plan)
 /* ------------------------------------------------------------------ parts */
 
 static TagrecMatrix *
-load_matrix(const TagrecVersion *version, const TagrecSource *from, const char *columns, const char *order, int32 rows)
+load_matrix(const TagrecVersion *version, const TagrecStored *from, const char *columns, const char *order, int32 rows)
 {
 	TagrecMatrixSource source = {
 		.relation = from->name,

@@ -32,14 +32,14 @@ typedef enum TagrecPlan
 } TagrecPlan;
 
 /* A relation that an entry was read from. */
-typedef struct TagrecSource
+typedef struct TagrecStored
 {
 	char	   *name;			/* quoted, for SQL text */
 	Oid			relation;
 	Oid			file;
 	Oid			key_type;
 	Oid			collation;
-} TagrecSource;
+} TagrecStored;
 
 typedef struct TagrecServed
 {
@@ -52,9 +52,9 @@ typedef struct TagrecServed
 	int			features;
 	int32		n_users;
 	int32		n_items;
-	TagrecSource users;
-	TagrecSource items;
-	TagrecSource weights;		/* of the neighbours, when there are features */
+	TagrecStored users;
+	TagrecStored items;
+	TagrecStored weights;		/* of the neighbours, when there are features */
 	int			pins;
 	SPIPlanPtr	plan[TAGREC_PLANS];
 	TagrecMatrix *item_matrix;	/* NULL until asked for, as are the next three */

@@ -192,7 +192,7 @@ column(int n, bool *isnull)
 }
 
 static float *
-embedding_column(TagrecCall *call, int n, const TagrecSource *source)
+embedding_column(TagrecCall *call, int n, const TagrecStored *source)
 {
 	bool		isnull;
 	Datum		array = column(n, &isnull);
@@ -265,7 +265,7 @@ feature_columns(TagrecCall *call, TrSparse *sparse)
 bool
 tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 {
-	const TagrecSource *source = &call->served->users;
+	const TagrecStored *source = &call->served->users;
 
 	memset(row, 0, sizeof(*row));
 	if (look_up(call, TAGREC_PLAN_USER, tagrec_id_as(id, source->key_type)) == 0)
@@ -281,7 +281,7 @@ tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 bool
 tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 {
-	const TagrecSource *source = &call->served->items;
+	const TagrecStored *source = &call->served->items;
 	bool		isnull;
 
 	memset(row, 0, sizeof(*row));

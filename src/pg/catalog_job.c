@@ -266,8 +266,8 @@ static TagrecQuery find_error_query = {
 };
 
 static TagrecQuery of_model_query = {
-	"SELECT job, state FROM @.tagrec_job WHERE model OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running'])"
-	" ORDER BY job",
+	"SELECT job, state FROM @.tagrec_job WHERE model OPERATOR(pg_catalog.=) $1"
+	" AND state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running']) ORDER BY job",
 	1, {TEXTOID}
 };
 

@@ -11,7 +11,8 @@ static TagrecQuery insert_query = {
 	"INSERT INTO @.tagrec_trial (job, trial, done_by, state, settings, options, fingerprint, metric, value, epochs, best_epoch,"
 	" seconds, sqlstate, error)"
 	" VALUES ($1, $2, $3, CASE WHEN $12 IS NULL THEN 'done' ELSE 'failed' END, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-	13, {INT8OID, INT4OID, INT8OID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID, TEXTOID, TEXTOID}
+	13, {INT8OID, INT4OID, INT8OID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID, TEXTOID,
+		TEXTOID}
 };
 
 static TagrecQuery find_query = {

@@ -11,7 +11,7 @@
 #define Col_n 1					/* place in the array of keys, from 1 */
 
 void
-tagrec_look_up_prepare(TagrecLookUp *look_up, const TagrecKeys *keys, const TagrecSource *source, const char *key_column,
+tagrec_look_up_prepare(TagrecLookUp *look_up, const TagrecKeys *keys, const TagrecStored *source, const char *key_column,
 					   int32 version, const char *columns)
 {
 	Oid			input;

@@ -30,7 +30,7 @@ typedef struct TagrecLookUp
 } TagrecLookUp;
 
 /* columns: of the relation, as r.name, … */
-extern void tagrec_look_up_prepare(TagrecLookUp *look_up, const TagrecKeys *keys, const TagrecSource *source,
+extern void tagrec_look_up_prepare(TagrecLookUp *look_up, const TagrecKeys *keys, const TagrecStored *source,
 								   const char *key_column, int32 version, const char *columns);
 
 /* Looks up n keys: those in `which`, or first, first + 1, … when it is NULL. Returns the number of rows, in SPI_tuptable. */

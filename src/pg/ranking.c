@@ -84,7 +84,7 @@ check_position(int32 position, int32 limit)
 static void
 find_items(Pass *pass)
 {
-	const TagrecSource *source = &pass->call->served->items;
+	const TagrecStored *source = &pass->call->served->items;
 	int32		count = pass->test->items.count;
 	TagrecLookUp look_up;
 

@@ -1,10 +1,10 @@
 /*
- * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row per
- * assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
+ * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row
+ * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
  *
  * Rules: a NULL in the user, item or tag column is an error, which counts them; so are weights that are NULL, negative, not
- * finite or above 1e12, and keys of users and items too long to be indexed. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told apart by their type's
- * equality. Tags may be of any type: their text counts.
+ * finite or above 1e12, and keys of users and items too long to be indexed. A repeated (user, item, tag) counts once, with the
+ * sum of its weights. Keys are told apart by their type's equality. Tags may be of any type: their text counts.
  */
 #ifndef TAGREC_SOURCE_H
 #define TAGREC_SOURCE_H

@@ -226,8 +226,10 @@ check_trials(const TagrecRequest *request, const TagrecSpace *space, const TrAlg
 							 &refused);
 	if (count < request->trials)
 		ereport(NOTICE,
-				(errmsg("%d trial%s instead of %d: the space gives no others", count, count == 1 ? "" : "s", request->trials),
-				 refused.message[0] ? errdetail("Settings that do not go together were left out. %s", tagrec_sentence(refused.message)) : 0));
+				(errmsg("%d trial%s instead of %d: the space gives no others", count, count == 1 ? "" : "s",
+						request->trials),
+				 refused.message[0] ? errdetail("Settings that do not go together were left out. %s",
+												tagrec_sentence(refused.message)) : 0));
 }
 
 Datum
