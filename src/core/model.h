@@ -138,8 +138,8 @@ typedef struct TrAlgorithm
 	const TrOptionSet *options;
 
 	/*
-	 * embed() goes by who has which item, too, in the dataset that the model was trained on; in any other, and in a model that
-	 * was loaded, it is encode() of the tags.
+	 * embed() goes by who has which item, too, in the dataset that the model was trained on; in any other, and in a
+	 * model that was loaded, it is encode() of the tags.
 	 */
 	bool		knows_items;
 

@@ -1,14 +1,14 @@
 /*
  * hybrid: the tag tower (tower.h) with who has what as part of the profiles.
  *
- * Every item is a tag of its own beside the T tags of the data: tag T + i for item i. A post of user u and item i gives that tag to
- * both of them once, as it gives them its own tags. The tower then needs to know nothing of it: a user's profile in a step is the
- * tags and the items of the posts that are kept, the post to be predicted is left out of the item's profile, and dropout,
- * weighting and idf treat an item as they treat a tag. One matrix maps tags and items, so that an item in a user's profile and
- * the item itself start from the same row.
+ * Every item is a tag of its own beside the T tags of the data: tag T + i for item i. A post of user u and item i gives
+ * that tag to both of them, item_history and item_term times, as it gives them its own tags once. The tower needs to know
+ * nothing of it: a user's profile in a step is the tags and the items of the posts that are kept, the post to be predicted
+ * is left out of the item's profile, and dropout and weighting treat an item as they treat a tag. One matrix maps tags and
+ * items, so that an item in a user's profile and the item itself share a row.
  *
- * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset that the model was not trained on,
- * as in a refresh: its items have other numbers.
+ * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset that the model was not trained
+ * on, as in a refresh: its items have other numbers.
  *
  * Legend: T tags, N items, E entries of a table, P posts.
  */
@@ -79,8 +79,8 @@ release_table(TrMemory *memory, TrProfileTable *table)
 
 /* Room for `entries` and `posts` more than `from` has; the table owns it from here on. */
 static TrStatus
-start_table(TrMemory *memory, Filling *to, TrProfileTable *table, const TrProfileTable *from, int64_t entries, int64_t posts,
-			TrError *err)
+start_table(TrMemory *memory, Filling *to, TrProfileTable *table, const TrProfileTable *from, int64_t entries,
+			int64_t posts, TrError *err)
 {
 	size_t		E = (size_t) (from->n_entries + entries) + 1;
 	size_t		n = (size_t) (from->n_occurrences + posts) + 1;
@@ -221,8 +221,8 @@ new_hybrid(Hybrid **result, TrMemory *memory, TrBackend *backend, int32_t n_tags
 }
 
 /*
- * Items start without a say: their rows of the first layer are zero, so that what is not learned of an item adds no noise. Their
- * idf is 1: how rare an item is says little about it, and the options scale it.
+ * Items start without a say: their rows of the first layer are zero, so that what is not learned of an item adds no
+ * noise. Their idf is 1: how rare an item is says little about it, and the options scale it.
  */
 static TrStatus
 start_items(Hybrid *h, TrError *err)

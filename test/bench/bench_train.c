@@ -7,15 +7,15 @@
  *     bench_train -l
  *
  * Files have a header line and the columns user, item, tag. With -v that file's pairs are measured after each epoch and
- * choose the epoch. With -e the model is measured on that file at the end. Training items of a user are no candidates, unless
- * -k keeps them; the users and items of all files are known from the start, those without training pairs with an empty profile.
- * For an algorithm that recommends tags, the two files hold assignments: the tags of a post that are ranked among all but its
- * others. -u writes what each user's list is worth. -l lists the algorithms with their tasks.
+ * choose the epoch. With -e the model is measured on that file at the end. Training items of a user are no candidates,
+ * unless -k keeps them; the users and items of all files are known from the start, those without training pairs with an
+ * empty profile. For an algorithm that recommends tags, the two files hold assignments: the tags of a post that are ranked
+ * among all but its others. -u writes what each user's list is worth. -l lists the algorithms with their tasks.
  *
- * With -p, items that are not in train.tsv are new, and profiles.tsv has posts of theirs. Then there are two measurements: the
- * new items ranked among themselves, and among all. An algorithm whose arrays encode() gives learns from train.tsv, in
- * which there is nothing of the new items, and encodes users and items with all profiles afterwards, as tagrec_refresh() does.
- * Others learn from both.
+ * With -p, items that are not in train.tsv are new, and profiles.tsv has posts of theirs. Then there are two measurements:
+ * the new items ranked among themselves, and among all. An algorithm whose arrays encode() gives learns from train.tsv, in
+ * which there is nothing of the new items, and encodes users and items with all profiles afterwards, as tagrec_refresh()
+ * does. Others learn from both.
  *
  * -b cuda opens the library that TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none. With -f the backend's operations are
  * counted, and the floor of an epoch is printed: what they cost at the measured ceilings of the device.
@@ -230,8 +230,8 @@ typedef struct ItemMetric
 	TrMean		mean;
 } ItemMetric;
 
-static const ItemMetric item_metrics[] = {{TR_METRIC_MRR, 0, {0}}, {TR_METRIC_MRR_PAIR, 0, {0}}, {TR_METRIC_PRECISION, 10, {0}},
-{TR_METRIC_RECALL, 10, {0}}, {TR_METRIC_NDCG, 10, {0}}, {TR_METRIC_RECALL, 20, {0}}, {TR_METRIC_NDCG, 20, {0}},
+static const ItemMetric item_metrics[] = {{TR_METRIC_MRR, 0, {0}}, {TR_METRIC_MRR_PAIR, 0, {0}},
+{TR_METRIC_PRECISION, 10, {0}}, {TR_METRIC_RECALL, 10, {0}}, {TR_METRIC_NDCG, 10, {0}}, {TR_METRIC_RECALL, 20, {0}}, {TR_METRIC_NDCG, 20, {0}},
 {TR_METRIC_RECALL, 50, {0}}};
 
 #define ITEM_METRICS (sizeof(item_metrics) / sizeof(item_metrics[0]))

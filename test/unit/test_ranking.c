@@ -8,6 +8,7 @@
 
 static TrMemory memory;
 static TrDataset dataset;
+static TrBackend *backend;
 static TrModel *model;
 
 static int32_t users[] = {0, 0, 1};
@@ -22,7 +23,6 @@ make_model(void)
 	const TrAlgorithm *popularity = tr_algorithm_find("popularity");
 	TrBackendConfig config = {.threads = 1};
 	TrAssignments a;
-	TrBackend  *backend;
 	TrEpochStats stats = {0};
 	TrError		err = {0};
 
@@ -75,5 +75,7 @@ main(void)
 	tr_validate(model, &dataset, &held_out, TR_METRIC_MRR, 0, NULL, &value, &err);
 	CHECK_NEAR(value, (1.0 / 2 + 1.0 / 4) / 2, 1e-12, "a mean over users");
 	model->algorithm->destroy(model);
+	tr_plain_ops.close(backend);
+	tr_memory_release(&memory);
 	return check_done();
 }
