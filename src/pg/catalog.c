@@ -76,7 +76,7 @@ static TagrecQuery models_query = {
 };
 
 static TagrecQuery first_job_query = {
-	"SELECT job, state, phase, epoch, epochs FROM @.tagrec_job WHERE model OPERATOR(pg_catalog.=) $1"
+	"SELECT job, kind, state, phase, epoch, epochs FROM @.tagrec_job WHERE model OPERATOR(pg_catalog.=) $1"
 	" AND state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running']) ORDER BY job LIMIT 1",
 	1, {TEXTOID}
 };
@@ -309,12 +309,13 @@ describe_first_job(const char *model, bool *queued)
 		char	   *phase = tagrec_row_text(0, "phase", session.caller);
 		int			epoch = tagrec_row_int(0, "epoch", 0);
 		int			epochs = tagrec_row_int(0, "epochs", 0);
+		bool		tune = strcmp(tagrec_row_text(0, "kind", session.caller), "tune") == 0;
 
 		MemoryContextSwitchTo(session.caller);
 		*queued = strcmp(tagrec_row_text(0, "state", session.caller), "queued") == 0;
 		if (*queued)
 			sentence = psprintf("Job %s is queued.", job);
-		else if (epochs > 0)
+		else if (epochs > 0 && !tune)	/* whose epochs are those of a trial */
 			sentence = psprintf("Job %s has trained %d of at most %d epochs.", job, epoch, epochs);
 		else
 			sentence = psprintf("Job %s is running (%s).", job, phase ? phase : "starting");

@@ -80,6 +80,9 @@ unlike($stderr, qr{trial \d of}, 'tagrec.progress_interval says how often');
 my $job = start('cancelled');
 like(query(q{SELECT application_name FROM pg_stat_activity WHERE backend_type = 'tagrec worker'}),
 	qr{^tagrec job $job trial 5/5 epoch \d+/100000$}, 'pg_stat_activity shows the trial');
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT * FROM tagrec_recommend('cancelled', 1)});
+like($stderr, qr{model "cancelled" is still being trained for the first time\nDETAIL:  Job $job is running \(trial 5 of 5\)\.},
+	'... and so does the error of who asks the model already');
 is(query("SELECT tagrec_cancel($job)"), 't', 'tagrec_cancel');
 ok($node->poll_query_until('postgres', "SELECT state = 'cancelled' FROM tagrec_jobs WHERE job = $job"), '... ends it');
 check_kept($job, 'tagrec_cancel');
