@@ -89,7 +89,7 @@ def draw(runner, output, name, curve):
         done.append((label, runs.epochs(text), text))
         points.append((label, os.path.join(output, "runs", f"convergence-{name}-{len(points)}.points")))
         write_points(points[-1][1], done[-1][1])
-    print(f"\n**{name}**: {metric} on validation; `{rows[-1][2]}`\n")
+    print(f"\n**{name}**: {metric} on validation; `{rows[0][2]}`\n")
     print_table(done)
     plot(os.path.join(output, f"convergence-{name}.png"), metric, points)
 
