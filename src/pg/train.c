@@ -114,6 +114,11 @@ check_refreshable(const TagrecVersion *version)
 				 errmsg("model \"%s\" cannot be refreshed", version->model),
 				 errdetail("Its algorithm, %s, has no network that encodes tag profiles.", version->algorithm),
 				 errhint("Train it again with tagrec_train().")));
+	if (algorithm->knows_items)
+		ereport(WARNING,
+				(errmsg("refreshed, model \"%s\" knows all users and items by their tags alone", version->model),
+				 errdetail("What its algorithm, %s, learns from who has which item comes from training.", version->algorithm),
+				 errhint("Train it again with tagrec_train() to have both.")));
 }
 
 Datum
