@@ -154,6 +154,15 @@ most_pairs(const TrPairs *pairs)
 	return most;
 }
 
+/* Scores and users on both sides, and the items', which are on the host only until they are uploaded. */
+size_t
+tr_rank_bytes(int width, int32_t n_items)
+{
+	size_t		N = (size_t) n_items;
+
+	return 2 * sizeof(float) * (BLOCK_USERS * N + (BLOCK_USERS + N) * (size_t) width);
+}
+
 static TrStatus
 allocate(Validation *v, TrError *err)
 {

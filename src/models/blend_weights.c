@@ -356,7 +356,7 @@ climb(Search *s, double factor, TrError *err)
 	return TR_OK;
 }
 
-/* Does the blend do better without one of its members? The last one stays: no scores at all may be luckier than poor ones. */
+/* Does the blend do better without one of its members? One stays: no scores at all may be luckier than poor ones. */
 static TrStatus
 drop_useless(Search *s, TrError *err)
 {

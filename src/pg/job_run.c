@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog_version.h"
+#include "core/validation.h"
 #include "held_out.h"
 #include "miscadmin.h"
 #include "store_write.h"
@@ -166,13 +167,23 @@ training_data(const TagrecRun *run)
 	return run->data.split && !run->refit ? &run->data.train : &run->data.all;
 }
 
-/* Before anything large is allocated for training. */
+/* What measuring takes while a model whose arrays are so wide is trained. */
+static Size
+validation_bytes(const TagrecRun *run, int width)
+{
+	bool		measured = !run->refit && run->data.validation.count > 0 && run->options->algorithm->task == TR_TASK_ITEM;
+
+	return measured ? tr_rank_bytes(width, run->data.all.n_items) : 0;
+}
+
+/* Before anything large is allocated for training; width = that of the model's arrays, as far as is known. */
 static void
-check_memory(TagrecRun *run)
+check_memory(TagrecRun *run, int width)
 {
 	const TrDataset *d = training_data(run);
 	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
-	Size		needed = run->memory.used + run->options->algorithm->estimate(&shape, run->options->values);
+	Size		needed = run->memory.used + run->options->algorithm->estimate(&shape, run->options->values)
+		+ validation_bytes(run, width);
 
 	if (run->memory.limit == 0 || needed <= run->memory.limit)
 		return;
@@ -242,13 +253,14 @@ tagrec_run_train(TagrecRun *run, const char *phase)
 	TrTrainHooks hooks = {{tagrec_progress_poll, run}, tagrec_progress_epoch};
 	TrError		err = {0};
 
-	check_memory(run);
+	check_memory(run, 0);
 	if (!run->backend)
 		open_backend(run, tagrec_device(run->request->device));
 	tagrec_progress_phase(run, phase);
 	INSTR_TIME_SET_CURRENT(run->training);
 	tr_memory_init(&run->model_memory, run->memory.limit > 0 ? run->memory.limit - run->memory.used : 0);
 	create_model(run);
+	check_memory(run, run->model->algorithm->width(run->model, NULL));
 	check(run, tr_train(run->model, training_data(run), run->refit ? NULL : &run->data.validation, &run->options->train,
 						&hooks, &run->result, &err), &err);
 	run->backend_bytes = Max(run->backend_bytes, run->backend->ops->allocated(run->backend));

@@ -54,3 +54,7 @@ SELECT tagrec_train('m', 'posts', 'ease', '{"lambda": 0}');
 SET tagrec.max_memory = '8MB';
 CREATE TABLE wide AS SELECT i % 997 AS user_id, i AS item_id, 't' AS tag FROM generate_series(1, 3000) i;
 SELECT tagrec_train('m', 'wide', 'ease', '{"method": "primal"}');
+RESET tagrec.max_memory;
+SET client_min_messages = error;
+DROP SCHEMA ease CASCADE;
+SELECT count(tagrec_drop(model)::text) AS dropped FROM tagrec_models WHERE schema = 'ease';

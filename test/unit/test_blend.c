@@ -212,8 +212,8 @@ test_width(void)
 		CHECK(train(&part[p], names[p], NULL, NULL, NULL, &err) == TR_OK, "%s by itself %s", names[p], err.message);
 	CHECK(train(&blend, "blend", "ccs; popularity", "1 1", NULL, &err) == TR_OK, "a blend with ccs %s", err.message);
 	CHECK(part[0]->algorithm->width(part[0], NULL) < TAGS, "fewer clusters than tags");
-	CHECK(blend->algorithm->width(blend, NULL)
-		  == part[0]->algorithm->width(part[0], NULL) + part[1]->algorithm->width(part[1], NULL), "the blend is as wide as its parts");
+	CHECK(blend->algorithm->width(blend, NULL) == part[0]->algorithm->width(part[0], NULL)
+		  + part[1]->algorithm->width(part[1], NULL), "the blend is as wide as its parts");
 	CHECK_NEAR(apart_from(blend, part, given, 2), 0, 2e-4, "its score is their sum");
 	blend->algorithm->destroy(blend);
 	for (int p = 0; p < 2; p++)
@@ -260,7 +260,7 @@ test_choice(void)
 	chosen->algorithm->destroy(chosen);
 }
 
-/* Where members do worse than no scores at all, which rank the first item first, one of them has the weight all the same. */
+/* Where members do worse than no scores at all, which rank the first item first, one of them keeps its weight. */
 static void
 test_last_member(void)
 {
@@ -275,8 +275,7 @@ test_last_member(void)
 		if (tr_dataset_post(&dataset, u, 0) < 0)
 			user[first.count++] = u;
 	extra = (TrSetting) {"metric", "mrr"};
-	CHECK(train(&model, "blend", "popularity; ease; ials", "", &first, &err) == TR_OK, "luck is no reason to have no members %s",
-		  err.message);
+	CHECK(train(&model, "blend", "popularity; ease; ials", "", &first, &err) == TR_OK, "luck against skill %s", err.message);
 	read_weights(model, weight);
 	CHECK_NEAR(weight[0] + weight[1] + weight[2], 1, 1e-6, "weights still add up to 1");
 	model->algorithm->destroy(model);

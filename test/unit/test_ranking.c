@@ -57,6 +57,24 @@ check_ranks(bool with_seen, const uint64_t *candidates, int32_t first, int32_t s
 	CHECK(ranks[0] == first && ranks[1] == second && ranks[2] == third, "%s: %d %d %d", what, ranks[0], ranks[1], ranks[2]);
 }
 
+static void
+check_bytes(void)
+{
+	TrPairs		held_out = {.count = 3, .user = users, .item = items};
+	TrRanking	ranking = {.dataset = &dataset, .held_out = &held_out};
+	size_t		before = memory.used;
+	size_t		estimate = tr_rank_bytes(model->algorithm->width(model, NULL), dataset.n_items);
+	size_t		host;
+	TrError		err = {0};
+
+	ranked = 0;
+	memory.peak = before;
+	tr_rank(model, &ranking, remember, NULL, NULL, &err);
+	host = memory.peak - before;
+	CHECK(host <= estimate && 2.5 * (double) host > (double) estimate, "the host has %zu bytes, half of %zu",
+		  host, estimate);
+}
+
 int
 main(void)
 {
@@ -74,6 +92,7 @@ main(void)
 	CHECK_NEAR(value, (1.0 / 2 + 1.0 / 3 + 1.0 / 4) / 3, 1e-12, "a mean over pairs");
 	tr_validate(model, &dataset, &held_out, TR_METRIC_MRR, 0, NULL, &value, &err);
 	CHECK_NEAR(value, (1.0 / 2 + 1.0 / 4) / 2, 1e-12, "a mean over users");
+	check_bytes();
 	model->algorithm->destroy(model);
 	tr_plain_ops.close(backend);
 	tr_memory_release(&memory);
