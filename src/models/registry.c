@@ -6,6 +6,7 @@
 #include "core/model.h"
 
 #define ALGORITHMS(X) \
+	X(abnt) \
 	X(acf) \
 	X(blend) \
 	X(bpr) \

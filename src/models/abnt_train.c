@@ -1,0 +1,425 @@
+/*
+ * One epoch of abnt: plan a step, forward, loss, backward, update.
+ *
+ * A step minimises the mean of its posts' losses + regularization / (2 N) (sum of the squared parameters), N posts in all. It
+ * moves the vectors of the users, items and tags of its batch alone. Legend: see abnt.h.
+ */
+#include <string.h>
+
+#include "models/abnt.h"
+
+/* ------------------------------------------------------------------ upload */
+
+/* A host array, and where it lies in backend memory. */
+typedef struct Piece
+{
+	void	  **target;
+	const void *source;
+	size_t		bytes;
+} Piece;
+
+#define MOST_PIECES 12
+
+static size_t
+padded(size_t bytes)
+{
+	return (bytes + 63) / 64 * 64;
+}
+
+static TrStatus
+reserve(Abnt *m, AbntBuffer *buffer, size_t bytes, TrError *err)
+{
+	TrBackend  *b = m->model.backend;
+
+	if (buffer->bytes >= bytes)
+		return TR_OK;
+	b->ops->release(b, buffer->data);
+	buffer->bytes = bytes + bytes / 8;
+	buffer->data = b->ops->alloc(b, buffer->bytes);
+	if (buffer->data)
+		return TR_OK;
+	buffer->bytes = 0;
+	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %zu MB for a training step", b->ops->name, bytes >> 20);
+	if (b->ops->shortage)
+		b->ops->shortage(b, err);
+	return TR_NO_MEMORY;
+}
+
+static TrStatus
+reserve_floats(Abnt *m, AbntBuffer *buffer, int64_t rows, int64_t columns, TrError *err)
+{
+	return reserve(m, buffer, (size_t) (rows * columns + 16) * sizeof(float), err);
+}
+
+/* All pieces in one transfer: a GPU pays for each. */
+static TrStatus
+upload(Abnt *m, const Piece *piece, int n, TrError *err)
+{
+	size_t		total = 0;
+
+	for (int i = 0; i < n; i++)
+		total += padded(piece[i].bytes);
+	TR_TRY(reserve(m, &m->upload, total + 64, err));
+	if (m->staging_bytes < total)
+	{
+		tr_free(m->model.memory, m->staging);
+		m->staging_bytes = total + total / 4;
+		m->staging = tr_calloc(m->model.memory, m->staging_bytes, 1);
+		if (!m->staging)
+		{
+			m->staging_bytes = 0;
+			return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
+		}
+	}
+	total = 0;
+	for (int i = 0; i < n; i++)
+	{
+		*piece[i].target = (char *) m->upload.data + total;
+		memcpy(m->staging + total, piece[i].source, piece[i].bytes);
+		total += padded(piece[i].bytes);
+	}
+	m->model.backend->ops->upload(m->model.backend, m->upload.data, m->staging, total);
+	return TR_OK;
+}
+
+/* Sparse rows in backend memory; over the whole table, and over the touched rows alone. */
+typedef struct DeviceRows
+{
+	TrCsr		full;
+	TrCsr		compact;
+} DeviceRows;
+
+typedef struct DeviceBatch
+{
+	int			R;
+	DeviceRows	sequence;
+	DeviceRows	ids;
+	DeviceRows	targets;		/* full alone */
+	int32_t    *touched;
+} DeviceBatch;
+
+static int
+add_pieces(Piece *piece, DeviceRows *to, const AbntRows *rows, int32_t cols, bool slots)
+{
+	size_t		entries = (size_t) rows->ptr[rows->rows];
+
+	to->full = (TrCsr) {.rows = rows->rows, .cols = cols, .capacity = (int64_t) entries};
+	piece[0] = (Piece) {(void **) &to->full.ptr, rows->ptr, ((size_t) rows->rows + 1) * sizeof(int64_t)};
+	piece[1] = (Piece) {(void **) &to->full.col, rows->col, entries * sizeof(int32_t)};
+	piece[2] = (Piece) {(void **) &to->full.val, rows->val, entries * sizeof(float)};
+	if (slots)
+		piece[3] = (Piece) {(void **) &to->compact.col, rows->slot, entries * sizeof(int32_t)};
+	return slots ? 4 : 3;
+}
+
+static void
+finish_compact(DeviceRows *rows, int32_t cols)
+{
+	int32_t    *slot = rows->compact.col;
+
+	rows->compact = rows->full;
+	rows->compact.cols = cols;
+	rows->compact.col = slot;
+}
+
+static TrStatus
+upload_batch(Abnt *m, DeviceBatch *d, TrError *err)
+{
+	const AbntBatch *b = &m->batch;
+	Piece		piece[MOST_PIECES];
+	int			n = add_pieces(piece, &d->sequence, &b->sequence, m->layout.rows, true);
+
+	d->R = b->rows;
+	n += add_pieces(piece + n, &d->ids, &b->ids, m->layout.rows, true);
+	n += add_pieces(piece + n, &d->targets, &b->targets, m->layout.T, false);
+	piece[n++] = (Piece) {(void **) &d->touched, b->touched, (size_t) b->n_touched * sizeof(int32_t)};
+	TR_TRY(upload(m, piece, n, err));
+	finish_compact(&d->sequence, b->n_touched);
+	finish_compact(&d->ids, b->n_touched);
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ rows that change places */
+
+/*
+ * What stands part by part, (parts R,D), stands post by post, (R,parts D), for a layer: a permutation of rows of width D. For
+ * all parts, there and back; for the ids alone the same, and 0, 1, … to add by.
+ */
+typedef struct Moves
+{
+	const int32_t *join;		/* (3R) */
+	const int32_t *split;		/* (3R) */
+	const int32_t *join_ids;	/* (2R) */
+	const int32_t *split_ids;	/* (2R) */
+	const int32_t *count;		/* (2R) */
+} Moves;
+
+static Moves
+moves_of(const Abnt *m, int R)
+{
+	const int32_t *at = m->moves.data;
+
+	return (Moves) {at, at + 3 * R, at + 6 * R, at + 8 * R, at + 10 * R};
+}
+
+static void
+fill_moves(int32_t *join, int32_t *split, int R, int parts)
+{
+	for (int r = 0; r < R; r++)
+		for (int k = 0; k < parts; k++)
+		{
+			join[r * parts + k] = k * R + r;
+			split[k * R + r] = r * parts + k;
+		}
+}
+
+static TrStatus
+prepare_moves(Abnt *m, int R, TrError *err)
+{
+	size_t		bytes = 12 * (size_t) R * sizeof(int32_t);
+	int32_t    *host;
+
+	if (m->moves_rows == R)
+		return TR_OK;
+	TR_TRY(reserve(m, &m->moves, bytes, err));
+	host = tr_alloc(m->model.memory, bytes);
+	if (!host)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
+	fill_moves(host, host + 3 * R, R, ABNT_PARTS);
+	fill_moves(host + 6 * R, host + 8 * R, R, ABNT_PARTS - 1);
+	for (int i = 0; i < 2 * R; i++)
+		host[10 * R + i] = i;
+	m->model.backend->ops->upload(m->model.backend, m->moves.data, host, bytes);
+	tr_free(m->model.memory, host);
+	m->moves_rows = R;
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ forward */
+
+/* gradient of a parameter behind the table */
+static float *
+gradient_of(const Abnt *m, int64_t parameter)
+{
+	return m->gradient + (parameter - (int64_t) m->layout.rows * m->layout.D);
+}
+
+/* parts (3R,D) from part k on */
+static float *
+part_of(const AbntBuffer *parts, const Abnt *m, int R, int k)
+{
+	return (float *) parts->data + (size_t) k * R * m->layout.D;
+}
+
+/* The users' and items' vectors, what they ask, and what attention answers: parts (3R,D) */
+static void
+attend(Abnt *m, const DeviceBatch *d)
+{
+	const AbntLayout *l = &m->layout;
+	TrBackend  *b = m->model.backend;
+	TrCsr		mixed = d->sequence.full;
+	Moves		moves = moves_of(m, d->R);
+
+	b->ops->sparse_forward(b, part_of(&m->parts, m, d->R, ABNT_USER), &d->ids.full, m->parameters, NULL, l->D, TR_LINEAR);
+	b->ops->gather_rows(b, m->ids.data, part_of(&m->parts, m, d->R, ABNT_USER), moves.join_ids, 2 * d->R, l->D);
+	b->ops->dense_forward(b, m->query.data, m->ids.data, m->parameters + l->query, m->parameters + l->query_bias, d->R,
+						  2 * l->D, l->D, TR_STORED_IO, TR_TANH);
+	b->ops->attention_weights(b, m->weight.data, &d->sequence.full, m->query.data, m->parameters, l->D, abnt_scale(l));
+	mixed.val = m->weight.data;
+	b->ops->sparse_forward(b, part_of(&m->parts, m, d->R, ABNT_CONTEXT), &mixed, m->parameters, NULL, l->D, TR_LINEAR);
+}
+
+/* Dropout of one layer's values, or of their gradient: steps and layers draw their own numbers. */
+static void
+drop(Abnt *m, float *out, const float *in, int R, int layer)
+{
+	m->model.backend->ops->dropout(m->model.backend, out, in, (int64_t) R * m->layout.width[layer],
+								   (float) m->options.dropout, m->options.seed,
+								   (uint64_t) m->steps * (TR_MAX_INTS + 1) + (uint64_t) layer);
+}
+
+/* What the next layer reads. */
+static const float *
+output_of(const Abnt *m, int layer)
+{
+	return layer > 0 && m->options.dropout > 0 ? m->dropped[layer].data : m->value[layer].data;
+}
+
+static void
+climb(Abnt *m, int R)
+{
+	const AbntLayout *l = &m->layout;
+	TrBackend  *b = m->model.backend;
+
+	b->ops->gather_rows(b, m->value[0].data, m->parts.data, moves_of(m, R).join, ABNT_PARTS * R, l->D);
+	for (int i = 0; i < l->layers; i++)
+	{
+		b->ops->dense_forward(b, m->value[i + 1].data, output_of(m, i), m->parameters + l->layer[i],
+							  m->parameters + l->layer_bias[i], R, l->width[i], l->width[i + 1], TR_STORED_IO,
+							  abnt_activation(&m->options));
+		if (m->options.dropout > 0)
+			drop(m, m->dropped[i + 1].data, m->value[i + 1].data, R, i + 1);
+	}
+}
+
+/* logits (R,T); then their loss and its gradient */
+static void
+decode(Abnt *m, const DeviceBatch *d)
+{
+	const AbntLayout *l = &m->layout;
+	TrBackend  *b = m->model.backend;
+	TrTagLoss	loss = {
+		.softmax = true, .logits = m->logits.data, .targets = &d->targets.full, .bias = m->parameters + l->tag_bias,
+		.dbias = gradient_of(m, l->tag_bias), .scale = 1.0f / (float) d->R, .loss = m->loss
+	};
+
+	b->ops->dense_forward(b, m->logits.data, output_of(m, l->layers), m->parameters + l->decoder, NULL, d->R,
+						  abnt_last_width(l), l->T, TR_STORED_OI, TR_LINEAR);
+	b->ops->tag_loss(b, &loss);
+}
+
+/* ------------------------------------------------------------------ backward */
+
+/* From the logits' gradient to that of the parts */
+static void
+descend(Abnt *m, int R)
+{
+	const AbntLayout *l = &m->layout;
+	TrBackend  *b = m->model.backend;
+
+	b->ops->dense_backward(b, m->value_grad[l->layers].data, gradient_of(m, l->decoder), m->logits.data,
+						   output_of(m, l->layers), m->parameters + l->decoder, R, abnt_last_width(l), l->T, TR_STORED_OI);
+	for (int i = l->layers - 1; i >= 0; i--)
+	{
+		float	   *dz = m->value_grad[i + 1].data;
+
+		if (m->options.dropout > 0)
+			drop(m, dz, dz, R, i + 1);
+		b->ops->activation_backward(b, dz, gradient_of(m, l->layer_bias[i]), dz, m->value[i + 1].data, R, l->width[i + 1],
+									abnt_activation(&m->options));
+		b->ops->dense_backward(b, m->value_grad[i].data, gradient_of(m, l->layer[i]), dz, output_of(m, i),
+							   m->parameters + l->layer[i], R, l->width[i], l->width[i + 1], TR_STORED_IO);
+	}
+	b->ops->gather_rows(b, m->parts_grad.data, m->value_grad[0].data, moves_of(m, R).split, ABNT_PARTS * R, l->D);
+}
+
+/* From the parts' gradient to that of the touched rows of the table, and of the query's layer */
+static void
+look_back(Abnt *m, const DeviceBatch *d)
+{
+	const AbntLayout *l = &m->layout;
+	TrBackend  *b = m->model.backend;
+	Moves		moves = moves_of(m, d->R);
+	float	   *dcontext = part_of(&m->parts_grad, m, d->R, ABNT_CONTEXT);
+	float	   *dids = part_of(&m->parts_grad, m, d->R, ABNT_USER);
+	TrCsr		scores = d->sequence.full;
+	TrCsr		compact = d->sequence.compact;
+
+	b->ops->attention_backward(b, m->score_grad.data, &d->sequence.full, m->weight.data, dcontext, m->parameters, l->D,
+							   abnt_scale(l));
+	scores.val = m->score_grad.data;
+	b->ops->sparse_forward(b, m->query_grad.data, &scores, m->parameters, NULL, l->D, TR_LINEAR);
+	b->ops->activation_backward(b, m->query_grad.data, gradient_of(m, l->query_bias), m->query_grad.data, m->query.data, d->R,
+								l->D, TR_TANH);
+	b->ops->dense_backward(b, m->ids_grad.data, gradient_of(m, l->query), m->query_grad.data, m->ids.data,
+						   m->parameters + l->query, d->R, 2 * l->D, l->D, TR_STORED_IO);
+	b->ops->scatter_rows(b, dids, moves.count, m->ids_grad.data, moves.split_ids, 2 * d->R, l->D, 1);
+	b->ops->zero(b, m->table_grad.data, (size_t) compact.cols * (size_t) l->D * sizeof(float));
+	b->ops->sparse_backward(b, m->table_grad.data, &d->ids.compact, dids, l->D);
+	compact.val = m->weight.data;
+	b->ops->sparse_backward(b, m->table_grad.data, &compact, dcontext, l->D);
+	compact.val = m->score_grad.data;
+	b->ops->sparse_backward(b, m->table_grad.data, &compact, m->query.data, l->D);
+}
+
+/* ------------------------------------------------------------------ step */
+
+static void
+update(Abnt *m, const DeviceBatch *d)
+{
+	const AbntLayout *l = &m->layout;
+	TrBackend  *b = m->model.backend;
+	int64_t		table = (int64_t) l->rows * l->D;
+	TrOptimizer o = {
+		.kind = m->options.optimizer == ABNT_ADAM ? TR_ADAM : TR_SGD, .rate = (float) m->options.learning_rate,
+		.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .step = m->steps,
+		.decay = (float) (m->options.regularization / 2 / m->dataset->n_posts)
+	};
+
+	b->ops->update_rows(b, &o, m->parameters, m->table_grad.data, m->moment1, m->moment2, d->touched,
+						d->sequence.compact.cols, l->D);
+	b->ops->update(b, &o, m->parameters + table, m->gradient, m->moment1 ? m->moment1 + table : NULL,
+				   m->moment2 ? m->moment2 + table : NULL, l->size - table);
+}
+
+static TrStatus
+reserve_step(Abnt *m, const DeviceBatch *d, TrError *err)
+{
+	const AbntLayout *l = &m->layout;
+
+	TR_TRY(prepare_moves(m, d->R, err));
+	TR_TRY(reserve_floats(m, &m->weight, d->sequence.full.capacity, 1, err));
+	TR_TRY(reserve_floats(m, &m->score_grad, d->sequence.full.capacity, 1, err));
+	TR_TRY(reserve_floats(m, &m->parts, ABNT_PARTS * (int64_t) d->R, l->D, err));
+	TR_TRY(reserve_floats(m, &m->parts_grad, ABNT_PARTS * (int64_t) d->R, l->D, err));
+	TR_TRY(reserve_floats(m, &m->ids, 2 * (int64_t) d->R, l->D, err));
+	TR_TRY(reserve_floats(m, &m->ids_grad, 2 * (int64_t) d->R, l->D, err));
+	TR_TRY(reserve_floats(m, &m->query, d->R, l->D, err));
+	TR_TRY(reserve_floats(m, &m->query_grad, d->R, l->D, err));
+	for (int i = 0; i <= l->layers; i++)
+	{
+		TR_TRY(reserve_floats(m, &m->value[i], d->R, l->width[i], err));
+		TR_TRY(reserve_floats(m, &m->dropped[i], m->options.dropout > 0 && i > 0 ? d->R : 0, l->width[i], err));
+		TR_TRY(reserve_floats(m, &m->value_grad[i], d->R, l->width[i], err));
+	}
+	TR_TRY(reserve_floats(m, &m->logits, d->R, l->T, err));
+	return reserve_floats(m, &m->table_grad, d->sequence.compact.cols, l->D, err);
+}
+
+static TrStatus
+train_step(Abnt *m, TrError *err)
+{
+	const AbntLayout *l = &m->layout;
+	TrBackend  *b = m->model.backend;
+	DeviceBatch d;
+
+	TR_TRY(upload_batch(m, &d, err));
+	TR_TRY(reserve_step(m, &d, err));
+	m->steps++;
+	b->ops->zero(b, m->gradient, (size_t) (l->size - (int64_t) l->rows * l->D) * sizeof(float));
+	attend(m, &d);
+	climb(m, d.R);
+	decode(m, &d);
+	descend(m, d.R);
+	look_back(m, &d);
+	update(m, &d);
+	return TR_OK;
+}
+
+TrStatus
+abnt_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	Abnt	   *m = (Abnt *) model;
+	TrBackend  *b = model->backend;
+	double		sums[2];
+	int64_t		steps = 0;
+
+	b->ops->zero(b, m->loss, sizeof(sums));
+	b->ops->sum_squares(b, m->loss + 1, m->parameters, m->layout.size, 1.0f);
+	abnt_plan_epoch(m, epoch);
+	for (;; steps++)
+	{
+		if (tr_poll(poll))
+			return TR_CANCELLED;
+		TR_TRY(abnt_plan_step(m, epoch, err));
+		if (m->batch.rows == 0)
+			break;
+		stats->pairs += m->batch.rows;
+		TR_TRY(train_step(m, err));
+	}
+	b->ops->download(b, sums, m->loss, sizeof(sums));
+	TR_TRY(b->ops->finish(b, err));
+	stats->loss = (steps > 0 ? sums[0] / (double) steps : 0)
+		+ m->options.regularization / 2 * sums[1] / m->dataset->n_posts;
+	return TR_OK;
+}
