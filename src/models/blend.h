@@ -8,7 +8,8 @@
  * user, so nothing is subtracted.) Everything of a member's score is linear in what belongs to the user, which is where w / d goes:
  * arrays lie side by side, and so do features. No two members may have features of one kind, as these have one row of weights.
  *
- * blend_members.c reads the options, blend_weights.c finds d and w, blend.c does the rest. Legend: M members, U users, N items.
+ * blend_members.c reads the options, blend_weights.c finds d and w, blend_serve.c answers, blend.c does
+ * the rest. Legend: M members, U users, N items.
  */
 #ifndef BLEND_H
 #define BLEND_H
@@ -75,5 +76,15 @@ extern TrStatus blend_read_weights(double *weight, int n, const BlendOptions *op
 /* blend_weights.c: deviations of all members; then the weights, by the held-out pairs when there are any. */
 extern TrStatus blend_measure(Blend *m, const TrPoll *poll, TrError *err);
 extern TrStatus blend_choose_weights(Blend *m, const TrPoll *poll, TrError *err);
+
+/* blend_serve.c: functions of the TrAlgorithm. */
+extern int	blend_width(const TrModel *model, int *unit);
+extern TrStatus blend_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
+							TrError *err);
+extern TrStatus blend_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
+extern int	blend_features(const TrModel *model);
+extern TrStatus blend_user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err);
+extern TrStatus blend_encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
+extern TrStatus blend_feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err);
 
 #endif

@@ -40,6 +40,11 @@ SELECT round(value[1]::numeric, 4) AS ease, round(value[6]::numeric, 4) AS ials,
 SELECT abs(value[1] + value[6] - 1) < 1e-6 AS whole FROM blend_weight_versions WHERE name = 'members';
 SELECT options->>'members' AS members, options->>'weights' AS weights, options->>'validation' AS validation
 	FROM tagrec_versions WHERE model IN ('blend', 'given') ORDER BY model COLLATE "C";
+-- a refresh leaves the members that read tags; this one says so
+SELECT tagrec_train('arrays', 'posts', 'blend', '{"members": "ials; tag_cosine", "weights": "1 1"}') > 0 AS trained;
+SELECT tagrec_refresh('arrays') > 0 AS refreshed;
+SELECT count(*) AS offered, count(*) FILTER (WHERE r.item::int >= 100) AS of_the_group FROM tagrec_recommend('arrays', 107, 5) r;
+SELECT tagrec_refresh('blend');
 
 -- ---- what is refused
 \set VERBOSITY terse
