@@ -263,11 +263,11 @@ typedef struct TrBackendOps
 	/* out[r] = table[index[r]] (width floats a row) */
 	void		(*gather_rows) (TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width);
 	/*
-	 * table[index[r]] += scale x[row[r]], width floats a row; index is ascending, and may repeat: what goes to one row is added
-	 * in order. NULL row = r itself; otherwise it says where the sorted index came from.
+	 * table[index[r]] += scale x[row[r]], width floats a row; index is ascending, and may repeat: what goes to one row is
+	 * added in order. NULL row = r itself; otherwise it says where the sorted index came from.
 	 */
-	void		(*scatter_rows) (TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row, int R,
-								 int width, float scale);
+	void		(*scatter_rows) (TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row,
+								 int R, int width, float scale);
 
 	/*
 	 * Attention of R queries q (R,D), each over the rows of the table k (T,D) that row r of x names:

@@ -58,8 +58,8 @@ estimate(const TrShape *shape, const void *values)
 	for (int k = 1; k <= l.K; k++)
 		widths += l.dim[k];
 	entries = fmin(entries, (double) shape->n_assignments);
-	/* parameters, gradient, moments, on the host, the best ones; layers of a batch; its rows, four times; users, saved, best */
-	return (size_t) (sizeof(float) * (6.0 * l.size + R * (3 * widths + shape->n_tags + D) + 8 * 1.25 * entries
+	/* parameters: in use, gradient, moments, on the host, saved, the best; a batch: layers, rows four times; users: saved, best */
+	return (size_t) (sizeof(float) * (7.0 * l.size + R * (3 * widths + shape->n_tags + D) + 8 * 1.25 * entries
 									  + 2 * D * shape->n_users))
 		+ tr_user_neighbours_estimate(shape->n_users, D, shape->n_items);
 }
@@ -141,7 +141,8 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 	Acf		   *m = NULL;
 	TrStatus	status;
 
-	TR_TRY(new_acf(&m, memory, backend, dataset->n_tags, o, o->batch < dataset->n_users ? o->batch : dataset->n_users, err));
+	TR_TRY(new_acf(&m, memory, backend, dataset->n_tags, o, o->batch < dataset->n_users ? o->batch : dataset->n_users,
+				   err));
 	m->dataset = dataset;
 	status = fill(m, err);
 	if (status != TR_OK)
@@ -336,8 +337,8 @@ find_tensor(const TrTensor *like, int32_t rows, const TrTensor *tensors, int n, 
 			continue;
 		if (tensors[i].cols == like->cols && (rows == 0 || tensors[i].rows == rows))
 			return &tensors[i];
-		tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", like->name, tensors[i].rows, tensors[i].cols,
-				rows, like->cols);
+		tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", like->name, tensors[i].rows,
+				tensors[i].cols, rows, like->cols);
 		return NULL;
 	}
 	tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", like->name);

@@ -1,7 +1,7 @@
 /*
- * acf: the baseline of the DSPR paper (Xu et al., IJCAI 2017, section 6) after Zuo, Zeng, Gong & Jiao, "Tag-aware recommender
- * systems based on deep neural networks" (Neurocomputing 2016): an autoencoder learns to reconstruct the tag profiles of users;
- * what its narrowest layer makes of a user is compared by cosine with that of others.
+ * acf: the baseline of the DSPR paper (Xu et al., IJCAI 2017, section 6) after Zuo, Zeng, Gong & Jiao, "Tag-aware
+ * recommender systems based on deep neural networks" (Neurocomputing 2016): an autoencoder learns to reconstruct the tag
+ * profiles of users; what its narrowest layer makes of a user is compared by cosine with that of others.
  *
  *     h_0 = x, h_k = tanh(h_(k-1) W_k + b_k), k = 1..K;   g_K = h_K, g_(k-1) = tanh(g_k W_k^T + b_(2K-k+1)), k = K..1
  *     loss = sum over users of |g_0 - x|^2 + regularization times the squared parameters

@@ -69,7 +69,8 @@ reserve_training(Acf *m)
 		&& reserve_floats(b, &m->ones, R) && (m->loss = b->ops->alloc(b, sizeof(double))) != NULL;
 
 	for (int k = 1; k <= l->K && done; k++)
-		done = reserve_floats(b, &m->grad[k], R * l->dim[k]) && (k == l->K || reserve_floats(b, &m->decoded[k], R * l->dim[k]));
+		done = reserve_floats(b, &m->grad[k], R * l->dim[k])
+			&& (k == l->K || reserve_floats(b, &m->decoded[k], R * l->dim[k]));
 	if (done && adam)
 	{
 		b->ops->zero(b, m->moment1, (size_t) l->size * sizeof(float));
@@ -234,8 +235,8 @@ encode(Acf *m, int R)
 
 	b->ops->sparse_forward(b, m->hidden[1], &m->input.csr, p + l->weight[1], p + l->bias[1], l->dim[1], TR_TANH);
 	for (int k = 2; k <= l->K; k++)
-		b->ops->dense_forward(b, m->hidden[k], m->hidden[k - 1], p + l->weight[k], p + l->bias[k], R, l->dim[k - 1], l->dim[k],
-							  TR_STORED_IO, TR_TANH);
+		b->ops->dense_forward(b, m->hidden[k], m->hidden[k - 1], p + l->weight[k], p + l->bias[k], R, l->dim[k - 1],
+							  l->dim[k], TR_STORED_IO, TR_TANH);
 }
 
 TrStatus
@@ -316,7 +317,8 @@ shuffle(Acf *m, int epoch)
 {
 	for (int32_t i = m->n_order - 1; i > 0; i--)
 	{
-		int32_t		j = (int32_t) tr_below(m->options.seed, TR_STREAM_SHUFFLE, (uint64_t) epoch, (uint64_t) i, (uint64_t) i + 1);
+		int32_t		j = (int32_t) tr_below(m->options.seed, TR_STREAM_SHUFFLE, (uint64_t) epoch, (uint64_t) i,
+										   (uint64_t) i + 1);
 		int32_t		user = m->order[i];
 
 		m->order[i] = m->order[j];

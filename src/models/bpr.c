@@ -1,12 +1,13 @@
 /*
- * bpr: matrix factorisation that learns to rank (Rendle, Freudenthaler, Gantner & Schmidt-Thieme, "BPR: Bayesian Personalized
- * Ranking from Implicit Feedback", 2009). Of a triple (u, i, j), user u has item i and not item j:
+ * bpr: matrix factorisation that learns to rank (Rendle, Freudenthaler, Gantner & Schmidt-Thieme, "BPR: Bayesian
+ * Personalized Ranking from Implicit Feedback", 2009). Of a triple (u, i, j), user u has item i and not item j:
  *
  *     loss = sum over triples of -ln sigmoid(x_ui - x_uj) + regularization (|w_u|^2 + |h_i|^2 + |h_j|^2)
  *     x_ui = w_u . h_i + b_i
  *
  * An epoch has one triple for every pair, with a j drawn anew. A batch of triples is one step, over the rows it touches.
- * Legend: U users, I items, D factors, W width: D and a column for the item's bias, where a user has 1; B triples of a batch.
+ * Legend: U users, I items, D factors, W width: D and a column for the item's bias, where a user has 1; B triples of a
+ * batch.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -323,7 +324,8 @@ shuffle(Bpr *m, int epoch)
 {
 	for (int32_t i = m->n_posts - 1; i > 0; i--)
 	{
-		int32_t		j = (int32_t) tr_below(m->options.seed, TR_STREAM_SHUFFLE, (uint64_t) epoch, (uint64_t) i, (uint64_t) i + 1);
+		int32_t		j = (int32_t) tr_below(m->options.seed, TR_STREAM_SHUFFLE, (uint64_t) epoch, (uint64_t) i,
+										   (uint64_t) i + 1);
 		int32_t		post = m->order[i];
 
 		m->order[i] = m->order[j];
@@ -454,8 +456,8 @@ backward(Bpr *m, int n)
 
 	b->ops->zero(b, users->gradient, (size_t) users->n_distinct * (size_t) m->W * sizeof(float));
 	b->ops->zero(b, items->gradient, (size_t) items->n_distinct * (size_t) m->W * sizeof(float));
-	b->ops->pair_scores_backward(b, users->gradient, m->ditem, m->dscore, users->gathered, items->gathered, m->batch.row, n,
-								 m->W);
+	b->ops->pair_scores_backward(b, users->gradient, m->ditem, m->dscore, users->gathered, items->gathered, m->batch.row,
+								 n, m->W);
 	b->ops->pair_scores_backward(b, users->gradient, m->ditem + half, m->score + n, users->gathered, items->gathered + half,
 								 m->batch.row, n, m->W);
 	b->ops->scatter_rows(b, users->gradient, m->batch.row, users->gathered, m->batch.row, n, m->W, penalty);
@@ -480,7 +482,8 @@ step(Bpr *m, int n, int64_t number)
 	rank_loss(m, n);
 	backward(m, n);
 	b->ops->update_rows(b, &o, users->rows, users->gradient, users->m, users->v, m->batch.user, users->n_distinct, m->W);
-	b->ops->update_rows(b, &o, items->rows, items->gradient, items->m, items->v, m->batch.distinct, items->n_distinct, m->W);
+	b->ops->update_rows(b, &o, items->rows, items->gradient, items->m, items->v, m->batch.distinct, items->n_distinct,
+						m->W);
 }
 
 static TrStatus

@@ -1,7 +1,7 @@
 /*
- * ccs and ccf: the baselines of the DSPR paper (Xu et al., IJCAI 2017, section 6) that answer to the vocabulary's synonyms with
- * clusters of tags (Shepitsen, Gemmell, Mobasher & Burke, RecSys 2008). A user and an item are profiles over clusters: a
- * cluster weighs as much as its tags together.
+ * ccs and ccf: the baselines of the DSPR paper (Xu et al., IJCAI 2017, section 6) that answer to the vocabulary's synonyms
+ * with clusters of tags (Shepitsen, Gemmell, Mobasher & Burke, RecSys 2008). A user and an item are profiles over clusters:
+ * a cluster weighs as much as its tags together.
  *
  *     ccs   score(u,i) = cosine of the two profiles
  *     ccf   score(u,i) = sum over the users v nearest to u who have i, of the cosine of the profiles of u and v
@@ -91,14 +91,14 @@ estimate_ccs(const TrShape *shape, const void *values)
 	return tr_cluster_tags_estimate(shape->n_tags) + 4 * (size_t) shape->n_tags * sizeof(float);
 }
 
-/* The users' profiles, and what save() gives. */
+/* The users' profiles, what save() gives, and the best ones. */
 static size_t
 estimate_ccf(const TrShape *shape, const void *values)
 {
 	double		C = most_clusters(values, shape->n_tags);
 
 	return estimate_ccs(shape, values) + tr_user_neighbours_estimate(shape->n_users, C, shape->n_items)
-		+ (size_t) (sizeof(float) * C * shape->n_users);
+		+ (size_t) (2 * sizeof(float) * C * shape->n_users);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -191,13 +191,15 @@ create_model(TrModel **model, TrMemory *memory, TrBackend *backend, const TrData
 }
 
 static TrStatus
-create_ccs(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
+create_ccs(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values,
+		   TrError *err)
 {
 	return create_model(model, memory, backend, dataset, values, false, err);
 }
 
 static TrStatus
-create_ccf(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
+create_ccf(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values,
+		   TrError *err)
 {
 	return create_model(model, memory, backend, dataset, values, true, err);
 }

@@ -1,10 +1,10 @@
 /*
- * Hierarchical agglomerative clustering with average linkage, in T^2 steps by chains of nearest neighbours (Murtagh 1983): a
- * chain goes from a cluster to the one most like it, and so on, until two are each other's nearest; these merge. Merges come
- * out in another order than by how alike the clusters are, and are sorted afterwards.
+ * Hierarchical agglomerative clustering with average linkage, in T^2 steps by chains of nearest neighbours (Murtagh 1983):
+ * a chain goes from a cluster to the one most like it, and so on, until two are each other's nearest; these merge. Merges
+ * come out in another order than by how alike the clusters are, and are sorted afterwards.
  *
- * It works because a union is never more like a third cluster than both its parts are. The mean is rounded once, from double
- * to float, so that this holds to the bit.
+ * It works because a union is never more like a third cluster than both its parts are. The mean is rounded once, from
+ * double to float, so that this holds to the bit.
  * Legend: T tags; a cluster is known by its smallest tag.
  */
 #include "models/tag_clusters.h"

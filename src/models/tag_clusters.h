@@ -13,8 +13,8 @@ extern size_t tr_cluster_tags_estimate(int32_t n_tags);
 
 /*
  * cluster (T) = the cluster of each tag, *n of them, numbered by their smallest tags. Clusters merge, the most alike first,
- * until `clusters` are left, or no two are alike by `similarity`. How alike two clusters are is the mean cosine of their tags,
- * over how often each item has a tag.
+ * until `clusters` are left, or no two are alike by `similarity`. How alike two clusters are is the mean cosine of their
+ * tags, over how often each item has a tag.
  */
 extern TrStatus tr_cluster_tags(TrMemory *memory, const TrDataset *dataset, int32_t clusters, double similarity,
 								const TrPoll *poll, int32_t *cluster, int32_t *n, TrError *err);

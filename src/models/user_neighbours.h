@@ -36,8 +36,8 @@ extern void tr_user_neighbours_free(TrUserNeighbours *n);
 extern void tr_user_neighbours_set(TrUserNeighbours *n, int32_t user, const float *vector);
 
 /*
- * *out = the nearest users of a vector, `without` not among them (-1 = nobody), by index, with their cosines. Only users on the
- * same side as the vector are near: those with a cosine above 0.
+ * *out = the nearest users of a vector, `without` not among them (-1 = nobody), by index, with their cosines. Only users on
+ * the same side as the vector are near: those with a cosine above 0.
  */
 extern void tr_user_neighbours_find(TrUserNeighbours *n, const float *vector, int32_t without, TrSparse *out);
 

@@ -1,6 +1,6 @@
 /*
- * acf's gradient against finite differences of the loss it reports, and of that loss against the formula; the reconstruction of
- * what has a structure gets better.
+ * acf's gradient against finite differences of the loss it reports, and that loss against the formula; the reconstruction
+ * of what has a structure gets better.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -49,7 +49,8 @@ new_model(const char *layers, const char *optimizer, const char *rate, const cha
 	TrError		err = {0};
 
 	CHECK_EQUAL(tr_options_set(&target, 1, settings, &err), TR_OK, "options %s", err.message);
-	CHECK_EQUAL(tr_model_create(&model, algorithm, &memory, backend, &dataset, values, &err), TR_OK, "created %s", err.message);
+	CHECK_EQUAL(tr_model_create(&model, algorithm, &memory, backend, &dataset, values, &err), TR_OK, "created %s",
+				err.message);
 	return model;
 }
 

@@ -123,7 +123,8 @@ new_model(TrBackend *backend, const char *bias, const char *sampling)
 	TrError		err = {0};
 
 	CHECK_EQUAL(tr_options_set(&target, 1, settings, &err), TR_OK, "options %s", err.message);
-	CHECK_EQUAL(tr_model_create(&model, algorithm, &memory, backend, &dataset, values, &err), TR_OK, "created %s", err.message);
+	CHECK_EQUAL(tr_model_create(&model, algorithm, &memory, backend, &dataset, values, &err), TR_OK, "created %s",
+				err.message);
 	return model;
 }
 

@@ -104,10 +104,11 @@ test_matrix(uint64_t seed, int T, int32_t clusters, double similarity)
 		for (int t = 0; t <= s; t++)
 			matrix[s * T + t] = matrix[t * T + s] = draw(seed, (uint64_t) (s * T + t));
 	expected_n = naive(matrix, T, clusters, similarity, expected);
-	CHECK_EQUAL(tr_cluster_matrix(&memory, matrix, T, clusters, similarity, NULL, got, &n, NULL), TR_OK, "clusters %d tags", T);
+	CHECK_EQUAL(tr_cluster_matrix(&memory, matrix, T, clusters, similarity, NULL, got, &n, NULL), TR_OK, "clusters %d tags",
+				T);
 	CHECK_EQUAL(n, expected_n, "%d tags, %d clusters, similarity %g: number", T, clusters, similarity);
-	CHECK(memcmp(got, expected, sizeof(int32_t) * (size_t) T) == 0, "%d tags, %d clusters, similarity %g: the same", T, clusters,
-		  similarity);
+	CHECK(memcmp(got, expected, sizeof(int32_t) * (size_t) T) == 0, "%d tags, %d clusters, similarity %g: the same", T,
+		  clusters, similarity);
 }
 
 /* Every pair equally alike, or not at all: any order of merges will do, and it ends. */
@@ -129,8 +130,8 @@ test_ties(float value)
 }
 
 /*
- * Items 0 and 1 have tags 0 and 2, in proportion 1:1 and 1:1; item 2 has tags 1 and 3; item 3 tag 3 alone. So cos(0,2) = 1 and
- * cos(1,3) = 1/sqrt(2), others 0.
+ * Items 0 and 1 have tags 0 and 2; item 2 has tags 1 and 3; item 3 tag 3 alone. So cos(0,2) = 1, cos(1,3) = 1/sqrt(2),
+ * others 0.
  */
 static void
 test_tags(void)
