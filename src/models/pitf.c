@@ -25,8 +25,8 @@ static const char *const optimizers[] = {"sgd", "adam", NULL};
 static const TrOption option_rows[] = {
 	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
 	"width of the vectors of users and items; tags have one for either"},
-	{"negatives", TR_OPTION_INT, OPTION(negatives), "1", 1, 1000, NULL,
-	"tags drawn for every tag of a post, from those the post lacks"},
+	{"negatives", TR_OPTION_INT, OPTION(negatives), "8", 1, 1000, NULL,
+	"tags drawn for every tag of a post, from those the post lacks; 1 is the loss of the paper, more are told apart by a softmax"},
 	{"sampling", TR_OPTION_ENUM, OPTION(sampling), "uniform", 0, 0, samplings,
 	"how they are drawn: each alike, or by how often they are used"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.001", 0, 1000, NULL,
@@ -41,7 +41,7 @@ static const TrOption option_rows[] = {
 	"size of the initial vectors: standard deviation of a factor, times the root of factors"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
 	"start of every random number; the same seed gives the same model"},
-	{"epochs", TR_OPTION_INT, OPTION(epochs), "60", 1, 100000, NULL,
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
 	"passes over the assignments, at most"},
 };
 
