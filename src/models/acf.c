@@ -58,7 +58,10 @@ estimate(const TrShape *shape, const void *values)
 	for (int k = 1; k <= l.K; k++)
 		widths += l.dim[k];
 	entries = fmin(entries, (double) shape->n_assignments);
-	/* parameters: in use, gradient, moments, on the host, saved, the best; a batch: layers, rows four times; users: saved, best */
+	/*
+	 * Parameters: in use, gradient, moments, on the host, saved, the best ones. A batch: layers, and rows, four times. Users:
+	 * saved, the best ones.
+	 */
 	return (size_t) (sizeof(float) * (7.0 * l.size + R * (3 * widths + shape->n_tags + D) + 8 * 1.25 * entries
 									  + 2 * D * shape->n_users))
 		+ tr_user_neighbours_estimate(shape->n_users, D, shape->n_items);
