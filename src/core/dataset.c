@@ -2,6 +2,7 @@
  * Building a TrDataset from distinct assignments.
  * Legend: n assignments, P posts, N entities of one side, E (entity, tag) entries.
  */
+#include <math.h>
 #include <string.h>
 
 #include "core/dataset.h"
@@ -234,4 +235,14 @@ tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item)
 			high = middle;
 	}
 	return low < dataset->user_ptr[user + 1] && dataset->post_item[low] == item ? low : -1;
+}
+
+void
+tr_dataset_idf(float *idf, const TrDataset *dataset)
+{
+	memset(idf, 0, (size_t) dataset->n_tags * sizeof(float));
+	for (int64_t e = 0; e < dataset->item.n_entries; e++)
+		idf[dataset->item.tag[e]] += 1;
+	for (int32_t t = 0; t < dataset->n_tags; t++)
+		idf[t] = idf[t] > 0 ? logf((float) dataset->n_items / idf[t]) : 0;
 }

@@ -79,6 +79,9 @@ extern void tr_dataset_free(TrDataset *dataset);
 /* The post of a pair; -1 when there is none. */
 extern int32_t tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item);
 
+/* idf (tags) = ln(items / items with the tag); 0 for a tag that no item has. */
+extern void tr_dataset_idf(float *idf, const TrDataset *dataset);
+
 /* Validation or test pairs, sorted by (user, item); for the task tag, triples sorted by (user, item, tag). */
 typedef struct TrPairs
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "models/acf.h"
+#include "models/no_arrays.h"
 
 #define OPTION(field) offsetof(AcfOptions, field)
 
@@ -117,10 +118,7 @@ fill(Acf *m, TrError *err)
 	const TrDataset *d = m->dataset;
 	TrBackend  *b = m->model.backend;
 
-	for (int64_t e = 0; e < d->item.n_entries; e++)
-		m->idf[d->item.tag[e]] += 1;
-	for (int32_t t = 0; t < d->n_tags; t++)
-		m->idf[t] = m->idf[t] > 0 ? logf((float) d->n_items / m->idf[t]) : 0;
+	tr_dataset_idf(m->idf, d);
 	m->order = tr_alloc(m->model.memory, (size_t) d->n_users * sizeof(int32_t) + 1);
 	if (!m->order)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d users", d->n_users);
@@ -242,22 +240,6 @@ feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 	Acf		   *m = (Acf *) model;
 
 	return tr_user_neighbours_items(&m->neighbours, m->dataset, feature, out, err);
-}
-
-static int
-width(const TrModel *model, int *unit)
-{
-	(void) model;
-	if (unit)
-		*unit = 0;
-	return 0;
-}
-
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	(void) model, (void) side, (void) dataset, (void) first, (void) n, (void) out, (void) err;
-	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ tensors */
@@ -418,8 +400,8 @@ const TrAlgorithm tr_algorithm_acf = {
 	.save = save,
 	.restore = restore,
 	.load = load,
-	.width = width,
-	.embed = embed,
+	.width = tr_no_width,
+	.embed = tr_no_embed,
 	.features = features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,

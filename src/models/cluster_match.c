@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/model.h"
+#include "models/no_arrays.h"
 #include "models/tag_clusters.h"
 #include "models/user_neighbours.h"
 
@@ -182,10 +183,7 @@ create_model(TrModel **model, TrMemory *memory, TrBackend *backend, const TrData
 		return refuse_tags(dataset->n_tags, o->max_tags, err);
 	TR_TRY(new_model(&m, memory, backend, dataset->n_tags, o, by_users, err));
 	m->dataset = dataset;
-	for (int64_t e = 0; e < dataset->item.n_entries; e++)
-		m->idf[dataset->item.tag[e]] += 1;
-	for (int32_t t = 0; t < dataset->n_tags; t++)
-		m->idf[t] = m->idf[t] > 0 ? logf((float) dataset->n_items / m->idf[t]) : 0;
+	tr_dataset_idf(m->idf, dataset);
 	*model = &m->model;
 	return TR_OK;
 }
@@ -437,22 +435,6 @@ embed_ccs(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, 
 /* ------------------------------------------------------------------ ccf: neighbours */
 
 static int
-width_ccf(const TrModel *model, int *unit)
-{
-	(void) model;
-	if (unit)
-		*unit = 0;
-	return 0;
-}
-
-static TrStatus
-embed_ccf(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	(void) model, (void) side, (void) dataset, (void) first, (void) n, (void) out, (void) err;
-	return TR_OK;
-}
-
-static int
 features(const TrModel *model)
 {
 	(void) model;
@@ -520,8 +502,8 @@ const TrAlgorithm tr_algorithm_ccf = {
 	.save = save,
 	.restore = restore,
 	.load = load_ccf,
-	.width = width_ccf,
-	.embed = embed_ccf,
+	.width = tr_no_width,
+	.embed = tr_no_embed,
 	.features = features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,

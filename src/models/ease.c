@@ -10,6 +10,7 @@
 
 #include "core/model.h"
 #include "models/ease_solve.h"
+#include "models/no_arrays.h"
 
 typedef struct EaseOptions
 {
@@ -169,23 +170,6 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 	return solve(m, NULL, err);
 }
 
-/* All of the score is sparse. */
-static int
-width(const TrModel *model, int *unit)
-{
-	(void) model;
-	if (unit)
-		*unit = 0;
-	return 0;
-}
-
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	(void) model, (void) side, (void) dataset, (void) first, (void) n, (void) out, (void) err;
-	return TR_OK;
-}
-
 static int
 features(const TrModel *model)
 {
@@ -233,8 +217,8 @@ const TrAlgorithm tr_algorithm_ease = {
 	.train_epoch = train_epoch,
 	.save = save,
 	.restore = restore,
-	.width = width,
-	.embed = embed,
+	.width = tr_no_width,
+	.embed = tr_no_embed,
 	.features = features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,

@@ -16,6 +16,7 @@
 
 #include "core/model.h"
 #include "models/ease_solve.h"
+#include "models/no_arrays.h"
 
 typedef struct EaseTagsOptions
 {
@@ -139,10 +140,7 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 	TR_TRY(new_model(&m, memory, backend, d->n_tags, values, err));
 	m->dataset = d;
 	m->n_items = d->n_items;
-	for (int64_t e = 0; e < d->item.n_entries; e++)
-		m->idf[d->item.tag[e]] += 1;
-	for (int32_t tag = 0; tag < d->n_tags; tag++)
-		m->idf[tag] = m->idf[tag] > 0 ? logf((float) d->n_items / m->idf[tag]) : 0;
+	tr_dataset_idf(m->idf, d);
 	*model = &m->model;
 	return TR_OK;
 }
@@ -351,23 +349,6 @@ load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, cons
 
 /* ------------------------------------------------------------------ result */
 
-/* All of the score is sparse. */
-static int
-width(const TrModel *model, int *unit)
-{
-	(void) model;
-	if (unit)
-		*unit = 0;
-	return 0;
-}
-
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	(void) model, (void) side, (void) dataset, (void) first, (void) n, (void) out, (void) err;
-	return TR_OK;
-}
-
 static int
 features(const TrModel *model)
 {
@@ -450,8 +431,8 @@ const TrAlgorithm tr_algorithm_ease_tags = {
 	.save = save,
 	.restore = restore,
 	.load = load,
-	.width = width,
-	.embed = embed,
+	.width = tr_no_width,
+	.embed = tr_no_embed,
 	.features = features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,

@@ -108,10 +108,7 @@ set_bm25(Match *m, const MatchOptions *o)
 static void
 count(Match *m, const TrDataset *d)
 {
-	for (int64_t e = 0; e < d->item.n_entries; e++)
-		m->idf[d->item.tag[e]] += 1;
-	for (int32_t tag = 0; tag < d->n_tags; tag++)
-		m->idf[tag] = m->idf[tag] > 0 ? logf((float) d->n_items / m->idf[tag]) : 0;
+	tr_dataset_idf(m->idf, d);
 	m->mean_length = (float) ((double) d->n_assignments / d->n_items);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/model.h"
+#include "models/no_arrays.h"
 
 typedef enum PopularBy
 {
@@ -145,22 +146,6 @@ load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, cons
 	return status;
 }
 
-static int
-width(const TrModel *model, int *unit)
-{
-	(void) model;
-	if (unit)
-		*unit = 0;
-	return 0;
-}
-
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	(void) model, (void) side, (void) dataset, (void) first, (void) n, (void) out, (void) err;
-	return TR_OK;
-}
-
 /* score (T) += the profile's shares; false when it is empty */
 static bool
 add_shares(float *score, const TrSparse *profile)
@@ -208,8 +193,8 @@ const TrAlgorithm tr_algorithm_tag_popular = {
 	.save = save,
 	.restore = restore,
 	.load = load,
-	.width = width,
-	.embed = embed,
+	.width = tr_no_width,
+	.embed = tr_no_embed,
 	.score_tags = score_tags,
 	.destroy = destroy,
 };

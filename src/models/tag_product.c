@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "models/no_arrays.h"
 #include "models/tag_neighbours.h"
 #include "models/tag_prior.h"
 
@@ -183,22 +184,6 @@ load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, cons
 /* ------------------------------------------------------------------ result */
 
 static int
-width(const TrModel *model, int *unit)
-{
-	(void) model;
-	if (unit)
-		*unit = 0;
-	return 0;
-}
-
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	(void) model, (void) side, (void) dataset, (void) first, (void) n, (void) out, (void) err;
-	return TR_OK;
-}
-
-static int
 features(const TrModel *model)
 {
 	return ((const Product *) model)->options.similar > 0 ? TR_FEATURES_ITEMS : TR_FEATURES_NONE;
@@ -237,8 +222,8 @@ const TrAlgorithm tr_algorithm_tag_product = {
 	.save = save,
 	.restore = restore,
 	.load = load,
-	.width = width,
-	.embed = embed,
+	.width = tr_no_width,
+	.embed = tr_no_embed,
 	.features = features,
 	.feature_weights = feature_weights,
 	.score_tags = score_tags,

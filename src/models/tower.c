@@ -86,11 +86,7 @@ profile_statistics(Tower *t)
 {
 	const TrDataset *d = t->dataset;
 
-	memset(t->host_idf, 0, (size_t) d->n_tags * sizeof(float));
-	for (int64_t e = 0; e < d->item.n_entries; e++)
-		t->host_idf[d->item.tag[e]] += 1;
-	for (int32_t tag = 0; tag < d->n_tags; tag++)
-		t->host_idf[tag] = t->host_idf[tag] > 0 ? logf((float) d->n_items / t->host_idf[tag]) : 0;
+	tr_dataset_idf(t->host_idf, d);
 	t->mean_length[TR_USER] = (float) ((double) d->n_assignments / d->n_users);
 	t->mean_length[TR_ITEM] = (float) ((double) d->n_assignments / d->n_items);
 }
