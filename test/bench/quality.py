@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Ranking quality of every algorithm that recommends items: one Markdown table per data set and split (see make_splits.py).
+"""Ranking quality of every algorithm: one Markdown table per data set and split (see make_splits.py and make_tag_splits.py).
 
     quality.py path/of/bench_train OUTPUT_DIRECTORY [--only WORD,…] [--tables NAME,…] [--seeds 3] [--threads 2] [--any-build]
 
 An algorithm has a row with its defaults; ROWS adds rows with options. --only keeps the rows that one of the words is part of.
-A figure is the mean over the seeds, with the smallest and the largest NDCG@20 in brackets where they differ. Weights are those
+A figure is the mean over the seeds, with the smallest and the largest NDCG@20 or Hit@1 in brackets where they differ. Weights are those
 of the last epoch; nothing is chosen by the test file. `blend` sees the validation file, where there is one, to weigh its members. On the clean split, the last column has the middle 95 % of the difference
 in NDCG@20 to EASE over 1,000 bootstrap samples of the users, the same users in both (their means over the seeds).
 
@@ -24,6 +24,12 @@ ROWS = [
     ("ease", "lambda=30"),
     ("tag_cosine", "weighting=count"),
     ("tag_bm25", "k1=1.2 b=0.75"),
+    ("tag_popular", "by=all"),
+    ("tag_popular", "by=user fallback=false"),
+    ("tag_popular", "by=item fallback=false"),
+    ("tag_product", "similar=0"),
+    ("folkrank", "preset=paper tags=200 tolerance=0.001"),
+    ("dae_ptr", "preset=paper epochs=60"),
 ]
 
 # Algorithms that choose something by held-out pairs: they see the validation file, where the split has one.
@@ -39,23 +45,31 @@ PAPER = [("NDCG@20", "test", "ndcg@20"), ("MRR_pair", "test", "mrr_pair"), ("MRR
 NEW = [(f"{label}, {place}", f"test among {place}", metric) for place in ("new", "all")
        for label, metric in (("NDCG@20", "ndcg@20"), ("R@20", "recall@20"), ("MRR", "mrr"))]
 
+GIVEN = r"test, \d+ posts, with tags given"
+TAGS = [(f"Hit@{k}", "test", f"hit@{k}") for k in (1, 3, 5, 10)] + [("NDCG@10", "test", "ndcg@10"), ("MRR", "test", "mrr")] + [
+    (f"{label}, given", GIVEN, metric) for label, metric in (("Hit@1", "hit@1"), ("Hit@10", "hit@10"), ("NDCG@10", "ndcg@10"))]
+
 KINDS = {
     "clean": ("pairs of a user not seen in training", ["-e", "test.tsv"], USUAL),
     "paper": ("assignments; seen pairs stay candidates", ["-k", "-e", "test.tsv"], PAPER),
     "new": ("new items, ranked among themselves and among all", ["-e", "test.tsv", "-p", "profiles.tsv"], NEW),
+    "core5": ("one tag of every post, by hash; \"given\": posts that had more than one", ["-e", "test.tsv"], TAGS),
+    "core10": ("one tag of every post, by hash; \"given\": posts that had more than one", ["-e", "test.tsv"], TAGS),
+    "last": ("5-core; the last tag of every post in the file", ["-e", "test.tsv"], TAGS),
 }
-TITLES = {"lastfm": "Last.fm", "debtags": "debtags"}
+TITLES = {"lastfm": "Last.fm", "debtags": "debtags", "tags": "Tags of Last.fm's posts"}
 # debtags has no clean split: a package has one maintainer, so that a held-out pair's item would have nobody and no tags.
-TABLES = ["lastfm-clean", "lastfm-paper", "lastfm-new", "debtags-paper", "debtags-new"]
+TABLES = ["lastfm-clean", "lastfm-paper", "lastfm-new", "debtags-paper", "debtags-new", "tags-core5", "tags-core10", "tags-last"]
+TAG_SPLITS = {"core5": ["--core", "5"], "core10": ["--core", "10"], "last": ["--core", "5", "--holdout", "last"]}
 
 
 def row_name(algorithm, options):
     return f"{algorithm} {options}".strip()
 
 
-def wanted_rows(runner, words):
+def wanted_rows(runner, table, words):
     rows = []
-    for algorithm in runner.algorithms("item"):
+    for algorithm in runner.algorithms("tag" if table.startswith("tags-") else "item"):
         rows += [(algorithm, "")] + [row for row in ROWS if row[0] == algorithm]
     return [row for row in rows if not words or any(word in row_name(*row) for word in words)]
 
@@ -74,7 +88,8 @@ def train(runner, table, directory, row, seeds):
     values = []
     for seed in range(1, seeds + 1):
         text, path = runner.run(f"{table} {row_name(*row)} seed {seed}", in_directory(directory, arguments), row[0],
-                                os.path.join(directory, "train.tsv"), f"{row[1]} seed={seed}", values=True)
+                                os.path.join(directory, "train.tsv"), f"{row[1]} seed={seed}",
+                                values=table == "lastfm-clean")
         texts.append(text)
         values.append(path)
         if seed == 2 and all(runs.figures(texts[0], c[1]) == runs.figures(text, c[1]) for c in columns):
@@ -105,7 +120,7 @@ def interval(mine, base):
 def cell(label, metric, texts, reading):
     values = [runs.figures(text, reading)[metric] for text in texts]
     cut = [f"{v:.4f}".removeprefix("0") for v in (statistics.fmean(values), min(values), max(values))]
-    spread = f" ({cut[1]}–{cut[2]})" if label.startswith("NDCG@20") and cut[1] != cut[2] else ""
+    spread = f" ({cut[1]}–{cut[2]})" if label.split(",")[0] in ("NDCG@20", "Hit@1") and cut[1] != cut[2] else ""
     return cut[0] + spread
 
 
@@ -130,7 +145,7 @@ def print_table(runner, table, directory, arguments):
             base = user_values(train(runner, table, directory, (BASE, ""), arguments.seeds)[1])
         except runs.Failed:
             pass
-    for row in wanted_rows(runner, arguments.only):
+    for row in wanted_rows(runner, table, arguments.only):
         try:
             print_row(table, row, *train(runner, table, directory, row, arguments.seeds), base)
         except runs.Failed as failure:
@@ -154,7 +169,8 @@ def main():
     for table in arguments.tables:
         data, split = table.split("-")
         directory = os.path.join(arguments.output, table)
-        if runs.make_split("make_splits.py", directory, "--data", data, "--split", split):
+        if (runs.make_split("make_tag_splits.py", directory, *TAG_SPLITS[split]) if data == "tags"
+                else runs.make_split("make_splits.py", directory, "--data", data, "--split", split)):
             print_table(runner, table, directory, arguments)
         else:
             print(f"\n**{TITLES[data]}, split {split}**: skipped, the data is not there", flush=True)

@@ -61,8 +61,8 @@ def seconds(text):
 
 
 def figures(text, reading="test"):
-    """The metrics of the line that starts with this reading."""
-    line = re.search("^" + re.escape(reading) + r"[ :,].*$", text, re.M).group()[len(reading):]
+    """The metrics of the first line that starts with this reading, a regular expression."""
+    line = re.search(f"^(?:{reading})(?=[ :,])(.*)$", text, re.M).group(1)
     return {name: float(value) for name, value in re.findall(r"([a-z_]\w*(?:@\d+)?) " + NUMBER, line)}
 
 
