@@ -11,7 +11,7 @@ table=$(scripts/demo.sh psql -At -c "
 	SELECT format('| \`%s\`%s | %s | %s | %s | %s |', option,
 		CASE WHEN NOT common AND algorithms <> ARRAY['dspr', 'hdlpr', 'hdlpr_ns', 'hybrid'] THEN format(' (%s)', array_to_string(algorithms, ', ')) END,
 		default_value, paper, range, replace(rtrim(meaning, '.'), '|', '\\|'))
-	FROM o ORDER BY common, position") || exit
+	FROM o ORDER BY CASE WHEN common THEN 1 WHEN 'hdlpr_ns' = ANY (algorithms) THEN 0 ELSE 2 END, position") || exit
 [ -n "$table" ] || exit
 {
 	sed '/^<!-- options -->$/q' README.md
