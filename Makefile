@@ -127,6 +127,7 @@ bench: $(if $(wildcard test/bench/bench_ops.c),bench-ops) $(BENCH_SOURCES:test/b
 bench-quality: build/unit/bench_train
 	test/bench/quality.py $< build/bench $(QUALITY_ARGS)
 	test/bench/convergence.py $< build/bench $(CONVERGENCE_ARGS)
+	test/bench/sweep.py $< build/bench $(SWEEP_ARGS)
 
 build/unit/bench_train: build/unit/test/bench/bench_train.o $(patsubst %.c,build/unit/%.o,$(UNIT_SOURCES))
 	$(CC) -o $@ $^ $(UNIT_LIBS)
