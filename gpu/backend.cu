@@ -217,6 +217,8 @@ make_ops(void)
 	ops.fill_column_backward = tr_cuda_fill_column_backward;
 	ops.pair_scores = tr_cuda_pair_scores;
 	ops.pair_scores_backward = tr_cuda_pair_scores_backward;
+	ops.gaussian_scores = tr_cuda_gaussian_scores;
+	ops.gaussian_scores_backward = tr_cuda_gaussian_scores_backward;
 	ops.softmax_loss = tr_cuda_softmax_loss;
 	ops.reconstruction_loss = tr_cuda_reconstruction_loss;
 	ops.tag_loss = tr_cuda_tag_loss;

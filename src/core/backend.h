@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 6
+#define TR_BACKEND_API_VERSION 7
 
 typedef struct TrBackend TrBackend;
 
@@ -218,6 +218,16 @@ typedef struct TrBackendOps
 	/* du[row[p]] += dscore[p] v[p]; dv (P,D) = dscore[p] u[row[p]]; row is ascending */
 	void		(*pair_scores_backward) (TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
 										 const float *v, const int32_t *row, int P, int D);
+
+	/*
+	 * score[p] = scale * sum of exp(-gamma |u[row[p]] - v[p]|^2) over the B parts, D wide, of rows of u (U,B D) and v (P,B D)
+	 */
+	void		(*gaussian_scores) (TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
+									int B, int D, float gamma, float scale);
+	/* du[row[p]] += and dv (P,B D) = the gradients of dscore[p] score[p]; row is ascending */
+	void		(*gaussian_scores_backward) (TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
+											 const float *v, const int32_t *row, int P, int B, int D, float gamma,
+											 float scale);
 
 	void		(*softmax_loss) (TrBackend *b, const TrSoftmax *s);
 

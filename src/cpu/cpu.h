@@ -127,6 +127,12 @@ extern void tr_cpu_pair_scores(TrBackend *b, float *score, const float *u, const
 extern void tr_cpu_pair_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
 										const float *v, const int32_t *row, int P, int D);
 
+/* gaussian.c */
+extern void tr_cpu_gaussian_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
+								   int B, int D, float gamma, float scale);
+extern void tr_cpu_gaussian_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
+											const float *v, const int32_t *row, int P, int B, int D, float gamma, float scale);
+
 /* softmax.c, reconstruction.c */
 extern void tr_cpu_softmax_loss(TrBackend *b, const TrSoftmax *s);
 extern void tr_cpu_reconstruction_loss(TrBackend *b, float *z, const float *bias, float *dbias, const TrCsr *x, int first,

@@ -151,6 +151,20 @@ attention_back(Inputs *p)
 	p->b->ops->sparse_backward(p->b, p->grad[1], &mixed, p->in[0], O);
 }
 
+/* Two parts of O / 2 */
+static void
+gaussian(Inputs *p)
+{
+	p->b->ops->gaussian_scores(p->b, p->out, p->in[0], p->in[1], p->row, R, 2, O / 2, 0.6f, 2.5f);
+}
+
+static void
+gaussian_back(Inputs *p)
+{
+	p->b->ops->gaussian_scores_backward(p->b, p->grad[0], p->grad[1], p->dout, p->in[0], p->in[1], p->row, R, 2, O / 2, 0.6f,
+										2.5f);
+}
+
 /* Rows 1 … R-1, on a copy of the input, which becomes its gradient */
 static void
 reconstruction(Inputs *p, bool squared)
@@ -264,6 +278,7 @@ static const Check checks[] = {
 	{"dense layer (O,I)", dense_oi, dense_oi_back, R * O, {R * I, I * O, O}},
 	{"normalize and fill_column", embedding, embedding_back, R * WIDE, {R * O, 1, 1}},
 	{"pair_scores", pairs, pairs_back, R, {R * O, R * O}},
+	{"gaussian_scores", gaussian, gaussian_back, R, {R * O, R * O}},
 	{"attention", attention, attention_back, R * O, {R * O, T * O}},
 	{"reconstruction_loss, norm", reconstruction_norm, reconstruction_norm, 0, {(R - 1) * T, T}},
 	{"reconstruction_loss, squared", reconstruction_squared, reconstruction_squared, 0, {(R - 1) * T, T}},

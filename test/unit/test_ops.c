@@ -147,29 +147,61 @@ run_fill_column(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, dweight, 1);
 }
 
-/* d = U, P, D; P pairs over U rows, ascending, some rows without any */
+/* P pairs over U rows, ascending, some rows without any */
+static int32_t *
+rows_of_pairs(TrBackend *b, int U, int P)
+{
+	int32_t    *host = malloc(sizeof(int32_t) * P + 1);
+	int32_t    *row;
+
+	for (int p = 0; p < P; p++)
+		host[p] = (int32_t) ((int64_t) p * U / P) & ~1;
+	row = to_backend(b, host, sizeof(int32_t) * P);
+	free(host);
+	return row;
+}
+
+/* d = U, P, D */
 static void
 run_pairs(TrBackend *b, Draw *draw, const Case *c, Output *out)
 {
 	int			U = c->d[0];
 	int			P = c->d[1];
 	int			D = c->d[2];
-	int32_t    *host = malloc(sizeof(int32_t) * P + 1);
-	int32_t    *row;
+	int32_t    *row = rows_of_pairs(b, U, P);
 	float	   *u = random_floats(b, draw, (size_t) U * D, -1, 1);
 	float	   *v = random_floats(b, draw, (size_t) P * D, -1, 1);
 	float	   *score = random_floats(b, draw, P, -1, 1);
 	float	   *du = random_floats(b, draw, (size_t) U * D, -1, 1);
 	float	   *dv = random_floats(b, draw, (size_t) P * D, -1, 1);
 
-	for (int p = 0; p < P; p++)
-		host[p] = (int32_t) ((int64_t) p * U / P) & ~1;
-	row = to_backend(b, host, sizeof(int32_t) * P);
-	free(host);
 	b->ops->pair_scores_backward(b, du, dv, score, u, v, row, P, D);
 	collect_floats(out, b, du, (size_t) U * D);
 	collect_floats(out, b, dv, (size_t) P * D);
 	b->ops->pair_scores(b, score, u, v, row, P, D);
+	collect_floats(out, b, score, P);
+}
+
+/* d = U, P, D; flags: three parts */
+static void
+run_gaussian(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			U = c->d[0];
+	int			P = c->d[1];
+	int			D = c->d[2];
+	int			B = c->flags & 1 ? 3 : 1;
+	float		gamma = 1.5f / (float) D;
+	int32_t    *row = rows_of_pairs(b, U, P);
+	float	   *u = random_floats(b, draw, (size_t) U * B * D, -1, 1);
+	float	   *v = random_floats(b, draw, (size_t) P * B * D, -1, 1);
+	float	   *score = random_floats(b, draw, P, -1, 1);
+	float	   *du = random_floats(b, draw, (size_t) U * B * D, -1, 1);
+	float	   *dv = random_floats(b, draw, (size_t) P * B * D, -1, 1);
+
+	b->ops->gaussian_scores_backward(b, du, dv, score, u, v, row, P, B, D, gamma, 3);
+	collect_floats(out, b, du, (size_t) U * B * D);
+	collect_floats(out, b, dv, (size_t) P * B * D);
+	b->ops->gaussian_scores(b, score, u, v, row, P, B, D, gamma, 3);
 	collect_floats(out, b, score, P);
 }
 
@@ -434,6 +466,8 @@ test_rows(void)
 		compare_flags("scatter_rows", run_scatter, (Case) {.d = {R, D, 3 * R + 1}}, 2, 1e-6);
 		compare("pair_scores", run_pairs, &(Case) {.d = {5, R, D}}, 2e-6);
 		compare("pair_scores", run_pairs, &(Case) {.d = {R + 1, R, D}}, 2e-6);
+		compare_flags("gaussian_scores", run_gaussian, (Case) {.d = {R + 1, R, D}}, 1, 5e-6);
+		compare_flags("gaussian_scores", run_gaussian, (Case) {.d = {5, R, D}}, 1, 5e-6);
 		compare_flags("update", run_update, (Case) {.d = {R * D}}, 4, 2e-6);
 		compare_flags("update_rows", run_update_rows, (Case) {.d = {R, D, R % 7}}, 4, 2e-6);
 	}
