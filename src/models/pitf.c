@@ -53,8 +53,8 @@ static const TrOptionSet options = {
 
 static const char *const tensor_names[] = {"tags", "means", "users", "items"};
 
-static size_t
-estimate(const TrShape *shape, const void *values)
+size_t
+pitf_estimate(const TrShape *shape, const void *values)
 {
 	const PitfOptions *o = values;
 	double		D = o->factors;
@@ -71,8 +71,8 @@ estimate(const TrShape *shape, const void *values)
 
 /* ------------------------------------------------------------------ life */
 
-static void
-destroy(TrModel *model)
+void
+pitf_destroy(TrModel *model)
 {
 	Pitf	   *m = (Pitf *) model;
 	TrBackend  *b = model->backend;
@@ -272,8 +272,9 @@ fill(Pitf *m, TrError *err)
 	return fill_batch(m, err);
 }
 
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
+TrStatus
+pitf_create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values,
+			TrError *err)
 {
 	Pitf	   *m = NULL;
 	TrStatus	status = new_pitf(&m, memory, backend, dataset->n_tags, values, err);
@@ -285,7 +286,7 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 	if (status == TR_OK)
 		*model = &m->model;
 	else if (m)
-		destroy(&m->model);
+		pitf_destroy(&m->model);
 	return status;
 }
 
@@ -329,8 +330,8 @@ set_served(Pitf *m)
 			   width * sizeof(float));
 }
 
-static TrStatus
-save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
+TrStatus
+pitf_save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 {
 	Pitf	   *m = (Pitf *) model;
 	TrBackend  *b = model->backend;
@@ -351,8 +352,8 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	return TR_OK;
 }
 
-static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
+TrStatus
+pitf_restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
 	Pitf	   *m = (Pitf *) model;
 	int			wanted = m->dataset ? PITF_TENSORS : PITF_TENSOR_USERS;
@@ -375,27 +376,27 @@ restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 	return m->dataset ? upload_tensors(m, err) : TR_OK;
 }
 
-static TrStatus
-load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
-	 int n, TrError *err)
+TrStatus
+pitf_load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values,
+		  const TrTensor *tensors, int n, TrError *err)
 {
 	Pitf	   *m = NULL;
 	TrStatus	status = new_pitf(&m, memory, backend, n_tags, values, err);
 
 	if (status == TR_OK)
-		status = restore(&m->model, tensors, n, err);
+		status = pitf_restore(&m->model, tensors, n, err);
 	if (status == TR_OK)
 		*model = &m->model;
 	else if (m)
-		destroy(&m->model);
+		pitf_destroy(&m->model);
 	return status;
 }
 
 /* ------------------------------------------------------------------ result */
 
 /* Similar users and items are those whose vectors point the same way. */
-static int
-width(const TrModel *model, int *unit)
+int
+pitf_width(const TrModel *model, int *unit)
 {
 	const Pitf *m = (const Pitf *) model;
 
@@ -404,8 +405,8 @@ width(const TrModel *model, int *unit)
 	return m->D;
 }
 
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+TrStatus
+pitf_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
 	Pitf	   *m = (Pitf *) model;
 	TrBackend  *b = model->backend;
@@ -440,14 +441,14 @@ const TrAlgorithm tr_algorithm_pitf = {
 	.source = "Rendle & Schmidt-Thieme, Pairwise Interaction Tensor Factorization (WSDM 2010)",
 	.task = TR_TASK_TAG,
 	.options = &options,
-	.estimate = estimate,
-	.create = create,
+	.estimate = pitf_estimate,
+	.create = pitf_create,
 	.train_epoch = pitf_train_epoch,
-	.save = save,
-	.restore = restore,
-	.load = load,
-	.width = width,
-	.embed = embed,
+	.save = pitf_save,
+	.restore = pitf_restore,
+	.load = pitf_load,
+	.width = pitf_width,
+	.embed = pitf_embed,
 	.score_tags = score_tags,
-	.destroy = destroy,
+	.destroy = pitf_destroy,
 };

@@ -1,5 +1,5 @@
 /*
- * pitf: the parts of its implementation. See pitf.c.
+ * pitf: the parts of its implementation, which nltf shares. See pitf.c and nltf.c.
  *
  * Legend: U users, I items, T tags, D factors, E = U + I users and items in one table, P pairs of a batch (a post and one of its
  * tags), Q distinct posts among them, N tags drawn for each pair, M = P (1 + N) tags of a batch.
@@ -21,6 +21,8 @@ typedef struct PitfOptions
 	double		init_std;
 	uint64_t	seed;
 	int			epochs;
+	double		sigma;			/* nltf: width of its kernels; 0 = inner products */
+	double		scale;			/* nltf: what they are multiplied by */
 } PitfOptions;
 
 typedef enum PitfSampling
@@ -113,5 +115,25 @@ pitf_tags_of_batch(int P, int N)
 extern size_t pitf_batch_ints(int P, int N);
 extern PitfBatch pitf_carve_batch(int32_t *memory, int P, int N);
 extern TrStatus pitf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
+
+/* exp(-gamma |w - a|^2) is the kernel of width sigma */
+static inline float
+pitf_gamma(const PitfOptions *o)
+{
+	return (float) (1 / (2 * o->sigma * o->sigma));
+}
+
+/* pitf.c: all of TrAlgorithm but how tags are scored */
+extern size_t pitf_estimate(const TrShape *shape, const void *values);
+extern TrStatus pitf_create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset,
+							const void *values, TrError *err);
+extern TrStatus pitf_save(TrModel *model, TrTensor **tensors, int *count, TrError *err);
+extern TrStatus pitf_restore(TrModel *model, const TrTensor *tensors, int n, TrError *err);
+extern TrStatus pitf_load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values,
+						  const TrTensor *tensors, int n, TrError *err);
+extern int	pitf_width(const TrModel *model, int *unit);
+extern TrStatus pitf_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
+						   TrError *err);
+extern void pitf_destroy(TrModel *model);
 
 #endif

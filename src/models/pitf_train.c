@@ -180,20 +180,52 @@ gather(Pitf *m, int which)
 	b->ops->gather_rows(b, t->gathered, t->rows, m->batch.rows[which].index, t->n_gathered, t->width);
 }
 
+/* score (n) of pairs first … first+n-1 of what was gathered */
+static void
+score_pairs(Pitf *m, int first, int n)
+{
+	TrBackend  *b = m->model.backend;
+	const PitfOptions *o = &m->options;
+	const float *posts = m->table[PITF_ENTITIES].gathered;
+	const float *tags = m->table[PITF_TAGS].gathered + (size_t) first * 2 * (size_t) m->D;
+
+	if (o->sigma > 0)
+		b->ops->gaussian_scores(b, m->score + first, posts, tags, m->batch.post + first, n, 2, m->D, pitf_gamma(o),
+								(float) o->scale);
+	else
+		b->ops->pair_scores(b, m->score + first, posts, tags, m->batch.post + first, n, 2 * m->D);
+}
+
+static void
+score_pairs_backward(Pitf *m, int first, int n, const float *dscore)
+{
+	TrBackend  *b = m->model.backend;
+	const PitfOptions *o = &m->options;
+	const PitfTable *posts = &m->table[PITF_ENTITIES];
+	const PitfTable *tags = &m->table[PITF_TAGS];
+	size_t		at = (size_t) first * 2 * (size_t) m->D;
+
+	if (o->sigma > 0)
+		b->ops->gaussian_scores_backward(b, posts->dgathered, tags->dgathered + at, dscore, posts->gathered,
+										 tags->gathered + at, m->batch.post + first, n, 2, m->D, pitf_gamma(o),
+										 (float) o->scale);
+	else
+		b->ops->pair_scores_backward(b, posts->dgathered, tags->dgathered + at, dscore, posts->gathered, tags->gathered + at,
+									 m->batch.post + first, n, 2 * m->D);
+}
+
 /* score (n + nN): the loss of a pair is that of a softmax over it and the tags drawn for it */
 static void
 rank_loss(Pitf *m, int n)
 {
 	TrBackend  *b = m->model.backend;
 	int			N = m->options.negatives;
-	const float *posts = m->table[PITF_ENTITIES].gathered;
-	const float *tags = m->table[PITF_TAGS].gathered;
 	TrSoftmax	softmax = {.users = n, .columns = N, .logits = m->score + n, .pair_ptr = m->pair_ptr,
 		.pair_column = m->no_column, .pair_weight = m->ones, .pair_logit = m->score, .pair_dlogit = m->dscore,
 	.include_positive = true, .scale = 1, .loss = m->loss};
 
-	b->ops->pair_scores(b, m->score, posts, tags, m->batch.post, n, 2 * m->D);
-	b->ops->pair_scores(b, m->score + n, posts, tags + (size_t) n * 2 * (size_t) m->D, m->batch.post + n, n * N, 2 * m->D);
+	score_pairs(m, 0, n);
+	score_pairs(m, n, n * N);
 	b->ops->softmax_loss(b, &softmax);
 }
 
@@ -203,14 +235,10 @@ backward(Pitf *m, int n)
 {
 	TrBackend  *b = m->model.backend;
 	PitfTable  *posts = &m->table[PITF_ENTITIES];
-	PitfTable  *tags = &m->table[PITF_TAGS];
-	size_t		drawn = (size_t) n * 2 * (size_t) m->D;
 
 	b->ops->zero(b, posts->dgathered, (size_t) posts->n_gathered * (size_t) m->D * sizeof(float));
-	b->ops->pair_scores_backward(b, posts->dgathered, tags->dgathered, m->dscore, posts->gathered, tags->gathered,
-								 m->batch.post, n, 2 * m->D);
-	b->ops->pair_scores_backward(b, posts->dgathered, tags->dgathered + drawn, m->score + n, posts->gathered,
-								 tags->gathered + drawn, m->batch.post + n, n * m->options.negatives, 2 * m->D);
+	score_pairs_backward(m, 0, n, m->dscore);
+	score_pairs_backward(m, n, n * m->options.negatives, m->score + n);
 }
 
 /* The rows of a table learn from what was gathered of them, the penalty among it. */

@@ -22,6 +22,7 @@
 	X(hybrid) \
 	X(ials) \
 	X(item_knn) \
+	X(nltf) \
 	X(pitf) \
 	X(popularity) \
 	X(tag_bm25) \

@@ -1,5 +1,5 @@
 /*
- * pitf: one step of gradient descent against the derivatives written out, on posts that lack one tag each, so that it is known
+ * pitf and nltf: one step of gradient descent against the derivatives written out, on posts that lack one tag each, so that it is known
  * which one is drawn; scores by the formula; the same model on any number of threads.
  */
 #include <math.h>
@@ -21,6 +21,11 @@ extern const TrBackendOps *tagrec_backend_ops(void);
 
 static TrMemory memory;
 static TrDataset dataset;
+static const TrAlgorithm *algorithm;
+
+/* of nltf's kernels */
+#define SIGMA 0.8
+#define SCALE 3
 
 /* Every pair but one is a post; it lacks the tag (u + i) % 3. */
 static void
@@ -68,10 +73,22 @@ read_factors(TrModel *model)
 }
 
 static double
+kernel(const double *x, const double *y)
+{
+	double		sum = 0;
+
+	for (int j = 0; j < D; j++)
+		sum += (x[j] - y[j]) * (x[j] - y[j]);
+	return SCALE * exp(-sum / (2 * SIGMA * SIGMA));
+}
+
+static double
 score(const Factors *f, int32_t user, int32_t item, int32_t tag)
 {
 	double		sum = 0;
 
+	if (strcmp(algorithm->name, "nltf") == 0)
+		return kernel(f->user[user], f->tag[tag]) + kernel(f->item[item], f->tag[tag] + D);
 	for (int j = 0; j < D; j++)
 		sum += f->user[user][j] * f->tag[tag][j] + f->item[item][j] * f->tag[tag][D + j];
 	return sum;
@@ -111,9 +128,9 @@ objective(const Factors *f, int negatives)
 static TrModel *
 train(TrBackend *backend, const char *negatives, const char *optimizer, const char *batch, int epochs)
 {
-	const TrAlgorithm *algorithm = tr_algorithm_find("pitf");
+	bool		kernels = strcmp(algorithm->name, "nltf") == 0;
 	TrSetting	settings[] = {{"factors", "2"}, {"negatives", negatives}, {"optimizer", optimizer}, {"batch", batch},
-	{"learning_rate", "0.1"}, {"regularization", "0.05"}, {"init_std", "1"}, {NULL, NULL}};
+	{"learning_rate", "0.1"}, {"regularization", "0.05"}, {"init_std", "1"}, {kernels ? "sigma" : NULL, "0.8"}, {"scale", "3"}, {NULL, NULL}};
 	char		options[4096];
 	TrOptionTarget target = {algorithm->options, options};
 	TrEpochStats stats = {0};
@@ -150,7 +167,7 @@ test_step(TrBackend *backend, const char *negatives)
 			*x = was;
 			apart = fmax(apart, fabs(was - RATE * up - *factor(&g, n, at)));
 		}
-	CHECK_NEAR(apart, 0, 2 * EXACT, "%s negative(s): a step goes down the gradient", negatives);
+	CHECK_NEAR(apart, 0, 2 * EXACT, "%s, %s negative(s): a step goes down the gradient", algorithm->name, negatives);
 	before->algorithm->destroy(before);
 	after->algorithm->destroy(after);
 }
@@ -173,7 +190,7 @@ test_scores(TrBackend *backend)
 			for (int32_t t = 0; t < TAGS; t++)
 				apart = fmax(apart, fabs(scores[t] - score(&f, u, i, t)));
 		}
-	CHECK_NEAR(apart, 0, EXACT, "scores by the formula");
+	CHECK_NEAR(apart, 0, EXACT, "%s: scores by the formula", algorithm->name);
 	tr_post_block_free(&block);
 	model->algorithm->destroy(model);
 }
@@ -186,7 +203,7 @@ test_threads(TrBackend *one, TrBackend *two)
 	Factors		f = read_factors(x);
 	Factors		g = read_factors(y);
 
-	CHECK(memcmp(&f, &g, sizeof(f)) == 0, "the same model on one thread and on two");
+	CHECK(memcmp(&f, &g, sizeof(f)) == 0, "%s: the same model on one thread and on two", algorithm->name);
 	x->algorithm->destroy(x);
 	y->algorithm->destroy(y);
 }
@@ -201,10 +218,14 @@ main(void)
 	make_data();
 	tagrec_backend_ops()->open(&one, &(TrBackendConfig) {.threads = 1}, NULL);
 	tagrec_backend_ops()->open(&two, &(TrBackendConfig) {.threads = 2}, NULL);
-	test_step(one, "1");
-	test_step(one, "3");
-	test_scores(one);
-	test_threads(one, two);
+	for (int i = 0; i < 2; i++)
+	{
+		algorithm = tr_algorithm_find(i == 0 ? "pitf" : "nltf");
+		test_step(one, "1");
+		test_step(one, "3");
+		test_scores(one);
+		test_threads(one, two);
+	}
 	one->ops->close(one);
 	two->ops->close(two);
 	tr_memory_release(&memory);
