@@ -21,11 +21,11 @@ static const char *const optimizers[] = {"sgd", "adam", NULL};
 static const TrOption option_rows[] = {
 	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
 	"width of the vectors of users and items; tags have one for either"},
-	{"sigma", TR_OPTION_REAL, OPTION(sigma), "1", 0.001, 1000, NULL,
+	{"sigma", TR_OPTION_REAL, OPTION(sigma), "1.5", 0.001, 1000, NULL,
 	"width of the kernels: the distance at which one falls to exp(-1/2)"},
 	{"scale", TR_OPTION_REAL, OPTION(scale), "10", 0.001, 1e6, NULL,
 	"what the kernels are multiplied by; 1 in the paper"},
-	{"negatives", TR_OPTION_INT, OPTION(negatives), "1", 1, 1000, NULL,
+	{"negatives", TR_OPTION_INT, OPTION(negatives), "8", 1, 1000, NULL,
 	"tags drawn for every tag of a post, from those the post lacks"},
 	{"sampling", TR_OPTION_ENUM, OPTION(sampling), "uniform", 0, 0, samplings,
 	"how they are drawn: each alike, or by how often they are used"},
@@ -37,17 +37,25 @@ static const TrOption option_rows[] = {
 	"size of a step; the gradient is summed over a batch"},
 	{"batch", TR_OPTION_INT, OPTION(batch), "512", 1, 1000000, NULL,
 	"assignments of a step"},
-	{"init_std", TR_OPTION_REAL, OPTION(init_std), "1", 1e-6, 1000, NULL,
+	{"init_std", TR_OPTION_REAL, OPTION(init_std), "0.3", 1e-6, 1000, NULL,
 	"size of the initial vectors: standard deviation of a factor, times the root of factors"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
 	"start of every random number; the same seed gives the same model"},
-	{"epochs", TR_OPTION_INT, OPTION(epochs), "60", 1, 100000, NULL,
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
 	"passes over the assignments, at most"},
 };
+
+/* The reading that is closest to the paper. */
+static const TrSetting paper[] = {
+	{"sigma", "1"}, {"scale", "1"}, {"negatives", "1"}, {"init_std", "1"}, {NULL, NULL}
+};
+
+static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
 
 static const TrOptionSet options = {
 	.options = option_rows,
 	.count = sizeof(option_rows) / sizeof(option_rows[0]),
+	.presets = presets,
 	.size = sizeof(PitfOptions)
 };
 
