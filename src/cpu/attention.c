@@ -93,8 +93,8 @@ backward_rows(void *argument, int task)
 
 /* dscore[e] = scale weight[e] (dout[r] . v[col[e]] - sum over the row of weight[f] dout[r] . v[col[f]]) */
 void
-tr_cpu_attention_backward(TrBackend *b, float *dscore, const TrCsr *x, const float *weight, const float *dout, const float *v,
-						  int D, float scale)
+tr_cpu_attention_backward(TrBackend *b, float *dscore, const TrCsr *x, const float *weight, const float *dout,
+						  const float *v, int D, float scale)
 {
 	Attention	a = {.out = dscore, .x = x, .weight = weight, .q = dout, .table = v, .D = D, .scale = scale};
 

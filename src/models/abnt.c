@@ -38,8 +38,8 @@ static void
 release_buffers(Abnt *m)
 {
 	TrBackend  *b = m->model.backend;
-	AbntBuffer *buffer[] = {&m->upload, &m->moves, &m->weight, &m->score_grad, &m->parts, &m->parts_grad, &m->ids, &m->ids_grad,
-	&m->query, &m->query_grad, &m->logits, &m->table_grad};
+	AbntBuffer *buffer[] = {&m->upload, &m->moves, &m->weight, &m->score_grad, &m->parts, &m->parts_grad, &m->ids,
+	&m->ids_grad, &m->query, &m->query_grad, &m->logits, &m->table_grad};
 
 	for (size_t i = 0; i < sizeof(buffer) / sizeof(buffer[0]); i++)
 		b->ops->release(b, buffer[i]->data);
@@ -305,8 +305,8 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 
 const TrAlgorithm tr_algorithm_abnt = {
 	.name = "abnt",
-	.summary = "A multi-layer perceptron over the vectors of a post's user and item, and attention over the tags the user gave "
-		"before: a bag of the most used ones, without the post itself, for their order is not known.",
+	.summary = "A multi-layer perceptron over the vectors of a post's user and item, and attention over the tags the user "
+		"gave before: a bag of the most used ones, without the post itself, for their order is not known.",
 	.source = "Yuan et al., Attention-based neural tag recommendation, as Zhao et al. compare with it",
 	.task = TR_TASK_TAG,
 	.options = &abnt_option_set,

@@ -1,22 +1,23 @@
 /*
- * abnt: a multi-layer perceptron over the vectors of a post's user and item, and attention over the tags that the user gave before.
- * After Yuan et al.: Attention-based neural tag recommendation (2018), as Zhao et al. (2022) compare with it:
+ * abnt: a multi-layer perceptron over the vectors of a post's user and item, and attention over the tags that the user gave
+ * before. After Yuan et al.: Attention-based neural tag recommendation (2018), as Zhao et al. (2022) compare with it:
  *
- *     q = tanh(Wq [p_u, p_i] + bq)					what the user and the item ask
- *     a_s ~ c_s exp(q . e_s / sqrt(D))				of the tags s that the user gave before, c_s times; shares that add up to 1
+ *     q = tanh(Wq [p_u, p_i] + bq)				what the user and the item ask
+ *     a_s ~ c_s exp(q . e_s / sqrt(D))			of the tags s that the user gave before, c_s times; shares that add up to 1
  *     x = [sum of a_s e_s, p_u, p_i]				the perceptron's input
  *     y = softmax(W x' + b)						over all tags, of its last layer x'
  *
- * The data says nothing of when a tag was given, and attention without positions would not see an order: the sequence is a bag. A
- * tag that stands in it c times is c equal terms of the softmax, hence the factor. The post itself is left out of it, by its
- * user's counts less one; of a long one the most used tags stay. Tags that the post has already (given) join the sequence, with
- * vectors of their own: training then hides some of a post's tags and learns to find those.
+ * The data says nothing of when a tag was given, and attention without positions would not see an order: the sequence is a
+ * bag. A tag that stands in it c times is c equal terms of the softmax, hence the factor. The post itself is left out of it, by
+ * its user's counts less one; of a long one the most used tags stay. Tags that the post has already (given) can join the
+ * sequence, with vectors of their own: training then hides some of a post's tags and learns to find those.
  *
  * abnt_options.c  what can be chosen				abnt_train.c  one epoch
  * abnt_network.c  parameters, initial values		abnt_serve.c  tags for a post, on the host
  * abnt_batch.c    the rows of a step				abnt.c        the other TrAlgorithm functions
  *
- * Legend: U users, I items, T tags, D width of the vectors, H width of the last layer, F rows of the table, R posts of a step.
+ * Legend: U users, I items, T tags, D width of the vectors, H width of the last layer, F rows of the table, R posts of a
+ * step.
  */
 #ifndef ABNT_H
 #define ABNT_H

@@ -159,7 +159,7 @@ draw_given(const Abnt *m, int32_t post, int32_t n, uint64_t epoch)
 	}
 }
 
-/* The post's tags: given ones behind the user's in the sequence, the rest among the targets, where they weigh 1 together. */
+/* The post's tags: given ones behind the user's in the sequence, the rest among the targets, who weigh 1 together. */
 static void
 add_tags(Abnt *m, int32_t post, uint64_t epoch)
 {

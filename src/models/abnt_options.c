@@ -17,7 +17,8 @@ static const TrOption options[] = {
 	{"sequence", TR_OPTION_INT, FIELD(sequence), "100", 0, 1000000, NULL,
 	"different tags of the user that attention looks at, at most: the ones used most; 0 = none"},
 	{"given", TR_OPTION_ENUM, FIELD(given), "none", 0, 0, given_names,
-	"tags that the post has already: ignored (none), or read; training then gives some of a post's tags at random, or all but one (others)"},
+	"tags that the post has already: ignored (none), or read; training then gives some of a post's tags, or all but one "
+	"(others)"},
 	{"layers", TR_OPTION_INTS, FIELD(layers), "256", 1, 65536, NULL,
 	"widths of the hidden layers"},
 	{"activation", TR_OPTION_ENUM, FIELD(activation), "relu", 0, 0, activation_names,

@@ -95,7 +95,7 @@ sequence_of(const Abnt *m, const TrPost *post, Room *room)
 	return n;
 }
 
-/* context (D) += the vectors of the sequence, mixed as the query has it; a padded copy of each meets the query in tr_dot() */
+/* context (D) += the vectors of the sequence, mixed as the query says; a padded copy of each meets it in tr_dot() */
 static void
 attend(const Abnt *m, const TrPost *post, float *context, Room *room)
 {

@@ -1,8 +1,8 @@
 /*
  * One epoch of abnt: plan a step, forward, loss, backward, update.
  *
- * A step minimises the mean of its posts' losses + regularization / (2 N) (sum of the squared parameters), N posts in all. It
- * moves the vectors of the users, items and tags of its batch alone. Legend: see abnt.h.
+ * A step minimises the mean of its posts' losses + regularization / (2 N) (sum of the squared parameters), N posts in all.
+ * It moves the vectors of the users, items and tags of its batch alone. Legend: see abnt.h.
  */
 #include <string.h>
 
@@ -39,7 +39,8 @@ reserve(Abnt *m, AbntBuffer *buffer, size_t bytes, TrError *err)
 	if (buffer->data)
 		return TR_OK;
 	buffer->bytes = 0;
-	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %zu MB for a training step", b->ops->name, bytes >> 20);
+	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %zu MB for a training step", b->ops->name,
+			bytes >> 20);
 	if (b->ops->shortage)
 		b->ops->shortage(b, err);
 	return TR_NO_MEMORY;
@@ -142,8 +143,8 @@ upload_batch(Abnt *m, DeviceBatch *d, TrError *err)
 /* ------------------------------------------------------------------ rows that change places */
 
 /*
- * What stands part by part, (parts R,D), stands post by post, (R,parts D), for a layer: a permutation of rows of width D. For
- * all parts, there and back; for the ids alone the same, and 0, 1, … to add by.
+ * What stands part by part, (parts R,D), stands post by post, (R,parts D), for a layer: a permutation of rows of width D.
+ * For all parts, there and back; for the ids alone the same, and 0, 1, … to add by.
  */
 typedef struct Moves
 {
@@ -319,8 +320,8 @@ look_back(Abnt *m, const DeviceBatch *d)
 							   abnt_scale(l));
 	scores.val = m->score_grad.data;
 	b->ops->sparse_forward(b, m->query_grad.data, &scores, m->parameters, NULL, l->D, TR_LINEAR);
-	b->ops->activation_backward(b, m->query_grad.data, gradient_of(m, l->query_bias), m->query_grad.data, m->query.data, d->R,
-								l->D, TR_TANH);
+	b->ops->activation_backward(b, m->query_grad.data, gradient_of(m, l->query_bias), m->query_grad.data, m->query.data,
+								d->R, l->D, TR_TANH);
 	b->ops->dense_backward(b, m->ids_grad.data, gradient_of(m, l->query), m->query_grad.data, m->ids.data,
 						   m->parameters + l->query, d->R, 2 * l->D, l->D, TR_STORED_IO);
 	b->ops->scatter_rows(b, dids, moves.count, m->ids_grad.data, moves.split_ids, 2 * d->R, l->D, 1);

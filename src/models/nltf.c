@@ -1,10 +1,10 @@
 /*
- * nltf: non-linear tensor factorisation (Fang et al., AAAI 2015): pitf, with a Gaussian kernel in place of each inner product:
+ * nltf: non-linear tensor factorisation (Fang et al., AAAI 2015): pitf, with a Gaussian kernel for each inner product:
  *
  *     y(u,i,t) = scale (exp(-|w_u - a_t|^2 / (2 sigma^2)) + exp(-|h_i - b_t|^2 / (2 sigma^2)))
  *
- * A kernel is 1 at most, so that without a scale two scores are never further apart than 2, and the loss of a pair that is ranked
- * right never gets small. All else is pitf's.
+ * A kernel is 1 at most, so that without a scale two scores are never further apart than 2, and the loss of a pair that is
+ * ranked right never gets small. All else is pitf's.
  */
 #include <math.h>
 #include <stddef.h>
@@ -100,7 +100,8 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 const TrAlgorithm tr_algorithm_nltf = {
 	.name = "nltf",
 	.summary = "pitf with a Gaussian kernel of the distance in place of each inner product.",
-	.source = "Fang et al., Personalized Tag Recommendation through Nonlinear Tensor Factorization Using Gaussian Kernel (AAAI 2015)",
+	.source = "Fang et al., Personalized Tag Recommendation through Nonlinear Tensor Factorization Using Gaussian Kernel "
+		"(AAAI 2015)",
 	.task = TR_TASK_TAG,
 	.options = &options,
 	.estimate = pitf_estimate,

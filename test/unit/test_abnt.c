@@ -1,6 +1,6 @@
 /*
- * abnt as a whole: the gradient of every parameter against finite differences of the loss; scores of tags against the formula,
- * worked out in the plainest way; which tags attention looks at; what the options promise.
+ * abnt as a whole: the gradient of every parameter against finite differences of the loss; scores of tags against the
+ * formula, worked out in the plainest way; which tags attention looks at; what the options promise.
  *
  * One epoch of plain gradient descent with rate 1 on a single batch is the gradient: parameters before minus after.
  */
@@ -33,7 +33,7 @@ static TrBackend *backend;
 static TrDataset dataset;
 static const TrAlgorithm *algorithm;
 
-/* Random assignments in which every user, item and tag occurs; the last user has one post, of one tag: an empty sequence. */
+/* Random assignments in which every user, item and tag occurs; the last user has one post: an empty sequence. */
 static void
 make_dataset(void)
 {
@@ -134,7 +134,7 @@ copy_tensors(const TrTensor *from, int count)
 	return copy;
 }
 
-/* The largest difference of the analytic gradient of a tensor to central differences; *largest = that gradient's largest. */
+/* The largest difference of a tensor's analytic gradient to central differences; *largest = that gradient's largest. */
 static double
 worst_difference(Run *run, TrTensor *at, const TrTensor *after, int count, int which, double *largest)
 {
@@ -162,8 +162,8 @@ worst_difference(Run *run, TrTensor *at, const TrTensor *after, int count, int w
 }
 
 /*
- * init_std 1 makes attention choose, so that its gradient is not lost in rounding. A step decays the vectors that it moves, all
- * of them in a batch that holds every post and drops no id.
+ * init_std 1 makes attention choose, so that its gradient is not lost in rounding. A step decays the vectors that it moves,
+ * all of them in a batch that holds every post and drops no id.
  */
 static void
 check_gradients(const char *settings)
@@ -328,7 +328,8 @@ test_scores(int most)
 	double		expected[TAGS];
 	double		worst = 0;
 
-	snprintf(settings, sizeof(settings), "dimensions=13 layers=17,9 sequence=%d given=some epochs=20 batch=8 init_std=0.5", most);
+	snprintf(settings, sizeof(settings), "dimensions=13 layers=17,9 sequence=%d given=some epochs=20 batch=8 init_std=0.5",
+			 most);
 	if (!CHECK(train(&run, settings), "trains with %d tags", most))
 		return;
 	tr_post_block_init(&block, &memory, run.model, &dataset, 1, NULL);
@@ -433,7 +434,8 @@ test_presets(void)
 	Run			run = {0};
 	TrError		err = {0};
 
-	CHECK(train(&run, "preset=paper epochs=2") && tensor(&run, "tags_given") == NULL, "the paper's preset reads no given tags");
+	CHECK(train(&run, "preset=paper epochs=2") && tensor(&run, "tags_given") == NULL,
+		  "the paper's preset reads no given tags");
 	algorithm->destroy(run.model);
 	CHECK(train(&run, "sequence=0 epochs=2 layers=3"), "without a history");
 	algorithm->destroy(run.model);

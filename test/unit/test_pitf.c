@@ -1,6 +1,6 @@
 /*
- * pitf and nltf: one step of gradient descent against the derivatives written out, on posts that lack one tag each, so that it is known
- * which one is drawn; scores by the formula; the same model on any number of threads.
+ * pitf and nltf: one step of gradient descent against the derivatives written out, on posts that lack one tag each, so that
+ * it is known which one is drawn; scores by the formula; the same model on any number of threads.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -130,7 +130,8 @@ train(TrBackend *backend, const char *negatives, const char *optimizer, const ch
 {
 	bool		kernels = strcmp(algorithm->name, "nltf") == 0;
 	TrSetting	settings[] = {{"factors", "2"}, {"negatives", negatives}, {"optimizer", optimizer}, {"batch", batch},
-	{"learning_rate", "0.1"}, {"regularization", "0.05"}, {"init_std", "1"}, {kernels ? "sigma" : NULL, "0.8"}, {"scale", "3"}, {NULL, NULL}};
+	{"learning_rate", "0.1"}, {"regularization", "0.05"}, {"init_std", "1"},
+	{kernels ? "sigma" : NULL, "0.8"}, {"scale", "3"}, {NULL, NULL}};
 	char		options[4096];
 	TrOptionTarget target = {algorithm->options, options};
 	TrEpochStats stats = {0};
