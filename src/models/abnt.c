@@ -37,17 +37,17 @@ estimate(const TrShape *shape, const void *values)
 static void
 release_buffers(Abnt *m)
 {
-	TrBackend  *b = m->model.backend;
-	AbntBuffer *buffer[] = {&m->upload, &m->moves, &m->weight, &m->score_grad, &m->parts, &m->parts_grad, &m->ids,
+	TrBuffer   *buffer[] = {&m->moves, &m->weight, &m->score_grad, &m->parts, &m->parts_grad, &m->ids,
 	&m->ids_grad, &m->query, &m->query_grad, &m->logits, &m->table_grad};
 
 	for (size_t i = 0; i < sizeof(buffer) / sizeof(buffer[0]); i++)
-		b->ops->release(b, buffer[i]->data);
+		tr_buffer_release(&m->model, buffer[i]);
+	tr_upload_release(&m->model, &m->upload);
 	for (int i = 0; i <= TR_MAX_INTS; i++)
 	{
-		b->ops->release(b, m->value[i].data);
-		b->ops->release(b, m->dropped[i].data);
-		b->ops->release(b, m->value_grad[i].data);
+		tr_buffer_release(&m->model, &m->value[i]);
+		tr_buffer_release(&m->model, &m->dropped[i]);
+		tr_buffer_release(&m->model, &m->value_grad[i]);
 	}
 }
 
@@ -66,7 +66,6 @@ destroy(TrModel *model)
 	abnt_planner_destroy(m);
 	tr_free(model->memory, m->decoder);
 	tr_free(model->memory, m->host);
-	tr_free(model->memory, m->staging);
 	tr_free(model->memory, m->scratch);
 	tr_free(model->memory, m);
 }
@@ -101,12 +100,7 @@ allocate(Abnt *m, TrError *err)
 	m->moment2 = adam ? b->ops->alloc(b, bytes) : NULL;
 	m->loss = b->ops->alloc(b, 2 * sizeof(double));
 	if (!m->parameters || !m->gradient || (adam && (!m->moment1 || !m->moment2)) || !m->loss)
-	{
-		tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no room for the model", b->ops->name);
-		if (b->ops->shortage)
-			b->ops->shortage(b, err);
-		return TR_NO_MEMORY;
-	}
+		return tr_backend_full(&m->model, "room for the model", err);
 	if (adam)
 	{
 		b->ops->zero(b, m->moment1, bytes);

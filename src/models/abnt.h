@@ -25,6 +25,7 @@
 #include <math.h>
 
 #include "core/model.h"
+#include "models/upload.h"
 
 typedef enum AbntGiven
 {
@@ -100,13 +101,6 @@ typedef struct AbntLayout
 	int64_t		size;			/* floats in all */
 } AbntLayout;
 
-/* Backend memory that grows and is used again in the next step. */
-typedef struct AbntBuffer
-{
-	void	   *data;
-	size_t		bytes;
-} AbntBuffer;
-
 /* Sparse rows being put together in host memory. */
 typedef struct AbntRows
 {
@@ -152,24 +146,22 @@ typedef struct Abnt
 	uint64_t   *keys;			/* work space of abnt_sequence() */
 
 	/* step buffers */
-	AbntBuffer	upload;
-	AbntBuffer	moves;			/* abnt_train.c: how rows change places */
+	TrUpload	upload;
+	TrBuffer	moves;			/* abnt_train.c: how rows change places */
 	int32_t		moves_rows;		/* for so many posts */
-	AbntBuffer	weight;			/* one per entry of the sequences */
-	AbntBuffer	score_grad;		/* the same */
-	AbntBuffer	parts;			/* (3R,D) */
-	AbntBuffer	parts_grad;		/* (3R,D) */
-	AbntBuffer	ids;			/* (R,2D) */
-	AbntBuffer	ids_grad;		/* (R,2D) */
-	AbntBuffer	query;			/* (R,D) */
-	AbntBuffer	query_grad;		/* (R,D) */
-	AbntBuffer	value[TR_MAX_INTS + 1];	/* (R,width): the input, what the layers make of it */
-	AbntBuffer	dropped[TR_MAX_INTS + 1];	/* what dropout leaves of it */
-	AbntBuffer	value_grad[TR_MAX_INTS + 1];
-	AbntBuffer	logits;			/* (R,T) */
-	AbntBuffer	table_grad;		/* (touched,D) */
-	char	   *staging;
-	size_t		staging_bytes;
+	TrBuffer	weight;			/* one per entry of the sequences */
+	TrBuffer	score_grad;		/* the same */
+	TrBuffer	parts;			/* (3R,D) */
+	TrBuffer	parts_grad;		/* (3R,D) */
+	TrBuffer	ids;			/* (R,2D) */
+	TrBuffer	ids_grad;		/* (R,2D) */
+	TrBuffer	query;			/* (R,D) */
+	TrBuffer	query_grad;		/* (R,D) */
+	TrBuffer	value[TR_MAX_INTS + 1];	/* (R,width): the input, what the layers make of it */
+	TrBuffer	dropped[TR_MAX_INTS + 1];	/* what dropout leaves of it */
+	TrBuffer	value_grad[TR_MAX_INTS + 1];
+	TrBuffer	logits;			/* (R,T) */
+	TrBuffer	table_grad;		/* (touched,D) */
 
 	/* what save() or load() left on the host */
 	float	   *host;			/* (layout.size) */

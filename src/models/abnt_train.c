@@ -4,84 +4,11 @@
  * A step minimises the mean of its posts' losses + regularization / (2 N) (sum of the squared parameters), N posts in all.
  * It moves the vectors of the users, items and tags of its batch alone. Legend: see abnt.h.
  */
-#include <string.h>
-
 #include "models/abnt.h"
 
 /* ------------------------------------------------------------------ upload */
 
-/* A host array, and where it lies in backend memory. */
-typedef struct Piece
-{
-	void	  **target;
-	const void *source;
-	size_t		bytes;
-} Piece;
-
 #define MOST_PIECES 12
-
-static size_t
-padded(size_t bytes)
-{
-	return (bytes + 63) / 64 * 64;
-}
-
-static TrStatus
-reserve(Abnt *m, AbntBuffer *buffer, size_t bytes, TrError *err)
-{
-	TrBackend  *b = m->model.backend;
-
-	if (buffer->bytes >= bytes)
-		return TR_OK;
-	b->ops->release(b, buffer->data);
-	buffer->bytes = bytes + bytes / 8;
-	buffer->data = b->ops->alloc(b, buffer->bytes);
-	if (buffer->data)
-		return TR_OK;
-	buffer->bytes = 0;
-	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %zu MB for a training step", b->ops->name,
-			bytes >> 20);
-	if (b->ops->shortage)
-		b->ops->shortage(b, err);
-	return TR_NO_MEMORY;
-}
-
-static TrStatus
-reserve_floats(Abnt *m, AbntBuffer *buffer, int64_t rows, int64_t columns, TrError *err)
-{
-	return reserve(m, buffer, (size_t) (rows * columns + 16) * sizeof(float), err);
-}
-
-/* All pieces in one transfer: a GPU pays for each. */
-static TrStatus
-upload(Abnt *m, const Piece *piece, int n, TrError *err)
-{
-	size_t		total = 0;
-
-	for (int i = 0; i < n; i++)
-		total += padded(piece[i].bytes);
-	TR_TRY(reserve(m, &m->upload, total + 64, err));
-	if (m->staging_bytes < total)
-	{
-		tr_free(m->model.memory, m->staging);
-		m->staging_bytes = total + total / 4;
-		m->staging = tr_calloc(m->model.memory, m->staging_bytes, 1);
-		if (!m->staging)
-		{
-			m->staging_bytes = 0;
-			return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
-		}
-	}
-	total = 0;
-	for (int i = 0; i < n; i++)
-	{
-		*piece[i].target = (char *) m->upload.data + total;
-		memcpy(m->staging + total, piece[i].source, piece[i].bytes);
-		total += padded(piece[i].bytes);
-	}
-	m->model.backend->ops->upload(m->model.backend, m->upload.data, m->staging, total);
-	return TR_OK;
-}
 
 /* Sparse rows in backend memory; over the whole table, and over the touched rows alone. */
 typedef struct DeviceRows
@@ -100,16 +27,16 @@ typedef struct DeviceBatch
 } DeviceBatch;
 
 static int
-add_pieces(Piece *piece, DeviceRows *to, const AbntRows *rows, int32_t cols, bool slots)
+add_pieces(TrPiece *piece, DeviceRows *to, const AbntRows *rows, int32_t cols, bool slots)
 {
 	size_t		entries = (size_t) rows->ptr[rows->rows];
 
 	to->full = (TrCsr) {.rows = rows->rows, .cols = cols, .capacity = (int64_t) entries};
-	piece[0] = (Piece) {(void **) &to->full.ptr, rows->ptr, ((size_t) rows->rows + 1) * sizeof(int64_t)};
-	piece[1] = (Piece) {(void **) &to->full.col, rows->col, entries * sizeof(int32_t)};
-	piece[2] = (Piece) {(void **) &to->full.val, rows->val, entries * sizeof(float)};
+	piece[0] = (TrPiece) {(void **) &to->full.ptr, rows->ptr, ((size_t) rows->rows + 1) * sizeof(int64_t)};
+	piece[1] = (TrPiece) {(void **) &to->full.col, rows->col, entries * sizeof(int32_t)};
+	piece[2] = (TrPiece) {(void **) &to->full.val, rows->val, entries * sizeof(float)};
 	if (slots)
-		piece[3] = (Piece) {(void **) &to->compact.col, rows->slot, entries * sizeof(int32_t)};
+		piece[3] = (TrPiece) {(void **) &to->compact.col, rows->slot, entries * sizeof(int32_t)};
 	return slots ? 4 : 3;
 }
 
@@ -127,14 +54,14 @@ static TrStatus
 upload_batch(Abnt *m, DeviceBatch *d, TrError *err)
 {
 	const AbntBatch *b = &m->batch;
-	Piece		piece[MOST_PIECES];
+	TrPiece		piece[MOST_PIECES];
 	int			n = add_pieces(piece, &d->sequence, &b->sequence, m->layout.rows, true);
 
 	d->R = b->rows;
 	n += add_pieces(piece + n, &d->ids, &b->ids, m->layout.rows, true);
 	n += add_pieces(piece + n, &d->targets, &b->targets, m->layout.T, false);
-	piece[n++] = (Piece) {(void **) &d->touched, b->touched, (size_t) b->n_touched * sizeof(int32_t)};
-	TR_TRY(upload(m, piece, n, err));
+	piece[n++] = (TrPiece) {(void **) &d->touched, b->touched, (size_t) b->n_touched * sizeof(int32_t)};
+	TR_TRY(tr_upload(&m->model, &m->upload, piece, n, err));
 	finish_compact(&d->sequence, b->n_touched);
 	finish_compact(&d->ids, b->n_touched);
 	return TR_OK;
@@ -182,7 +109,7 @@ prepare_moves(Abnt *m, int R, TrError *err)
 
 	if (m->moves_rows == R)
 		return TR_OK;
-	TR_TRY(reserve(m, &m->moves, bytes, err));
+	TR_TRY(tr_reserve(&m->model, &m->moves, bytes, err));
 	host = tr_alloc(m->model.memory, bytes);
 	if (!host)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
@@ -207,7 +134,7 @@ gradient_of(const Abnt *m, int64_t parameter)
 
 /* parts (3R,D) from part k on */
 static float *
-part_of(const AbntBuffer *parts, const Abnt *m, int R, int k)
+part_of(const TrBuffer *parts, const Abnt *m, int R, int k)
 {
 	return (float *) parts->data + (size_t) k * R * m->layout.D;
 }
@@ -359,22 +286,22 @@ reserve_step(Abnt *m, const DeviceBatch *d, TrError *err)
 	const AbntLayout *l = &m->layout;
 
 	TR_TRY(prepare_moves(m, d->R, err));
-	TR_TRY(reserve_floats(m, &m->weight, d->sequence.full.capacity, 1, err));
-	TR_TRY(reserve_floats(m, &m->score_grad, d->sequence.full.capacity, 1, err));
-	TR_TRY(reserve_floats(m, &m->parts, ABNT_PARTS * (int64_t) d->R, l->D, err));
-	TR_TRY(reserve_floats(m, &m->parts_grad, ABNT_PARTS * (int64_t) d->R, l->D, err));
-	TR_TRY(reserve_floats(m, &m->ids, 2 * (int64_t) d->R, l->D, err));
-	TR_TRY(reserve_floats(m, &m->ids_grad, 2 * (int64_t) d->R, l->D, err));
-	TR_TRY(reserve_floats(m, &m->query, d->R, l->D, err));
-	TR_TRY(reserve_floats(m, &m->query_grad, d->R, l->D, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->weight, d->sequence.full.capacity, 1, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->score_grad, d->sequence.full.capacity, 1, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->parts, ABNT_PARTS * (int64_t) d->R, l->D, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->parts_grad, ABNT_PARTS * (int64_t) d->R, l->D, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->ids, 2 * (int64_t) d->R, l->D, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->ids_grad, 2 * (int64_t) d->R, l->D, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->query, d->R, l->D, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->query_grad, d->R, l->D, err));
 	for (int i = 0; i <= l->layers; i++)
 	{
-		TR_TRY(reserve_floats(m, &m->value[i], d->R, l->width[i], err));
-		TR_TRY(reserve_floats(m, &m->dropped[i], m->options.dropout > 0 && i > 0 ? d->R : 0, l->width[i], err));
-		TR_TRY(reserve_floats(m, &m->value_grad[i], d->R, l->width[i], err));
+		TR_TRY(tr_reserve_floats(&m->model, &m->value[i], d->R, l->width[i], err));
+		TR_TRY(tr_reserve_floats(&m->model, &m->dropped[i], m->options.dropout > 0 && i > 0 ? d->R : 0, l->width[i], err));
+		TR_TRY(tr_reserve_floats(&m->model, &m->value_grad[i], d->R, l->width[i], err));
 	}
-	TR_TRY(reserve_floats(m, &m->logits, d->R, l->T, err));
-	return reserve_floats(m, &m->table_grad, d->sequence.compact.cols, l->D, err);
+	TR_TRY(tr_reserve_floats(&m->model, &m->logits, d->R, l->T, err));
+	return tr_reserve_floats(&m->model, &m->table_grad, d->sequence.compact.cols, l->D, err);
 }
 
 static TrStatus

@@ -36,10 +36,11 @@ destroy(TrModel *model)
 {
 	Dae		   *m = (Dae *) model;
 	TrBackend  *b = model->backend;
-	DaeBuffer  *buffer[] = {&m->upload, &m->hidden, &m->dropped, &m->hidden_grad, &m->logits, &m->table_grad};
+	TrBuffer   *buffer[] = {&m->hidden, &m->dropped, &m->hidden_grad, &m->logits, &m->table_grad};
 
 	for (size_t i = 0; i < sizeof(buffer) / sizeof(buffer[0]); i++)
-		b->ops->release(b, buffer[i]->data);
+		tr_buffer_release(model, buffer[i]);
+	tr_upload_release(model, &m->upload);
 	b->ops->release(b, m->parameters);
 	b->ops->release(b, m->gradient);
 	b->ops->release(b, m->moment1);
@@ -53,7 +54,6 @@ destroy(TrModel *model)
 	tr_free(model->memory, m->prior.extra);
 	tr_free(model->memory, m->part_tag);
 	tr_free(model->memory, m->part_value);
-	tr_free(model->memory, m->staging);
 	tr_free(model->memory, m->scratch);
 	tr_free(model->memory, m);
 }
@@ -84,17 +84,6 @@ new_dae(Dae **result, TrMemory *memory, TrBackend *backend, int32_t n_users, int
 }
 
 static TrStatus
-out_of_memory(const Dae *m, TrError *err)
-{
-	TrBackend  *b = m->model.backend;
-
-	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no room for the model", b->ops->name);
-	if (b->ops->shortage)
-		b->ops->shortage(b, err);
-	return TR_NO_MEMORY;
-}
-
-static TrStatus
 allocate(Dae *m, TrError *err)
 {
 	TrBackend  *b = m->model.backend;
@@ -107,7 +96,7 @@ allocate(Dae *m, TrError *err)
 	m->moment2 = adam ? b->ops->alloc(b, bytes) : NULL;
 	m->loss = b->ops->alloc(b, 2 * sizeof(double));
 	if (!m->parameters || !m->gradient || (adam && (!m->moment1 || !m->moment2)) || !m->loss)
-		return out_of_memory(m, err);
+		return tr_backend_full(&m->model, "room for the model", err);
 	if (adam)
 	{
 		b->ops->zero(b, m->moment1, bytes);

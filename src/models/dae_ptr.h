@@ -22,6 +22,7 @@
 #include "models/dae_ptr_options.h"
 #include "models/tag_neighbours.h"
 #include "models/tag_prior.h"
+#include "models/upload.h"
 
 /* The sparse parts of the logits, each with a learned weight. */
 enum
@@ -53,13 +54,6 @@ typedef struct DaeLayout
 	int64_t		prior;			/* (parts); what lies in front of it is regularized */
 	int64_t		size;			/* floats in all */
 } DaeLayout;
-
-/* Backend memory that grows and is used again in the next step. */
-typedef struct DaeBuffer
-{
-	void	   *data;
-	size_t		bytes;
-} DaeBuffer;
 
 /* Sparse rows being put together in host memory. */
 typedef struct DaeRows
@@ -126,14 +120,12 @@ typedef struct Dae
 	TrPostSimilar similar;		/* items of its user like its item */
 
 	/* step buffers */
-	DaeBuffer	upload;
-	DaeBuffer	hidden;			/* (R,K) */
-	DaeBuffer	dropped;		/* (R,K) */
-	DaeBuffer	hidden_grad;	/* (R,K) */
-	DaeBuffer	logits;			/* (R,T) */
-	DaeBuffer	table_grad;		/* (touched,K) with touched_rows, else (F,K) */
-	char	   *staging;
-	size_t		staging_bytes;
+	TrUpload	upload;
+	TrBuffer	hidden;			/* (R,K) */
+	TrBuffer	dropped;		/* (R,K) */
+	TrBuffer	hidden_grad;	/* (R,K) */
+	TrBuffer	logits;			/* (R,T) */
+	TrBuffer	table_grad;		/* (touched,K) with touched_rows, else (F,K) */
 
 	/* what save() or load() left on the host */
 	float	   *host;			/* (layout.size) */

@@ -5,102 +5,22 @@
  * an epoch that is Eq. 11 and 12 divided by N. The weights of the prior's parts are not regularized.
  * Legend: see dae_ptr.h.
  */
-#include <string.h>
-
 #include "models/dae_ptr.h"
 
 /* ------------------------------------------------------------------ upload */
 
-/* A host array, and where it lies in backend memory. */
-typedef struct Piece
-{
-	void	  **target;
-	const void *source;
-	size_t		bytes;
-} Piece;
-
 /* Three for the input, its slots and touched rows, three for the targets and for each part. */
 #define MOST_PIECES (3 + 2 + 3 + 3 * DAE_PARTS)
 
-static size_t
-padded(size_t bytes)
-{
-	return (bytes + 63) / 64 * 64;
-}
-
-static TrStatus
-out_of_memory(const Dae *m, size_t bytes, TrError *err)
-{
-	TrBackend  *b = m->model.backend;
-
-	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %zu MB for a training step", b->ops->name, bytes >> 20);
-	if (b->ops->shortage)
-		b->ops->shortage(b, err);
-	return TR_NO_MEMORY;
-}
-
-static TrStatus
-reserve(Dae *m, DaeBuffer *buffer, size_t bytes, TrError *err)
-{
-	TrBackend  *b = m->model.backend;
-
-	if (buffer->bytes >= bytes)
-		return TR_OK;
-	b->ops->release(b, buffer->data);
-	buffer->bytes = bytes + bytes / 8;
-	buffer->data = b->ops->alloc(b, buffer->bytes);
-	if (buffer->data)
-		return TR_OK;
-	buffer->bytes = 0;
-	return out_of_memory(m, bytes, err);
-}
-
-static TrStatus
-reserve_floats(Dae *m, DaeBuffer *buffer, int64_t rows, int64_t columns, TrError *err)
-{
-	return reserve(m, buffer, (size_t) (rows * columns + 16) * sizeof(float), err);
-}
-
-/* All pieces in one transfer: a GPU pays for each. */
-static TrStatus
-upload(Dae *m, const Piece *piece, int n, TrError *err)
-{
-	size_t		total = 0;
-
-	for (int i = 0; i < n; i++)
-		total += padded(piece[i].bytes);
-	TR_TRY(reserve(m, &m->upload, total + 64, err));
-	if (m->staging_bytes < total)
-	{
-		tr_free(m->model.memory, m->staging);
-		m->staging_bytes = total + total / 4;
-		m->staging = tr_calloc(m->model.memory, m->staging_bytes, 1);
-		if (!m->staging)
-		{
-			m->staging_bytes = 0;
-			return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
-		}
-	}
-	total = 0;
-	for (int i = 0; i < n; i++)
-	{
-		*piece[i].target = (char *) m->upload.data + total;
-		memcpy(m->staging + total, piece[i].source, piece[i].bytes);
-		total += padded(piece[i].bytes);
-	}
-	m->model.backend->ops->upload(m->model.backend, m->upload.data, m->staging, total);
-	return TR_OK;
-}
-
 static int
-add_pieces(Piece *piece, TrCsr *csr, const DaeRows *rows, int32_t cols)
+add_pieces(TrPiece *piece, TrCsr *csr, const DaeRows *rows, int32_t cols)
 {
 	int64_t		entries = rows->ptr[rows->rows];
 
 	*csr = (TrCsr) {.rows = rows->rows, .cols = cols, .capacity = entries};
-	piece[0] = (Piece) {(void **) &csr->ptr, rows->ptr, ((size_t) rows->rows + 1) * sizeof(int64_t)};
-	piece[1] = (Piece) {(void **) &csr->col, rows->col, (size_t) entries * sizeof(int32_t)};
-	piece[2] = (Piece) {(void **) &csr->val, rows->val, (size_t) entries * sizeof(float)};
+	piece[0] = (TrPiece) {(void **) &csr->ptr, rows->ptr, ((size_t) rows->rows + 1) * sizeof(int64_t)};
+	piece[1] = (TrPiece) {(void **) &csr->col, rows->col, (size_t) entries * sizeof(int32_t)};
+	piece[2] = (TrPiece) {(void **) &csr->val, rows->val, (size_t) entries * sizeof(float)};
 	return 3;
 }
 
@@ -118,7 +38,7 @@ static TrStatus
 upload_batch(Dae *m, DeviceBatch *d, TrError *err)
 {
 	const DaeBatch *b = &m->batch;
-	Piece		piece[MOST_PIECES];
+	TrPiece		piece[MOST_PIECES];
 	int32_t    *slot = NULL;
 	int			n = add_pieces(piece, &d->input, &b->input, m->layout.rows);
 
@@ -127,10 +47,10 @@ upload_batch(Dae *m, DeviceBatch *d, TrError *err)
 		n += add_pieces(piece + n, &d->part[j], &b->part[j], m->layout.T);
 	if (m->options.touched_rows)
 	{
-		piece[n++] = (Piece) {(void **) &slot, b->slot, (size_t) d->input.capacity * sizeof(int32_t)};
-		piece[n++] = (Piece) {(void **) &d->touched, b->touched, (size_t) b->n_touched * sizeof(int32_t)};
+		piece[n++] = (TrPiece) {(void **) &slot, b->slot, (size_t) d->input.capacity * sizeof(int32_t)};
+		piece[n++] = (TrPiece) {(void **) &d->touched, b->touched, (size_t) b->n_touched * sizeof(int32_t)};
 	}
-	TR_TRY(upload(m, piece, n, err));
+	TR_TRY(tr_upload(&m->model, &m->upload, piece, n, err));
 	d->compact = d->input;
 	if (m->options.touched_rows)
 	{
@@ -239,11 +159,11 @@ reserve_step(Dae *m, int R, int table_rows, TrError *err)
 {
 	const DaeLayout *l = &m->layout;
 
-	TR_TRY(reserve_floats(m, &m->hidden, R, l->K, err));
-	TR_TRY(reserve_floats(m, &m->dropped, m->options.dropout > 0 ? R : 0, l->K, err));
-	TR_TRY(reserve_floats(m, &m->hidden_grad, R, l->K, err));
-	TR_TRY(reserve_floats(m, &m->logits, R, l->T, err));
-	return reserve_floats(m, &m->table_grad, table_rows, l->K, err);
+	TR_TRY(tr_reserve_floats(&m->model, &m->hidden, R, l->K, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->dropped, m->options.dropout > 0 ? R : 0, l->K, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->hidden_grad, R, l->K, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->logits, R, l->T, err));
+	return tr_reserve_floats(&m->model, &m->table_grad, table_rows, l->K, err);
 }
 
 static TrStatus

@@ -38,17 +38,6 @@ tower_estimate(const TrShape *shape, const void *values)
 
 /* ------------------------------------------------------------------ life */
 
-static TrStatus
-out_of_memory(const Tower *t, TrError *err)
-{
-	TrBackend  *b = t->model.backend;
-
-	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no room for the model", b->ops->name);
-	if (b->ops->shortage)
-		b->ops->shortage(b, err);
-	return TR_NO_MEMORY;
-}
-
 static void *
 to_backend(Tower *t, const void *source, size_t bytes)
 {
@@ -76,7 +65,7 @@ new_tower(Tower **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, 
 	t->parameters = backend->ops->alloc(backend, (size_t) t->layout.size * sizeof(float) + 64);
 	t->host_idf = tr_alloc(memory, (size_t) n_tags * sizeof(float));
 	if (!t->parameters || !t->host_idf)
-		return out_of_memory(t, err);
+		return tr_backend_full(&t->model, "room for the model", err);
 	return TR_OK;
 }
 
@@ -123,7 +112,7 @@ allocate_training(Tower *t, TrError *err)
 		|| (t->options.optimizer == TOWER_ADAM && !t->moment2) || !t->loss || !t->idf
 		|| !upload_table(t, &t->side[TR_USER], &t->dataset->user)
 		|| !upload_table(t, &t->side[TR_ITEM], &t->dataset->item))
-		return out_of_memory(t, err);
+		return tr_backend_full(&t->model, "room for the model", err);
 	if (t->moment1)
 		b->ops->zero(b, t->moment1, bytes);
 	if (t->moment2)
@@ -206,10 +195,10 @@ release_table(Tower *t, TrProfileTable *table)
 }
 
 static void
-release_buffers(Tower *t, TowerBuffer *buffer, int n)
+release_buffers(Tower *t, TrBuffer *buffer, int n)
 {
 	for (int i = 0; i < n; i++)
-		t->model.backend->ops->release(t->model.backend, buffer[i].data);
+		tr_buffer_release(&t->model, &buffer[i]);
 }
 
 void
@@ -217,8 +206,8 @@ tower_destroy(TrModel *model)
 {
 	Tower	   *t = (Tower *) model;
 	TrBackend  *b = model->backend;
-	TowerBuffer *single[] = {&t->output, &t->embedding, &t->embedding_grad, &t->norm, &t->logits, &t->pair_logit,
-	&t->pair_grad, &t->index};
+	TrBuffer   *single[] = {&t->output, &t->embedding, &t->embedding_grad, &t->norm, &t->logits, &t->pair_logit,
+	&t->pair_grad};
 
 	for (int i = 0; i < 3; i++)
 		release_buffers(t, t->csr[i], 3);
@@ -227,7 +216,8 @@ tower_destroy(TrModel *model)
 	release_buffers(t, t->decoded, TR_MAX_INTS + 1);
 	release_buffers(t, t->decoded_grad, TR_MAX_INTS + 1);
 	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
-		release_buffers(t, single[i], 1);
+		tr_buffer_release(model, single[i]);
+	tr_upload_release(model, &t->upload);
 	for (int side = TR_USER; side <= TR_ITEM; side++)
 		release_table(t, &t->side[side]);
 	b->ops->release(b, t->parameters);
@@ -238,7 +228,6 @@ tower_destroy(TrModel *model)
 	b->ops->release(b, t->idf);
 	tower_planner_destroy(t);
 	forget_tensors(t);
-	tr_free(model->memory, t->staging);
 	tr_free(model->memory, t->host_idf);
 	tr_free(model->memory, t);
 }
@@ -379,7 +368,7 @@ tower_load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags
 	if (status == TR_OK)
 		status = tower_restore(&t->model, tensors, count, err);
 	if (status == TR_OK && !(t->idf = to_backend(t, t->host_idf, (size_t) n_tags * sizeof(float))))
-		status = out_of_memory(t, err);
+		status = tr_backend_full(&t->model, "room for the model", err);
 	if (status != TR_OK && t)
 		tower_destroy(&t->model);
 	else
@@ -427,7 +416,7 @@ profile_rows(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n
 
 	status = tower_reserve_rows(t, TOWER_USERS, n, entries, csr, err);
 	if (status == TR_OK && (!table.entry_ptr || !table.tag || !table.count || !entities))
-		status = out_of_memory(t, err);
+		status = tr_backend_full(&t->model, "room for the model", err);
 	if (status == TR_OK)
 		b->ops->profile_rows(b, csr, &table, entities, NULL, n, &weights, &everything);
 	release_table(t, &table);

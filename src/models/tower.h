@@ -17,13 +17,7 @@
 
 #include "core/model.h"
 #include "models/tower_options.h"
-
-/* Backend memory that grows and is used again in the next step. */
-typedef struct TowerBuffer
-{
-	void	   *data;
-	size_t		bytes;
-} TowerBuffer;
+#include "models/upload.h"
 
 /* Where the parameters lie in one array of floats: the optimizer's step is then one operation. */
 typedef struct TowerLayout
@@ -64,21 +58,19 @@ typedef struct Tower
 	struct TowerPlanner *planner;
 
 	/* step buffers */
-	TowerBuffer csr[3][3];		/* group (user, candidate, positive) x (ptr, col, val) */
-	TowerBuffer hidden[TR_MAX_INTS + 1];	/* [k] (R,dim[k]) */
-	TowerBuffer hidden_grad[TR_MAX_INTS + 1];
-	TowerBuffer decoded[TR_MAX_INTS + 1];	/* [k] (U+G,dim[k]), k = K-1..1 */
-	TowerBuffer decoded_grad[TR_MAX_INTS + 1];
-	TowerBuffer output;			/* a block of the decoder's output layer */
-	TowerBuffer embedding;		/* (R,width) */
-	TowerBuffer embedding_grad;
-	TowerBuffer norm;			/* (R) */
-	TowerBuffer logits;			/* (U,C) */
-	TowerBuffer pair_logit;		/* (P) */
-	TowerBuffer pair_grad;		/* (P) */
-	TowerBuffer index;			/* the batch's integers and floats, uploaded at once */
-	char	   *staging;		/* the same, host memory */
-	size_t		staging_bytes;
+	TrBuffer	csr[3][3];		/* group (user, candidate, positive) x (ptr, col, val) */
+	TrBuffer	hidden[TR_MAX_INTS + 1];	/* [k] (R,dim[k]) */
+	TrBuffer	hidden_grad[TR_MAX_INTS + 1];
+	TrBuffer	decoded[TR_MAX_INTS + 1];	/* [k] (U+G,dim[k]), k = K-1..1 */
+	TrBuffer	decoded_grad[TR_MAX_INTS + 1];
+	TrBuffer	output;			/* a block of the decoder's output layer */
+	TrBuffer	embedding;		/* (R,width) */
+	TrBuffer	embedding_grad;
+	TrBuffer	norm;			/* (R) */
+	TrBuffer	logits;			/* (U,C) */
+	TrBuffer	pair_logit;		/* (P) */
+	TrBuffer	pair_grad;		/* (P) */
+	TrUpload	upload;			/* the batch's integers and floats */
 
 	TrTensor   *tensors;		/* of the last save() */
 	int			n_tensors;
@@ -95,7 +87,6 @@ enum
 
 /* tower_network.c */
 extern void tower_layout(TowerLayout *layout, const TowerOptions *options, int32_t n_tags);
-extern TrStatus tower_reserve(Tower *t, TowerBuffer *buffer, size_t bytes, TrError *err);
 /* csr = n rows with room for so many entries; its memory is the group's */
 extern TrStatus tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err);
 extern void tower_initialize(Tower *t, float *host_parameters);

@@ -77,45 +77,20 @@ tower_initialize(Tower *t, float *host)
 /* ------------------------------------------------------------------ memory */
 
 TrStatus
-tower_reserve(Tower *t, TowerBuffer *buffer, size_t bytes, TrError *err)
-{
-	TrBackend  *b = t->model.backend;
-
-	if (buffer->bytes >= bytes)
-		return TR_OK;
-	b->ops->release(b, buffer->data);
-	buffer->bytes = bytes + bytes / 8;
-	buffer->data = b->ops->alloc(b, buffer->bytes);
-	if (buffer->data)
-		return TR_OK;
-	buffer->bytes = 0;
-	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %zu MB for a training step", b->ops->name, bytes >> 20);
-	if (b->ops->shortage)
-		b->ops->shortage(b, err);
-	return TR_NO_MEMORY;
-}
-
-TrStatus
 tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err)
 {
-	TowerBuffer *memory = t->csr[group];
+	TrBuffer   *memory = t->csr[group];
 
-	TR_TRY(tower_reserve(t, &memory[0], ((size_t) n + 1) * sizeof(int64_t), err));
-	TR_TRY(tower_reserve(t, &memory[1], ((size_t) entries + 16) * sizeof(int32_t), err));
-	TR_TRY(tower_reserve(t, &memory[2], ((size_t) entries + 16) * sizeof(float), err));
+	TR_TRY(tr_reserve(&t->model, &memory[0], ((size_t) n + 1) * sizeof(int64_t), err));
+	TR_TRY(tr_reserve(&t->model, &memory[1], ((size_t) entries + 16) * sizeof(int32_t), err));
+	TR_TRY(tr_reserve(&t->model, &memory[2], ((size_t) entries + 16) * sizeof(float), err));
 	*csr = (TrCsr) {.rows = n, .cols = t->layout.dim[0], .capacity = entries, .ptr = memory[0].data,
 		.col = memory[1].data, .val = memory[2].data};
 	return TR_OK;
 }
 
-static TrStatus
-reserve_rows(Tower *t, TowerBuffer *buffer, int64_t rows, int64_t columns, TrError *err)
-{
-	return tower_reserve(t, buffer, (size_t) (rows * columns + 16) * sizeof(float), err);
-}
-
 static float *
-row(const TowerBuffer *buffer, int64_t index, int width)
+row(const TrBuffer *buffer, int64_t index, int width)
 {
 	return (float *) buffer->data + index * width;
 }
@@ -141,7 +116,7 @@ encode_layers(Tower *t, const TrCsr *groups, int n_groups, int R, TrError *err)
 	TrBackend  *b = t->model.backend;
 
 	for (int k = 1; k <= l->K; k++)
-		TR_TRY(reserve_rows(t, &t->hidden[k], R, l->dim[k], err));
+		TR_TRY(tr_reserve_floats(&t->model, &t->hidden[k], R, l->dim[k], err));
 	for (int g = 0, first = 0; g < n_groups; first += groups[g++].rows)
 		b->ops->sparse_forward(b, row(&t->hidden[1], first, l->dim[1]), &groups[g], p + l->weight[1], p + l->bias[1],
 							   l->dim[1], TR_TANH);
@@ -164,8 +139,8 @@ tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float 
 	int			items = R - user_rows;
 
 	TR_TRY(encode_layers(t, groups, n_groups, R, err));
-	TR_TRY(reserve_rows(t, &t->embedding, R, width, err));
-	TR_TRY(reserve_rows(t, &t->norm, R, 1, err));
+	TR_TRY(tr_reserve_floats(&t->model, &t->embedding, R, width, err));
+	TR_TRY(tr_reserve_floats(&t->model, &t->norm, R, 1, err));
 	b->ops->normalize(b, t->embedding.data, width, t->norm.data, t->hidden[l->K].data, user_rows, D, 1.0f);
 	b->ops->normalize(b, row(&t->embedding, user_rows, width), width, row(&t->norm, user_rows, 1),
 					  row(&t->hidden[l->K], user_rows, D), items, D, item_scale);
@@ -218,7 +193,7 @@ tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float
 	int			R = count_rows(groups, n_groups);
 
 	for (int k = 1; k <= l->K; k++)
-		TR_TRY(reserve_rows(t, &t->hidden_grad[k], R, l->dim[k], err));
+		TR_TRY(tr_reserve_floats(&t->model, &t->hidden_grad[k], R, l->dim[k], err));
 	normalize_backward(t, R, user_rows, item_scale, item_feature);
 	if (decoded_rows > 0)
 		accumulate(b, t->hidden_grad[l->K].data, t->decoded_grad[l->K].data, (int64_t) decoded_rows * l->dim[l->K]);
@@ -240,7 +215,7 @@ tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float
 /* ------------------------------------------------------------------ decoder */
 
 /* What the decoder's layer k-1 reads: the encoder's last layer, or the decoder's own layer k. */
-static TowerBuffer *
+static TrBuffer *
 decoder_input(Tower *t, int k)
 {
 	return k == t->layout.K ? &t->hidden[k] : &t->decoded[k];
@@ -293,10 +268,10 @@ reserve_decoder(Tower *t, int R, int block, TrError *err)
 	const TowerLayout *l = &t->layout;
 
 	for (int k = 1; k < l->K; k++)
-		TR_TRY(reserve_rows(t, &t->decoded[k], R, l->dim[k], err));
+		TR_TRY(tr_reserve_floats(&t->model, &t->decoded[k], R, l->dim[k], err));
 	for (int k = 1; k <= l->K; k++)
-		TR_TRY(reserve_rows(t, &t->decoded_grad[k], R, l->dim[k], err));
-	return reserve_rows(t, &t->output, block, l->dim[0], err);
+		TR_TRY(tr_reserve_floats(&t->model, &t->decoded_grad[k], R, l->dim[k], err));
+	return tr_reserve_floats(&t->model, &t->output, block, l->dim[0], err);
 }
 
 TrStatus

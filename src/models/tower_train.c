@@ -5,8 +5,6 @@
  *     lambda_theta (P / N) (sum W^2 + sum b^2) + lambda_e sum(multiplicity |x' - x|) + (1 - lambda_theta - lambda_e) sum(ranking)
  * with P of the epoch's N training pairs, so that the steps of an epoch add up to it; loss "mean" divides that by P.
  */
-#include <string.h>
-
 #include "models/tower.h"
 
 /* The batch's arrays in backend memory. */
@@ -29,50 +27,6 @@ typedef struct DeviceBatch
 
 /* ------------------------------------------------------------------ upload */
 
-typedef struct Piece
-{
-	void	  **target;
-	const void *source;
-	size_t		count;			/* of 4-byte elements */
-} Piece;
-
-static size_t
-padded(size_t count)
-{
-	return (count + 15) / 16 * 16;	/* 64 bytes */
-}
-
-/* All pieces in one transfer: a GPU pays for each. */
-static TrStatus
-upload(Tower *t, const Piece *piece, int n, TrError *err)
-{
-	size_t		total = 0;
-
-	for (int i = 0; i < n; i++)
-		total += padded(piece[i].count) * 4;
-	TR_TRY(tower_reserve(t, &t->index, total + 64, err));
-	if (t->staging_bytes < total)
-	{
-		tr_free(t->model.memory, t->staging);
-		t->staging_bytes = total + total / 8;
-		t->staging = tr_calloc(t->model.memory, t->staging_bytes, 1);
-		if (!t->staging)
-		{
-			t->staging_bytes = 0;
-			return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
-		}
-	}
-	total = 0;
-	for (int i = 0; i < n; i++)
-	{
-		*piece[i].target = (char *) t->index.data + total;
-		memcpy(t->staging + total, piece[i].source, piece[i].count * 4);
-		total += padded(piece[i].count) * 4;
-	}
-	t->model.backend->ops->upload(t->model.backend, t->index.data, t->staging, total);
-	return TR_OK;
-}
-
 static TrStatus
 upload_batch(Tower *t, const TowerBatch *h, DeviceBatch *d, TrError *err)
 {
@@ -80,23 +34,23 @@ upload_batch(Tower *t, const TowerBatch *h, DeviceBatch *d, TrError *err)
 	size_t		C = (size_t) h->columns;
 	size_t		P = (size_t) h->pairs;
 	size_t		S = t->options.mask_seen ? (size_t) h->skip_ptr[h->users] : 0;
-	Piece		pieces[] = {
-		{(void **) &d->user, h->user, U},
-		{(void **) &d->column, h->column, C},
-		{(void **) &d->pair_ptr, h->pair_ptr, U + 1},
-		{(void **) &d->pair_row, h->pair_row, P},
-		{(void **) &d->pair_column, h->pair_column, P},
-		{(void **) &d->pair_without, h->pair_without, P},
-		{(void **) &d->pair_item, h->pair_item, P},
-		{(void **) &d->skip_ptr, h->skip_ptr, t->options.mask_seen ? U + 1 : 0},
-		{(void **) &d->skip_column, h->skip_column, S},
-		{(void **) &d->column_offset, h->column_offset, C},
-		{(void **) &d->pair_weight, h->pair_weight, P},
-		{(void **) &d->multiplicity, h->multiplicity, U + (size_t) h->targets},
-		{(void **) &d->item_feature, h->item_feature, C + P},
+	TrPiece		pieces[] = {		/* elements of 4 bytes */
+		{(void **) &d->user, h->user, 4 * U},
+		{(void **) &d->column, h->column, 4 * C},
+		{(void **) &d->pair_ptr, h->pair_ptr, 4 * (U + 1)},
+		{(void **) &d->pair_row, h->pair_row, 4 * P},
+		{(void **) &d->pair_column, h->pair_column, 4 * P},
+		{(void **) &d->pair_without, h->pair_without, 4 * P},
+		{(void **) &d->pair_item, h->pair_item, 4 * P},
+		{(void **) &d->skip_ptr, h->skip_ptr, 4 * (t->options.mask_seen ? U + 1 : 0)},
+		{(void **) &d->skip_column, h->skip_column, 4 * S},
+		{(void **) &d->column_offset, h->column_offset, 4 * C},
+		{(void **) &d->pair_weight, h->pair_weight, 4 * P},
+		{(void **) &d->multiplicity, h->multiplicity, 4 * (U + (size_t) h->targets)},
+		{(void **) &d->item_feature, h->item_feature, 4 * (C + P)},
 	};
 
-	return upload(t, pieces, sizeof(pieces) / sizeof(pieces[0]), err);
+	return tr_upload(&t->model, &t->upload, pieces, sizeof(pieces) / sizeof(pieces[0]), err);
 }
 
 /* ------------------------------------------------------------------ profiles */
@@ -139,7 +93,7 @@ profile_batch(Tower *t, const TowerBatch *h, const DeviceBatch *d, TrCsr *groups
 /* ------------------------------------------------------------------ losses */
 
 static float *
-embedding_row(const TowerBuffer *buffer, const Tower *t, int row)
+embedding_row(const TrBuffer *buffer, const Tower *t, int row)
 {
 	return (float *) buffer->data + (size_t) row * (size_t) tower_width(t);
 }
@@ -156,10 +110,10 @@ ranking_loss(Tower *t, const TowerBatch *h, const DeviceBatch *d, int R, float s
 	float	   *logits;
 	TrSoftmax	softmax;
 
-	TR_TRY(tower_reserve(t, &t->logits, (size_t) U * C * sizeof(float), err));
-	TR_TRY(tower_reserve(t, &t->pair_logit, ((size_t) h->pairs + 16) * sizeof(float), err));
-	TR_TRY(tower_reserve(t, &t->pair_grad, ((size_t) h->pairs + 16) * sizeof(float), err));
-	TR_TRY(tower_reserve(t, &t->embedding_grad, (size_t) R * width * sizeof(float), err));
+	TR_TRY(tr_reserve(&t->model, &t->logits, (size_t) U * C * sizeof(float), err));
+	TR_TRY(tr_reserve(&t->model, &t->pair_logit, ((size_t) h->pairs + 16) * sizeof(float), err));
+	TR_TRY(tr_reserve(&t->model, &t->pair_grad, ((size_t) h->pairs + 16) * sizeof(float), err));
+	TR_TRY(tr_reserve(&t->model, &t->embedding_grad, (size_t) R * width * sizeof(float), err));
 	logits = t->logits.data;
 
 	const float *users = embedding_row(&t->embedding, t, 0);
