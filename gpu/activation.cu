@@ -48,8 +48,8 @@ backward_kernel(float *dz, float *partial, const float *dy, const float *y, int 
 	TR_SHARED(float, sums, COLUMNS * TILE_ROWS);
 	int			lane = threadIdx.x % COLUMNS;
 	int			tile_row = threadIdx.x / COLUMNS;
-	int			column = blockIdx.y * COLUMNS + lane;
-	int			first = blockIdx.x * rows;
+	int			column = blockIdx.x * COLUMNS + lane;
+	int			first = blockIdx.y * rows;
 	int			end = R - first < rows ? R : first + rows;
 	float		sum = 0;
 
@@ -70,7 +70,7 @@ backward_kernel(float *dz, float *partial, const float *dy, const float *y, int 
 		return;
 	for (int i = 1; i < TILE_ROWS; i++)
 		sum += sums[i * COLUMNS + lane];
-	partial[(size_t) blockIdx.x * O + column] = sum;
+	partial[(size_t) blockIdx.y * O + column] = sum;
 }
 
 /* sums (O) += the parts' sums in their order */
@@ -99,7 +99,8 @@ tr_cuda_activation_backward(TrBackend *b, float *dz, float *dbias, const float *
 		return;
 	if (dbias && !(partial = (float *) tr_cuda_scratch(b, sizeof(float) * parts * O)))
 		return;
-	TR_LAUNCH(b, backward_kernel, dim3(parts, (unsigned) tr_cuda_blocks(O, COLUMNS)), COLUMNS * TILE_ROWS, 0, dz, partial,
+	/* O may be the number of tags: a grid has no more than 65,535 blocks but along x */
+	TR_LAUNCH(b, backward_kernel, dim3((unsigned) tr_cuda_blocks(O, COLUMNS), parts), COLUMNS * TILE_ROWS, 0, dz, partial,
 			  dy, y, R, O, rows, act);
 	if (dbias)
 		TR_LAUNCH(b, add_parts_kernel, (unsigned) tr_cuda_blocks(O, THREADS), THREADS, 0, dbias, partial, parts, O);

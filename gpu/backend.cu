@@ -117,6 +117,15 @@ prepare_blas(TrBackend *b, TrPrecision precision)
 		tr_cuda_check_blas(b, cublasSetAtomicsMode(cuda->blas, CUBLAS_ATOMICS_NOT_ALLOWED), "cublasSetAtomicsMode");
 }
 
+/* The context goes when nobody needs it: a job that trains on the CPU after all holds none. */
+static void
+release_device(void)
+{
+	if (open_backends == 0)
+		cudaDeviceReset();
+	cudaGetLastError();
+}
+
 static void
 cuda_close(TrBackend *b)
 {
@@ -137,9 +146,8 @@ cuda_close(TrBackend *b)
 	if (cuda->staging)
 		cudaFreeHost(cuda->staging);
 	free(cuda);
-	if (--open_backends == 0)
-		cudaDeviceReset();
-	cudaGetLastError();
+	open_backends--;
+	release_device();
 }
 
 static TrStatus
@@ -160,6 +168,7 @@ cuda_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
 	if (status != TR_OK)
 	{
 		free(cuda);
+		release_device();
 		return status;
 	}
 	open_backends++;

@@ -45,15 +45,15 @@ trim_pool(TrCuda *cuda)
 {
 	cudaMemPool_t pool;
 
-	cudaStreamSynchronize(cuda->stream);
 	if (cuda->pooled && cudaDeviceGetDefaultMemPool(&pool, cuda->device) == cudaSuccess)
 		cudaMemPoolTrimTo(pool, 0);
 }
 
-/* NULL when there is none, which is not a failure of the backend's. */
+/* NULL when there is none, which is not a failure of the backend's; a kernel that failed meanwhile is one. */
 static void *
 allocate(TrCuda *cuda, size_t bytes)
 {
+	TrBackend  *b = &cuda->base;
 	void	   *pointer = NULL;
 	size_t		total;
 	size_t		rounded = bytes < 16 ? 16 : bytes;
@@ -61,6 +61,8 @@ allocate(TrCuda *cuda, size_t bytes)
 	if (take(cuda, &pointer, rounded) != cudaSuccess)
 	{
 		cudaGetLastError();
+		if (!tr_cuda_check(b, cudaStreamSynchronize(cuda->stream), "cudaStreamSynchronize"))
+			return NULL;
 		trim_pool(cuda);
 		if (take(cuda, &pointer, rounded) != cudaSuccess)
 		{
@@ -113,6 +115,7 @@ tr_cuda_release_all(TrBackend *b)
 
 	while (cuda->n_blocks > 0)
 		give_back(cuda, cuda->blocks[--cuda->n_blocks].pointer);
+	cudaStreamSynchronize(cuda->stream);
 	trim_pool(cuda);
 	free(cuda->blocks);
 	cuda->blocks = NULL;
@@ -132,15 +135,22 @@ tr_cuda_room(TrBackend *b, const void *p)
 	return 0;
 }
 
+static void
+tell_refused(const TrCuda *cuda, TrError *err)
+{
+	snprintf(err->detail, sizeof(err->detail),
+			 "%zu MB of device memory were asked for, %zu MB are free; training holds %zu MB.",
+			 MB(cuda->refused) + 1, MB(cuda->free_then), MB(cuda->allocated));
+}
+
+/* A backend that has failed allocates nothing: then why is what there is to say. */
 void
 tr_cuda_shortage(TrBackend *b, TrError *err)
 {
-	const TrCuda *cuda = tr_cuda(b);
-
-	if (err)
-		snprintf(err->detail, sizeof(err->detail),
-				 "%zu MB of device memory were asked for, %zu MB are free; training holds %zu MB.",
-				 MB(cuda->refused) + 1, MB(cuda->free_then), MB(cuda->allocated));
+	if (err && tr_cuda_failed(b))
+		*err = tr_cuda(b)->error;
+	else if (err)
+		tell_refused(tr_cuda(b), err);
 }
 
 /* Outgrown scratch is released in the stream's order: queued operations still have it. */
@@ -160,7 +170,7 @@ tr_cuda_scratch(TrBackend *b, size_t bytes)
 	{
 		cuda->scratch_bytes = 0;
 		tr_fail(&cuda->error, TR_NO_MEMORY, "out of device memory");
-		tr_cuda_shortage(b, &cuda->error);
+		tell_refused(cuda, &cuda->error);
 	}
 	return cuda->scratch;
 }

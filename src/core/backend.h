@@ -302,7 +302,7 @@ typedef struct TrBackendOps
 	void		(*regress_rows) (TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram,
 								 const float *ridge, int D, double *loss);
 
-	/* (optional) After alloc() returned NULL: adds to err what was asked for and what is free. */
+	/* (optional) After alloc() returned NULL: adds to err what was asked for and what is free; or err = the failure before. */
 	void		(*shortage) (TrBackend *b, TrError *err);
 
 	/* (optional) Needs no open(): how many devices there are, the first `most` of them; -1 and err when that cannot be told. */

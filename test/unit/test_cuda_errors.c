@@ -158,6 +158,16 @@ test_memory(void)
 	b->ops->close(b);
 	CHECK(emulated_memory_in_use() == 0, "no memory is left");
 
+	/* an array is refused because a kernel has failed, not for want of memory */
+	emulate_memory((size_t) 64 << 20);
+	b = open_or_bail();
+	emulate_failure("cudaStreamSynchronize", ILLEGAL_ADDRESS, 0);
+	CHECK(b->ops->alloc(b, (size_t) 100 << 20) == NULL, "no array after a kernel has failed");
+	b->ops->shortage(b, &err);
+	CHECK(err.status == TR_BACKEND && strstr(err.message, "cudaStreamSynchronize"), "... and shortage() says: %s", err.message);
+	CHECK_EQUAL(b->ops->finish(b, NULL), TR_BACKEND, "... which is a failure");
+	b->ops->close(b);
+
 	/* what the pool keeps is given up before a request is refused */
 	emulate_failure("cudaMallocAsync", NO_MEMORY, 0);
 	b = open_or_bail();
@@ -166,6 +176,7 @@ test_memory(void)
 	b->ops->release(b, x);
 	b->ops->close(b);
 	emulate_failure(NULL, 0, 0);
+	CHECK(emulated_memory_in_use() == 0, "no memory is left");
 	emulate_memory((size_t) 8 << 30);
 }
 
@@ -229,6 +240,21 @@ test_uploads(void)
 	b->ops->close(b);
 }
 
+/* More columns, of tags say, than the blocks of a grid along y could cover. */
+static void
+test_wide(void)
+{
+	const int	O = 65536 * 32;
+	TrBackend  *b = open_or_bail();
+	float	   *x = b->ops->alloc(b, sizeof(float) * O);
+	TrError		err = {0};
+
+	b->ops->zero(b, x, sizeof(float) * O);
+	b->ops->activation_backward(b, x, NULL, x, x, 1, O, TR_TANH);
+	CHECK_EQUAL(b->ops->finish(b, &err), TR_OK, "a layer of two million columns %s", err.message);
+	b->ops->close(b);
+}
+
 /* Squares of 1 + a fraction that the precision knows beside 1, or does not. */
 static void
 test_precision(void)
@@ -280,6 +306,7 @@ main(void)
 	test_memory();
 	test_model();
 	test_uploads();
+	test_wide();
 	test_precision();
 	return check_done();
 }

@@ -6,8 +6,8 @@
 set -u
 cd "$(dirname "$0")/../../.." || exit
 LIBRARY=$(realpath "$1")
-TESTS="test_ops test_softmax test_profile_rows test_cuda_train"
-SANITIZED="test_softmax test_profile_rows"
+TESTS="test_cuda_life test_ops test_softmax test_profile_rows test_cuda_train"
+SANITIZED="test_ops test_softmax test_profile_rows"
 status=0
 
 build/unit/cuda_device "$LIBRARY" || { echo "check-gpu: there is no GPU to run on; make check-core runs the kernels in emulation" >&2; exit 1; }
