@@ -8,6 +8,8 @@
 #include "core/metrics.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "utils/backend_status.h"
 
 /* Seconds between two transactions of an unfinished training. */
@@ -94,6 +96,9 @@ tagrec_progress_poll(void *argument)
 	TagrecRun  *run = argument;
 
 	CHECK_FOR_INTERRUPTS();
+	/* a training waits on no latch that could tell, and while it lives the server cannot be started again */
+	if (!PostmasterIsAlive())
+		proc_exit(1);
 	return run->shared && pg_atomic_read_u32(&run->shared->cancelled) != 0;
 }
 
