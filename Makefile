@@ -35,7 +35,7 @@ OPTFLAGS = -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math
 BLAS_LIBS = -lopenblas
 
 # -MMD: an edited header rebuilds what includes it.
-PG_CPPFLAGS = -Isrc -MMD -MP
+PG_CPPFLAGS = -Isrc -MMD -MP -DTAGREC_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = $(OPTFLAGS) -Wno-declaration-after-statement
 SHLIB_LINK = -lm
 
@@ -70,6 +70,9 @@ all: $(CPU_LIB)
 $(CPU_OBJS): override CFLAGS += -fvisibility=hidden
 $(CPU_LIB): $(CPU_OBJS)
 	$(CC) $(CFLAGS) -shared -o $@ $(CPU_OBJS) $(LDFLAGS) -Wl,-z,defs $(BLAS_LIBS) -lpthread -lm
+
+# It records the version.
+src/pg/job_tune.o: tagrec.control
 
 $(SQL_SCRIPT): $(SQL_SECTIONS) tagrec.control
 	cat $(SQL_SECTIONS) > $@

@@ -152,6 +152,8 @@ SELECT
 	t.sqlstate,
 	t.error,
 	t.done_by,
+	t.device,
+	t.library,
 	t.options,
 	t.finished_at
 FROM tagrec_trial t JOIN tagrec_job j ON j.job = t.job;
@@ -160,6 +162,8 @@ COMMENT ON VIEW tagrec_trials IS
 COMMENT ON COLUMN tagrec_trials.settings IS 'what the trial took from the space; trial 1 takes nothing';
 COMMENT ON COLUMN tagrec_trials.best IS 'the trial that its job''s version is trained like, or would be if the job ended now';
 COMMENT ON COLUMN tagrec_trials.done_by IS 'the job that has done the trial: an earlier one, when its result was taken over';
+COMMENT ON COLUMN tagrec_trials.device IS 'what it was done on: cpu or cuda';
+COMMENT ON COLUMN tagrec_trials.library IS 'the version of tagrec that has done it';
 
 CREATE VIEW tagrec_versions AS
 SELECT

@@ -1,8 +1,9 @@
 /*
  * The registry: tagrec_model, tagrec_version, tagrec_job, tagrec_epoch, tagrec_trial (sql/registry.sql). catalog*.c alone run
  * SQL on these tables: catalog.c reads models and versions, catalog_version.c writes them, catalog_job.c and catalog_trial.c do
- * both for jobs and trials. Reads run as the caller, with the caller's snapshot, so that MVCC decides what is deployed (after a
- * rollback, on a standby); writes run as the extension's owner, after the caller's right was checked.
+ * both for jobs and trials; catalog_guard.c checks what a restore writes. Reads run as the caller, with the caller's snapshot, so
+ * that MVCC decides what is deployed (after a rollback, on a standby); writes run as the extension's owner, after the caller's
+ * right was checked.
  */
 #ifndef TAGREC_CATALOG_H
 #define TAGREC_CATALOG_H

@@ -16,6 +16,8 @@ typedef struct TagrecTrialRow
 	Jsonb	   *settings;
 	Jsonb	   *options;		/* effective */
 	const char *fingerprint;	/* of the algorithm and the data */
+	const char *device;			/* "cpu", "cuda" */
+	const char *library;		/* version of tagrec */
 	const char *metric;
 	double		value;
 	int			epochs,
@@ -27,10 +29,20 @@ typedef struct TagrecTrialRow
 
 extern void tagrec_trial_insert(const TagrecTrialRow *row);
 
+typedef enum TagrecTrialMatch
+{
+	TAGREC_TRIAL_NONE,
+	TAGREC_TRIAL_SAME,
+	TAGREC_TRIAL_OTHER_DATA,
+	TAGREC_TRIAL_OTHER_DEVICE,
+	TAGREC_TRIAL_OTHER_LIBRARY
+} TagrecTrialMatch;
+
 /*
- * A trial of the model that is done, of the same options (but for those that make no difference to the result) and fingerprint
- * as row: fills its result into row. False when there is none.
+ * A trial of the model that is done, of the same options (but for those that make no difference to the result) as row, by a role
+ * whose privileges the current one has. SAME when fingerprint, device and library are row's as well: then its result is filled
+ * into row. Else what is not, of the latest one; *other is what it has instead of row's device or library.
  */
-extern bool tagrec_trial_find(const char *model, TagrecTrialRow *row);
+extern TagrecTrialMatch tagrec_trial_find(const char *model, TagrecTrialRow *row, char **other);
 
 #endif

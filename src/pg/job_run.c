@@ -210,6 +210,13 @@ open_backend(TagrecRun *run, TagrecDevice device)
 	run->backend = tagrec_backend_open(device, threads_of(run), (TrPrecision) run->options->train.precision);
 }
 
+void
+tagrec_run_open(TagrecRun *run)
+{
+	if (!run->backend)
+		open_backend(run, tagrec_device(run->request->device));
+}
+
 static void
 check(TagrecRun *run, TrStatus status, TrError *err)
 {
@@ -254,8 +261,7 @@ tagrec_run_train(TagrecRun *run, const char *phase)
 	TrError		err = {0};
 
 	check_memory(run, 0);
-	if (!run->backend)
-		open_backend(run, tagrec_device(run->request->device));
+	tagrec_run_open(run);
 	tagrec_progress_phase(run, phase);
 	INSTR_TIME_SET_CURRENT(run->training);
 	tr_memory_init(&run->model_memory, run->memory.limit > 0 ? run->memory.limit - run->memory.used : 0);

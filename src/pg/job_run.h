@@ -58,6 +58,9 @@ extern void tagrec_run_commit(TagrecRun *run);
 
 extern double tagrec_run_seconds(instr_time since);
 
+/* Opens the device that the request asks for, unless it is open. */
+extern void tagrec_run_open(TagrecRun *run);
+
 /* Trains a model with the run's options, which is then the run's; tagrec_run_forget_model() frees it. */
 extern void tagrec_run_train(TagrecRun *run, const char *phase);
 extern void tagrec_run_forget_model(TagrecRun *run);

@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "catalog_trial.h"
 #include "common/hashfn.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "tagrec.h"
 #include "tune_space.h"
@@ -34,6 +35,9 @@ typedef struct Tuning
 	bool	   *done;			/* (count) with a figure */
 	int			best;			/* -1 = none yet */
 	int			taken_over;		/* trials of earlier jobs */
+	int			refused[TAGREC_TRIAL_OTHER_LIBRARY + 1];	/* earlier trials that are not, by what is not the same */
+	char	   *other_device,
+			   *other_library;	/* what one of them has instead */
 	int			failed;
 	ErrorData  *failure;		/* of the first one that failed */
 	double		seconds;		/* of the trials trained here */
@@ -107,6 +111,52 @@ consider(Tuning *t, int i)
 		t->best = i;
 }
 
+/* With the figures that an earlier job has for it, or a note of why they do not count. */
+static void
+take_over(Tuning *t, int i)
+{
+	char	   *other = NULL;
+	TagrecTrialMatch match = tagrec_trial_find(t->run->request->model, &t->rows[i], &other);
+
+	if (match == TAGREC_TRIAL_SAME)
+	{
+		tagrec_trial_insert(&t->rows[i]);
+		consider(t, i);
+		t->taken_over++;
+		return;
+	}
+	t->refused[match]++;
+	if (match == TAGREC_TRIAL_OTHER_DEVICE)
+		t->other_device = other;
+	if (match == TAGREC_TRIAL_OTHER_LIBRARY)
+		t->other_library = other;
+}
+
+/* A client that calls again to go on is told why the search begins anew. */
+static void
+tell_refused(const Tuning *t)
+{
+	const int  *n = t->refused;
+	int			all = n[TAGREC_TRIAL_OTHER_DATA] + n[TAGREC_TRIAL_OTHER_DEVICE] + n[TAGREC_TRIAL_OTHER_LIBRARY];
+	StringInfoData why;
+
+	if (!t->run->shared || all == 0)
+		return;
+	initStringInfo(&why);
+	if (n[TAGREC_TRIAL_OTHER_DATA])
+		appendStringInfo(&why, "%d of them on other data", n[TAGREC_TRIAL_OTHER_DATA]);
+	if (n[TAGREC_TRIAL_OTHER_DEVICE])
+		appendStringInfo(&why, "%s%d of them on device %s instead of %s", why.len ? ", " : "", n[TAGREC_TRIAL_OTHER_DEVICE],
+						 t->other_device, t->rows[0].device);
+	if (n[TAGREC_TRIAL_OTHER_LIBRARY])
+		appendStringInfo(&why, "%s%d of them by tagrec %s instead of %s", why.len ? ", " : "",
+						 n[TAGREC_TRIAL_OTHER_LIBRARY], t->other_library, t->rows[0].library);
+	ereport(NOTICE,
+			(errmsg("%d trial%s that earlier tunings of model \"%s\" have done cannot be taken over", all,
+					all == 1 ? "" : "s", t->run->request->model),
+			 errdetail("Their figures may differ: %s.", why.data)));
+}
+
 /* All trials, with the figures of those that earlier jobs have done. */
 static void
 draw_trials(Tuning *t)
@@ -119,6 +169,7 @@ draw_trials(Tuning *t)
 
 	t->trials = tagrec_space_draw(tagrec_space_read(algorithm, request->space), algorithm, request->options,
 								  (uint64) request->search_seed, request->trials, &t->count, &refused);
+	tagrec_run_open(run);
 	t->rows = palloc0(t->count * sizeof(TagrecTrialRow));
 	t->done = palloc0(t->count * sizeof(bool));
 	tagrec_run_begin(run);
@@ -138,15 +189,15 @@ draw_trials(Tuning *t)
 			.settings = trial->settings,
 			.options = trial->effective,
 			.fingerprint = print,
+			.device = run->backend->ops->name,
+			.library = TAGREC_VERSION,
 			.metric = tagrec_metric_name(trial->options)
 		};
-		if (!request->resume || !tagrec_trial_find(request->model, &t->rows[i]))
-			continue;
-		tagrec_trial_insert(&t->rows[i]);
-		consider(t, i);
-		t->taken_over++;
+		if (request->resume)
+			take_over(t, i);
 	}
 	tagrec_run_commit(run);
+	tell_refused(t);
 }
 
 /* Is it the settings that are at fault? What these say is about options and sizes, never about data. */

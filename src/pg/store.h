@@ -68,7 +68,7 @@ extern char *tagrec_view_relname(const char *model, TagrecRelation relation);
 /* Quoted, schema-qualified name of a version's partition, for use in SQL text. */
 extern char *tagrec_partition_name(const TagrecVersion *version, TagrecRelation relation);
 
-/* A version's partition; ereport(ERROR) when it is gone. */
+/* A version's partition; ereport(ERROR) when it is gone, or not a table of the model's owner. */
 extern Oid	tagrec_partition(const TagrecVersion *version, TagrecRelation relation);
 
 /* Keeps a version's partition from being dropped until the transaction ends; false when it is gone. */

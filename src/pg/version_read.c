@@ -54,6 +54,7 @@ for_each_row(const TagrecVersion *version, TagrecRelation which, const char *col
 								 tagrec_partition_name(version, which), version->version, order);
 	Portal		cursor;
 
+	(void) tagrec_lock_partition(version, which);
 	tagrec_check_readable(tagrec_partition(version, which), which);
 	SPI_connect();
 	cursor = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);

@@ -116,6 +116,30 @@ check_kept($job, 'kill -9');
 like($stderr, qr/HINT:  Call tagrec_tune\(\) again as before/, '... and tagrec_wait says what to do');
 check_resumed('killed', $job, 'kill -9');
 
+# ---------------------------------------------------------------- trials that cannot be taken over
+
+# What a client is told when earlier trials are like this.
+sub told
+{
+	my ($change, $pattern, $what) = @_;
+	query($change);
+	my ($ret, $stdout, $stderr) = $node->psql('postgres', tune('other', 2));
+	like($stderr, $pattern, $what);
+	is(query(q{SELECT count(*) FROM tagrec_trials WHERE job = (SELECT max(job) FROM tagrec_jobs) AND done_by <> job}), '0', '... and they are not');
+	return;
+}
+
+($ret, $stdout, $stderr) = $node->psql('postgres', tune('other', 2));
+unlike($stderr, qr/taken over/, 'a first tuning has nothing to say of others');
+my $refused = qr/NOTICE:  2 trials that earlier tunings of model "other" have done cannot be taken over\nDETAIL:  Their figures may differ/;
+told(q{UPDATE tagrec_trial SET device = 'cuda'}, qr/$refused: 2 of them on device cuda instead of cpu\./, 'trials of another device');
+told(q{UPDATE tagrec_trial SET library = '0.0.1'}, qr/$refused: 2 of them by tagrec 0\.0\.1 instead of \d/, 'trials of another version');
+told(q{INSERT INTO a VALUES (1, 'more', 't1')}, qr/$refused: 2 of them on other data\./, 'trials on other data');
+($ret, $stdout, $stderr) = $node->psql('postgres', tune('other', 2));
+unlike($stderr, qr/cannot be taken over/, 'those that can be');
+is(query(q{SELECT count(*) FROM tagrec_trials WHERE job = (SELECT max(job) FROM tagrec_jobs) AND done_by < job}), '2', '... are');
+query(q{DELETE FROM a WHERE item_id = 'more'});
+
 # ---------------------------------------------------------------- what a dump contains
 
 my $trials = q{SELECT array_agg((j.job, t.trial, t.state, t.settings, t.value) ORDER BY j.job, t.trial) FROM tagrec_trials t
