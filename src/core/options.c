@@ -74,11 +74,12 @@ static TrStatus
 bad_value(const TrOption *option, const char *text, TrError *err)
 {
 	char		range[512];
+	bool		whole = option->type == TR_OPTION_INT || option->type == TR_OPTION_SEED;
 
 	tr_option_range(option, range, sizeof(range));
 	tr_fail(err, TR_BAD_OPTION, "invalid value for option \"%s\": \"%s\"", option->name, text);
 	if (err)
-		snprintf(err->detail, sizeof(err->detail), "Valid values are %s.", range);
+		snprintf(err->detail, sizeof(err->detail), "Valid values are %s%s.", whole ? "whole numbers " : "", range);
 	return TR_BAD_OPTION;
 }
 

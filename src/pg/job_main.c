@@ -114,10 +114,22 @@ accept_cancels(void)
 
 /* ------------------------------------------------------------------ the end of a job */
 
+/* A function that a view calls, say, and that counts on its caller's search_path. */
+static void
+explain_missing(ErrorData *error)
+{
+	bool		missing = error->sqlerrcode == ERRCODE_UNDEFINED_TABLE || error->sqlerrcode == ERRCODE_UNDEFINED_FUNCTION;
+
+	if (missing && error->internalquery && !error->hint)
+		error->hint = pstrdup("The worker's search_path is pg_catalog: functions that the source calls must name schemas,"
+							  " or have a search_path of their own.");
+}
+
 /* A cancelled statement is a cancelled job; a terminated worker says so. */
 static void
 reword(ErrorData *error, int64 job)
 {
+	explain_missing(error);
 	if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
 		return;
 	error->detail = NULL;

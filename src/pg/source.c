@@ -143,11 +143,17 @@ tagrec_source_check(TagrecSource *source)
 	if (!relation)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", source->relation)));
+				 errmsg("relation with OID %u does not exist", source->relation),
+				 IsBackgroundWorker ? errdetail("The job's source was dropped after the job had been submitted.") : 0));
 	check_kind(relation);
 	tagrec_check_schema_usage(relation);
 	source->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 											  RelationGetRelationName(relation));
+	if (strcmp(source->user_column, source->item_column) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("user_column and item_column are both \"%s\"", source->user_column),
+				 errhint("Name the column of the users and that of the items.")));
 	source->user = key_column(relation, source->user_column, "user_column");
 	source->item = key_column(relation, source->item_column, "item_column");
 	tagrec_check_column_readable(relation, find_column(relation, source->tag_column, "tag_column"));

@@ -116,7 +116,8 @@ tagrec_submit_check_schema(const char *schema, Oid owner)
 				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 				 errmsg("a model cannot be stored in a temporary schema"),
 				 errhint("Name another schema with the option schema.")));
-	if (IsCatalogNamespace(id) || IsToastNamespace(id))
+	/* none of which is dumped */
+	if (IsCatalogNamespace(id) || IsToastNamespace(id) || strcmp(schema, "information_schema") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("a model cannot be stored in the system schema %s", schema),

@@ -35,6 +35,7 @@ SELECT tagrec_train('m', 'nowhere');
 SELECT tagrec_train('m', 1::regclass);
 SELECT bool_and(says($$SELECT tagrec_train('m', 'a', 'popularty')$$,
 	'^unknown algorithm "popularty" .*The algorithms are .*\m' || algorithm || '\M')) AS lists_algorithms FROM tagrec_algorithms;
+SELECT says($$SELECT tagrec_train('m', 'a', '{"epochs": 3}')$$, 'Options are given by name: options =>') AS tells_options;
 SELECT tagrec_train('m', 'a', device => 'tpu');
 SELECT tagrec_train('m', 'a', device => 'cuda:');
 SELECT tagrec_train('m', 'a', device => 'cuda:1x');
@@ -46,6 +47,7 @@ SELECT tagrec_train('m', 'a', item_column => 'Item_id');
 SELECT tagrec_train('m', 'a', tag_column => 'ctid');
 SELECT tagrec_train('m', 'a', weight_column => 'heavy');
 SELECT tagrec_train('m', 'a', user_column => 'place');
+SELECT tagrec_train('m', 'a', user_column => 'item_id');
 SELECT tagrec_train('m', 'a', weight_column => 'tag');
 
 -- options
@@ -53,6 +55,7 @@ SELECT says($$SELECT tagrec_train('m', 'a', 'popularity', '{"epoch": 3}')$$,
 	'^unknown option "epoch" .*Valid options are .*epochs, seed, threads, .*, schema\.') AS lists_options;
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": 0}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": "many"}');
+SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": 1.5}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": null}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": {"from": 1}}');
 SELECT tagrec_train('m', 'a', 'popularity', '[1, 2]');
@@ -62,6 +65,7 @@ SELECT says($$SELECT tagrec_train('m', 'a', 'popularity', '{"preset": "best"}')$
 	'^unknown preset "best" .*Valid presets are default') AS lists_presets;
 SELECT tagrec_train('m', 'a', 'popularity', '{"schema": "nowhere"}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"schema": "pg_catalog"}');
+SELECT tagrec_train('m', 'a', 'popularity', '{"schema": "information_schema"}');
 
 -- sources
 CREATE TEMP TABLE temporary AS TABLE a;
@@ -112,6 +116,23 @@ SELECT tagrec_train('m', 'a', 'popularity', '{"core": 60}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"core": -1}');
 CREATE VIEW broken AS SELECT user_id, item_id, 1 / (user_id - user_id) AS tag FROM a;
 SELECT tagrec_train('m', 'broken', 'popularity');
+
+-- what the source calls runs with the worker's search_path
+CREATE FUNCTION rows_of_a() RETURNS SETOF a LANGUAGE sql AS 'SELECT * FROM a';
+CREATE VIEW called AS SELECT * FROM rows_of_a();
+SELECT tagrec_train('m', 'called', 'popularity');
+ALTER FUNCTION rows_of_a SET search_path = refused;
+SELECT tagrec_train('called', 'called', 'popularity') > 0 AS trained;
+-- a source that is gone before the job starts
+CREATE TABLE gone AS TABLE a;
+BEGIN;
+SELECT tagrec_train('m', 'gone', 'popularity', wait => false) AS job \gset
+DROP TABLE gone;
+COMMIT;
+\set VERBOSITY sqlstate
+CALL tagrec_wait(:job, '60 s');
+\set VERBOSITY default
+SELECT detail FROM tagrec_jobs WHERE job = :job;
 
 -- one user, one item
 CREATE VIEW one_user AS SELECT * FROM a WHERE user_id = 1;
@@ -175,7 +196,7 @@ SELECT tagrec_train('m', 'a', 'popularity');
 SELECT owner FROM tagrec_models WHERE model = 'm';
 SELECT tagrec_drop('m');
 SELECT tagrec_train('m', 'a', 'popularity') > 0 AS trained;
-SELECT tagrec_drop('m'), tagrec_drop('one_user'), tagrec_drop('one_item');
+SELECT tagrec_drop('m'), tagrec_drop('one_user'), tagrec_drop('one_item'), tagrec_drop('called');
 
 SET client_min_messages = error;
 DROP SCHEMA refused CASCADE;
