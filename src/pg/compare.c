@@ -31,7 +31,8 @@ enum
 	Arg_exclude_seen,
 	Arg_user_column,
 	Arg_item_column,
-	Arg_tag_column
+	Arg_tag_column,
+	Arg_candidates
 };
 
 typedef struct Comparison
@@ -136,10 +137,11 @@ static void
 rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 {
 	TagrecVersion **version = palloc(c->models * sizeof(TagrecVersion *));
-	TagrecTestColumns columns = {
+	TagrecTestArguments arguments = {
 		.user = tagrec_name_argument(fcinfo, Arg_user_column),
 		.item = tagrec_name_argument(fcinfo, Arg_item_column),
-		.tag = tagrec_name_argument(fcinfo, Arg_tag_column)
+		.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
+		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 
 	for (int i = 0; i < c->models; i++)
@@ -147,7 +149,7 @@ rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 		version[i] = tagrec_evaluated_version(c->model[i], NULL);
 		check_task(version[i], version[0]);
 	}
-	c->test = tagrec_test_read(relation, &columns, version[0]);
+	c->test = tagrec_test_read(relation, &arguments, version[0]);
 	c->ranking = palloc(c->models * sizeof(TagrecRanking *));
 	for (int i = 0; i < c->models; i++)
 	{

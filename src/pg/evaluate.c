@@ -21,7 +21,8 @@ enum
 	Arg_user_column,
 	Arg_item_column,
 	Arg_version,
-	Arg_tag_column
+	Arg_tag_column,
+	Arg_candidates
 };
 
 /* The metrics of a list of a length, in the order of the rows. */
@@ -215,10 +216,11 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 	char	   *model = tagrec_model_argument(fcinfo, Arg_model);
 	int32		number = PG_ARGISNULL(Arg_version) ? 0 : PG_GETARG_INT32(Arg_version);
 	Oid			relation = tagrec_test_argument(fcinfo, Arg_test);
-	TagrecTestColumns columns = {
+	TagrecTestArguments arguments = {
 		.user = tagrec_name_argument(fcinfo, Arg_user_column),
 		.item = tagrec_name_argument(fcinfo, Arg_item_column),
-		.tag = tagrec_name_argument(fcinfo, Arg_tag_column)
+		.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
+		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 	TagrecVersion *version;
 	TagrecTest *test;
@@ -227,7 +229,7 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 	e.exclude_seen = tagrec_flag_argument(fcinfo, Arg_exclude_seen, "exclude_seen");
 	InitMaterializedSRF(fcinfo, 0);
 	version = tagrec_evaluated_version(model, PG_ARGISNULL(Arg_version) ? NULL : &number);
-	test = tagrec_test_read(relation, &columns, version);
+	test = tagrec_test_read(relation, &arguments, version);
 	e.test = test;
 	e.ranking = tagrec_rank_test(version, test, e.exclude_seen);
 	measure(&e);

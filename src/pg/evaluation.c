@@ -120,6 +120,12 @@ tagrec_name_argument(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(n)));
 }
 
+ArrayType *
+tagrec_candidates_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : PG_GETARG_ARRAYTYPE_P(n);
+}
+
 static int
 compare_lengths(const void *a, const void *b)
 {

@@ -6,7 +6,8 @@
  * in training when these are excluded; then test pairs that stand in training do not count, since they cannot be recommended. An
  * item that the version does not know is relevant, though it can never be found: it is in the denominator of recall and in
  * the ideal list of ndcg, and 1 / rank is 0. Ties go to the smaller key. What has a score that is not a number is never
- * recommended, so it ranks nowhere either.
+ * recommended, so it ranks nowhere either. Where candidates are given, these alone are ranked, and test pairs of other items do
+ * not count, nor do their users.
  *
  * Task tag. A test assignment is a distinct (user, item, tag), and what is measured are the posts, (user, item), as
  * tagrec_recommend_tags() answers for them: of unknown users and items, too. A post's input is the tags that it has in training;
@@ -34,6 +35,7 @@ typedef struct TagrecTest
 	MemoryContextCallback release;
 	TagrecHeldOut source;
 	TrTask		task;
+	ArrayType  *candidates;		/* text[]; NULL = every item */
 	bool		settled;
 	TagrecKeys	users,
 				items,
@@ -74,9 +76,10 @@ tagrec_test_answer(const TagrecTest *test, int64 pair)
 extern TagrecVersion *tagrec_evaluated_version(const char *model, const int32 *version);
 extern TrTask tagrec_evaluated_task(const TagrecVersion *version);
 
-/* Arguments: the test relation; a column's name or NULL. */
+/* Arguments: the test relation; a column's name or NULL; an array or NULL. */
 extern Oid	tagrec_test_argument(FunctionCallInfo fcinfo, int n);
 extern char *tagrec_name_argument(FunctionCallInfo fcinfo, int n);
+extern ArrayType *tagrec_candidates_argument(FunctionCallInfo fcinfo, int n);
 
 /* An argument that is a list of lengths: ascending, each once. */
 extern int *tagrec_lengths_argument(FunctionCallInfo fcinfo, int n, int *count);
@@ -96,18 +99,22 @@ extern void tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ra
 
 /* test_relation.c */
 
-/* What a test relation is read with; NULL = the names that the version was trained with. */
-typedef struct TagrecTestColumns
+/* What a test relation is read with. NULL: the columns' names that the version was trained with; every item is a candidate. */
+typedef struct TagrecTestArguments
 {
 	char	   *user,
 			   *item,
 			   *tag;			/* ERROR when the version is for the task item */
-} TagrecTestColumns;
+	ArrayType  *candidates;		/* text[]; ERROR when it is for the task tag */
+} TagrecTestArguments;
 
 /* Reads the test relation as the current user, into the current memory context. */
-extern TagrecTest *tagrec_test_read(Oid relation, const TagrecTestColumns *columns, const TagrecVersion *version);
+extern TagrecTest *tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const TagrecVersion *version);
 
-/* Puts it in the version's terms, once: keys that its types hold equal become one, each pair is there once. */
+/*
+ * Puts it in the version's terms, once: keys that its types hold equal become one, each pair is there once, and what counts
+ * of it is left.
+ */
 extern void tagrec_test_settle(TagrecTest *test, const TagrecServed *served);
 
 /* The most pairs of a group. */

@@ -54,6 +54,7 @@ typedef struct Pass
 	TagrecRanking *ranking;
 	const TagrecMatrix *items;
 	int32	   *position;		/* (items of the test) -1 = unknown */
+	uint64	   *candidate;		/* bits of (items); NULL = every item is one */
 	float	   *vector;			/* (B,width) padded */
 	float	   *score;			/* (B,T) */
 	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
@@ -218,12 +219,25 @@ take_block(Pass *pass, const TagrecLookUp *look_up, uint64 first, int n, int32 f
 	}
 }
 
-/* Takes the items that the user has seen out of the tile. */
+/* Takes the items that the user has seen out of the tile; there may have been tiles before it that were not scored. */
 static void
 leave_out_seen(BlockUser *user, float *score, int32 first, int n)
 {
 	for (; user->next_seen < user->n_seen && user->seen[user->next_seen] < first + n; user->next_seen++)
-		score[user->seen[user->next_seen] - first] = NAN;
+		if (user->seen[user->next_seen] >= first)
+			score[user->seen[user->next_seen] - first] = NAN;
+}
+
+/* The places in the tile of what is no candidate; their number. */
+static int
+find_others(const Pass *pass, int32 first, int n, int *other)
+{
+	int			count = 0;
+
+	for (int i = 0; pass->candidate && i < n; i++)
+		if (!tr_bit_test(pass->candidate, first + i))
+			other[count++] = i;
+	return count;
 }
 
 static void
@@ -234,8 +248,12 @@ rank_block(Pass *pass)
 	for (int32 first = 0; first < items->rows; first += TILE_ITEMS)
 	{
 		int			n = Min(TILE_ITEMS, items->rows - first);
+		int			other[TILE_ITEMS];
+		int			n_other = find_others(pass, first, n, other);
 
 		CHECK_FOR_INTERRUPTS();
+		if (n_other == n)
+			continue;
 		tr_dot_block(pass->score, TILE_ITEMS, pass->vector, pass->users, tagrec_matrix_row(items, first), n,
 					 items->stride);
 		for (int u = 0; u < pass->users; u++)
@@ -248,6 +266,8 @@ rank_block(Pass *pass)
 				tagrec_add(score, sparse_part(pass, u) + first, n);
 			if (pass->exclude_seen)
 				leave_out_seen(user, score, first, n);
+			for (int i = 0; i < n_other; i++)
+				score[other[i]] = NAN;
 			tr_ranks_tile(pass->ahead + p, pass->relevant + p, pass->bar + p, user->n_pairs, score, first, n);
 		}
 	}
@@ -284,6 +304,17 @@ rank_users(Pass *pass)
 /* ------------------------------------------------------------------ all of it */
 
 static void
+find_candidates(Pass *pass)
+{
+	int			n;
+	int32	   *position = tagrec_find_positions(pass->call, pass->test->candidates, &n);
+
+	pass->candidate = palloc0((TR_BIT_WORDS(pass->items->rows) + 1) * sizeof(uint64));
+	for (int i = 0; i < n; i++)
+		tr_bit_set(pass->candidate, position[i]);
+}
+
+static void
 prepare(Pass *pass)
 {
 	TagrecCall *call = pass->call;
@@ -313,6 +344,8 @@ tagrec_rank_items(const TagrecVersion *version, TagrecTest *test, bool exclude_s
 	MemoryContextSwitchTo(call->context);
 	prepare(&pass);
 	find_items(&pass);
+	if (test->candidates)
+		find_candidates(&pass);
 	rank_users(&pass);
 	tagrec_call_end(call);
 	return pass.ranking;

@@ -3,7 +3,10 @@
  */
 #include "evaluation.h"
 
+#include "catalog/pg_type.h"
 #include "tagrec.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 static void
@@ -13,22 +16,30 @@ release(void *argument)
 }
 
 static void
-check_columns(const TagrecTestColumns *columns, const TagrecVersion *version)
+check_arguments(const TagrecTestArguments *arguments, const TagrecVersion *version)
 {
-	if (columns->tag && tagrec_evaluated_task(version) == TR_TASK_ITEM)
+	TrTask		task = tagrec_evaluated_task(version);
+
+	if (arguments->tag && task == TR_TASK_ITEM)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("model \"%s\" does not recommend tags, and takes no tag_column", version->model),
 				 errdetail("Its algorithm, %s, is for the task \"%s\": how it ranks items for users is measured.",
 						   version->algorithm, version->task)));
+	if (arguments->candidates && task == TR_TASK_TAG)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("model \"%s\" does not recommend items, and takes no candidates", version->model),
+				 errdetail("Its algorithm, %s, is for the task \"%s\": how it ranks tags for posts is measured.",
+						   version->algorithm, version->task)));
 }
 
 TagrecTest *
-tagrec_test_read(Oid relation, const TagrecTestColumns *columns, const TagrecVersion *version)
+tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const TagrecVersion *version)
 {
 	TagrecTest *test = palloc0(sizeof(TagrecTest));
 
-	check_columns(columns, version);
+	check_arguments(arguments, version);
 	tr_memory_init(&test->memory, 0);
 	test->release.func = release;
 	test->release.arg = test;
@@ -38,11 +49,12 @@ tagrec_test_read(Oid relation, const TagrecTestColumns *columns, const TagrecVer
 	tagrec_keys_init(&test->tags, &test->memory);
 	tr_assignments_init(&test->pairs, &test->memory);
 	test->task = tagrec_evaluated_task(version);
+	test->candidates = arguments->candidates;
 	test->source.relation = relation;
-	test->source.user_column = columns->user ? columns->user : version->user_column;
-	test->source.item_column = columns->item ? columns->item : version->item_column;
+	test->source.user_column = arguments->user ? arguments->user : version->user_column;
+	test->source.item_column = arguments->item ? arguments->item : version->item_column;
 	if (test->task == TR_TASK_TAG)
-		test->source.tag_column = columns->tag ? columns->tag : version->tag_column;
+		test->source.tag_column = arguments->tag ? arguments->tag : version->tag_column;
 	tagrec_held_out_check(&test->source);
 	(void) tagrec_held_out_read(&test->source, &test->users, &test->items, &test->tags, &test->pairs);
 	return test;
@@ -70,6 +82,79 @@ find_groups(TagrecTest *test)
 	test->group_ptr = ptr;
 }
 
+/* The candidates join the test's items, so that the type's order says which of these are among them. Their keys; *n of them. */
+static int32 *
+intern_candidates(TagrecTest *test, int *n)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int32	   *key;
+
+	deconstruct_array(test->candidates, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, n);
+	key = MemoryContextAllocHuge(CurrentMemoryContext, Max((Size) *n, 1) * sizeof(int32));
+	for (int i = 0; i < *n; i++)
+	{
+		char	   *candidate;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("candidates must not contain null")));
+		candidate = TextDatumGetCString(values[i]);
+		key[i] = tagrec_keys_intern(&test->items, candidate, strlen(candidate));
+		pfree(candidate);
+	}
+	return key;
+}
+
+static void
+tell_left_out(const TagrecTest *test, int64 all)
+{
+	if (test->pairs.count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("no pair of %s has an item among the candidates", test->source.name)));
+	if (test->pairs.count < all)
+		ereport(NOTICE,
+				(errmsg("%lld of %lld test pairs are left out, as their items are no candidates",
+						(long long) (all - test->pairs.count), (long long) all)));
+}
+
+/* Leaves the pairs of the items that are marked, and the users and items of these. */
+static void
+keep_marked(TagrecTest *test, const uint8 *mark)
+{
+	TrAssignments *pairs = &test->pairs;
+	uint8	   *user = tagrec_calloc(&test->memory, (Size) test->users.count + 1, 1);
+	uint8	   *item = tagrec_calloc(&test->memory, (Size) test->items.count + 1, 1);
+	int64		all = pairs->count;
+	TrError		err = {0};
+
+	pairs->count = 0;
+	for (int64 p = 0; p < all; p++)
+	{
+		if (!mark[pairs->item[p]])
+			continue;
+		user[pairs->user[p]] = item[pairs->item[p]] = 1;
+		pairs->user[pairs->count] = pairs->user[p];
+		pairs->item[pairs->count++] = pairs->item[p];
+	}
+	tell_left_out(test, all);
+	tagrec_check(tr_assignments_renumber(pairs, tagrec_keys_keep(&test->users, user),
+										 tagrec_keys_keep(&test->items, item), NULL), &err);
+}
+
+static void
+keep_candidates(TagrecTest *test, const int32 *candidate, int n, const int32 *item_map)
+{
+	uint8	   *mark = tagrec_calloc(&test->memory, (Size) test->items.count + 1, 1);
+
+	for (int i = 0; i < n; i++)
+		mark[item_map[candidate[i]]] = 1;
+	keep_marked(test, mark);
+	tr_free(&test->memory, mark);
+}
+
 void
 tagrec_test_settle(TagrecTest *test, const TagrecServed *served)
 {
@@ -77,14 +162,20 @@ tagrec_test_settle(TagrecTest *test, const TagrecServed *served)
 	TagrecKeyType item = {served->items.key_type, served->items.collation};
 	int32	   *user_map;
 	int32	   *item_map;
+	int32	   *candidate = NULL;
+	int			n = 0;
 	TrError		err = {0};
 
 	if (test->settled)
 		return;
+	if (test->candidates)
+		candidate = intern_candidates(test, &n);
 	user_map = tagrec_keys_rank(&test->users, user);
 	item_map = tagrec_keys_rank(&test->items, item);
 	tagrec_check(tr_assignments_renumber(&test->pairs, user_map, item_map, NULL), &err);
 	tagrec_check(tr_assignments_distinct(&test->pairs, &err), &err);
+	if (test->candidates)
+		keep_candidates(test, candidate, n, item_map);
 	tr_free(&test->memory, user_map);
 	tr_free(&test->memory, item_map);
 	find_groups(test);

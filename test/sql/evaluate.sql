@@ -64,7 +64,8 @@ SELECT metric, k, value FROM tagrec_evaluate('by_int', 'single', '{5,1,5,2}', tr
 SELECT DISTINCT k FROM tagrec_evaluate('by_int', 'single', user_column => 'who', item_column => 'what') ORDER BY k;
 
 -- ---- against a query over the stored arrays
-CREATE FUNCTION brute(model text, test regclass, n int, exclude_seen boolean, version int DEFAULT NULL)
+CREATE FUNCTION brute(model text, test regclass, n int, exclude_seen boolean, version int DEFAULT NULL,
+	candidates text[] DEFAULT NULL)
 RETURNS TABLE (metric text, k int, value float8) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -74,9 +75,9 @@ BEGIN
 				i.position = ANY (u.seen) AS seen
 			FROM %I u, %I i WHERE u.version = $3 AND i.version = $3),
 		list AS (SELECT u, i, row_number() OVER (PARTITION BY u ORDER BY s DESC, position) AS rank FROM score
-			WHERE NOT ($2 AND seen)),
+			WHERE NOT ($2 AND seen) AND ($4 IS NULL OR i = ANY ($4))),
 		pair AS (SELECT t.u, rank, rank <= $1 AS found FROM test t LEFT JOIN list USING (u, i)
-			WHERE t.u IN (SELECT u FROM score) AND NOT EXISTS (SELECT FROM score s WHERE $2 AND s.seen AND s.u = t.u AND s.i = t.i)),
+			WHERE t.u IN (SELECT u FROM score) AND ($4 IS NULL OR t.i = ANY ($4)) AND NOT EXISTS (SELECT FROM score s WHERE $2 AND s.seen AND s.u = t.u AND s.i = t.i)),
 		person AS (SELECT u, count(*)::float8 AS n, count(*) FILTER (WHERE found)::float8 AS hits,
 				coalesce(sum(1 / ln(rank + 1)) FILTER (WHERE found), 0) AS gain, coalesce(1.0 / min(rank), 0) AS reciprocal,
 				coalesce(sum(1.0 / rank), 0) AS reciprocals
@@ -89,7 +90,7 @@ BEGIN
 			LATERAL (VALUES ('precision', $1, p), ('recall', $1, r), ('f1', $1, f1), ('ndcg', $1, ndcg), ('hit', $1, hit),
 				('mrr', NULL, mrr), ('mrr_pair', NULL, mrr_pair)) AS x (metric, k, value)$sql$,
 		test, model || '_user_versions', model || '_item_versions')
-	USING n, exclude_seen, coalesce(brute.version, (SELECT deployed_version FROM tagrec_model m WHERE m.model = brute.model));
+	USING n, exclude_seen, coalesce(brute.version, (SELECT deployed_version FROM tagrec_model m WHERE m.model = brute.model)), candidates;
 END $$;
 -- pairs by chance, of known and of unknown users and items, in the key types of the models and as text
 CREATE FUNCTION draw(user_type regtype, item_type regtype, salt int) RETURNS TABLE (u text, i text) LANGUAGE sql AS $$
@@ -120,6 +121,36 @@ FROM unnest(ARRAY[1, 2]) AS v, unnest(ARRAY[1, 4, 9]) AS length, LATERAL brute('
 	LEFT JOIN LATERAL tagrec_evaluate('by_int', 'drawn_by_int', '{1,4,9}', version => v) AS g
 		ON g.metric = b.metric AND g.k IS NOT DISTINCT FROM b.k
 GROUP BY v ORDER BY v;
+-- among candidates, known ones and unknown ones, each once however often it is named
+SELECT model, test, count(*) AS figures, count(*) FILTER (WHERE g.value IS NULL OR abs(g.value - b.value) > 1e-12) AS different,
+	round(avg(b.value)::numeric, 3) AS mean
+FROM (VALUES ('by_int', 'drawn_by_int', 'int'), ('by_text', 'drawn_by_text', 'text'), ('by_uuid', 'drawn_by_uuid', 'uuid')) AS m (model, test, type),
+	LATERAL (SELECT array_agg(fixture_item(type::regtype, p)) AS candidates FROM unnest('{1,2,4,5,9,11,12,13,40,2}'::int[]) p) AS c,
+	unnest(ARRAY[true, false]) AS exclude, unnest(ARRAY[1, 3, 12]) AS length,
+	LATERAL brute(model, test, length, exclude, NULL, candidates) AS b
+	LEFT JOIN LATERAL tagrec_evaluate(model, test::regclass, ARRAY[length], exclude, candidates => c.candidates) AS g
+		ON g.metric = b.metric AND g.k IS NOT DISTINCT FROM b.k
+GROUP BY model, test ORDER BY model, test;
+RESET client_min_messages;
+SELECT metric, k, round(value::numeric, 6) AS value FROM tagrec_evaluate('by_int', 'hand', '{1,2}', candidates => '{+90, 50, 999, 20, 7}')
+WHERE metric IN ('users', 'unknown_users', 'pairs', 'unknown_pairs', 'unknown_items', 'seen_pairs', 'mrr', 'recall');
+SELECT string_agg(item, ' ' ORDER BY rank) AS user_1 FROM tagrec_recommend('by_int', 1, 12, candidates => '{+90, 50, 999, 20, 7}');
+-- of one item alone
+SELECT metric, value FROM tagrec_evaluate('by_int', 'hand', '{1}', candidates => '{50}') WHERE metric IN ('users', 'pairs', 'hit', 'mrr');
+SELECT value, versus_value, users FROM tagrec_compare('{by_int,other}', 'hand', '{1}', 'mrr', candidates => '{90,50,20}');
+-- of more items than are scored at once
+SET client_min_messages = error;
+CREATE TABLE long_list AS SELECT u AS user_id, (u * u * 31 + k * k * 17) % 700 AS item_id, 't' AS tag FROM generate_series(1, 40) u, generate_series(1, 60) k;
+SELECT tagrec_train('long', 'long_list', 'popularity') > 0 AS trained;
+CREATE TABLE long_test AS SELECT DISTINCT u AS user_id, 300 + u * 7 % 400 AS item_id FROM generate_series(1, 40) u;
+SELECT abs(e.value - b.value) < 1e-12 AS same, b.value > 0 AS found
+FROM (SELECT array_agg(i::text) AS candidates FROM generate_series(260, 699, 3) i) AS c,
+	LATERAL tagrec_evaluate('long', 'long_test', candidates => c.candidates) AS e,
+	LATERAL (SELECT avg(coalesce(1.0 / r.rank, 0)) AS value FROM long_test t
+		LEFT JOIN LATERAL tagrec_recommend('long', t.user_id, 1000, candidates => c.candidates) AS r ON r.item = t.item_id::text
+		WHERE t.item_id::text = ANY (c.candidates) AND (t.user_id, t.item_id) NOT IN (SELECT user_id, item_id FROM long_list)) AS b
+WHERE e.metric = 'mrr';
+SELECT tagrec_drop('long');
 RESET client_min_messages;
 -- a score that is not a number ranks nowhere, as in recommendations
 SET client_min_messages = warning;
@@ -176,6 +207,10 @@ SELECT * FROM tagrec_evaluate('by_int', 'hand', '{-5}');
 SELECT * FROM tagrec_evaluate('by_int', 'hand', '{10,NULL}');
 SELECT * FROM tagrec_evaluate('by_int', 'single');
 SELECT * FROM tagrec_evaluate('by_int', 'hand', item_column => 'thing');
+SELECT * FROM tagrec_evaluate('by_int', 'hand', candidates => '{10,NULL}');
+SELECT * FROM tagrec_evaluate('by_int', 'hand', candidates => '{ten}');
+SELECT * FROM tagrec_evaluate('by_int', 'hand', candidates => '{}');
+SELECT * FROM tagrec_compare('{by_int,other}', 'hand', candidates => '{30,40}');
 CREATE INDEX drawn_index ON drawn_by_int (user_id);
 SELECT * FROM tagrec_evaluate('by_int', 'drawn_index');
 SELECT * FROM tagrec_evaluate('by_int', 'hand', user_column => 'tag');

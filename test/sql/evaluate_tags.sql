@@ -106,6 +106,7 @@ SET client_min_messages = warning;
 SELECT tagrec_train('items', 'train', 'popularity') > 0 AS trained;
 RESET client_min_messages;
 SELECT * FROM tagrec_evaluate('items', 'test', tag_column => 'tag');
+SELECT * FROM tagrec_evaluate('m', 'test', candidates => '{1}');
 SELECT * FROM tagrec_compare('{m,items}', 'test');
 
 SET client_min_messages = warning;
