@@ -4,6 +4,8 @@
 #   make check-gpu   the tests of the operations and of training on the machine's GPU, with compute-sanitizer where there is one
 #   make bench-gpu   seconds per epoch on the GPU, beside the CPU backend, PyTorch and the floor
 #
+#   make check-core-races check-core-arithmetic   in emulation: races between threads; a device's arithmetic at its worst
+#
 # Machine code for the GPUs from Volta to Hopper that nvcc still knows, and PTX of the newest, which the driver compiles for
 # later ones. CUDA_ARCHS='sm_90' builds for one alone, and quicker.
 
@@ -51,16 +53,17 @@ endif
 
 # The same sources on the processor, part of every test program: check-core runs them without a GPU.
 EMULATION_DIR = test/unit/cuda_emulation
+EMULATE_FUSED = $(if $(filter x86_64,$(shell uname -m)),-mfma -ffp-contract=fast,-ffp-contract=fast)
 EMULATION_CXXFLAGS = -std=c++17 -g -Wall -Wextra -Werror -Wno-unknown-pragmas -I$(EMULATION_DIR) -Isrc -MMD -MP \
 	-fno-exceptions -fno-rtti -fno-threadsafe-statics -Dtagrec_backend_ops=tr_emulated_cuda_ops
-EMULATION = $(CUDA_SOURCES:%.cu=%.emulated.o) $(EMULATION_DIR)/emulation.o $(EMULATION_DIR)/cuda_ops.o
+EMULATION = $(CUDA_SOURCES:%.cu=%.emulated.o) $(EMULATION_DIR)/emulation.o $(EMULATION_DIR)/races.o $(EMULATION_DIR)/cuda_ops.o
 
 # $(1) = directory below build/, $(2) = flags
 define emulation_rules
 build/$(1)/gpu/%.emulated.o: gpu/%.cu
 	@mkdir -p $$(@D)
 	$$(CXX) -x c++ $$(EMULATION_CXXFLAGS) $(2) -c $$< -o $$@
-build/$(1)/$(EMULATION_DIR)/emulation.o: $(EMULATION_DIR)/emulation.cc
+build/$(1)/$(EMULATION_DIR)/%.o: $(EMULATION_DIR)/%.cc
 	@mkdir -p $$(@D)
 	$$(CXX) $$(EMULATION_CXXFLAGS) $(2) -c $$< -o $$@
 $(addprefix build/$(1)/,$(UNIT_TESTS)): $(addprefix build/$(1)/,$(EMULATION))
@@ -69,11 +72,41 @@ endef
 $(eval $(call emulation_rules,unit,-O2))
 $(eval $(call emulation_rules,unit-sanitize,-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined))
 
+# The same once more, built otherwise, in a directory each; the rest is that of build/unit. For races, the compiler tells of every
+# access to memory, and races.cc judges. For arithmetic, sums are fused and functions as wrong as a device's may be.
+EMULATED_TESTS = test_ops test_softmax test_profile_rows test_cuda_train
+
+# $(1) = directory below build/, $(2) = flags of the kernels, $(3) = flags of the rest
+define emulated_again
+build/$(1)/gpu/%.emulated.o: gpu/%.cu
+	@mkdir -p $$(@D)
+	$$(CXX) -x c++ $$(EMULATION_CXXFLAGS) $(2) -c $$< -o $$@
+build/$(1)/%.o: $(EMULATION_DIR)/%.cc
+	@mkdir -p $$(@D)
+	$$(CXX) $$(EMULATION_CXXFLAGS) $(3) -c $$< -o $$@
+build/$(1)/test_%: build/unit/test/unit/test_%.o build/unit/$(EMULATION_DIR)/cuda_ops.o $$(patsubst %.c,build/unit/%.o,$$(UNIT_SOURCES)) \
+		$$(CUDA_SOURCES:%.cu=build/$(1)/%.emulated.o) build/$(1)/emulation.o build/$(1)/races.o
+	$$(CC) -o $$@ $$^ $$(UNIT_LIBS)
+.PRECIOUS: build/$(1)/gpu/%.emulated.o build/$(1)/%.o
+-include $$(wildcard build/$(1)/*.d build/$(1)/gpu/*.d)
+
+check-core-$(1): $(addprefix build/$(1)/,$(EMULATED_TESTS))
+	@status=0; for test in $(EMULATED_TESTS); do \
+		if OPENBLAS_NUM_THREADS=1 build/$(1)/$$$$test > build/$(1)/$$$$test.out 2>&1; \
+		then echo "ok   $$$$test: $$$$(grep -c '^ok' build/$(1)/$$$$test.out) checks"; \
+		else echo "FAIL $$$$test"; grep -v '^ok' build/$(1)/$$$$test.out | head -n 60; status=1; fi; done; exit $$$$status
+
+.PHONY: check-core-$(1)
+endef
+
+$(eval $(call emulated_again,races,-O1 -fsanitize=thread,-O2))
+$(eval $(call emulated_again,arithmetic,-O2 $(EMULATE_FUSED) -DEMULATE_ARITHMETIC,-O2 -DEMULATE_ARITHMETIC))
+
 # As a library, for a server to open: dynamic_library_path = '<here>/build/emulated:$$libdir'
-build/emulated/tagrec_cuda.so: $(CUDA_SOURCES) $(EMULATION_DIR)/emulation.cc $(CUDA_HEADERS) $(wildcard $(EMULATION_DIR)/*.h)
+build/emulated/tagrec_cuda.so: $(CUDA_SOURCES) $(EMULATION_DIR)/emulation.cc $(EMULATION_DIR)/races.cc $(CUDA_HEADERS) $(wildcard $(EMULATION_DIR)/*.h)
 	@mkdir -p $(@D)
 	$(CXX) $(filter-out -D% -MMD -MP -Werror,$(EMULATION_CXXFLAGS)) -O2 -fPIC -fvisibility=hidden -shared -o $@ \
-		-x c++ $(CUDA_SOURCES) $(EMULATION_DIR)/emulation.cc -Wl,-z,defs
+		-x c++ $(CUDA_SOURCES) $(EMULATION_DIR)/emulation.cc $(EMULATION_DIR)/races.cc -Wl,-z,defs
 
 check-gpu: gpu $(addprefix build/unit/,$(UNIT_TESTS)) build/unit/cuda_device
 	test/bench/gpu/check.sh $(CUDA_LIB)

@@ -14,6 +14,48 @@
 
 #define CUDART_VERSION 13000
 
+/*
+ * The device's arithmetic at its worst, where a test is compiled for it (make check-core-arithmetic): functions are wrong by as many units
+ * in the last place as CUDA's programming guide allows them (its "Mathematical Functions"), up or down as their argument's bits
+ * have it; products and sums are fused by the compiler; a matrix product is one chain of float32 sums (emulation.cc).
+ */
+#ifdef EMULATE_ARITHMETIC
+static inline float
+emulate_wrong(float x, float argument, int most)
+{
+	uint32_t	bits;
+	float		y = x;
+
+	memcpy(&bits, &argument, sizeof(bits));
+	bits = (bits ^ bits >> 15) * UINT32_C(0x2C1B3C6D);
+	for (int i = 0; i < most && x != 0 && isfinite(x); i++)
+		y = nextafterf(y, bits >> 16 & 1 ? INFINITY : 0);
+	return y;
+}
+
+static inline float
+emulate_tanhf(float x)
+{
+	return emulate_wrong(tanhf(x), x, 2);
+}
+
+static inline float
+emulate_expf(float x)
+{
+	return emulate_wrong(expf(x), x, 2);
+}
+
+static inline float
+emulate_log1pf(float x)
+{
+	return emulate_wrong(log1pf(x), x, 1);
+}
+
+#define tanhf emulate_tanhf
+#define expf emulate_expf
+#define log1pf emulate_log1pf
+#endif
+
 #define __global__
 #define __device__
 #define __host__
@@ -132,8 +174,12 @@ extern void emulate_grid(dim3 grid, dim3 block, size_t shared, void (*body) (voi
 extern void *emulate_shared(const void *key, size_t bytes);
 /* Waits for all threads of the block. */
 extern void emulate_block_barrier(void);
-/* Waits for all lanes of the warp with a value each; result (32) = theirs. */
+/* Waits for all lanes of the warp with a value each; result (32) = theirs. Orders no memory, as CUDA's shuffles do not. */
 extern void emulate_warp_exchange(unsigned mask, uint64_t value, uint64_t *result);
+/* Waits for all lanes of the warp; what they wrote can be read. */
+extern void emulate_warp_barrier(unsigned mask);
+/* *p = (*p + add) | set; returns what it was */
+extern unsigned emulate_atomic(unsigned *p, unsigned add, unsigned set);
 
 template <typename Body>
 static inline void
@@ -151,9 +197,7 @@ __syncthreads(void)
 static inline void
 __syncwarp(unsigned mask)
 {
-	uint64_t	all[32];
-
-	emulate_warp_exchange(mask, 0, all);
+	emulate_warp_barrier(mask);
 }
 
 /* What lane `from` holds */
@@ -235,19 +279,13 @@ __popc(unsigned x)
 static inline int
 atomicAdd(int *p, int x)
 {
-	int			old = *p;
-
-	*p += x;
-	return old;
+	return (int) emulate_atomic((unsigned *) p, (unsigned) x, 0);
 }
 
 static inline unsigned
 atomicOr(unsigned *p, unsigned x)
 {
-	unsigned	old = *p;
-
-	*p |= x;
-	return old;
+	return emulate_atomic(p, 0, x);
 }
 
 #endif

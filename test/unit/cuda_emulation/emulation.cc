@@ -2,11 +2,13 @@
  * Fibers, blocks and grids; and the runtime on host memory. See emulation.h.
  */
 #include "cublas_v2.h"
+#include "races.h"
 
 #include <cmath>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #ifndef __x86_64__
 #include <ucontext.h>
@@ -16,8 +18,8 @@
 #define STACK_BYTES ((size_t) 256 << 10)
 #define MOST_SHARED ((size_t) 48 << 10)
 
-static void
-stop(const char *what)
+void
+emulate_stop(const char *what)
 {
 	printf("Bail out! emulated CUDA: %s\n", what);
 	fflush(stdout);
@@ -104,12 +106,14 @@ typedef struct Thread
 	bool		started;
 	Fiber	   *fiber;
 	uint64_t	value;			/* offered to the warp */
+	uint32_t	warp_barriers;	/* that it has passed */
 } Thread;
 
 typedef struct Shared
 {
 	const void *key;
 	void	   *data;
+	size_t		bytes;
 } Shared;
 
 dim3		emulated_block_size;
@@ -121,6 +125,7 @@ static int	n_threads;
 static Thread *self;
 static Fiber scheduler;
 static Fiber fibers[MOST_THREADS];
+static char *stacks;				/* of all fibers */
 static Fiber *idle[MOST_THREADS];	/* fibers without a thread */
 static int	n_idle;
 static int	n_fibers;
@@ -194,7 +199,10 @@ resume(Thread *thread)
 		{
 			Fiber	   *fiber = &fibers[n_fibers++];
 
-			fiber->stack = (char *) malloc(STACK_BYTES);
+			if (!stacks)
+				stacks = (char *) mmap(NULL, MOST_THREADS * STACK_BYTES, PROT_READ | PROT_WRITE,
+									   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+			fiber->stack = stacks + STACK_BYTES * (n_fibers - 1);
 			fiber_start(fiber, fiber_main);
 			idle[n_idle++] = fiber;
 		}
@@ -215,11 +223,53 @@ void
 emulate_warp_exchange(unsigned mask, uint64_t value, uint64_t *result)
 {
 	if (mask != 0xffffffffu)
-		stop("a shuffle names fewer than 32 lanes");
+		emulate_stop("a shuffle names fewer than 32 lanes");
 	self->value = value;
 	wait_as(IN_WARP);
 	memcpy(result, &exchanged[(self - threads) / 32 * 32], 32 * sizeof(uint64_t));
 }
+
+void
+emulate_warp_barrier(unsigned mask)
+{
+	uint64_t	all[32];
+
+	emulate_warp_exchange(mask, 0, all);
+	self->warp_barriers++;
+}
+
+/* ------------------------------------------------------------------ who is running, for races.cc */
+
+static uint64_t blocks_run;
+static uint32_t block_barriers;	/* that the block has passed */
+
+bool
+emulate_now(EmulatedNow *now)
+{
+	if (!self)
+		return false;
+	now->launch = (uint64_t) launches;
+	now->block = blocks_run;
+	now->thread = (uint32_t) (self - threads);
+	now->barriers = block_barriers;
+	now->warp_barriers = self->warp_barriers;
+	return true;
+}
+
+EmulatedMemory
+emulate_memory_of(const void *p)
+{
+	const char *at = (const char *) p;
+
+	if (at >= stacks && at < stacks + MOST_THREADS * STACK_BYTES)
+		return EMULATED_STACK;
+	for (int i = 0; i < n_shared; i++)
+		if (at >= (char *) shared[i].data && at < (char *) shared[i].data + shared[i].bytes)
+			return EMULATED_SHARED;
+	return EMULATED_GLOBAL;
+}
+
+/* ------------------------------------------------------------------ blocks */
 
 /* A warp runs until each of its threads is at a barrier of the block, or done. */
 static void
@@ -244,7 +294,7 @@ run_warp(Thread *warp)
 		}
 	} while (in_warp == 32);
 	if (in_warp > 0)
-		stop("lanes of a warp wait for others that have left or wait elsewhere");
+		emulate_stop("lanes of a warp wait for others that have left or wait elsewhere");
 }
 
 /* Lets go of a complete barrier; false when all threads are done. */
@@ -256,9 +306,10 @@ release_block(void)
 	for (int i = 0; i < n_threads; i++)
 		waiting += threads[i].state == AT_BARRIER;
 	if (waiting > 0 && waiting < n_threads)
-		stop("threads wait at a barrier for others that have left");
+		emulate_stop("threads wait at a barrier for others that have left");
 	for (int i = 0; i < n_threads && waiting > 0; i++)
 		threads[i].state = READY;
+	block_barriers++;
 	return waiting > 0;
 }
 
@@ -274,7 +325,10 @@ run_block(dim3 block, dim3 at)
 		threads[i].place.block = at;
 		threads[i].state = READY;
 		threads[i].started = false;
+		threads[i].warp_barriers = 0;
 	}
+	blocks_run++;
+	block_barriers = 0;
 	do
 	{
 		make_order(order, n_threads / 32);
@@ -292,8 +346,9 @@ emulate_shared(const void *key, size_t bytes)
 		if (shared[i].key == key)
 			return shared[i].data;
 	if (n_shared == 16)
-		stop("too many pieces of shared memory");
+		emulate_stop("too many pieces of shared memory");
 	shared[n_shared].key = key;
+	shared[n_shared].bytes = bytes;
 	shared[n_shared].data = malloc(bytes);
 	memset(shared[n_shared].data, 0xff, bytes);
 	return shared[n_shared++].data;
@@ -374,7 +429,7 @@ emulate_grid(dim3 grid, dim3 block, size_t shared_bytes, void (*body) (void *arg
 		return;
 	}
 	if (n_threads % 32 != 0)
-		stop("a block of broken warps");
+		emulate_stop("a block of broken warps");
 	kernel_body = body;
 	kernel_argument = argument;
 	emulated_block_size = block;
@@ -397,6 +452,7 @@ emulate_grid(dim3 grid, dim3 block, size_t shared_bytes, void (*body) (void *arg
 	for (size_t i = 0, at = order_seed ? draw() % blocks : 0; i < blocks; i++, at = (at + step) % blocks)
 		run_block(block, dim3((unsigned) (at % grid.x), (unsigned) (at / grid.x % grid.y),
 							  (unsigned) (at / grid.x / grid.y)));
+	self = NULL;
 }
 
 /* ------------------------------------------------------------------ runtime */
@@ -738,7 +794,11 @@ cublasGemmEx(cublasHandle_t, cublasOperation_t op_a, cublasOperation_t op_b, int
 			const float *x = (const float *) a + (op_a == CUBLAS_OP_N ? i : (size_t) i * lda);
 			const float *y = (const float *) b + (op_b == CUBLAS_OP_N ? (size_t) j * ldb : j);
 			float	   *z = (float *) c + (size_t) j * ldc + i;
+#ifdef EMULATE_ARITHMETIC
+			float		sum = 0;
+#else
 			double		sum = 0;
+#endif
 
 			for (int l = 0; l < k; l++)
 				sum += rounded(x[l * step_a], bits) * rounded(y[l * step_b], bits);

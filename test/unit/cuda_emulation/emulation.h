@@ -10,8 +10,11 @@
  * that not all 32 lanes take part in. These are errors, as on a device: a grid or a block beyond the limits; an unaligned
  * address in a vector access stops the test under the undefined-behaviour sanitizer.
  *
- * What it cannot show: the speed, the compiler's and the hardware's arithmetic (fused multiply-add, tanhf, expf), memory
- * order between threads that do not wait for each other, more than one stream, cuBLAS's own behaviour.
+ * Built otherwise, it watches every access to memory for races (races.cc), which the order of the fibers alone does not show: lanes
+ * of a warp take turns at each shuffle, so that a __syncwarp() left out there changes nothing. Or it computes as badly as
+ * a device may: fused multiply-add, and functions off by units in the last place (cuda_runtime.h).
+ *
+ * What it cannot show: the speed, the compiler's and the hardware's own errors, more than one stream, cuBLAS's own behaviour.
  */
 #ifndef CUDA_EMULATION_H
 #define CUDA_EMULATION_H
