@@ -163,17 +163,56 @@ works('ben', q{SELECT * FROM tagrec_recommend('m', 1)}, '... and is used as befo
 
 $node->safe_psql(
 	'postgres', q{
-	CREATE FUNCTION public.fake_eq(int, int) RETURNS boolean LANGUAGE plpgsql AS
-		$$BEGIN RAISE EXCEPTION 'an operator of somebody else ran'; END$$;
-	CREATE OPERATOR public.= (LEFTARG = int, RIGHTARG = int, FUNCTION = public.fake_eq);
-	CREATE FUNCTION public.fake_eq(text, text) RETURNS boolean LANGUAGE plpgsql AS
-		$$BEGIN RAISE EXCEPTION 'an operator of somebody else ran'; END$$;
-	CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = public.fake_eq);
-	CREATE FUNCTION public.fake_eq(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS
-		$$BEGIN RAISE EXCEPTION 'an operator of somebody else ran'; END$$;
-	CREATE OPERATOR public.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = public.fake_eq)});
-works('ann', q{SET search_path = public, ann, pg_catalog; SELECT tagrec_train('m', 'a', 'popularity');
-	SELECT tagrec_rollback('m'), tagrec_cancel(1), tagrec_drop('m')}, 'operators in the search_path do not count');
+	DO $do$
+	DECLARE
+		type text;
+		operator text;
+	BEGIN
+		FOREACH type IN ARRAY '{int,bigint,text,name,oid,jsonb,real,float8,boolean,real[],int[],text[]}'::text[] LOOP
+			EXECUTE format($$CREATE FUNCTION public.fake(%1$s, %1$s) RETURNS boolean LANGUAGE plpgsql AS
+				'BEGIN RAISE EXCEPTION ''an operator of somebody else ran''; END'$$, type);
+			FOREACH operator IN ARRAY '{=,<>,<,>,<=,>=}'::text[] LOOP
+				EXECUTE format('CREATE OPERATOR public.%1$s (LEFTARG = %2$s, RIGHTARG = %2$s, FUNCTION = public.fake)', operator, type);
+			END LOOP;
+		END LOOP;
+	END $do$;
+	CREATE FUNCTION public.unnest(int[]) RETURNS SETOF int LANGUAGE plpgsql AS
+		$$BEGIN RAISE EXCEPTION 'a function of somebody else ran'; END$$;
+	CREATE FUNCTION public.pg_get_userbyid(oid) RETURNS name LANGUAGE plpgsql AS
+		$$BEGIN RAISE EXCEPTION 'a function of somebody else ran'; END$$});
+my $path = 'SET search_path = public, ann, pg_catalog';
+refused('ann', "$path; SELECT 1 = 1", qr/an operator of somebody else ran/, 'operators that stand first in the search_path');
+works('ann', "$path; SELECT tagrec_train('m', 'a', 'popularity'); SELECT tagrec_rollback('m'), tagrec_cancel(1), tagrec_drop('m')",
+	'... do not count in a training and what follows it');
+works( 'ann', qq{$path;
+	SELECT tagrec_train('net', 'a', 'hdlpr_ns', '{"layers": [4], "epochs": 2, "validation": 0.1, "schema": "ann"}'),
+		tagrec_train('near', 'a', 'item_knn', '{"schema": "ann"}');
+	SELECT tagrec_refresh('net'), tagrec_tune('net', 'a', space => '{"epochs": [1, 2]}', trials => 2, options => '{"layers": [4]}')},
+	'... in a network, neighbours, a refresh and a tuning');
+works('ann', "$path; SELECT $_", "... in $_") foreach (
+	q{tagrec_recommend('net', 1, 2, true, '{i1,i2,i3}')},
+	q{tagrec_recommend('near', 1, 2)},
+	q{tagrec_recommend_as(NULL::text, 'net', 1, 2)},
+	q{tagrec_recommend_all('net', 1)},
+	q{tagrec_recommend_all('near', 1)},
+	q{tagrec_recommend_for_tags('net', '{t1}', n => 2)},
+	q{tagrec_recommend_tags('tags', 1, 'i8', 2)},
+	q{tagrec_similar_items('net', 'i1', 2)},
+	q{tagrec_similar_users('net', 1, 2)},
+	q{tagrec_score('near', 1, 'i1')},
+	q{tagrec_explain('net', 1, 'i1', 2)},
+	q{tagrec_feature_tags('net', 1, 2)},
+	q{tagrec_evaluate('near', 'a', exclude_seen => false)},
+	q{tagrec_evaluate('tags', 'a', exclude_seen => false)},
+	q{tagrec_compare('{net,near}', 'a', exclude_seen => false)},
+	q{tagrec_rename('near', 'nearer')},
+	q{tagrec_drop('nearer')},
+	q{count(*) FROM tagrec_jobs},
+	q{count(*) FROM tagrec_models},
+	q{count(*) FROM tagrec_trials},
+	q{count(*) FROM tagrec_options},
+	q{count(*) FROM net_item_embedding});
+refused('ann', "$path; SELECT tagrec_recommend('nobody', 1)", qr/model "nobody" does not exist/, '... and in what an error says');
 
 # ---------------------------------------------------------------- the extension needs no superuser
 
