@@ -83,4 +83,116 @@ is($node->safe_psql('postgres', "SELECT state FROM tagrec_jobs WHERE job = $job"
 $node->safe_psql('postgres', q{SELECT tagrec_train('m', 'a', 'popularity')});
 is($node->safe_psql('postgres', q{SELECT deployed_version FROM tagrec_models}), '1', '... and the server trains again');
 
+# ---------------------------------------------------------------- what a job needs goes away
+
+sub query
+{
+	return $node->safe_psql('postgres', shift);
+}
+
+sub ends
+{
+	my ($state, $what) = @_;
+	ok($node->poll_query_until('postgres', "SELECT state = '$state' FROM tagrec_jobs WHERE job = $job"), $what)
+	  or diag query("SELECT state, message FROM tagrec_jobs WHERE job = $job");
+	return;
+}
+
+# While somebody holds the registry's table, a trained model cannot be written yet.
+my $gate = $node->background_psql('postgres', on_error_stop => 1);
+
+# Trains a model to a schema; returns its job when it is about to be written.
+sub start_held
+{
+	my ($schema, @more) = @_;
+	$gate->query_safe('BEGIN; LOCK TABLE tagrec_model IN SHARE MODE');
+	my $held = $node->safe_psql('postgres', qq(SELECT tagrec_train('held', 'a', 'popularity', '{"schema": "$schema"}', wait => false)),
+		@more);
+	$node->poll_query_until('postgres', "SELECT phase = 'writing' FROM tagrec_jobs WHERE job = $held") or die 'the job does not get there';
+	return $held;
+}
+
+# no lock on the source is held while it trains
+query('CREATE TABLE source AS TABLE a');
+$job = query("SELECT tagrec_train('m', 'source', 'hdlpr_ns', $long, wait => false)");
+$node->poll_query_until('postgres', "SELECT epoch > 0 FROM tagrec_jobs WHERE job = $job");
+is($node->psql('postgres', q{SET lock_timeout = '5s'; ALTER TABLE source DROP COLUMN tag; DROP TABLE source}),
+	0, 'the source is altered and dropped while it is trained on');
+is(query("SELECT state FROM tagrec_jobs WHERE job = $job"), 'running', '... and the job goes on');
+query("SELECT tagrec_cancel($job)");
+ends('cancelled', '... until it is cancelled');
+
+# the schema, and the role
+query('CREATE SCHEMA doomed; CREATE ROLE leaver LOGIN; CREATE SCHEMA leaver AUTHORIZATION leaver; GRANT SELECT ON a TO leaver');
+$job = start_held('doomed');
+query('DROP SCHEMA doomed CASCADE');
+$gate->query_safe('COMMIT');
+ends('failed', 'a job whose schema is dropped fails');
+is(query("SELECT message FROM tagrec_jobs WHERE job = $job"), 'schema "doomed" does not exist', '... and says why');
+$job = start_held('leaver', extra_params => [ '-U', 'leaver' ]);
+query('REASSIGN OWNED BY leaver TO CURRENT_USER; DROP OWNED BY leaver; DROP ROLE leaver');
+$gate->query_safe('COMMIT');
+$gate->quit;
+ends('failed', 'a job whose role is dropped fails');
+is(query(q{SELECT count(*) FROM pg_class WHERE relnamespace = 'leaver'::regnamespace}), '0', '... and leaves nothing');
+is(query("SELECT role || sqlstate FROM tagrec_jobs WHERE job = $job"), 'leaver42501', '... but a row that says whose it was');
+
+# the extension
+$node->safe_psql('postgres', 'CREATE DATABASE other TEMPLATE postgres');
+start_training('x', 'other');
+is($node->psql('other', q{SET client_min_messages = error; SET lock_timeout = '5s'; DROP EXTENSION tagrec CASCADE}),
+	0, 'DROP EXTENSION … CASCADE while a job runs');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM ($worker) w"), '... whose worker ends');
+my ($ret, $stdout, $stderr) = $node->psql('other', q{CREATE EXTENSION tagrec; SELECT tagrec_train('m', 'a', 'popularity')});
+like($stderr, qr/relation "public.m_user_versions" exists, .*HINT:  .*if a removed installation of tagrec has left it/s,
+	'... and what models are left is told from what a new installation makes');
+is($node->safe_psql('other', q{SELECT count(*) FROM tagrec_jobs}), '0', '... which knows nothing of the old jobs');
+
+# an object of somebody else's under the name of one of tagrec's
+$node->safe_psql('postgres', 'CREATE DATABASE taken');
+$node->safe_psql('taken', 'CREATE TABLE tagrec_job (request text)');
+($ret, $stdout, $stderr) = $node->psql('taken', 'CREATE EXTENSION tagrec');
+like($stderr, qr/relation "tagrec_job" already exists/, 'CREATE EXTENSION takes over nothing that is there');
+
+# an idle server with the library preloaded holds on to no database
+is($node->psql('postgres', 'DROP DATABASE other; DROP DATABASE taken'), 0, 'databases without a job are dropped');
+
+# ---------------------------------------------------------------- everything is published
+
+query('CREATE PUBLICATION everything FOR ALL TABLES');
+query($_) foreach (
+	q{SELECT tagrec_train('p', 'a', 'hdlpr_ns', '{"layers": [4], "epochs": 2, "keep_versions": 0}')},
+	q{SELECT tagrec_train('p', 'a', 'item_knn', '{"keep_versions": 0}')},
+	q{SELECT tagrec_tune('p', 'a', space => '{"epochs": [1, 2]}', trials => 2, options => '{"layers": [4]}')},
+	q{SELECT tagrec_refresh('p')},
+	q{SELECT tagrec_rollback('p')},
+	q{SELECT tagrec_rename('p', 'q')},
+	q{SELECT tagrec_drop('q')});
+is(query(q{SELECT count(*) FROM tagrec_models WHERE model IN ('p', 'q')}), '0', 'models live and die in tables that are published');
+
+# ---------------------------------------------------------------- many at once
+
+# more than there are slots, from sessions at the same time; some roll back, some are refused
+my $script = PostgreSQL::Test::Utils::tempdir() . '/enqueue.sql';
+append_to_file($script, q{
+	BEGIN;
+	SELECT tagrec_train('c' || :client_id, 'a', 'popularity', wait => false);
+	SELECT CASE WHEN :client_id % 4 = 3 THEN 1 / 0 END;
+	END;
+});
+my $last = query('SELECT max(job) FROM tagrec_jobs');
+IPC::Run::run([ 'pgbench', '-n', '-c', '8', '-t', '8', '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ],
+	'<', \'', '>', \$stdout, '2>', \$stderr);
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM ($worker) w"), 'many jobs, more than there are slots, end');
+# what stayed queued when the last worker looked is taken by the next
+query(q{SELECT tagrec_train('m', 'a', 'popularity')});
+$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM ($worker) w");
+is(query("SELECT string_agg(DISTINCT state, ' ') FROM tagrec_jobs WHERE job > $last"), 'done', '... all of them done');
+like($stderr, qr/division by zero/, '(some sessions fail)');
+is(query("SELECT count(*) FROM tagrec_jobs WHERE job > $last AND model LIKE 'c%'"), 6 * 8, '... those whose transactions committed');
+is( query("SELECT count(*) FROM tagrec_jobs j WHERE job > $last AND model LIKE 'c%'
+		AND version IS DISTINCT FROM (SELECT count(*) FROM tagrec_jobs k WHERE k.model = j.model AND k.version <= j.version AND k.job > $last)"),
+	'0', '... each of them once');
+
+$node->stop;
 done_testing();
