@@ -10,7 +10,8 @@
  *                                 in the transaction; but a failure to get one could then not be told to the caller, and
  *                                 an error in the callback, after the commit, would take the server down.)
  *
- * A worker that has finished takes the next queued job of its database and role. It runs as the role that asked, in its own
+ * A worker that has finished takes the next queued job of its database and role; tagrec_wait() starts one for a job that is
+ * still queued. It runs as the role that asked, in its own
  * session, with search_path = pg_catalog, pg_temp. What ends it: SIGINT (tagrec_cancel, pg_cancel_backend, a client that
  * waits no more) cancels the job; SIGTERM ends the worker after it has marked the job as failed. Both only set flags that
  * CHECK_FOR_INTERRUPTS() sees, on the main thread, between the steps of a training.
@@ -34,7 +35,7 @@ typedef struct TagrecLaunch
 	Oid			database;
 	Oid			role;
 	dsm_handle	segment;		/* of a waiting client, or 0 */
-	TransactionId xid;			/* else: the transaction that submitted the job */
+	TransactionId xid;			/* else: the transaction that submitted the job; invalid = it has committed */
 	int64		job;
 } TagrecLaunch;
 

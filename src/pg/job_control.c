@@ -6,9 +6,11 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog_job.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "job.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
@@ -23,6 +25,8 @@
 #define POLL_MS 200
 /* A running job without a worker is lost, unless it has just ended: so many looks in a row must agree. */
 #define LOST_LOOKS 3
+/* A job that is queued for so many looks in a row gets a worker, if a slot has become free. */
+#define QUEUED_LOOKS 5
 
 PG_FUNCTION_INFO_V1(tagrec_cancel);
 PG_FUNCTION_INFO_V1(tagrec_wait);
@@ -115,23 +119,44 @@ check_own(const TagrecJob *job)
 				 errhint("Commit first.")));
 }
 
+/* How often in a row a job looked as if it had been left alone. */
+typedef struct Looks
+{
+	int			lost,
+				queued;
+} Looks;
+
+/*
+ * A job without a slot waits for the end of another one of its role; there may be none any more. A worker too many finds the
+ * job taken, and ends.
+ */
+static void
+start_queued(const TagrecJob *job)
+{
+	TagrecLaunch launch = {.database = MyDatabaseId, .role = job->role, .job = job->job};
+
+	if (job->role == GetUserId() && !RecoveryInProgress())
+		(void) tagrec_worker_start(&launch);
+}
+
 /* Has the job ended well? An end of another kind is an error. Allocates in the current memory context. */
 static bool
-finished(int64 number, int *lost)
+finished(int64 number, Looks *looks)
 {
 	TagrecJob  *job = find_job(number);
+	bool		queued = is_state(job, "queued");
+	bool		lost = is_state(job, "running") && tagrec_job_worker(number) == 0;
 
 	if (is_state(job, "done"))
 		return true;
 	if (is_state(job, "failed") || is_state(job, "cancelled"))
 		raise_failure(job);
-	if (is_state(job, "running") && tagrec_job_worker(number) == 0)
-	{
-		if (++*lost >= LOST_LOOKS)
-			raise_lost(job);
-	}
-	else
-		*lost = 0;
+	looks->lost = lost ? looks->lost + 1 : 0;
+	looks->queued = queued ? looks->queued + 1 : 0;
+	if (looks->lost >= LOST_LOOKS)
+		raise_lost(job);
+	if (queued && looks->queued % QUEUED_LOOKS == 0)
+		start_queued(job);
 	return false;
 }
 
@@ -177,7 +202,7 @@ tagrec_wait(PG_FUNCTION_ARGS)
 	int64		number;
 	int64		timeout = timeout_of(fcinfo);
 	TimestampTz start = GetCurrentTimestamp();
-	int			lost = 0;
+	Looks		seen = {0};
 	MemoryContext looks;
 
 	if (PG_ARGISNULL(0))
@@ -189,7 +214,7 @@ tagrec_wait(PG_FUNCTION_ARGS)
 	let_go(fcinfo);
 	looks = AllocSetContextCreate(CurrentMemoryContext, "tagrec wait", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(looks);
-	while (!finished(number, &lost))
+	while (!finished(number, &seen))
 	{
 		MemoryContextReset(looks);
 		if (timeout >= 0 && GetCurrentTimestamp() - start >= timeout)

@@ -281,7 +281,8 @@ serve_submitted(const TagrecLaunch *launch)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	XactLockTableWait(launch->xid, NULL, NULL, XLTW_None);
+	if (TransactionIdIsValid(launch->xid))
+		XactLockTableWait(launch->xid, NULL, NULL, XLTW_None);
 	CommitTransactionCommand();
 
 	begin(context);

@@ -169,6 +169,22 @@ is($node->safe_psql('postgres', "SELECT tagrec_cancel($jobs[0])"), 't', 'a runni
 ok(wait_for_state($queued, 'done'), 'its worker takes the queued job');
 $node->safe_psql('postgres', "SELECT tagrec_cancel($_)") foreach @jobs;
 
+# slots become free, but no worker of the queued job's role is there to take it
+$node->safe_psql('postgres', 'CREATE ROLE other LOGIN; CREATE SCHEMA other AUTHORIZATION other; GRANT SELECT ON a TO other');
+@jobs = map { $node->safe_psql('postgres', "SELECT tagrec_train('q$_', 'a', 'hdlpr_ns', $long, wait => false)") } (1, 2);
+wait_for_state($_, 'running') foreach @jobs;
+$queued = $node->safe_psql('postgres', q{SELECT tagrec_train('others', 'a', 'popularity', '{"schema": "other"}', wait => false)},
+	extra_params => [ '-U', 'other' ]);
+($ret, $stdout, $stderr) = $node->psql('postgres', "CALL tagrec_wait($queued, '1.5s')", extra_params => [ '-U', 'other' ]);
+like($stderr, qr/job $queued has not ended in time/, 'without a slot, a job that is waited for stays queued');
+$node->safe_psql('postgres', "SELECT tagrec_cancel($_)") foreach @jobs;
+ok( $node->poll_query_until(
+		'postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tagrec worker'}),
+	'... and the slots become free');
+is(state_of($queued), 'queued', '... for which nobody has told it');
+$node->safe_psql('postgres', "CALL tagrec_wait($queued, '60s')", extra_params => [ '-U', 'other' ]);
+is(state_of($queued), 'done', '... until who waits for it starts a worker');
+
 # ---------------------------------------------------------------- the server stops
 
 $job = $node->safe_psql('postgres', "SELECT tagrec_train('stop', 'a', 'hdlpr_ns', $long, wait => false)");
