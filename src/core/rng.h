@@ -39,17 +39,36 @@ tr_mix64(uint64_t x)
 	return x ^ (x >> 31);
 }
 
+/* Random numbers that differ in b alone share a key: tr_random(seed, stream, a, b) = tr_random_of(key, b) */
+TR_RNG_DEVICE uint64_t
+tr_random_key(uint64_t seed, uint64_t stream, uint64_t a)
+{
+	return tr_mix64(tr_mix64(tr_mix64(seed) ^ stream) ^ a);
+}
+
+TR_RNG_DEVICE uint64_t
+tr_random_of(uint64_t key, uint64_t b)
+{
+	return tr_mix64(key ^ b);
+}
+
 TR_RNG_DEVICE uint64_t
 tr_random(uint64_t seed, uint64_t stream, uint64_t a, uint64_t b)
 {
-	return tr_mix64(tr_mix64(tr_mix64(tr_mix64(seed) ^ stream) ^ a) ^ b);
+	return tr_random_of(tr_random_key(seed, stream, a), b);
 }
 
-/* Uniform in [0, 1), 24 bits. */
+/* Uniform in [0, 1): the first 24 bits of a random number. */
+TR_RNG_DEVICE float
+tr_uniform_of(uint64_t key, uint64_t b)
+{
+	return (float) (tr_random_of(key, b) >> 40) * (1.0f / 16777216.0f);
+}
+
 TR_RNG_DEVICE float
 tr_uniform(uint64_t seed, uint64_t stream, uint64_t a, uint64_t b)
 {
-	return (float) (tr_random(seed, stream, a, b) >> 40) * (1.0f / 16777216.0f);
+	return tr_uniform_of(tr_random_key(seed, stream, a), b);
 }
 
 /* Standard normal, from the two uniforms of b = 2 element and 2 element + 1 (Box & Muller 1958). */

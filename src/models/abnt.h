@@ -25,7 +25,7 @@
 #include <math.h>
 
 #include "core/model.h"
-#include "models/upload.h"
+#include "models/rows.h"
 
 typedef enum AbntGiven
 {
@@ -101,26 +101,14 @@ typedef struct AbntLayout
 	int64_t		size;			/* floats in all */
 } AbntLayout;
 
-/* Sparse rows being put together in host memory. */
-typedef struct AbntRows
-{
-	int32_t		rows;
-	int64_t		capacity;
-	int64_t    *ptr;
-	int32_t    *col;
-	float	   *val;
-	int32_t    *slot;			/* a column's place in touched */
-} AbntRows;
-
 /* The plan of one step. */
 typedef struct AbntBatch
 {
 	int32_t		rows;			/* R */
-	AbntRows	sequence;		/* (R,F) tags given before, tags given to the post */
-	AbntRows	ids;			/* (2R,F) the users, then the items */
-	AbntRows	targets;		/* (R,T) */
-	int32_t		n_touched;		/* rows of the table that these name */
-	int32_t    *touched;		/* (n_touched) ascending */
+	TrRows		sequence;		/* (R,F) tags given before, tags given to the post */
+	TrRows		ids;			/* (2R,F) the users, then the items */
+	TrRows		targets;		/* (R,T) */
+	TrTouched	touched;		/* rows of the table that sequences and ids name */
 } AbntBatch;
 
 typedef struct Abnt
@@ -142,7 +130,6 @@ typedef struct Abnt
 	AbntBatch	batch;
 	int32_t    *order;			/* (posts) of this epoch */
 	int32_t		next;			/* in order */
-	int32_t    *place;			/* (F) of a table row in batch.touched */
 	uint64_t   *keys;			/* work space of abnt_sequence() */
 
 	/* step buffers */

@@ -3,7 +3,6 @@
  *
  * What is drawn at random depends on the epoch and the post alone, not on the batch it falls into. Legend: see abnt.h.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/rng.h"
@@ -98,52 +97,6 @@ abnt_sequence(const TrSparse *profile, const int32_t *own, int32_t n_own, int32_
 
 /* ------------------------------------------------------------------ rows */
 
-static bool
-reserve_entries(TrMemory *memory, AbntRows *rows, int64_t more)
-{
-	int64_t		wanted = rows->ptr[rows->rows] + more;
-	void	   *grown;
-
-	if (wanted <= rows->capacity)
-		return true;
-	wanted += wanted / 2;
-	if (!(grown = tr_realloc(memory, rows->col, (size_t) wanted * sizeof(int32_t))))
-		return false;
-	rows->col = grown;
-	if (!(grown = tr_realloc(memory, rows->slot, (size_t) wanted * sizeof(int32_t))))
-		return false;
-	rows->slot = grown;
-	if (!(grown = tr_realloc(memory, rows->val, (size_t) wanted * sizeof(float))))
-		return false;
-	rows->val = grown;
-	rows->capacity = wanted;
-	return true;
-}
-
-static void
-start_row(AbntRows *rows)
-{
-	rows->rows++;
-	rows->ptr[rows->rows] = rows->ptr[rows->rows - 1];
-}
-
-/* To the row that was started last */
-static void
-add_entry(AbntRows *rows, int32_t col, float val)
-{
-	int64_t		at = rows->ptr[rows->rows]++;
-
-	rows->col[at] = col;
-	rows->val[at] = val;
-}
-
-static void
-clear(AbntRows *rows)
-{
-	rows->rows = 0;
-	rows->ptr[0] = 0;
-}
-
 /* How many of a post's n tags this epoch gives. */
 static int32_t
 draw_given(const Abnt *m, int32_t post, int32_t n, uint64_t epoch)
@@ -178,10 +131,10 @@ add_tags(Abnt *m, int32_t post, uint64_t epoch)
 
 		if (gives)
 		{
-			add_entry(&b->sequence, m->layout.given + tag, 1);
+			tr_rows_add(&b->sequence, m->layout.given + tag, 1);
 			left--;
 		}
-		add_entry(&b->targets, tag, gives ? 0 : 1 / (float) (n - n_given));
+		tr_rows_add(&b->targets, tag, gives ? 0 : 1 / (float) (n - n_given));
 	}
 }
 
@@ -194,17 +147,19 @@ add_post(Abnt *m, int32_t post, uint64_t epoch, TrError *err)
 	TrSparse	profile = {(int32_t) (d->user.entry_ptr[user + 1] - first), d->user.tag + first, d->user.count + first};
 	const int32_t *own = d->post_tag + d->post_ptr[post];
 	int32_t		n_own = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
-	AbntRows   *sequence = &m->batch.sequence;
+	TrRows	   *sequence = &m->batch.sequence;
 	int64_t    *end;
 
-	if (!reserve_entries(m->model.memory, sequence, profile.n + n_own)
-		|| !reserve_entries(m->model.memory, &m->batch.targets, n_own))
+	if (!tr_rows_reserve(m->model.memory, sequence, profile.n + n_own)
+		|| !tr_rows_reserve(m->model.memory, &m->batch.targets, n_own))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
-	start_row(sequence);
-	start_row(&m->batch.targets);
-	end = &sequence->ptr[sequence->rows];
+	tr_rows_start(sequence);
+	tr_rows_start(&m->batch.targets);
+	end = &sequence->ptr[sequence->rows + 1];
 	*end += abnt_sequence(&profile, own, n_own, m->options.sequence, sequence->col + *end, sequence->val + *end, m->keys);
 	add_tags(m, post, epoch);
+	sequence->rows++;
+	m->batch.targets.rows++;
 	return TR_OK;
 }
 
@@ -218,9 +173,10 @@ add_ids(Abnt *m, const int32_t *posts, TrSide side, uint64_t epoch)
 
 	for (int32_t r = 0; r < m->batch.rows; r++)
 	{
-		start_row(&m->batch.ids);
+		tr_rows_start(&m->batch.ids);
 		if (tr_uniform(o->seed, TR_STREAM_ID_DROPOUT, epoch, 2 * (uint64_t) posts[r] + side) >= (float) o->id_dropout)
-			add_entry(&m->batch.ids, first + id[posts[r]], 1);
+			tr_rows_add(&m->batch.ids, first + id[posts[r]], 1);
+		m->batch.ids.rows++;
 	}
 }
 
@@ -233,63 +189,8 @@ abnt_plan_epoch(Abnt *m, int epoch)
 
 	for (int32_t i = 0; i < n; i++)
 		m->order[i] = i;
-	for (int32_t i = n - 1; i > 0; i--)
-	{
-		int32_t		j = (int32_t) tr_below(m->options.seed, TR_STREAM_SHUFFLE, (uint64_t) epoch, (uint64_t) i,
-										   (uint64_t) i + 1);
-		int32_t		swap = m->order[i];
-
-		m->order[i] = m->order[j];
-		m->order[j] = swap;
-	}
+	tr_shuffle(m->order, n, m->options.seed, epoch);
 	m->next = 0;
-}
-
-static int
-compare_ints(const void *a, const void *b)
-{
-	int32_t		x = *(const int32_t *) a;
-	int32_t		y = *(const int32_t *) b;
-
-	return (x > y) - (x < y);
-}
-
-static void
-collect_touched(Abnt *m, const AbntRows *rows)
-{
-	AbntBatch  *b = &m->batch;
-
-	for (int64_t e = 0; e < rows->ptr[rows->rows]; e++)
-		if (m->place[rows->col[e]] < 0)
-		{
-			m->place[rows->col[e]] = 0;
-			b->touched[b->n_touched++] = rows->col[e];
-		}
-}
-
-static void
-fill_slots(const Abnt *m, AbntRows *rows)
-{
-	for (int64_t e = 0; e < rows->ptr[rows->rows]; e++)
-		rows->slot[e] = m->place[rows->col[e]];
-}
-
-/* touched = the distinct rows of the table that sequences and ids name; slot = where each entry's stands there */
-static void
-find_touched(Abnt *m)
-{
-	AbntBatch  *b = &m->batch;
-
-	b->n_touched = 0;
-	collect_touched(m, &b->sequence);
-	collect_touched(m, &b->ids);
-	qsort(b->touched, (size_t) b->n_touched, sizeof(int32_t), compare_ints);
-	for (int32_t i = 0; i < b->n_touched; i++)
-		m->place[b->touched[i]] = i;
-	fill_slots(m, &b->sequence);
-	fill_slots(m, &b->ids);
-	for (int32_t i = 0; i < b->n_touched; i++)
-		m->place[b->touched[i]] = -1;
 }
 
 TrStatus
@@ -298,30 +199,22 @@ abnt_plan_step(Abnt *m, int epoch, TrError *err)
 	AbntBatch  *b = &m->batch;
 	int32_t		left = m->dataset->n_posts - m->next;
 	const int32_t *posts = m->order + m->next;
+	TrRows	   *reading[] = {&b->sequence, &b->ids};
 
-	clear(&b->sequence);
-	clear(&b->ids);
-	clear(&b->targets);
+	tr_rows_clear(&b->sequence);
+	tr_rows_clear(&b->ids);
+	tr_rows_clear(&b->targets);
 	b->rows = left < m->options.batch ? left : m->options.batch;
 	m->next += b->rows;
 	for (int32_t r = 0; r < b->rows; r++)
 		TR_TRY(add_post(m, posts[r], (uint64_t) epoch, err));
 	add_ids(m, posts, TR_USER, (uint64_t) epoch);
 	add_ids(m, posts, TR_ITEM, (uint64_t) epoch);
-	find_touched(m);
+	tr_touched_find(&b->touched, reading, 2);
 	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ life */
-
-static bool
-allocate_rows(TrMemory *memory, AbntRows *rows, int32_t most)
-{
-	rows->ptr = tr_alloc(memory, ((size_t) most + 2) * sizeof(int64_t));
-	if (rows->ptr)
-		clear(rows);
-	return rows->ptr != NULL;
-}
 
 static int64_t
 longest_profile(const TrDataset *d)
@@ -341,27 +234,14 @@ abnt_planner_create(Abnt *m, TrError *err)
 	AbntBatch  *b = &m->batch;
 	int32_t		posts = m->dataset->n_posts;
 	int32_t		most = m->options.batch < posts ? m->options.batch : posts;
-	size_t		F = (size_t) m->layout.rows + 1;
 
 	m->order = tr_alloc(memory, ((size_t) posts + 1) * sizeof(int32_t));
-	m->place = tr_alloc(memory, F * sizeof(int32_t));
-	b->touched = tr_alloc(memory, F * sizeof(int32_t));
 	m->keys = tr_alloc(memory, ((size_t) longest_profile(m->dataset) + 1) * sizeof(uint64_t));
-	if (!m->order || !m->place || !b->touched || !m->keys || !allocate_rows(memory, &b->sequence, most)
-		|| !allocate_rows(memory, &b->targets, most) || !allocate_rows(memory, &b->ids, 2 * most)
-		|| !reserve_entries(memory, &b->ids, 2 * (int64_t) most))
+	if (!m->order || !m->keys || !tr_touched_init(memory, &b->touched, m->layout.rows)
+		|| !tr_rows_init(memory, &b->sequence, most, true) || !tr_rows_init(memory, &b->targets, most, false)
+		|| !tr_rows_init(memory, &b->ids, 2 * most, true) || !tr_rows_reserve(memory, &b->ids, 2 * (int64_t) most))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
-	memset(m->place, -1, F * sizeof(int32_t));
 	return TR_OK;
-}
-
-static void
-free_rows(TrMemory *memory, AbntRows *rows)
-{
-	tr_free(memory, rows->ptr);
-	tr_free(memory, rows->col);
-	tr_free(memory, rows->val);
-	tr_free(memory, rows->slot);
 }
 
 void
@@ -370,11 +250,10 @@ abnt_planner_destroy(Abnt *m)
 	TrMemory   *memory = m->model.memory;
 	AbntBatch  *b = &m->batch;
 
-	free_rows(memory, &b->sequence);
-	free_rows(memory, &b->ids);
-	free_rows(memory, &b->targets);
-	tr_free(memory, b->touched);
+	tr_rows_free(memory, &b->sequence);
+	tr_rows_free(memory, &b->ids);
+	tr_rows_free(memory, &b->targets);
+	tr_touched_free(memory, &b->touched);
 	tr_free(memory, m->order);
-	tr_free(memory, m->place);
 	tr_free(memory, m->keys);
 }

@@ -22,23 +22,9 @@ typedef struct DeviceBatch
 	int			R;
 	DeviceRows	sequence;
 	DeviceRows	ids;
-	DeviceRows	targets;		/* full alone */
+	TrCsr		targets;
 	int32_t    *touched;
 } DeviceBatch;
-
-static int
-add_pieces(TrPiece *piece, DeviceRows *to, const AbntRows *rows, int32_t cols, bool slots)
-{
-	size_t		entries = (size_t) rows->ptr[rows->rows];
-
-	to->full = (TrCsr) {.rows = rows->rows, .cols = cols, .capacity = (int64_t) entries};
-	piece[0] = (TrPiece) {(void **) &to->full.ptr, rows->ptr, ((size_t) rows->rows + 1) * sizeof(int64_t)};
-	piece[1] = (TrPiece) {(void **) &to->full.col, rows->col, entries * sizeof(int32_t)};
-	piece[2] = (TrPiece) {(void **) &to->full.val, rows->val, entries * sizeof(float)};
-	if (slots)
-		piece[3] = (TrPiece) {(void **) &to->compact.col, rows->slot, entries * sizeof(int32_t)};
-	return slots ? 4 : 3;
-}
 
 static void
 finish_compact(DeviceRows *rows, int32_t cols)
@@ -55,15 +41,15 @@ upload_batch(Abnt *m, DeviceBatch *d, TrError *err)
 {
 	const AbntBatch *b = &m->batch;
 	TrPiece		piece[MOST_PIECES];
-	int			n = add_pieces(piece, &d->sequence, &b->sequence, m->layout.rows, true);
+	int			n = tr_rows_pieces(piece, &d->sequence.full, &d->sequence.compact.col, &b->sequence, m->layout.rows);
 
 	d->R = b->rows;
-	n += add_pieces(piece + n, &d->ids, &b->ids, m->layout.rows, true);
-	n += add_pieces(piece + n, &d->targets, &b->targets, m->layout.T, false);
-	piece[n++] = (TrPiece) {(void **) &d->touched, b->touched, (size_t) b->n_touched * sizeof(int32_t)};
+	n += tr_rows_pieces(piece + n, &d->ids.full, &d->ids.compact.col, &b->ids, m->layout.rows);
+	n += tr_rows_pieces(piece + n, &d->targets, NULL, &b->targets, m->layout.T);
+	piece[n++] = (TrPiece) {(void **) &d->touched, b->touched.index, (size_t) b->touched.n * sizeof(int32_t)};
 	TR_TRY(tr_upload(&m->model, &m->upload, piece, n, err));
-	finish_compact(&d->sequence, b->n_touched);
-	finish_compact(&d->ids, b->n_touched);
+	finish_compact(&d->sequence, b->touched.n);
+	finish_compact(&d->ids, b->touched.n);
 	return TR_OK;
 }
 
@@ -197,7 +183,7 @@ decode(Abnt *m, const DeviceBatch *d)
 	const AbntLayout *l = &m->layout;
 	TrBackend  *b = m->model.backend;
 	TrTagLoss	loss = {
-		.softmax = true, .logits = m->logits.data, .targets = &d->targets.full, .bias = m->parameters + l->tag_bias,
+		.softmax = true, .logits = m->logits.data, .targets = &d->targets, .bias = m->parameters + l->tag_bias,
 		.dbias = gradient_of(m, l->tag_bias), .scale = 1.0f / (float) d->R, .loss = m->loss
 	};
 

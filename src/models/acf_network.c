@@ -7,6 +7,7 @@
 
 #include "core/rng.h"
 #include "models/acf.h"
+#include "models/rows.h"
 
 void
 acf_layout(AcfLayout *layout, const TrIntList *layers, int32_t n_tags)
@@ -312,20 +313,6 @@ encode_backward(Acf *m, int R)
 
 /* ------------------------------------------------------------------ an epoch */
 
-static void
-shuffle(Acf *m, int epoch)
-{
-	for (int32_t i = m->n_order - 1; i > 0; i--)
-	{
-		int32_t		j = (int32_t) tr_below(m->options.seed, TR_STREAM_SHUFFLE, (uint64_t) epoch, (uint64_t) i,
-										   (uint64_t) i + 1);
-		int32_t		user = m->order[i];
-
-		m->order[i] = m->order[j];
-		m->order[j] = user;
-	}
-}
-
 static TrStatus
 train_step(Acf *m, const TrProfiles *users, int epoch, int32_t first, int R, TrError *err)
 {
@@ -356,7 +343,7 @@ acf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 	TrProfiles	users = {.rows = table->n_entities, .ptr = table->entry_ptr, .tag = table->tag, .count = table->count};
 	double		total = 0;
 
-	shuffle(m, epoch);
+	tr_shuffle(m->order, m->n_order, m->options.seed, epoch);
 	m->placed = false;
 	for (int32_t first = 0; first < m->n_order; first += m->batch)
 	{

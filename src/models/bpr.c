@@ -15,6 +15,7 @@
 
 #include "core/model.h"
 #include "core/rng.h"
+#include "models/rows.h"
 
 /* Draws of an item that the user does not have, before the items are tried in turn. */
 #define TRIES 64
@@ -319,20 +320,6 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 
 /* ------------------------------------------------------------------ batches */
 
-static void
-shuffle(Bpr *m, int epoch)
-{
-	for (int32_t i = m->n_posts - 1; i > 0; i--)
-	{
-		int32_t		j = (int32_t) tr_below(m->options.seed, TR_STREAM_SHUFFLE, (uint64_t) epoch, (uint64_t) i,
-										   (uint64_t) i + 1);
-		int32_t		post = m->order[i];
-
-		m->order[i] = m->order[j];
-		m->order[j] = post;
-	}
-}
-
 static int
 compare_posts(const void *a, const void *b)
 {
@@ -495,7 +482,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	int64_t		between = 1 + POLL_FLOATS / ((int64_t) m->B * m->W);
 	double		loss;
 
-	shuffle(m, epoch);
+	tr_shuffle(m->order, m->n_posts, m->options.seed, epoch);
 	b->ops->zero(b, m->loss, sizeof(double));
 	for (int64_t i = 0; i < batches; i++)
 	{

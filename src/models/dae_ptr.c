@@ -21,11 +21,12 @@ estimate(const TrShape *shape, const void *values)
 	/* parameters, gradients, moments; saved, the best ones, the padded decoder */
 	floats = (double) l.size * (o->optimizer == DAE_ADAM ? 6 : 4) + (double) l.T * tr_dot_stride(l.K);
 	floats += rows * (3.0 * l.K + l.T);
-	/* order, places, where posts end; a batch's rows, here and there: tags, profiles */
-	floats += 2.0 * shape->n_posts + l.rows + 6.0 * l.T;
+	/* order, the touched rows of the table; a batch's rows, here and there: tags, profiles */
+	floats += (double) shape->n_posts + 2.25 * l.rows + 6.0 * l.T + shape->n_items;
 	floats += rows * 16.0 * (double) shape->n_assignments * (1 / fmax(1, shape->n_posts) + 1 / fmax(1, shape->n_users)
 															 + 1 / fmax(1, shape->n_items));
 	return (size_t) (floats * 1.125 * sizeof(float))
+		+ (l.parts > 0 ? 2 * tr_tag_logs_estimate(shape) : 0)
 		+ (l.parts > 0 && o->similar > 0 ? tr_tag_neighbours_estimate(shape, o->neighbours) : 0);
 }
 
@@ -80,6 +81,8 @@ new_dae(Dae **result, TrMemory *memory, TrBackend *backend, int32_t n_users, int
 	.extra = tr_calloc(memory, T, sizeof(float))};
 	if (!m->log_share || !m->part_tag || !m->part_value || !m->prior.extra)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", n_tags);
+	for (int c = 0; c < DAE_LOGS; c++)
+		m->log_count[c] = log1pf((float) c);
 	return TR_OK;
 }
 

@@ -10,7 +10,8 @@
  *
  * dae_ptr_options.*  what can be chosen			dae_ptr_train.c  one epoch
  * dae_ptr_network.c  parameters, initial values	dae_ptr_serve.c  tags for a post, on the host
- * dae_ptr_batch.c    the sparse rows of a step		dae_ptr.c        the other TrAlgorithm functions
+ * dae_ptr_batch.c    the sparse rows of a step		dae_ptr_known.c  what is known of a post's user and item meanwhile
+ * dae_ptr.c          the other TrAlgorithm functions
  *
  * Legend: U users, I items, T tags, K hidden units, F rows of the table, R rows (posts) of a step.
  */
@@ -18,8 +19,8 @@
 #define DAE_PTR_H
 
 #include "core/model.h"
-#include "core/tag_post.h"
 #include "models/dae_ptr_options.h"
+#include "models/rows.h"
 #include "models/tag_neighbours.h"
 #include "models/tag_prior.h"
 #include "models/upload.h"
@@ -33,6 +34,7 @@ enum
 };
 
 #define DAE_MOST_TENSORS 10
+#define DAE_LOGS 256
 
 /* Where the parameters lie in one array of floats. */
 typedef struct DaeLayout
@@ -55,39 +57,57 @@ typedef struct DaeLayout
 	int64_t		size;			/* floats in all */
 } DaeLayout;
 
-/* Sparse rows being put together in host memory. */
-typedef struct DaeRows
-{
-	int32_t		rows;
-	int64_t		capacity;
-	int64_t    *ptr;			/* (batch+1) */
-	int32_t    *col;
-	float	   *val;
-} DaeRows;
-
 /* The plan of one step. */
 typedef struct DaeBatch
 {
 	int32_t		rows;			/* R: posts that have something to learn */
 	int32_t		posts;			/* looked at */
-	DaeRows		input;			/* (R,F) */
-	DaeRows		targets;		/* (R,T) */
-	DaeRows		part[DAE_PARTS];	/* (R,T) */
-	int32_t		n_touched;		/* rows of the table that the input names */
-	int32_t    *touched;		/* (n_touched) ascending */
-	int32_t    *slot;			/* (entries of the input) its column's place in touched */
+	TrRows		input;			/* (R,F) */
+	TrRows		targets;		/* (R,T) */
+	TrRows		part[DAE_PARTS];	/* (R,T) */
+	TrTouched	touched;		/* rows of the table that the input names */
 } DaeBatch;
 
-/* A user with some of his posts. */
-typedef struct DaeHistory
+/* What an epoch's random numbers share, see rng.h. */
+typedef struct DaeKeys
 {
-	int32_t    *post_item;		/* as in TrPost */
-	int32_t    *post_end;
-	int32_t    *post_tag;
-	int32_t    *tag;			/* the profile's entries */
-	float	   *count;
-	float	   *all;			/* (T) counts, zeros between calls */
-} DaeHistory;
+	uint64_t	history,
+				corruption,
+				tag_dropout,
+				id_dropout;
+} DaeKeys;
+
+/* One of the items like an item that the user has a post on. */
+typedef struct DaeMatch
+{
+	int32_t		similar;		/* which of them */
+	int32_t		position;		/* the post, among the user's */
+} DaeMatch;
+
+/* A tag that counts once less in an item's profile. */
+typedef struct DaeLess
+{
+	int32_t		tag;
+	double		weight;			/* of the tag in the unit profile */
+	double		change;			/* the share of it that goes */
+} DaeLess;
+
+/* What is known of the user and the item of the post at hand, without the post: dae_ptr_known.c. */
+typedef struct DaeKnown
+{
+	TrSparse	user,			/* profiles; counts may be 0 or less */
+				item;
+	TrTagLogs	user_logs,		/* of the prior */
+				item_logs;
+
+	bool		thinned;		/* keep says which of the user's posts count, else all but this one */
+	uint8_t    *keep;			/* (posts of the user) */
+	float	   *user_count;
+	float	   *item_count;
+	int32_t    *position;		/* (I) of an item among the user's kept posts, from 1; zeros between calls */
+	DaeMatch   *match;			/* (neighbours) */
+	DaeLess    *less;			/* (tags dropped) */
+} DaeKnown;
 
 typedef struct Dae
 {
@@ -107,17 +127,16 @@ typedef struct Dae
 
 	TrTagPrior	prior;			/* its log_share (T) is stored */
 	float	   *log_share;
+	float		log_count[DAE_LOGS];	/* log(1 + count) of the first counts */
 	TrTagNeighbours neighbours; /* while training, when the prior looks at similar items */
 
 	/* dae_ptr_batch.c */
 	DaeBatch	batch;
 	int32_t    *order;			/* (posts) of this epoch */
 	int32_t		next;			/* in order */
-	int32_t    *place;			/* (F) of a table row in batch.touched */
-	TrPostBlock posts;			/* of one post */
+	DaeKeys		keys;
 	int32_t    *dropped_tag;	/* (T) of the post being added */
-	DaeHistory	history;
-	TrPostSimilar similar;		/* items of its user like its item */
+	DaeKnown	known;
 
 	/* step buffers */
 	TrUpload	upload;
@@ -145,16 +164,23 @@ extern TrActivation dae_activation(const Dae *m);
 /* dae_ptr_batch.c */
 extern TrStatus dae_planner_create(Dae *m, TrError *err);
 extern void dae_planner_destroy(Dae *m);
-extern bool dae_has_neighbours(const Dae *m);
 extern void dae_plan_epoch(Dae *m, int epoch);
 /* *more = false when the epoch is over; a batch may come out without rows. */
-extern TrStatus dae_plan_step(Dae *m, int epoch, bool *more, TrError *err);
+extern TrStatus dae_plan_step(Dae *m, bool *more, TrError *err);
 /*
- * col, val = the profile's tags less the n_own own ones, as a row of the table's profile columns: from `first` on, of length 1.
- * Returns how many; at most profile->n.
+ * col, val = a profile's tags, as a row of the table's profile columns: from `first` on, of length 1; tags counted 0 times or
+ * less are left out. Returns how many; at most counts->n.
  */
-extern int32_t dae_profile_row(const TrSparse *profile, const int32_t *own, int32_t n_own, int32_t first, int32_t *col,
-							   float *val);
+extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, int32_t first, int32_t *col, float *val);
+
+/* dae_ptr_known.c */
+extern TrStatus dae_known_create(Dae *m, TrError *err);
+extern void dae_known_destroy(Dae *m);
+extern bool dae_has_neighbours(const Dae *m);
+extern bool dae_uses_history(const Dae *m);
+/* m->known = what is known of the post; prior.extra (T) = what similar items add to its user's counts when these tags are dropped */
+extern void dae_know(Dae *m, int32_t post);
+extern void dae_add_similar(Dae *m, int32_t post, const int32_t *dropped, int32_t n_dropped);
 
 /* dae_ptr_train.c, dae_ptr_serve.c: slots of TrAlgorithm */
 extern TrStatus dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);

@@ -6,6 +6,7 @@
 
 #include "core/dot.h"
 #include "core/simd.h"
+#include "core/tag_post.h"
 #include "models/dae_ptr.h"
 
 /* Posts scored together. */
@@ -52,14 +53,17 @@ activate(float z, int activation)
 	}
 }
 
-/* z (K) += the rows of the table that a profile names; col and val have room for it */
+/* z (K) += the rows of the table that a profile without the own tags names; room for it three times */
 static void
 add_profile(const Dae *m, float *z, const TrSparse *profile, const int32_t *own, int32_t n_own, int32_t first, float *room)
 {
-	int32_t    *col = (int32_t *) room;
-	float	   *val = room + profile->n;
-	int32_t		n = dae_profile_row(profile, own, n_own, first, col, val);
+	TrSparse	counts = {.n = profile->n, .index = profile->index, .value = room};
+	int32_t    *col = (int32_t *) room + profile->n;
+	float	   *val = room + 2 * (size_t) profile->n;
+	int32_t		n;
 
+	tr_counts_without(profile, own, n_own, room);
+	n = dae_profile_row(m, &counts, first, col, val);
 	for (int32_t e = 0; e < n; e++)
 		add_scaled(z, val[e], m->host + (size_t) col[e] * m->layout.K, m->layout.K);
 }
@@ -109,7 +113,7 @@ finish(const Dae *m, const TrPost *post, float *score)
 	add_part(m, score, DAE_ITEM_PART, tr_tag_prior_item(&m->prior, post, m->part_tag, m->part_value));
 }
 
-/* Room for the hidden layers of a block, and for the longest profile twice. */
+/* Room for the hidden layers of a block, and for the longest profile three times. */
 static TrStatus
 reserve(Dae *m, const TrPost *posts, int32_t n, TrError *err)
 {
@@ -121,7 +125,7 @@ reserve(Dae *m, const TrPost *posts, int32_t n, TrError *err)
 		longest = posts[p].user_tags.n > longest ? posts[p].user_tags.n : longest;
 		longest = posts[p].item_tags.n > longest ? posts[p].item_tags.n : longest;
 	}
-	wanted = (size_t) (n < BLOCK ? n : BLOCK) * tr_dot_stride(m->layout.K) + 2 * (size_t) longest;
+	wanted = (size_t) (n < BLOCK ? n : BLOCK) * tr_dot_stride(m->layout.K) + 3 * (size_t) longest;
 	if (wanted <= m->scratch_floats)
 		return TR_OK;
 	tr_free(m->model.memory, m->scratch);

@@ -12,18 +12,6 @@
 /* Three for the input, its slots and touched rows, three for the targets and for each part. */
 #define MOST_PIECES (3 + 2 + 3 + 3 * DAE_PARTS)
 
-static int
-add_pieces(TrPiece *piece, TrCsr *csr, const DaeRows *rows, int32_t cols)
-{
-	int64_t		entries = rows->ptr[rows->rows];
-
-	*csr = (TrCsr) {.rows = rows->rows, .cols = cols, .capacity = entries};
-	piece[0] = (TrPiece) {(void **) &csr->ptr, rows->ptr, ((size_t) rows->rows + 1) * sizeof(int64_t)};
-	piece[1] = (TrPiece) {(void **) &csr->col, rows->col, (size_t) entries * sizeof(int32_t)};
-	piece[2] = (TrPiece) {(void **) &csr->val, rows->val, (size_t) entries * sizeof(float)};
-	return 3;
-}
-
 /* The batch in backend memory. */
 typedef struct DeviceBatch
 {
@@ -40,21 +28,18 @@ upload_batch(Dae *m, DeviceBatch *d, TrError *err)
 	const DaeBatch *b = &m->batch;
 	TrPiece		piece[MOST_PIECES];
 	int32_t    *slot = NULL;
-	int			n = add_pieces(piece, &d->input, &b->input, m->layout.rows);
+	int			n = tr_rows_pieces(piece, &d->input, &slot, &b->input, m->layout.rows);
 
-	n += add_pieces(piece + n, &d->targets, &b->targets, m->layout.T);
+	n += tr_rows_pieces(piece + n, &d->targets, NULL, &b->targets, m->layout.T);
 	for (int j = 0; j < m->layout.parts; j++)
-		n += add_pieces(piece + n, &d->part[j], &b->part[j], m->layout.T);
+		n += tr_rows_pieces(piece + n, &d->part[j], NULL, &b->part[j], m->layout.T);
 	if (m->options.touched_rows)
-	{
-		piece[n++] = (TrPiece) {(void **) &slot, b->slot, (size_t) d->input.capacity * sizeof(int32_t)};
-		piece[n++] = (TrPiece) {(void **) &d->touched, b->touched, (size_t) b->n_touched * sizeof(int32_t)};
-	}
+		piece[n++] = (TrPiece) {(void **) &d->touched, b->touched.index, (size_t) b->touched.n * sizeof(int32_t)};
 	TR_TRY(tr_upload(&m->model, &m->upload, piece, n, err));
 	d->compact = d->input;
 	if (m->options.touched_rows)
 	{
-		d->compact.cols = b->n_touched;
+		d->compact.cols = b->touched.n;
 		d->compact.col = slot;
 	}
 	return TR_OK;
@@ -211,7 +196,7 @@ dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 	{
 		if (tr_poll(poll))
 			return TR_CANCELLED;
-		TR_TRY(dae_plan_step(m, epoch, &more, err));
+		TR_TRY(dae_plan_step(m, &more, err));
 		if (!more)
 			break;
 		stats->pairs += m->batch.posts;

@@ -6,6 +6,7 @@
 
 #include "core/rng.h"
 #include "models/pitf.h"
+#include "models/rows.h"
 
 /* Draws of a tag that the post lacks, before the tags are tried in turn. */
 #define TRIES 64
@@ -36,19 +37,6 @@ pitf_carve_batch(int32_t *memory, int P, int N)
 	memory = carve_rows(&batch.rows[PITF_ENTITIES], memory, 2 * (size_t) P);
 	batch.post = carve_rows(&batch.rows[PITF_TAGS], memory, pitf_tags_of_batch(P, N));
 	return batch;
-}
-
-static void
-shuffle(Pitf *m, int epoch)
-{
-	for (int32_t i = m->n_pairs - 1; i > 0; i--)
-	{
-		int32_t		j = (int32_t) tr_below(m->options.seed, TR_STREAM_SHUFFLE, (uint64_t) epoch, (uint64_t) i, (uint64_t) i + 1);
-		int32_t		pair = m->order[i];
-
-		m->order[i] = m->order[j];
-		m->order[j] = pair;
-	}
 }
 
 static int
@@ -281,7 +269,7 @@ pitf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *st
 	int64_t		between = 1 + POLL_FLOATS / ((int64_t) pitf_tags_of_batch(m->P, m->options.negatives) * 2 * m->D);
 	double		loss;
 
-	shuffle(m, epoch);
+	tr_shuffle(m->order, m->n_pairs, m->options.seed, epoch);
 	b->ops->zero(b, m->loss, sizeof(double));
 	for (int64_t i = 0; i < batches; i++)
 	{

@@ -105,3 +105,113 @@ tr_tag_prior_scores(const TrTagPrior *prior, const TrPost *post, int32_t *tag, f
 	for (int32_t i = 0; i < n; i++)
 		score[tag[i]] += value[i];
 }
+
+/* ------------------------------------------------------------------ kept logarithms */
+
+void
+tr_counts_without(const TrSparse *profile, const int32_t *own, int32_t n_own, float *out)
+{
+	int32_t		e = 0;
+
+	if (profile->n > 0)
+		memcpy(out, profile->value, (size_t) profile->n * sizeof(float));
+	for (int32_t i = 0; i < n_own; i++)
+	{
+		while (e < profile->n && profile->index[e] < own[i])
+			e++;
+		if (e < profile->n && profile->index[e] == own[i])
+			out[e] -= 1;
+	}
+}
+
+/* Larger counts than this are rare, and get their logarithm when it is asked for. */
+#define MOST_KEPT 256
+
+size_t
+tr_tag_logs_estimate(const TrShape *shape)
+{
+	size_t		tags = (size_t) shape->n_tags;
+	size_t		entries = (size_t) shape->n_assignments;
+
+	return tags * (sizeof(double) + sizeof(int64_t))
+		+ (entries < tags * MOST_KEPT ? entries : tags * MOST_KEPT) * sizeof(float);
+}
+
+/* ptr (T+1) = where each tag's logarithms start */
+static void
+count_logs(int64_t *ptr, int32_t n_tags, const TrProfileTable *table)
+{
+	for (int64_t e = 0; e < table->n_entries; e++)
+	{
+		int64_t		most = (int64_t) fminf(table->count[e], MOST_KEPT);
+
+		if (most > ptr[table->tag[e] + 1])
+			ptr[table->tag[e] + 1] = most;
+	}
+	for (int32_t t = 0; t < n_tags; t++)
+		ptr[t + 1] += ptr[t];
+}
+
+bool
+tr_tag_logs_init(TrMemory *memory, TrTagLogs *logs, const float *log_share, int32_t n_tags, double smoothing,
+				 const TrProfileTable *table)
+{
+	*logs = (TrTagLogs) {.scale = tr_alloc(memory, ((size_t) n_tags + 1) * sizeof(double)),
+	.ptr = tr_calloc(memory, (size_t) n_tags + 1, sizeof(int64_t))};
+	if (!logs->scale || !logs->ptr)
+		return false;
+	count_logs(logs->ptr, n_tags, table);
+	logs->value = tr_alloc(memory, ((size_t) logs->ptr[n_tags] + 1) * sizeof(float));
+	if (!logs->value)
+		return false;
+	for (int32_t t = 0; t < n_tags; t++)
+	{
+		logs->scale[t] = smoothing * exp(log_share[t]);
+		for (int64_t at = logs->ptr[t]; at < logs->ptr[t + 1]; at++)
+			logs->value[at] = (float) log1p((double) (at - logs->ptr[t] + 1) / logs->scale[t]);
+	}
+	return true;
+}
+
+void
+tr_tag_logs_free(TrMemory *memory, TrTagLogs *logs)
+{
+	tr_free(memory, logs->scale);
+	tr_free(memory, logs->ptr);
+	tr_free(memory, logs->value);
+	*logs = (TrTagLogs) {0};
+}
+
+/* count > 0 */
+static inline float
+log_of(const TrTagLogs *logs, int32_t tag, double count)
+{
+	int64_t		first = logs->ptr[tag];
+
+	if (count <= (double) (logs->ptr[tag + 1] - first) && count == (double) (int32_t) count)
+		return logs->value[first + (int32_t) count - 1];
+	return (float) log1p(count / logs->scale[tag]);
+}
+
+int32_t
+tr_tag_logs_part(const TrTagLogs *logs, const TrSparse *counts, float *extra, int32_t *tag, float *value)
+{
+	int32_t		n = 0;
+
+	for (int32_t e = 0; e < counts->n; e++)
+	{
+		int32_t		t = counts->index[e];
+		double		count = counts->value[e];
+
+		if (extra)
+		{
+			count += extra[t];
+			extra[t] = 0;
+		}
+		if (count <= 0)
+			continue;
+		tag[n] = t;
+		value[n++] = log_of(logs, t, count);
+	}
+	return n;
+}

@@ -38,4 +38,28 @@ extern int32_t tr_tag_prior_item(const TrTagPrior *prior, const TrPost *post, in
 /* score (T) as above; tag and value have room for both parts of the post */
 extern void tr_tag_prior_scores(const TrTagPrior *prior, const TrPost *post, int32_t *tag, float *value, float *score);
 
+/* out (profile->n) = the profile's counts, those of the own tags, ascending, one less */
+extern void tr_counts_without(const TrSparse *profile, const int32_t *own, int32_t n_own, float *out);
+
+/*
+ * The same parts, for training, which asks for them again and again: from counts the post is already left out of. The
+ * logarithms of whole counts are kept, for every tag up to the most it is counted in any profile of a table.
+ */
+typedef struct TrTagLogs
+{
+	double	   *scale;			/* (T) m p(t) */
+	int64_t    *ptr;			/* (T+1) */
+	float	   *value;			/* log(1 + c / scale), c = 1, 2, …, one tag behind the other */
+} TrTagLogs;
+
+extern size_t tr_tag_logs_estimate(const TrShape *shape);
+
+/* False = out of memory; what there is, is freed all the same. */
+extern bool tr_tag_logs_init(TrMemory *memory, TrTagLogs *logs, const float *log_share, int32_t n_tags, double smoothing,
+							 const TrProfileTable *table);
+extern void tr_tag_logs_free(TrMemory *memory, TrTagLogs *logs);
+
+/* extra (T), or NULL, is added to the counts and comes back as zeros; counts of 0 or less are left out. As tr_tag_prior_user(). */
+extern int32_t tr_tag_logs_part(const TrTagLogs *logs, const TrSparse *counts, float *extra, int32_t *tag, float *value);
+
 #endif

@@ -195,6 +195,73 @@ test_prior(double similar, double popularity)
 	tr_tag_neighbours_free(&n);
 }
 
+/* Is a part, from counts that this post was taken out of, what serving makes of the post? With what is added, if anything. */
+static bool
+same_part(const TrTagLogs *logs, const TrTagPrior *prior, const TrPost *post, TrSide side, float *extra)
+{
+	const TrSparse *profile = side == TR_USER ? &post->user_tags : &post->item_tags;
+	float		count[TAGS];
+	TrSparse	counts = {.n = profile->n, .index = profile->index, .value = count};
+	int32_t		tag[2][TAGS];
+	float		value[2][TAGS];
+	int32_t		n_own;
+	const int32_t *own = tr_post_own_tags(post, &n_own);
+	int32_t		n = side == TR_USER ? tr_tag_prior_user(prior, post, tag[0], value[0])
+		: tr_tag_prior_item(prior, post, tag[0], value[0]);
+
+	tr_counts_without(profile, own, n_own, count);
+	return tr_tag_logs_part(logs, &counts, extra, tag[1], value[1]) == n
+		&& memcmp(tag[0], tag[1], (size_t) n * sizeof(int32_t)) == 0
+		&& memcmp(value[0], value[1], (size_t) n * sizeof(float)) == 0;
+}
+
+/* extra (T) = similar * cosine for the tags of the user's other posts */
+static void
+add_similar(const TrPost *post, double similar, float *extra)
+{
+	memset(extra, 0, TAGS * sizeof(float));
+	for (int32_t p = 0; p < post->n_posts; p++)
+		for (int32_t e = 0; e < post->similar.n && p != post->own; e++)
+			for (int32_t at = p > 0 ? post->post_end[p - 1] : 0; at < post->post_end[p]; at++)
+				if (post->similar.index[e] == post->post_item[p])
+					extra[post->post_tag[at]] += (float) similar * post->similar.value[e];
+}
+
+/* Kept logarithms, up to the largest counts or, from a table of nothing, none at all, change no bit. */
+static void
+test_logs(double similar, const TrProfileTable *user, const TrProfileTable *item)
+{
+	TrTagNeighbours n;
+	TrPostBlock block;
+	TrTagLogs	logs[2];
+	float		log_share[TAGS];
+	float		extra[2][TAGS] = {{0}};
+	TrTagPrior	prior = {.n_tags = TAGS, .log_share = log_share, .user_smoothing = 2, .item_smoothing = 5,
+	.popularity = 1, .similar = similar, .extra = extra[0]};
+	bool		same = true;
+
+	tr_tag_log_shares(log_share, &dataset);
+	tr_tag_neighbours_create(&n, &memory, &dataset, 4, NULL);
+	tr_post_block_init(&block, &memory, NULL, &dataset, 1, NULL);
+	tr_tag_logs_init(&memory, &logs[TR_USER], log_share, TAGS, prior.user_smoothing, user);
+	tr_tag_logs_init(&memory, &logs[TR_ITEM], log_share, TAGS, prior.item_smoothing, item);
+	for (int32_t p = 0; p < dataset.n_posts; p++)
+	{
+		TrPost	   *post = &block.post[0];
+
+		tr_post_block_set(&block, 0, dataset.post_user[p], dataset.post_item[p], NULL);
+		post->similar = tr_tag_neighbours_of(&n, dataset.post_item[p]);
+		add_similar(post, similar, extra[1]);
+		same &= same_part(&logs[TR_USER], &prior, post, TR_USER, similar > 0 ? extra[1] : NULL)
+			&& same_part(&logs[TR_ITEM], &prior, post, TR_ITEM, NULL);
+	}
+	CHECK(same, "the parts of every post, similar %g, with logarithms of %d entries kept", similar, (int) user->n_entries);
+	tr_tag_logs_free(&memory, &logs[TR_USER]);
+	tr_tag_logs_free(&memory, &logs[TR_ITEM]);
+	tr_post_block_free(&block);
+	tr_tag_neighbours_free(&n);
+}
+
 int
 main(void)
 {
@@ -209,6 +276,9 @@ main(void)
 	test_prior(0, 1);
 	test_prior(0, 0.8);
 	test_prior(20, 1);
+	test_logs(0, &dataset.user, &dataset.item);
+	test_logs(20, &dataset.user, &dataset.item);
+	test_logs(20, &(TrProfileTable) {0}, &(TrProfileTable) {0});
 	CHECK(memory.used == used, "all memory is given back");
 	tr_memory_release(&memory);
 	return check_done();
