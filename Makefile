@@ -66,6 +66,12 @@ CPU_LIB = tagrec_cpu$(DLSUFFIX)
 
 all: $(CPU_LIB)
 
+# What is built belongs to one server; with another PG_CONFIG, or a newer version there, it is built anew.
+build/server: always
+	@mkdir -p $(@D)
+	@$(PG_CONFIG) --version --pgxs | cmp -s - $@ || $(PG_CONFIG) --version --pgxs > $@
+$(OBJS) $(CPU_OBJS): build/server
+
 # Its only symbol is the one that tagrec.so asks for; -z defs: it needs nothing from the server.
 $(CPU_OBJS): override CFLAGS += -fvisibility=hidden
 $(CPU_LIB): $(CPU_OBJS)
@@ -104,7 +110,7 @@ clean-tagrec:
 	rm -f $(patsubst %.o,%.d,$(OBJS) $(CPU_OBJS))
 	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name demo -exec rm -rf {} +
 
-.PHONY: install-cpu uninstall-cpu prove_installcheck clean-tagrec
+.PHONY: always install-cpu uninstall-cpu prove_installcheck clean-tagrec
 
 -include $(patsubst %.o,%.d,$(OBJS) $(CPU_OBJS))
 

@@ -2,14 +2,14 @@
 -- evaluation: how well models rank held-out pairs
 -- ---------------------------------------------------------------------------------------------------------------------
 
--- Restricted, because the test relation may be a temporary one.
+-- Parallel unsafe, because the test relation may be a view that calls what is.
 
 CREATE FUNCTION tagrec_evaluate(model text, test regclass, k int[] DEFAULT '{5,10,20,50}',
 		exclude_seen boolean DEFAULT true, user_column name DEFAULT NULL, item_column name DEFAULT NULL,
 		version int DEFAULT NULL, tag_column name DEFAULT NULL, candidates text[] DEFAULT NULL)
 	RETURNS TABLE (metric text, k int, value float8, stderr float8)
 AS 'MODULE_PATHNAME', 'tagrec_evaluate'
-LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 28;
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 28;
 COMMENT ON FUNCTION tagrec_evaluate(text, regclass, int[], boolean, name, name, int, name, text[]) IS
 	'precision, recall, f1, ndcg and hit at each k, mrr and mrr_pair of a model on a relation of held-out (user, item) pairs, with standard errors over users; of a model of the task tag, on held-out (user, item, tag) rows, over posts';
 
@@ -20,6 +20,6 @@ CREATE FUNCTION tagrec_compare(models text[], test regclass, k int[] DEFAULT '{2
 	RETURNS TABLE (model text, versus text, metric text, k int, difference float8, low float8, high float8,
 		value float8, versus_value float8, users int)
 AS 'MODULE_PATHNAME', 'tagrec_compare'
-LANGUAGE C STABLE PARALLEL RESTRICTED COST 2000000 ROWS 3;
+LANGUAGE C STABLE PARALLEL UNSAFE COST 2000000 ROWS 3;
 COMMENT ON FUNCTION tagrec_compare(text[], regclass, int[], text, int, bigint, boolean, name, name, name, text[]) IS
 	'differences of a metric between models on the users that all of them know, with 95 % bootstrap intervals over users; for the task tag, on and over posts';

@@ -95,11 +95,15 @@ static void
 launch(Waiting *waiting)
 {
 	TagrecLaunch launch = {0};
+	MemoryContext caller;
 
 	launch.database = MyDatabaseId;
 	launch.role = GetUserId();
 	launch.segment = dsm_segment_handle(waiting->segment);
+	/* for stop_worker(): the memory of a statement that fails is freed before its segments are detached */
+	caller = MemoryContextSwitchTo(TopTransactionContext);
 	waiting->worker = tagrec_worker_start(&launch);
+	MemoryContextSwitchTo(caller);
 	if (!waiting->worker)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),

@@ -79,8 +79,11 @@ SELECT count(DISTINCT metric_value) AS figures FROM tagrec_versions WHERE model 
 SELECT deployed_version AS before FROM tagrec_models WHERE model = 'm' \gset
 CREATE FUNCTION train_again() RETURNS boolean LANGUAGE sql AS $$ SELECT tagrec_train('m', 'train', 'tag_popular', '{"keep_versions": 0}') > 0 $$;
 CREATE VIEW long AS SELECT * FROM test WHERE (SELECT train_again());
+-- what the relation calls need not be parallel safe
+DO $$ BEGIN PERFORM set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query'); END $$;
 SELECT metric, value FROM tagrec_evaluate('m', 'long', '{1}') WHERE metric = 'posts';
 SELECT count(*) FROM tagrec_compare('{by_user,m}', 'long');
+DO $$ BEGIN PERFORM set_config(name, 'off', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query'); END $$;
 SELECT deployed_version - :before AS newer FROM tagrec_models WHERE model = 'm';
 RESET client_min_messages;
 

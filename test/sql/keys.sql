@@ -33,12 +33,6 @@ SELECT tagrec_train('m', 'padded', options => :one) > 0 AS trained;
 SELECT count(*) FROM unnest('{2,"2 "}'::text[]) u, tagrec_recommend('m', u, 3);
 SELECT count(*) FROM tagrec_recommend('m', '2', 9, false, '{i1,"i2  "}');
 SELECT tagrec_drop('m');
-CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-CREATE VIEW folded AS SELECT user_id, CASE WHEN user_id % 3 = 0 THEN upper(item_id) ELSE item_id END COLLATE any_case AS item_id, tag FROM a;
-SELECT tagrec_train('m', 'folded', options => :one) > 0 AS trained;
-SELECT items FROM tagrec_versions WHERE model = 'm';
-SELECT tagrec_score('m', 1, 'i1') = tagrec_score('m', 1, 'I1') AS alike;
-SELECT tagrec_drop('m');
 
 -- enums, domains, composites, bytea, timestamps
 CREATE TYPE letter AS ENUM ('z', 'y', 'x', 'w');

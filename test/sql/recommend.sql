@@ -89,7 +89,7 @@ SET LOCAL parallel_setup_cost = 0;
 SET LOCAL parallel_tuple_cost = 0;
 SET LOCAL min_parallel_table_scan_size = 0;
 SET LOCAL max_parallel_workers_per_gather = 2;
-SET LOCAL force_parallel_mode = on;
+DO $$ BEGIN PERFORM set_config(name, 'on', true) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query'); END $$;
 SELECT count(*), sum(score) = (SELECT sum(score) FROM tagrec_recommend_all('by_int', 3)) AS equal
 FROM by_int_user_v1 u, LATERAL tagrec_recommend('by_int', u.user_id, 3) r;
 EXPLAIN (COSTS off) SELECT count(*) FROM by_int_user_v1 u, LATERAL tagrec_recommend('by_int', u.user_id, 3) r;
