@@ -144,7 +144,8 @@ tagrec_source_check(TagrecSource *source)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", source->relation),
-				 IsBackgroundWorker ? errdetail("The job's source was dropped after the job had been submitted.") : 0));
+				 MyBackendType != B_BG_WORKER ? 0
+				 : errdetail("The job's source was dropped after the job had been submitted.")));
 	check_kind(relation);
 	tagrec_check_schema_usage(relation);
 	source->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),

@@ -1,7 +1,7 @@
 --
 -- keys of a collation that ignores case; collation_1.out is what a server without ICU makes of it
 --
-SELECT NOT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i') AS no_icu \gset
+SELECT NOT EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu') AS no_icu \gset
 \if :no_icu
 \quit
 \endif

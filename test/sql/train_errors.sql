@@ -120,7 +120,9 @@ SELECT tagrec_train('m', 'broken', 'popularity');
 -- what the source calls runs with the worker's search_path
 CREATE FUNCTION rows_of_a() RETURNS SETOF a LANGUAGE sql AS 'SELECT * FROM a';
 CREATE VIEW called AS SELECT * FROM rows_of_a();
+\set SHOW_CONTEXT never
 SELECT tagrec_train('m', 'called', 'popularity');
+\set SHOW_CONTEXT errors
 ALTER FUNCTION rows_of_a SET search_path = refused;
 SELECT tagrec_train('called', 'called', 'popularity') > 0 AS trained;
 -- a source that is gone before the job starts
