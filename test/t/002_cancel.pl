@@ -22,6 +22,9 @@ $node->safe_psql(
 
 my $long = q{'{"epochs": 100000, "layers": [64, 32], "batch": 16}'};
 
+my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
+my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+
 # far above the two seconds that are promised, far below the length of the job
 my $bound = 20;
 
@@ -158,5 +161,10 @@ $node->safe_psql('postgres', 'CREATE DATABASE other TEMPLATE postgres');
 $node->safe_psql('other', "SELECT tagrec_train('m', 'a', 'hdlpr_ns', $long, wait => false)");
 $node->poll_query_until('other', q{SELECT phase = 'training' FROM tagrec_jobs WHERE state = 'running'});
 is($node->psql('postgres', 'DROP DATABASE other WITH (FORCE)'), 0, 'DROP DATABASE … WITH (FORCE) ends a worker');
+
+# none of all this has taken the server down
+is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $started, 'the server has not been started again');
+like(slurp_file($node->data_dir . '/postmaster.pid'), qr/^$postmaster\n/, '... by the same postmaster');
+unlike(slurp_file($node->logfile), qr/terminating any other active server processes|was terminated by signal/, '... nor its processes');
 
 done_testing();

@@ -157,6 +157,43 @@ like($stderr, qr/relation "tagrec_job" already exists/, 'CREATE EXTENSION takes 
 # an idle server with the library preloaded holds on to no database
 is($node->psql('postgres', 'DROP DATABASE other; DROP DATABASE taken'), 0, 'databases without a job are dropped');
 
+# ---------------------------------------------------------------- a dump while a job runs
+
+$job = start_training('m', 'postgres');
+my $dump = $node->basedir . '/dump';
+command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', $node->connstr('postgres') ], 'a dump while a job runs');
+query("SELECT tagrec_cancel($job)");
+query('CREATE DATABASE restored');
+command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('restored'), $dump ], '... is restored');
+is($node->safe_psql('restored', q{SELECT count(*) FROM tagrec_jobs WHERE state NOT IN ('done', 'failed', 'cancelled')}),
+	'0', '... without the job');
+is($node->safe_psql('restored', q{SELECT count(*) FROM tagrec_recommend('m', 1, 3)}), '3', '... with the model');
+cmp_ok($node->safe_psql('restored', q{SELECT tagrec_train('m', 'a', 'popularity')}), '>', $job, '... whose next job has a new number');
+ends('cancelled', '(the job ends)');
+query('DROP DATABASE restored');
+
+# ---------------------------------------------------------------- a source that is somewhere else
+
+SKIP:
+{
+	skip 'postgres_fdw is not installed', 3
+	  unless query(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'});
+	query(sprintf q{
+		CREATE EXTENSION postgres_fdw;
+		CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', dbname 'postgres');
+		CREATE USER MAPPING FOR CURRENT_USER SERVER loop;
+		CREATE FOREIGN TABLE far (user_id int, item_id text, tag text) SERVER loop OPTIONS (table_name 'a');
+		CREATE FOREIGN TABLE nowhere (user_id int, item_id text, tag text) SERVER loop OPTIONS (table_name 'b')},
+		$node->host, $node->port);
+	query(q{SELECT tagrec_train('near', 'a', 'item_knn'), tagrec_train('far', 'far', 'item_knn')});
+	is(query(q{SELECT users || ' ' || assignments FROM tagrec_versions WHERE model = 'far'}),
+		query(q{SELECT users || ' ' || assignments FROM tagrec_versions WHERE model = 'near'}), 'a foreign table is a source');
+	is(query(q{SELECT count(*) FROM (TABLE far_item_neighbour EXCEPT TABLE near_item_neighbour) x}), '0', '... like any other');
+	($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('nowhere', 'nowhere', 'popularity')});
+	like($stderr, qr/ERROR:  relation "public.b" does not exist\nCONTEXT:  remote SQL command/, '... whose errors arrive');
+	query(q{SELECT tagrec_drop('near'), tagrec_drop('far')});
+}
+
 # ---------------------------------------------------------------- everything is published
 
 query('CREATE PUBLICATION everything FOR ALL TABLES');
