@@ -103,6 +103,20 @@ prepare_pool(TrCuda *cuda)
 	cudaGetLastError();
 }
 
+/*
+ * The variables by which a server's environment could have cuBLAS compute otherwise than `precision` says. An override of 0 takes
+ * TF32 away and stays: it rounds less than it was told to.
+ */
+static void
+refuse_environment(void)
+{
+	const char *tf32 = getenv("NVIDIA_TF32_OVERRIDE");
+
+	if (tf32 && strcmp(tf32, "0") != 0)
+		unsetenv("NVIDIA_TF32_OVERRIDE");
+	unsetenv("CUBLAS_EMULATE_SINGLE_PRECISION");
+}
+
 /* Rounds what it was told to round and nothing else; no atomics, which would add in any order. */
 static void
 prepare_blas(TrBackend *b, TrPrecision precision)
@@ -161,6 +175,7 @@ cuda_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory");
 	b->ops = cuda_ops();
 	cuda->device = config->device;
+	refuse_environment();
 	status = tr_cuda_open_device(config->device, cuda->description, sizeof(cuda->description), err);
 	if (status == TR_OK && config->precision != TR_FP32)
 		strncat(cuda->description, config->precision == TR_TF32 ? ", tf32" : ", bf16",

@@ -61,7 +61,9 @@ test_open(void)
 	CHECK(strcmp(devices[1].name, "emulated device 1") == 0 && devices[1].major == 7 && devices[1].memory > 0,
 		  "the second of them");
 	emulate_devices(1);
+	setenv("NVIDIA_TF32_OVERRIDE", "1", 1);
 	CHECK_EQUAL(open_device(&b, 0, &err), TR_OK, "and a device at last");
+	CHECK(!getenv("NVIDIA_TF32_OVERRIDE"), "the environment does not round products that are to be exact");
 	ops->close(b);
 }
 
