@@ -100,14 +100,14 @@ CREATE FUNCTION tagrec_similar_items(model text, item_id text, n int DEFAULT 10)
 AS 'MODULE_PATHNAME', 'tagrec_similar_items'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_items(text, text, int) IS
-	'the n items most like an item, by the cosine of their embeddings; in a model of neighbours alone, its strongest neighbours';
+	'the n items most like an item, by the cosine of their embeddings; in a model of neighbours alone, the strongest of those that it stores';
 
 CREATE FUNCTION tagrec_similar_items(model text, item_id "any", n int DEFAULT 10)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_items'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_items(text, "any", int) IS
-	'the n items most like an item, by the cosine of their embeddings; in a model of neighbours alone, its strongest neighbours';
+	'the n items most like an item, by the cosine of their embeddings; in a model of neighbours alone, the strongest of those that it stores';
 
 CREATE FUNCTION tagrec_similar_users(model text, user_id text, n int DEFAULT 10)
 	RETURNS TABLE (rank int, user_id text, score real)

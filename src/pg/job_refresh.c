@@ -44,5 +44,7 @@ tagrec_refresh_model(TagrecRun *run)
 									   (TrPrecision) run->options->train.precision);
 	tagrec_check(tr_model_load(&run->model, run->options->algorithm, &run->memory, run->backend, version->tags,
 							   run->options->values, run->tensors, run->n_tensors, &err), &err);
+	if (tr_features(run->model) != version->features)
+		tagrec_version_corrupted(version, "Its network scores by other neighbours than it.");
 	run->backend_bytes = run->backend->ops->allocated(run->backend);
 }

@@ -217,23 +217,28 @@ create_view(const TagrecPlace *place, TagrecRelation which, const char *key)
 	comment_view(place, place->model, which);
 }
 
-/* Items come first among the features, so a feature that is an item's position is that item. */
+/*
+ * Items come first among the features, so a feature that is an item's position is that item. That a row has the item follows from
+ * the join; said before it, a look-up of one item unnests no rows but those.
+ */
 static void
 create_neighbour_view(const TagrecPlace *place)
 {
 	char	   *view = tagrec_place_name(place, tagrec_view_relname(place->model, TAGREC_NEIGHBOURS));
 	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
 	char	   *neighbours = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_NEIGHBOURS));
+	const char *schema = quote_identifier(get_namespace_name(tagrec_schema()));
 
 	execute("CREATE VIEW %s AS SELECT i.item_id, k.item_id AS neighbour_id, n.weight FROM %s k"
 			" JOIN %s f ON f.version OPERATOR(pg_catalog.=) k.version AND f.feature OPERATOR(pg_catalog.=) k.\"position\""
 			" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.items), pg_catalog.unnest(f.weights)) n (item, weight)"
 			" JOIN %s i ON i.version OPERATOR(pg_catalog.=) k.version AND i.\"position\" OPERATOR(pg_catalog.=) n.item"
+			" AND %s.tagrec_ascending_has(f.items, i.\"position\")"
 			" WHERE k.version OPERATOR(pg_catalog.=) %s AND EXISTS (SELECT FROM %s.tagrec_version v"
 			" WHERE v.model_id OPERATOR(pg_catalog.=) %d AND v.version OPERATOR(pg_catalog.=) k.version"
 			" AND v.features OPERATOR(pg_catalog.&) %d OPERATOR(pg_catalog.<>) 0)",
-			view, items, neighbours, items, version_to_show(place, items),
-			quote_identifier(get_namespace_name(tagrec_schema())), place->model_id, TR_FEATURES_ITEMS);
+			view, items, neighbours, items, schema, version_to_show(place, items), schema, place->model_id,
+			TR_FEATURES_ITEMS);
 	comment_view(place, place->model, TAGREC_NEIGHBOURS);
 }
 

@@ -23,6 +23,12 @@ SELECT item_id, embedding FROM items_item_embedding ORDER BY item_id LIMIT 1;
 -- the nearest of each item: of equal ones the first
 SELECT item_id, neighbour_id, round(weight::numeric, 4) AS weight FROM nearest_item_neighbour ORDER BY item_id;
 SELECT count(*), count(DISTINCT item_id) FROM items_item_neighbour;
+-- from either side, the same rows
+SELECT neighbour_id, round(weight::numeric, 4) AS weight FROM items_item_neighbour WHERE item_id = 'd' ORDER BY neighbour_id;
+SELECT item_id, round(weight::numeric, 4) AS weight FROM items_item_neighbour WHERE neighbour_id = 'd' ORDER BY item_id;
+SELECT tagrec_ascending_has(a, n) AS has, n = ANY (a) AS should FROM (VALUES ('{}'::int[], 1), ('{3}', 3), ('{3}', 2), ('{3}', 4), ('{1,3,5,7}', 1),
+	('{1,3,5,7}', 7), ('{1,3,5,7}', 4), ('{1,3,5,7}', 5), ('{1,3,5,7}', -2147483648), ('{1,3,5,7}', 2147483647)) AS v (a, n)
+	WHERE tagrec_ascending_has(a, n) <> (n = ANY (a)) OR n = 5;
 -- user_knn has no neighbours among items, popularity none at all
 SELECT (SELECT count(*) FROM users_item_neighbour) AS users, (SELECT count(*) FROM embedded_item_neighbour) AS embedded,
 	(SELECT count(*) FROM embedded_neighbour_versions) AS rows, (SELECT max(cardinality(features)) FROM embedded_user_versions) AS most;
@@ -95,6 +101,19 @@ SELECT * FROM tagrec_recommend('items', 2);
 SELECT count(*) FROM items_item_neighbour;
 SELECT tagrec_deploy('items', 2);
 SELECT count(*) > 14 AS more FROM items_item_neighbour;
+
+-- arrays that are stored out of line; not every row has every item
+CREATE TABLE wide_posts AS SELECT 1 AS user_id, i AS item_id, 't' AS tag FROM generate_series(1, 560) i
+	UNION ALL SELECT 2, i, 't' FROM generate_series(550, 600) i;
+SELECT tagrec_train('wide', 'wide_posts', 'item_knn', '{"neighbours": 0}') > 0 AS trained;
+SELECT count(*) FROM wide_neighbour_versions WHERE cardinality(items) > 512;
+SELECT count(*), sum(item_id * neighbour_id) AS sum FROM wide_item_neighbour;
+SELECT count(*), sum(i.item_id * k.item_id) AS sum FROM wide_neighbour_versions f JOIN wide_item_versions k ON k.position = f.feature,
+	unnest(f.items) p JOIN wide_item_versions i ON i.position = p;
+SELECT count(*), min(neighbour_id), max(neighbour_id) FROM wide_item_neighbour WHERE item_id = 5;
+SELECT count(*), min(neighbour_id), max(neighbour_id) FROM wide_item_neighbour WHERE item_id = 555;
+SELECT count(*), min(neighbour_id), max(neighbour_id) FROM wide_item_neighbour WHERE item_id = 600;
+SELECT tagrec_drop('wide');
 
 -- ---- ranks of held-out pairs, against the lists
 CREATE TABLE held_out AS SELECT DISTINCT 100 + u AS user_id, 'i' || (u * 11 + 5 * k) % 40 AS item_id
