@@ -115,7 +115,7 @@ check_core
 # a directory of this run's own, so that two checks of one tree do not meet
 DIRECTORY=$(private_directory "$PWD/build/check-$$") || exit
 private_install "$DIRECTORY" || exit
-cp -r test scripts README.md "$DIRECTORY/" && chmod -R a+rX "$DIRECTORY"/{test,scripts,README.md}
+cp -r test scripts README.md "$DIRECTORY/" && cp --parents src/core/*.h "$DIRECTORY/" && chmod -R a+rX "$DIRECTORY"/{test,scripts,src,README.md}
 REGRESS=$(dirname "$("${PG_CONFIG:-pg_config}" --pgxs)")/../test/regress/pg_regress
 check_regress
 check_tap

@@ -26,6 +26,9 @@
 /* SIGTERM came: mark the job, take no other, end. */
 static volatile sig_atomic_t terminated = false;
 
+/* A device has failed in this process: what it does there from now on fails as well, and another process may do better. */
+static bool broken = false;
+
 /* A job is being done, which a cancel or a termination may end. */
 static volatile sig_atomic_t working = false;
 
@@ -224,6 +227,7 @@ do_job(int64 job, const TagrecRequest *request, TagrecShared *shared)
 	PG_END_TRY();
 
 	/* what has failed after the version was deployed does not undo it */
+	broken |= error && error->sqlerrcode == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
 	if (error && !tagrec_run_done(run))
 	{
 		reword(error, job);
@@ -317,6 +321,18 @@ serve_next(void)
 	return true;
 }
 
+/* Another worker for the jobs that are queued. Where no slot is free, whoever waits for one of them starts it. */
+static void
+start_successor(const TagrecLaunch *launch)
+{
+	TagrecLaunch successor = {.database = launch->database, .role = launch->role};
+
+	if (!tagrec_worker_start(&successor))
+		ereport(LOG,
+				(errmsg("queued jobs of tagrec wait for a background worker slot"),
+				 errdetail("The worker whose device has failed takes no more of them.")));
+}
+
 void
 tagrec_worker_main(Datum argument)
 {
@@ -334,10 +350,12 @@ tagrec_worker_main(Datum argument)
 	MemoryContextSwitchTo(context);
 	if (launch.segment)
 		serve_client(launch.segment);
-	else
+	else if (launch.job)
 		serve_submitted(&launch);
 	do
 	{
 		MemoryContextReset(context);
-	} while (!terminated && serve_next());
+	} while (!terminated && !broken && serve_next());
+	if (broken && !terminated)
+		start_successor(&launch);
 }

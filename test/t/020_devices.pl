@@ -111,5 +111,55 @@ unlike(train('auto'), qr/not available/, '... and auto, too');
 like(train('cuda:3', 'popularity', '{"precision": "tf32"}'), qr/trained version \d+ of model "m"/, '... a card by its number, and a precision');
 like($node->safe_psql('postgres', 'SELECT count(*) FROM tagrec_devices()'), qr/^1$/, 'a library that lists no devices');
 
+# ---------------------------------------------------------------- a device that fails, and takes its process with it
+
+SKIP:
+{
+	my $wrapper = sprintf(q{
+		#include <dlfcn.h>
+		#include <unistd.h>
+		#include "core/backend.h"
+		static TrBackendOps ops;
+		static TrStatus (*finish) (TrBackend *, TrError *);
+		static bool dead;
+		static TrStatus lose(TrBackend *b, TrError *err)
+		{
+			dead = unlink("%s/lose") == 0 || dead;
+			return dead ? tr_fail(err, TR_BACKEND, "the device was lost") : finish(b, err);
+		}
+		static TrStatus (*open_device) (TrBackend **, const TrBackendConfig *, TrError *);
+		static TrStatus open_cpu(TrBackend **b, const TrBackendConfig *config, TrError *err)
+		{
+			TrStatus status = open_device(b, config, err);
+			if (status == TR_OK)
+				(*b)->ops = &ops;
+			return status;
+		}
+		__attribute__((visibility("default"))) const TrBackendOps *tagrec_backend_ops(void)
+		{
+			TrBackendSymbol symbol;
+			*(void **) &symbol = dlsym(dlopen("%s/tagrec_cpu.so", RTLD_NOW), TR_BACKEND_SYMBOL);
+			ops = *symbol();
+			finish = ops.finish;
+			open_device = ops.open;
+			ops.finish = lose;
+			ops.open = open_cpu;
+			return &ops;
+		}
+	}, $directory, $node->config_data('--pkglibdir'));
+	unlink $library;
+	skip 'there is no cc, or no source', 3
+		unless -f 'src/core/status.h' && compile($library, $wrapper, '-Isrc', '-fvisibility=hidden', '-D_GNU_SOURCE', '-ldl');
+	$node->safe_psql('postgres', q{
+		INSERT INTO tagrec_job (model, state, role, request)
+		SELECT model, 'queued', role, request FROM tagrec_job WHERE state = 'done' AND request->>'device' = 'cuda' ORDER BY job DESC LIMIT 1});
+	append_to_file("$directory/lose", 'once');
+	like(train('cuda', 'hdlpr_ns', '{"epochs": 1}'), qr/ERROR:  .*the device was lost/, 'a device that fails: its job says so');
+	ok($node->poll_query_until('postgres', q{SELECT state IN ('done', 'failed') FROM tagrec_job ORDER BY job LIMIT 1 OFFSET (
+		SELECT count(*) - 2 FROM tagrec_job)}), 'the job that was queued behind it ends');
+	is($node->safe_psql('postgres', q{SELECT string_agg(state, ' ' ORDER BY job) FROM (SELECT * FROM tagrec_job ORDER BY job DESC LIMIT 2) j}),
+		'done failed', '... well, in another worker');
+}
+
 $node->stop;
 done_testing();
