@@ -150,6 +150,7 @@ SKIP:
 	unlink $library;
 	skip 'there is no cc, or no source', 3
 		unless -f 'src/core/status.h' && compile($library, $wrapper, '-Isrc', '-fvisibility=hidden', '-D_GNU_SOURCE', '-ldl');
+	train('cuda', 'hdlpr_ns', '{"epochs": 1}');
 	$node->safe_psql('postgres', q{
 		INSERT INTO tagrec_job (model, state, role, request)
 		SELECT model, 'queued', role, request FROM tagrec_job WHERE state = 'done' AND request->>'device' = 'cuda' ORDER BY job DESC LIMIT 1});
