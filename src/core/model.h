@@ -143,6 +143,9 @@ typedef struct TrAlgorithm
 	 */
 	bool		knows_items;
 
+	/* Counting the dataset, in create(), is all of training: a refresh counts again, where others load what was trained. */
+	bool		counts;
+
 	/* Bytes that training will need at its peak beyond the dataset: host and backend memory together. */
 	size_t		(*estimate) (const TrShape *shape, const void *options);
 

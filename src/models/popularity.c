@@ -115,6 +115,7 @@ const TrAlgorithm tr_algorithm_popularity = {
 	.source = "baseline",
 	.task = TR_TASK_ITEM,
 	.options = &options,
+	.counts = true,
 	.estimate = estimate,
 	.create = create,
 	.train_epoch = train_epoch,

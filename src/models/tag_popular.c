@@ -187,6 +187,7 @@ const TrAlgorithm tr_algorithm_tag_popular = {
 	.source = "Jaeschke et al. (PKDD 2007), section 3.3",
 	.task = TR_TASK_TAG,
 	.options = &options,
+	.counts = true,
 	.estimate = estimate,
 	.create = create,
 	.train_epoch = train_epoch,

@@ -1,5 +1,6 @@
 /*
- * Refreshing: current profiles, encoded by the network of the deployed version. See job.h.
+ * Refreshing: current profiles, encoded by the network of the deployed version; for an algorithm that counts, counted again, with
+ * the version's tags. See job.h.
  */
 #include "job_run.h"
 
@@ -33,18 +34,38 @@ tagrec_refresh_vocabulary(TagrecRun *run)
 	run->data.tags.closed = true;
 }
 
-void
-tagrec_refresh_model(TagrecRun *run)
+static void
+count_again(TagrecRun *run)
 {
-	TagrecVersion *version = version_of(run);
+	TrError		err = {0};
+
+	tagrec_check(tr_model_create(&run->model, run->options->algorithm, &run->memory, run->backend, &run->data.all,
+								 run->options->values, &err), &err);
+	tagrec_check(run->options->algorithm->save(run->model, &run->tensors, &run->n_tensors, &err), &err);
+}
+
+static void
+load_network(TagrecRun *run, const TagrecVersion *version)
+{
 	TrError		err = {0};
 
 	run->tensors = tagrec_read_weights(version, &run->memory, &run->n_tensors);
-	run->backend = tagrec_backend_open(tagrec_device(run->request->device), run->request->threads,
-									   (TrPrecision) run->options->train.precision);
 	tagrec_check(tr_model_load(&run->model, run->options->algorithm, &run->memory, run->backend, version->tags,
 							   run->options->values, run->tensors, run->n_tensors, &err), &err);
 	if (tr_features(run->model) != version->features)
 		tagrec_version_corrupted(version, "Its network scores by other neighbours than it.");
+}
+
+void
+tagrec_refresh_model(TagrecRun *run)
+{
+	TagrecVersion *version = version_of(run);
+
+	run->backend = tagrec_backend_open(tagrec_device(run->request->device), run->request->threads,
+									   (TrPrecision) run->options->train.precision);
+	if (run->options->algorithm->counts)
+		count_again(run);
+	else
+		load_network(run, version);
 	run->backend_bytes = run->backend->ops->allocated(run->backend);
 }

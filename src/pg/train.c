@@ -101,6 +101,8 @@ check_refreshable(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 
+	if (algorithm->counts)
+		return;
 	if (version->features)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

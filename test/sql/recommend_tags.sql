@@ -45,6 +45,23 @@ DEALLOCATE open_tags;
 SELECT p.user_id, p.item_id, r.tag FROM (SELECT DISTINCT user_id, item_id FROM posts) p, tagrec_recommend_tags('tags', p.user_id, p.item_id, 1) r
 ORDER BY 1, 2;
 
+-- ---- a refresh counts again, with the tags that are known
+SET client_min_messages = warning;
+CREATE TABLE grown AS TABLE posts;
+SELECT tagrec_train('grown', 'grown', 'tag_popular') > 0 AS trained;
+INSERT INTO grown VALUES (4, 40, 'e'), (4, 40, 'a'), (5, 10, 'e'), (6, 20, 'e'), (6, 20, 'new'), (1, 50, 'c');
+SELECT tagrec_refresh('grown') > 0 AS refreshed;
+SELECT version, refreshed_from, users, items, tags, assignments, epochs FROM tagrec_versions WHERE model = 'grown' ORDER BY version;
+CREATE VIEW grown_known AS SELECT * FROM grown WHERE tag <> 'new';
+SELECT tagrec_train('again', 'grown_known', 'tag_popular') > 0 AS trained;
+SELECT count(*) AS tags, count(*) FILTER (WHERE refreshed IS DISTINCT FROM trained) AS different
+FROM generate_series(1, 7) u, unnest('{10,20,30,40,50,60}'::int[]) i,
+	LATERAL (SELECT g.score AS refreshed, a.score AS trained FROM tagrec_recommend_tags('grown', u, i, 9) g
+		FULL JOIN tagrec_recommend_tags('again', u, i, 9) a USING (rank, tag)) both_lists;
+SELECT string_agg(tag, ' ' ORDER BY rank) AS overall FROM tagrec_recommend_tags('grown', 99, 999);
+SELECT tagrec_drop('grown'), tagrec_drop('again');
+RESET client_min_messages;
+
 -- ---- against SQL, on keys of other types: every user and item, one more of each
 SET client_min_messages = warning;
 CREATE TABLE many AS SELECT fixture.u AS user_id, fixture.i AS item_id, 'tag ' || (h * h / 7) % 12 AS tag
@@ -117,7 +134,6 @@ SELECT * FROM tagrec_explain('tags', 1, 10);
 SELECT * FROM tagrec_feature_tags('tags', 1);
 SELECT * FROM tagrec_similar_items('tags', 10);
 SELECT * FROM tagrec_similar_users('tags', 1);
-SELECT tagrec_refresh('tags');
 -- rows that were changed
 SELECT version AS deployed FROM tagrec_versions WHERE model = 'tags' AND deployed \gset
 UPDATE tags_user_versions SET post_ends = '{1,2}' WHERE user_id = 1 AND version = :deployed;

@@ -75,7 +75,17 @@ SELECT tagrec_train('m', 'a', 'popularity', '{"keep_versions": 0}') > 0 AS train
 TABLE state ORDER BY version;
 
 -- refreshing: new users and items without training
-SELECT tagrec_refresh('m');
+CREATE TABLE one_more AS TABLE a;
+SELECT tagrec_train('counted', 'one_more', 'popularity') > 0 AS trained;
+INSERT INTO one_more SELECT u, 'item of all', 'tag 1' FROM generate_series(1, 200) u;
+SELECT tagrec_refresh('counted') > 0 AS refreshed;
+SELECT tagrec_train('anew', 'one_more', 'popularity') > 0 AS trained;
+SELECT count(*) > 50 AS items, count(*) FILTER (WHERE c.embedding IS DISTINCT FROM n.embedding) AS different
+	FROM counted_item_embedding c FULL JOIN anew_item_embedding n USING (item_id);
+SELECT item_id, embedding FROM counted_item_embedding ORDER BY embedding DESC LIMIT 1;
+SELECT version, refreshed_from, epochs, loss, metric_value FROM tagrec_versions WHERE model = 'counted' ORDER BY version;
+SELECT tagrec_drop('counted'), tagrec_drop('anew');
+DROP TABLE one_more;
 \set VERBOSITY terse
 SELECT tagrec_refresh('nobody');
 \set VERBOSITY default
