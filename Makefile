@@ -54,7 +54,7 @@ ifneq ($(filter check demo,$(MAKECMDGOALS)),)
 check:
 	@+scripts/check.sh
 demo:
-	@+scripts/demo.sh
+	@scripts/demo.sh
 $(filter-out check demo,$(MAKECMDGOALS)):
 	$(MAKE) $@
 

@@ -32,6 +32,14 @@ value() {
 	sql -At -c "$1"
 }
 
+# Whether the model answers a query; not every algorithm does. Says why not.
+answers() {
+	local why
+	why=$(sql -At -c "$1" 2>&1 >/dev/null) && return
+	printf '%s\n\n' "${why#ERROR:  }"
+	return 1
+}
+
 title() {
 	printf '%s\n%s\n' "$1" "$(printf '%s' "$1" | sed 's/./-/g')"
 }
@@ -160,6 +168,7 @@ with_tags() {
 
 show_similar() {
 	title "Similar to $EXAMPLE_ITEM"
+	answers "SELECT tagrec_similar_items('demo', $(literal "$EXAMPLE_ITEM"), 1)" || return 0
 	with_tags "SELECT * FROM tagrec_similar_items('demo', $(literal "$EXAMPLE_ITEM"), 8)" "
 		SELECT $T AS tag, 1.0 / count(*) AS weight FROM $TABLE
 		WHERE $T IN (SELECT $T FROM $TABLE WHERE $I::text = $(literal "$EXAMPLE_ITEM")) GROUP BY 1" "tags in common, rarest first"
@@ -172,12 +181,14 @@ show_user() {
 	title "For $EXAMPLE_USER"
 	say "who used most: $(value "SELECT string_agg(format('%s (%s)', tag, weight), ', ' ORDER BY weight DESC, tag)
 		FROM ($profile ORDER BY 2 DESC, 1 LIMIT 6) p")"
+	answers "SELECT tagrec_recommend('demo', $(literal "$EXAMPLE_USER"), 1)" || return 0
 	say "and might like, of what they have not:"
 	with_tags "SELECT * FROM tagrec_recommend('demo', $(literal "$EXAMPLE_USER"), 8)" "
 		SELECT $T AS tag, count(*) FILTER (WHERE $who) / sqrt(count(*)) AS weight FROM $TABLE
 		GROUP BY 1 HAVING count(*) FILTER (WHERE $who) > 0" "tags of theirs, most telling first"
 	top=$(value "SELECT item FROM tagrec_recommend('demo', $(literal "$EXAMPLE_USER"), 1)")
 	title "Why $top: what its score would lose without each tag"
+	answers "SELECT tagrec_explain('demo', $(literal "$EXAMPLE_USER"), $(literal "$top"), 1)" || return 0
 	sql -c "
 		SELECT tag, round(contribution::numeric, 4) AS contribution, user_count AS \"user's count\", item_count AS \"item's count\"
 		FROM tagrec_explain('demo', $(literal "$EXAMPLE_USER"), $(literal "$top"), 6)"
@@ -192,6 +203,7 @@ show_tags() {
 		HAVING count(DISTINCT $T) = cardinality($tags)) x")
 	title "For tags alone: $(value "SELECT array_to_string($tags, ' + ')")"
 	[ "$having" -ne 0 ] || say "which no $WHAT has together"
+	answers "SELECT tagrec_recommend_for_tags('demo', $tags, n => 1)" || return 0
 	with_tags "SELECT * FROM tagrec_recommend_for_tags('demo', $tags, n => 8)" \
 		"SELECT tag, 1 AS weight FROM unnest($tags) tag" "tags asked for"
 }
@@ -215,6 +227,7 @@ show_posts() {
 
 show_features() {
 	title "What the strongest features of $EXAMPLE_ITEM mean: the tags that move each one most"
+	answers "SELECT tagrec_feature_tags('demo', 1, 1)" || return 0
 	sql -c "
 		WITH strongest AS (
 			SELECT feature::int, value FROM demo_item_embedding, unnest(embedding) WITH ORDINALITY e(value, feature)
