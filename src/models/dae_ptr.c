@@ -22,12 +22,11 @@ estimate(const TrShape *shape, const void *values)
 	floats = (double) l.size * (o->optimizer == DAE_ADAM ? 6 : 4) + (double) l.T * tr_dot_stride(l.K);
 	floats += rows * (3.0 * l.K + l.T);
 	/* order, the touched rows of the table; a batch's rows, here and there: tags, profiles */
-	floats += (double) shape->n_posts + 2.25 * l.rows + 6.0 * l.T + shape->n_items;
+	floats += (double) shape->n_posts + 2.25 * l.rows + 6.0 * l.T;
 	floats += rows * 16.0 * (double) shape->n_assignments * (1 / fmax(1, shape->n_posts) + 1 / fmax(1, shape->n_users)
 															 + 1 / fmax(1, shape->n_items));
 	return (size_t) (floats * 1.125 * sizeof(float))
-		+ (l.parts > 0 ? 2 * tr_tag_logs_estimate(shape) : 0)
-		+ (l.parts > 0 && o->similar > 0 ? tr_tag_neighbours_estimate(shape, o->neighbours) : 0);
+		+ dae_known_estimate(shape, o);
 }
 
 /* ------------------------------------------------------------------ life */

@@ -87,10 +87,15 @@ typedef struct DaeMatch
 /* A tag that counts once less in an item's profile. */
 typedef struct DaeLess
 {
-	int32_t		tag;
 	double		weight;			/* of the tag in the unit profile */
 	double		change;			/* the share of it that goes */
 } DaeLess;
+
+typedef union DaeWord
+{
+	int32_t		whole;
+	float		real;
+} DaeWord;
 
 /* What is known of the user and the item of the post at hand, without the post: dae_ptr_known.c. */
 typedef struct DaeKnown
@@ -104,9 +109,21 @@ typedef struct DaeKnown
 	uint8_t    *keep;			/* (posts of the user) */
 	float	   *user_count;
 	float	   *item_count;
-	int32_t    *position;		/* (I) of an item among the user's kept posts, from 1; zeros between calls */
+	int32_t    *position;		/* (I) of an item among the user's posts, from 1; zeros between calls */
 	DaeMatch   *match;			/* (neighbours) */
 	DaeLess    *less;			/* (tags dropped) */
+
+	/*
+	 * What does not change from epoch to epoch, for the posts that were looked at first, while there is room: how many of the
+	 * items like the post's item its user has; for each tag of the post, how often the item was given it; for each, its weight
+	 * in the item's unit profile; and for each match the position of the user's post, the cosine, and for each tag of this
+	 * post its weight in the unit profile of that item.
+	 */
+	const DaeWord **matches_of; /* (posts) NULL = not kept */
+	DaeWord    *matches;
+	size_t		used,			/* of the words in matches */
+				room;
+	DaeWord    *spare;			/* of a post that there is no room for */
 } DaeKnown;
 
 typedef struct Dae
@@ -135,7 +152,7 @@ typedef struct Dae
 	int32_t    *order;			/* (posts) of this epoch */
 	int32_t		next;			/* in order */
 	DaeKeys		keys;
-	int32_t    *dropped_tag;	/* (T) of the post being added */
+	int32_t    *dropped_at;		/* (T) which tags of the post being added are dropped: the first is 0 */
 	DaeKnown	known;
 
 	/* step buffers */
@@ -178,9 +195,11 @@ extern TrStatus dae_known_create(Dae *m, TrError *err);
 extern void dae_known_destroy(Dae *m);
 extern bool dae_has_neighbours(const Dae *m);
 extern bool dae_uses_history(const Dae *m);
-/* m->known = what is known of the post; prior.extra (T) = what similar items add to its user's counts when these tags are dropped */
+extern size_t dae_known_estimate(const TrShape *shape, const DaeOptions *o);
+/* m->known = what is known of the post */
 extern void dae_know(Dae *m, int32_t post);
-extern void dae_add_similar(Dae *m, int32_t post, const int32_t *dropped, int32_t n_dropped);
+/* prior.extra (T) = what similar items add to the post's user's counts when the first of m->dropped_at are dropped */
+extern void dae_add_similar(Dae *m, int32_t post, int32_t n_dropped);
 
 /* dae_ptr_train.c, dae_ptr_serve.c: slots of TrAlgorithm */
 extern TrStatus dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);

@@ -86,7 +86,7 @@ corruption_of(const Dae *m, int32_t post, int32_t n_tags)
 	}
 }
 
-/* The post's tags, in the input and among the targets; returns how many were dropped: m->dropped_tag. */
+/* The post's tags, in the input and among the targets; returns how many were dropped: m->dropped. */
 static int32_t
 add_tags(Dae *m, int32_t post)
 {
@@ -106,7 +106,7 @@ add_tags(Dae *m, int32_t post)
 		bool		drop = only >= 0 ? t == only : tr_uniform_of(m->keys.tag_dropout, (uint64_t) (first + t)) < c;
 
 		if (drop)
-			m->dropped_tag[n_dropped++] = tag;
+			m->dropped_at[n_dropped++] = t;
 		else
 			tr_rows_add(&b->input, tag, value);
 		tr_rows_add(&b->targets, tag, drop || o->targets == DAE_ALL_TAGS ? 1 : 0);
@@ -162,7 +162,7 @@ add_rest(Dae *m, int32_t post, int32_t n_dropped)
 	if (m->layout.parts == 0)
 		return;
 	if (similar)
-		dae_add_similar(m, post, m->dropped_tag, n_dropped);
+		dae_add_similar(m, post, n_dropped);
 	add_part(&m->batch.part[DAE_USER_PART], &k->user_logs, &k->user, similar ? m->prior.extra : NULL);
 	add_part(&m->batch.part[DAE_ITEM_PART], &k->item_logs, &k->item, NULL);
 }
@@ -245,8 +245,8 @@ dae_planner_create(Dae *m, TrError *err)
 	bool		done;
 
 	m->order = tr_alloc(memory, ((size_t) posts + 1) * sizeof(int32_t));
-	m->dropped_tag = tr_alloc(memory, ((size_t) m->layout.T + 1) * sizeof(int32_t));
-	done = m->order && m->dropped_tag && tr_rows_init(memory, &b->input, most, touched)
+	m->dropped_at = tr_alloc(memory, ((size_t) m->layout.T + 1) * sizeof(int32_t));
+	done = m->order && m->dropped_at && tr_rows_init(memory, &b->input, most, touched)
 		&& tr_rows_init(memory, &b->targets, most, false);
 	for (int j = 0; j < DAE_PARTS; j++)
 		done = done && tr_rows_init(memory, &b->part[j], most, false);
@@ -267,6 +267,6 @@ dae_planner_destroy(Dae *m)
 		tr_rows_free(memory, &b->part[j]);
 	tr_touched_free(memory, &b->touched);
 	tr_free(memory, m->order);
-	tr_free(memory, m->dropped_tag);
+	tr_free(memory, m->dropped_at);
 	dae_known_destroy(m);
 }

@@ -110,66 +110,37 @@ dae_know(Dae *m, int32_t post)
 
 /* ------------------------------------------------------------------ similar items */
 
-/* The weight (n) that stands beside a tag; 0 where the tag is not. A profile is short: to look at all of it is quickest. */
+/* What stands beside a tag in value (n); 0 where the tag is not. A profile is short: to look at all of it is quickest. */
 TR_CLONES static float
-weight_of(int32_t wanted, const int32_t *tag, const float *weight, int32_t n)
+value_of(int32_t wanted, const int32_t *tag, const float *value, int32_t n)
 {
 	float		sum = 0;
 
 	for (int32_t e = 0; e < n; e++)
-		sum += tag[e] == wanted ? weight[e] : 0;
+		sum += tag[e] == wanted ? value[e] : 0;
 	return sum;
 }
 
-/*
- * less = the n tags, which count once less in the item's profile. In the unit profile such a tag weighs
- * ln(count) / ln(1 + count) of what it did. Returns the squared length that is left.
- */
-static double
-take_away(const Dae *m, int32_t item, const int32_t *tag, int32_t n, DaeLess *less)
+/* out (n) = the values (entries of the items' profiles) of n tags in one item's profile */
+static void
+look_up(const Dae *m, int32_t item, const int32_t *tag, int32_t n, const float *value, DaeWord *out)
 {
 	const TrProfileTable *table = &m->dataset->item;
-	const float *weights = m->neighbours.weight;
 	int64_t		first = table->entry_ptr[item];
 	int32_t		entries = (int32_t) (table->entry_ptr[item + 1] - first);
-	double		squares = 1;
 
 	for (int32_t i = 0; i < n; i++)
-	{
-		float		count = weight_of(tag[i], table->tag + first, table->count + first, entries);
-		double		weight = weight_of(tag[i], table->tag + first, weights + first, entries);
-		double		left = log(fmax(count, 1)) / log1p(count);
-
-		less[i] = (DaeLess) {.tag = tag[i], .weight = weight, .change = 1 - left};
-		squares -= weight * weight * (1 - left * left);
-	}
-	return squares;
+		out[i].real = value_of(tag[i], table->tag + first, value + first, entries);
 }
 
-/* The cosine of the item whose profile lost n tags and had `squares` left, and another one, from what it was before. */
-static float
-cosine_without(const Dae *m, float cosine, int32_t other, const DaeLess *less, int32_t n, double squares)
-{
-	const TrProfileTable *table = &m->dataset->item;
-	int64_t		first = table->entry_ptr[other];
-	int32_t		entries = (int32_t) (table->entry_ptr[other + 1] - first);
-	double		dot = cosine;
-
-	for (int32_t i = 0; i < n; i++)
-		dot -= less[i].weight * weight_of(less[i].tag, table->tag + first, m->neighbours.weight + first, entries)
-			* less[i].change;
-	return squares > 1e-6 && dot > 0 ? (float) (dot / sqrt(squares)) : 0;
-}
-
-/* match = those of the items like this one that the user has among his kept posts; returns how many */
+/* match = those of the items like this one that the user has; returns how many */
 static int32_t
-match_items(Dae *m, const TrSparse *similar, const int32_t *user_item, int32_t n)
+match_items(DaeKnown *k, const TrSparse *similar, const int32_t *user_item, int32_t n)
 {
-	DaeKnown   *k = &m->known;
 	int32_t		matches = 0;
 
 	for (int32_t p = 0; p < n; p++)
-		k->position[user_item[p]] = k->keep[p] * (p + 1);
+		k->position[user_item[p]] = p + 1;
 	for (int32_t i = 0; i < similar->n; i++)
 	{
 		int32_t		position = k->position[similar->index[i]];
@@ -182,66 +153,185 @@ match_items(Dae *m, const TrSparse *similar, const int32_t *user_item, int32_t n
 	return matches;
 }
 
-/*
- * extra (T) += similar * cosine for every tag of the user's posts on items like this one, as they would be found if the tags
- * that are to be predicted had not been given: the cosine must not tell what it is meant to help to find.
- */
-void
-dae_add_similar(Dae *m, int32_t post, const int32_t *dropped, int32_t n_dropped)
+/* Words for n matches of a post with so many tags, see DaeKnown.matches */
+static size_t
+match_words(size_t n, size_t tags)
+{
+	return 1 + 2 * tags + n * (2 + tags);
+}
+
+static const DaeWord *
+find_matches(Dae *m, int32_t post)
 {
 	const TrDataset *d = m->dataset;
 	DaeKnown   *k = &m->known;
 	int32_t		item = d->post_item[post];
 	int32_t		first = d->user_ptr[d->post_user[post]];
+	const int32_t *tag = d->post_tag + d->post_ptr[post];
+	int32_t		n_tags = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
 	TrSparse	similar = tr_tag_neighbours_of(&m->neighbours, item);
-	int32_t		n = match_items(m, &similar, d->post_item + first, d->user_ptr[d->post_user[post] + 1] - first);
-	double		squares = n > 0 ? take_away(m, item, dropped, n_dropped, k->less) : 1;
+	int32_t		n = match_items(k, &similar, d->post_item + first, d->user_ptr[d->post_user[post] + 1] - first);
+	size_t		words = match_words((size_t) n, (size_t) n_tags);
+	bool		room = k->used + words <= k->room;
+	DaeWord    *matches = room ? k->matches + k->used : k->spare;
+	DaeWord    *at = matches + 1 + 2 * n_tags;
+
+	if (room)
+	{
+		k->matches_of[post] = matches;
+		k->used += words;
+	}
+	matches->whole = n;
+	look_up(m, item, tag, n_tags, d->item.count, matches + 1);
+	look_up(m, item, tag, n_tags, m->neighbours.weight, matches + 1 + n_tags);
+	for (int32_t i = 0; i < n; i++, at += 2 + n_tags)
+	{
+		at[0].whole = k->match[i].position;
+		at[1].real = similar.value[k->match[i].similar];
+		look_up(m, similar.index[k->match[i].similar], tag, n_tags, m->neighbours.weight, at + 2);
+	}
+	return matches;
+}
+
+/*
+ * less = the n dropped ones of the post's tags, which count once less in the item's profile. In the unit profile such a tag
+ * weighs ln(count) / ln(1 + count) of what it did. Returns the squared length that is left.
+ */
+static double
+take_away(const DaeWord *count, const DaeWord *weights, const int32_t *dropped, int32_t n, DaeLess *less)
+{
+	double		squares = 1;
 
 	for (int32_t i = 0; i < n; i++)
 	{
-		int32_t		other = similar.index[k->match[i].similar];
-		float		cosine = cosine_without(m, similar.value[k->match[i].similar], other, k->less, n_dropped, squares);
-		int32_t		its_post = first + k->match[i].position;
+		double		weight = weights[dropped[i]].real;
+		float		its_count = count[dropped[i]].real;
+		double		left = log(fmax(its_count, 1)) / log1p(its_count);
 
-		for (int64_t at = d->post_ptr[its_post]; at < d->post_ptr[its_post + 1]; at++)
+		less[i] = (DaeLess) {.weight = weight, .change = 1 - left};
+		squares -= weight * weight * (1 - left * left);
+	}
+	return squares;
+}
+
+/* The cosine of a match, without the dropped tags */
+static float
+cosine_without(const DaeWord *match, const int32_t *dropped, int32_t n, const DaeLess *less, double squares)
+{
+	double		dot = match[1].real;
+
+	for (int32_t i = 0; i < n; i++)
+		dot -= less[i].weight * match[2 + dropped[i]].real * less[i].change;
+	return squares > 1e-6 && dot > 0 ? (float) (dot / sqrt(squares)) : 0;
+}
+
+/*
+ * prior.extra (T) += similar * cosine for every tag of the user's posts on items like this one, as they would be found if the
+ * tags that are to be predicted had not been given: the cosine must not tell what it is meant to help to find.
+ */
+void
+dae_add_similar(Dae *m, int32_t post, int32_t n_dropped)
+{
+	const TrDataset *d = m->dataset;
+	DaeKnown   *k = &m->known;
+	int32_t		first = d->user_ptr[d->post_user[post]];
+	int32_t		n_tags = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
+	const DaeWord *matches = k->matches_of[post] ? k->matches_of[post] : find_matches(m, post);
+	const DaeWord *match = matches + 1 + 2 * n_tags;
+	double		squares = take_away(matches + 1, matches + 1 + n_tags, m->dropped_at, n_dropped, k->less);
+
+	for (int32_t i = 0; i < matches->whole; i++, match += 2 + n_tags)
+	{
+		int32_t		other = first + match->whole;
+		float		cosine;
+
+		if (!k->keep[match->whole])
+			continue;
+		cosine = cosine_without(match, m->dropped_at, n_dropped, k->less, squares);
+		for (int64_t at = d->post_ptr[other]; at < d->post_ptr[other + 1]; at++)
 			m->prior.extra[d->post_tag[at]] += (float) m->options.similar * cosine;
 	}
 }
 
 /* ------------------------------------------------------------------ life */
 
-/* The most posts of a user, and the most entries of a profile of either side */
-static void
-measure(const TrDataset *d, size_t *posts, size_t *entries)
+/* Matches are kept up to so many words; those of other posts are found anew in every epoch. */
+#define MOST_MATCH_WORDS (16 << 20)
+
+/* As many as the average post would have at most */
+static size_t
+words_to_keep(const TrShape *shape, int neighbours)
 {
-	*posts = *entries = 1;
+	double		posts = fmax(shape->n_posts, 1);
+	double		matches = fmin(neighbours, posts / fmax(shape->n_users, 1));
+	double		tags = (double) shape->n_assignments / posts;
+
+	return (size_t) fmin(MOST_MATCH_WORDS, posts * (1 + 2 * tags + matches * (2 + tags)));
+}
+
+size_t
+dae_known_estimate(const TrShape *shape, const DaeOptions *o)
+{
+	size_t		bytes = 8 * (size_t) shape->n_tags;
+
+	if (o->prior == DAE_NO_PRIOR)
+		return bytes;
+	bytes += 2 * tr_tag_logs_estimate(shape);
+	if (o->similar > 0)
+		bytes += tr_tag_neighbours_estimate(shape, o->neighbours) + (size_t) shape->n_items * sizeof(int32_t)
+			+ (size_t) shape->n_posts * sizeof(DaeWord *) + words_to_keep(shape, o->neighbours) * sizeof(DaeWord)
+			+ (size_t) shape->n_tags * sizeof(DaeLess);
+	return bytes;
+}
+
+/* The most posts of a user, entries of a profile of either side, tags of a post */
+typedef struct Longest
+{
+	size_t		posts,
+				entries,
+				tags;
+} Longest;
+
+static size_t
+longest(size_t most, const int64_t *ptr, int32_t n)
+{
+	for (int32_t i = 0; i < n; i++)
+		most = (size_t) (ptr[i + 1] - ptr[i]) > most ? (size_t) (ptr[i + 1] - ptr[i]) : most;
+	return most;
+}
+
+static Longest
+measure(const TrDataset *d)
+{
+	Longest		l = {.posts = 1, .tags = longest(1, d->post_ptr, d->n_posts)};
+
 	for (int32_t u = 0; u < d->n_users; u++)
-	{
-		size_t		n = (size_t) (d->user_ptr[u + 1] - d->user_ptr[u]);
-		size_t		tags = (size_t) (d->user.entry_ptr[u + 1] - d->user.entry_ptr[u]);
-
-		*posts = n > *posts ? n : *posts;
-		*entries = tags > *entries ? tags : *entries;
-	}
-	for (int32_t i = 0; i < d->n_items; i++)
-	{
-		size_t		tags = (size_t) (d->item.entry_ptr[i + 1] - d->item.entry_ptr[i]);
-
-		*entries = tags > *entries ? tags : *entries;
-	}
+		l.posts = (size_t) (d->user_ptr[u + 1] - d->user_ptr[u]) > l.posts ? (size_t) (d->user_ptr[u + 1] - d->user_ptr[u])
+			: l.posts;
+	l.entries = longest(longest(1, d->user.entry_ptr, d->n_users), d->item.entry_ptr, d->n_items);
+	return l;
 }
 
 static TrStatus
-create_neighbours(Dae *m, TrError *err)
+create_neighbours(Dae *m, const Longest *l, TrError *err)
 {
+	const TrDataset *d = m->dataset;
 	TrMemory   *memory = m->model.memory;
 	DaeKnown   *k = &m->known;
+	TrShape		shape = {.n_users = d->n_users, .n_items = d->n_items, .n_tags = d->n_tags, .n_posts = d->n_posts,
+	.n_assignments = d->n_assignments};
+	size_t		most;
 
-	TR_TRY(tr_tag_neighbours_create(&m->neighbours, memory, m->dataset, m->options.neighbours, err));
-	k->position = tr_calloc(memory, (size_t) m->layout.I + 1, sizeof(int32_t));
+	TR_TRY(tr_tag_neighbours_create(&m->neighbours, memory, d, m->options.neighbours, err));
+	most = (size_t) m->neighbours.limit < l->posts ? (size_t) m->neighbours.limit : l->posts;
+	k->room = words_to_keep(&shape, m->options.neighbours);
+	k->position = tr_calloc(memory, (size_t) d->n_items + 1, sizeof(int32_t));
 	k->match = tr_alloc(memory, ((size_t) m->neighbours.limit + 1) * sizeof(DaeMatch));
-	k->less = tr_alloc(memory, ((size_t) m->layout.T + 1) * sizeof(DaeLess));
-	if (!k->position || !k->match || !k->less)
+	k->less = tr_alloc(memory, l->tags * sizeof(DaeLess));
+	k->matches_of = tr_calloc(memory, (size_t) d->n_posts + 1, sizeof(DaeWord *));
+	k->matches = tr_alloc(memory, k->room * sizeof(DaeWord));
+	k->spare = tr_alloc(memory, match_words(most, l->tags) * sizeof(DaeWord));
+	if (!k->position || !k->match || !k->less || !k->matches_of || !k->matches || !k->spare)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
 	return TR_OK;
 }
@@ -252,14 +342,12 @@ dae_known_create(Dae *m, TrError *err)
 	const TrDataset *d = m->dataset;
 	TrMemory   *memory = m->model.memory;
 	DaeKnown   *k = &m->known;
-	size_t		posts;
-	size_t		entries;
+	Longest		l = measure(d);
 	bool		done;
 
-	measure(d, &posts, &entries);
-	k->keep = tr_alloc(memory, posts);
-	k->user_count = tr_alloc(memory, entries * sizeof(float));
-	k->item_count = tr_alloc(memory, entries * sizeof(float));
+	k->keep = tr_alloc(memory, l.posts);
+	k->user_count = tr_alloc(memory, l.entries * sizeof(float));
+	k->item_count = tr_alloc(memory, l.entries * sizeof(float));
 	done = k->keep && k->user_count && k->item_count;
 	if (m->layout.parts > 0)
 		done = done
@@ -267,7 +355,7 @@ dae_known_create(Dae *m, TrError *err)
 			&& tr_tag_logs_init(memory, &k->item_logs, m->log_share, d->n_tags, m->options.item_smoothing, &d->item);
 	if (!done)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
-	return dae_has_neighbours(m) ? create_neighbours(m, err) : TR_OK;
+	return dae_has_neighbours(m) ? create_neighbours(m, &l, err) : TR_OK;
 }
 
 void
@@ -282,6 +370,9 @@ dae_known_destroy(Dae *m)
 	tr_free(memory, k->position);
 	tr_free(memory, k->match);
 	tr_free(memory, k->less);
+	tr_free(memory, k->matches_of);
+	tr_free(memory, k->matches);
+	tr_free(memory, k->spare);
 	tr_tag_logs_free(memory, &k->user_logs);
 	tr_tag_logs_free(memory, &k->item_logs);
 	tr_tag_neighbours_free(&m->neighbours);

@@ -133,42 +133,45 @@ tr_tag_logs_estimate(const TrShape *shape)
 	size_t		tags = (size_t) shape->n_tags;
 	size_t		entries = (size_t) shape->n_assignments;
 
-	return tags * (sizeof(double) + sizeof(int64_t))
+	return tags * sizeof(TrTagLog)
 		+ (entries < tags * MOST_KEPT ? entries : tags * MOST_KEPT) * sizeof(float);
 }
 
-/* ptr (T+1) = where each tag's logarithms start */
-static void
-count_logs(int64_t *ptr, int32_t n_tags, const TrProfileTable *table)
+/* How many logarithms each tag gets, and where; returns how many in all. */
+static int64_t
+count_logs(TrTagLog *log, int32_t n_tags, const TrProfileTable *table)
 {
+	int64_t		all = 0;
+
 	for (int64_t e = 0; e < table->n_entries; e++)
 	{
-		int64_t		most = (int64_t) fminf(table->count[e], MOST_KEPT);
+		int32_t		most = (int32_t) fminf(table->count[e], MOST_KEPT);
 
-		if (most > ptr[table->tag[e] + 1])
-			ptr[table->tag[e] + 1] = most;
+		log[table->tag[e]].most = most > log[table->tag[e]].most ? most : log[table->tag[e]].most;
 	}
 	for (int32_t t = 0; t < n_tags; t++)
-		ptr[t + 1] += ptr[t];
+	{
+		log[t].first = all - 1;
+		all += log[t].most;
+	}
+	return all;
 }
 
 bool
 tr_tag_logs_init(TrMemory *memory, TrTagLogs *logs, const float *log_share, int32_t n_tags, double smoothing,
 				 const TrProfileTable *table)
 {
-	*logs = (TrTagLogs) {.scale = tr_alloc(memory, ((size_t) n_tags + 1) * sizeof(double)),
-	.ptr = tr_calloc(memory, (size_t) n_tags + 1, sizeof(int64_t))};
-	if (!logs->scale || !logs->ptr)
+	*logs = (TrTagLogs) {.tag = tr_calloc(memory, (size_t) n_tags + 1, sizeof(TrTagLog))};
+	if (!logs->tag)
 		return false;
-	count_logs(logs->ptr, n_tags, table);
-	logs->value = tr_alloc(memory, ((size_t) logs->ptr[n_tags] + 1) * sizeof(float));
+	logs->value = tr_alloc(memory, ((size_t) count_logs(logs->tag, n_tags, table) + 1) * sizeof(float));
 	if (!logs->value)
 		return false;
 	for (int32_t t = 0; t < n_tags; t++)
 	{
-		logs->scale[t] = smoothing * exp(log_share[t]);
-		for (int64_t at = logs->ptr[t]; at < logs->ptr[t + 1]; at++)
-			logs->value[at] = (float) log1p((double) (at - logs->ptr[t] + 1) / logs->scale[t]);
+		logs->tag[t].scale = smoothing * exp(log_share[t]);
+		for (int32_t c = 1; c <= logs->tag[t].most; c++)
+			logs->value[logs->tag[t].first + c] = (float) log1p((double) c / logs->tag[t].scale);
 	}
 	return true;
 }
@@ -176,8 +179,7 @@ tr_tag_logs_init(TrMemory *memory, TrTagLogs *logs, const float *log_share, int3
 void
 tr_tag_logs_free(TrMemory *memory, TrTagLogs *logs)
 {
-	tr_free(memory, logs->scale);
-	tr_free(memory, logs->ptr);
+	tr_free(memory, logs->tag);
 	tr_free(memory, logs->value);
 	*logs = (TrTagLogs) {0};
 }
@@ -186,11 +188,11 @@ tr_tag_logs_free(TrMemory *memory, TrTagLogs *logs)
 static inline float
 log_of(const TrTagLogs *logs, int32_t tag, double count)
 {
-	int64_t		first = logs->ptr[tag];
+	const TrTagLog *log = &logs->tag[tag];
 
-	if (count <= (double) (logs->ptr[tag + 1] - first) && count == (double) (int32_t) count)
-		return logs->value[first + (int32_t) count - 1];
-	return (float) log1p(count / logs->scale[tag]);
+	if (count <= log->most && count == (double) (int32_t) count)
+		return logs->value[log->first + (int32_t) count];
+	return (float) log1p(count / log->scale);
 }
 
 int32_t

@@ -45,11 +45,17 @@ extern void tr_counts_without(const TrSparse *profile, const int32_t *own, int32
  * The same parts, for training, which asks for them again and again: from counts the post is already left out of. The
  * logarithms of whole counts are kept, for every tag up to the most it is counted in any profile of a table.
  */
+typedef struct TrTagLog
+{
+	double		scale;			/* m p(t) */
+	int64_t		first;			/* value[first + c] = log(1 + c / scale), c = 1..most */
+	int32_t		most;
+} TrTagLog;
+
 typedef struct TrTagLogs
 {
-	double	   *scale;			/* (T) m p(t) */
-	int64_t    *ptr;			/* (T+1) */
-	float	   *value;			/* log(1 + c / scale), c = 1, 2, …, one tag behind the other */
+	TrTagLog   *tag;			/* (T) */
+	float	   *value;
 } TrTagLogs;
 
 extern size_t tr_tag_logs_estimate(const TrShape *shape);
