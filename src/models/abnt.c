@@ -7,6 +7,7 @@
 
 #include "core/dot.h"
 #include "models/abnt.h"
+#include "models/tensors.h"
 
 /* ------------------------------------------------------------------ estimate */
 
@@ -222,24 +223,9 @@ static TrStatus
 fill_host(Abnt *m, const TrTensor *stored, int count, TrError *err)
 {
 	TrTensor	wanted[ABNT_MOST_TENSORS];
-	int			n;
 
 	TR_TRY(allocate_host(m, err));
-	n = describe(m, wanted);
-	for (int i = 0; i < n; i++)
-	{
-		const TrTensor *found = NULL;
-
-		for (int j = 0; j < count && !found; j++)
-			if (strcmp(stored[j].name, wanted[i].name) == 0)
-				found = &stored[j];
-		if (!found)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", wanted[i].name);
-		if (found->rows != wanted[i].rows || found->cols != wanted[i].cols)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", wanted[i].name, found->rows,
-						   found->cols, wanted[i].rows, wanted[i].cols);
-		memmove(wanted[i].value, found->value, (size_t) found->rows * (size_t) found->cols * sizeof(float));
-	}
+	TR_TRY(tr_tensors_read(wanted, describe(m, wanted), stored, count, err));
 	return abnt_pad_decoder(m, err);
 }
 

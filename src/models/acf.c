@@ -8,6 +8,7 @@
 
 #include "models/acf.h"
 #include "models/no_arrays.h"
+#include "models/tensors.h"
 
 #define OPTION(field) offsetof(AcfOptions, field)
 
@@ -312,24 +313,6 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	return b->ops->finish(b, err);
 }
 
-/* The tensor of `like`'s name and width; rows 0 = any number */
-static const TrTensor *
-find_tensor(const TrTensor *like, int32_t rows, const TrTensor *tensors, int n, TrError *err)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (strcmp(tensors[i].name, like->name) != 0)
-			continue;
-		if (tensors[i].cols == like->cols && (rows == 0 || tensors[i].rows == rows))
-			return &tensors[i];
-		tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", like->name, tensors[i].rows,
-				tensors[i].cols, rows, like->cols);
-		return NULL;
-	}
-	tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", like->name);
-	return NULL;
-}
-
 /* Vectors of users as they were saved: unit vectors, which must not be divided by their length again. */
 static TrStatus
 restore_users(Acf *m, const TrTensor *tensor, TrError *err)
@@ -356,10 +339,11 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 	{
 		TrTensor	like;
 		int64_t		at = describe(m, i, &like);
-		const TrTensor *tensor = find_tensor(&like, i == 3 * K + 1 && !m->dataset ? 0 : like.rows, tensors, count, err);
+		const TrTensor *tensor = NULL;
 
-		if (!tensor)
-			return TR_BAD_DATA;
+		/* a model that was loaded knows from the stored tensor how many users there were */
+		TR_TRY(tr_tensor_find(&tensor, like.name, i == 3 * K + 1 && !m->dataset ? 0 : like.rows, like.cols, tensors, count,
+							  err));
 		if (at >= 0)
 			b->ops->upload(b, m->parameters + at, tensor->value, (size_t) like.rows * (size_t) like.cols * sizeof(float));
 		else if (i == 3 * K)

@@ -6,6 +6,7 @@
 
 #include "core/metrics.h"
 #include "models/blend.h"
+#include "models/tensors.h"
 
 #define OPTION(field) offsetof(BlendOptions, field)
 
@@ -289,22 +290,6 @@ member_tensors(TrTensor *own, int member, const TrTensor *tensors, int count)
 	return n;
 }
 
-static TrStatus
-find_tensor(const TrTensor **tensor, const char *name, int rows, int cols, const TrTensor *tensors, int count, TrError *err)
-{
-	for (int t = 0; t < count; t++)
-	{
-		if (strcmp(tensors[t].name, name) != 0)
-			continue;
-		if (tensors[t].rows != rows || tensors[t].cols != cols)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", name, tensors[t].rows,
-						   tensors[t].cols, rows, cols);
-		*tensor = &tensors[t];
-		return TR_OK;
-	}
-	return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", name);
-}
-
 /* Into a member that was created, or, when loading, into one that this makes. */
 static TrStatus
 restore_member(Blend *m, int i, const TrTensor *tensors, int count, TrError *err)
@@ -333,8 +318,8 @@ restore_summary(Blend *m, const TrTensor *tensors, int count, TrError *err)
 	const TrTensor *summary = NULL;
 	const TrTensor *items = NULL;
 
-	TR_TRY(find_tensor(&summary, "members", m->n_members, 5, tensors, count, err));
-	TR_TRY(find_tensor(&items, "items", 1, 1, tensors, count, err));
+	TR_TRY(tr_tensor_find(&summary, "members", m->n_members, 5, tensors, count, err));
+	TR_TRY(tr_tensor_find(&items, "items", 1, 1, tensors, count, err));
 	m->n_items = (int32_t) items->value[0];
 	for (int i = 0; i < m->n_members; i++)
 	{

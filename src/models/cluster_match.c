@@ -14,6 +14,7 @@
 #include "core/model.h"
 #include "models/no_arrays.h"
 #include "models/tag_clusters.h"
+#include "models/tensors.h"
 #include "models/user_neighbours.h"
 
 typedef struct ClusterOptions
@@ -310,22 +311,6 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	return TR_OK;
 }
 
-/* *found = the tensor of this name, if it has these columns */
-static TrStatus
-find_tensor(const TrTensor **found, const char *name, int32_t cols, const TrTensor *tensors, int n, TrError *err)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (strcmp(tensors[i].name, name) != 0)
-			continue;
-		if (tensors[i].cols != cols)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" has %d columns, not %d", name, tensors[i].cols, cols);
-		*found = &tensors[i];
-		return TR_OK;
-	}
-	return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", name);
-}
-
 static TrStatus
 restore_clusters(ClusterMatch *m, const TrTensor *tensor, TrError *err)
 {
@@ -361,13 +346,13 @@ restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 	ClusterMatch *m = (ClusterMatch *) model;
 	const TrTensor *tensor = NULL;
 
-	TR_TRY(find_tensor(&tensor, "clusters", m->n_tags, tensors, n, err));
+	TR_TRY(tr_tensor_find(&tensor, "clusters", 0, m->n_tags, tensors, n, err));
 	TR_TRY(restore_clusters(m, tensor, err));
-	TR_TRY(find_tensor(&tensor, "idf", m->n_tags, tensors, n, err));
+	TR_TRY(tr_tensor_find(&tensor, "idf", 0, m->n_tags, tensors, n, err));
 	memcpy(m->idf, tensor->value, (size_t) m->n_tags * sizeof(float));
 	if (!m->by_users)
 		return TR_OK;
-	TR_TRY(find_tensor(&tensor, "users", m->n_clusters, tensors, n, err));
+	TR_TRY(tr_tensor_find(&tensor, "users", 0, m->n_clusters, tensors, n, err));
 	return restore_users(m, tensor, err);
 }
 

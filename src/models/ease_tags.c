@@ -17,6 +17,7 @@
 #include "core/model.h"
 #include "models/ease_solve.h"
 #include "models/no_arrays.h"
+#include "models/tensors.h"
 
 typedef struct EaseTagsOptions
 {
@@ -302,29 +303,13 @@ save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
 	return TR_OK;
 }
 
-static TrStatus
-load_tensor(float *value, const char *name, int32_t cols, const TrTensor *tensors, int n, TrError *err)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (strcmp(tensors[i].name, name) != 0)
-			continue;
-		if (tensors[i].rows != 1 || tensors[i].cols != cols)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not 1 x %d", name, tensors[i].rows,
-						   tensors[i].cols, cols);
-		memcpy(value, tensors[i].value, (size_t) cols * sizeof(float));
-		return TR_OK;
-	}
-	return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", name);
-}
-
 /* Solves again: what is restored is what the same data gave. */
 static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
 	EaseTags   *m = (EaseTags *) model;
 
-	TR_TRY(load_tensor(m->idf, "idf", m->n_tags, tensors, n, err));
+	TR_TRY(tr_tensor_read(m->idf, "idf", 1, m->n_tags, tensors, n, err));
 	return solve(m, NULL, err);
 }
 
@@ -336,9 +321,9 @@ load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, cons
 	TrStatus	status;
 
 	TR_TRY(new_model(&m, memory, backend, n_tags, values, err));
-	status = load_tensor(m->idf, "idf", n_tags, tensors, n, err);
+	status = tr_tensor_read(m->idf, "idf", 1, n_tags, tensors, n, err);
 	if (status == TR_OK)
-		status = load_tensor(&m->items, "items", 1, tensors, n, err);
+		status = tr_tensor_read(&m->items, "items", 1, 1, tensors, n, err);
 	m->n_items = (int32_t) m->items;
 	if (status != TR_OK)
 		destroy(&m->model);

@@ -23,6 +23,7 @@
 
 #include "core/topn.h"
 #include "models/folkrank.h"
+#include "models/tensors.h"
 
 /* A tag's number as a float is exact below. */
 #define MOST_TAGS (1 << 24)
@@ -366,20 +367,7 @@ restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 	Folk	   *m = (Folk *) model;
 	int			wanted = m->dataset ? TENSORS : TENSOR_USERS;
 
-	for (int i = 0; i < wanted; i++)
-	{
-		TrTensor   *to = &m->tensors[i];
-		const TrTensor *from = NULL;
-
-		for (int j = 0; j < n && !from; j++)
-			from = strcmp(tensors[j].name, to->name) == 0 ? &tensors[j] : NULL;
-		if (!from)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", to->name);
-		if (from->rows != to->rows || from->cols != to->cols)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", to->name, from->rows, from->cols,
-						   to->rows, to->cols);
-		memcpy(to->value, from->value, (size_t) to->rows * (size_t) to->cols * sizeof(float));
-	}
+	TR_TRY(tr_tensors_read(m->tensors, wanted, tensors, n, err));
 	return TR_OK;
 }
 

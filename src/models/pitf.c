@@ -16,6 +16,7 @@
 #include "core/dot.h"
 #include "core/rng.h"
 #include "models/pitf.h"
+#include "models/tensors.h"
 
 static const char *const samplings[] = {"uniform", "popularity", NULL};
 static const char *const optimizers[] = {"sgd", "adam", NULL};
@@ -358,20 +359,7 @@ pitf_restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 	Pitf	   *m = (Pitf *) model;
 	int			wanted = m->dataset ? PITF_TENSORS : PITF_TENSOR_USERS;
 
-	for (int i = 0; i < wanted; i++)
-	{
-		TrTensor   *to = &m->tensors[i];
-		const TrTensor *from = NULL;
-
-		for (int j = 0; j < n && !from; j++)
-			from = strcmp(tensors[j].name, to->name) == 0 ? &tensors[j] : NULL;
-		if (!from)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", to->name);
-		if (from->rows != to->rows || from->cols != to->cols)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", to->name, from->rows, from->cols,
-						   to->rows, to->cols);
-		memcpy(to->value, from->value, (size_t) to->rows * (size_t) to->cols * sizeof(float));
-	}
+	TR_TRY(tr_tensors_read(m->tensors, wanted, tensors, n, err));
 	set_served(m);
 	return m->dataset ? upload_tensors(m, err) : TR_OK;
 }

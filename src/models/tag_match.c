@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/model.h"
+#include "models/tensors.h"
 
 typedef struct MatchOptions
 {
@@ -178,28 +179,12 @@ save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
 }
 
 static TrStatus
-load_tensor(float *value, const char *name, int32_t cols, const TrTensor *tensors, int n, TrError *err)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (strcmp(tensors[i].name, name) != 0)
-			continue;
-		if (tensors[i].rows != 1 || tensors[i].cols != cols)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not 1 x %d", name, tensors[i].rows,
-						   tensors[i].cols, cols);
-		memcpy(value, tensors[i].value, (size_t) cols * sizeof(float));
-		return TR_OK;
-	}
-	return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", name);
-}
-
-static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
 	Match	   *m = (Match *) model;
 
-	TR_TRY(load_tensor(m->idf, "idf", m->n_tags, tensors, n, err));
-	TR_TRY(load_tensor(&m->mean_length, "mean_length", 1, tensors, n, err));
+	TR_TRY(tr_tensor_read(m->idf, "idf", 1, m->n_tags, tensors, n, err));
+	TR_TRY(tr_tensor_read(&m->mean_length, "mean_length", 1, 1, tensors, n, err));
 	m->weights[TR_ITEM].mean_length = m->mean_length;
 	return TR_OK;
 }

@@ -12,6 +12,7 @@
 
 #include "core/model.h"
 #include "models/no_arrays.h"
+#include "models/tensors.h"
 
 typedef enum PopularBy
 {
@@ -121,13 +122,7 @@ restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
 	Popular    *m = (Popular *) model;
 
-	if (n < 1 || strcmp(tensors[0].name, "count") != 0)
-		return tr_fail(err, TR_BAD_DATA, "stored weight \"count\" is missing");
-	if (tensors[0].rows != 1 || tensors[0].cols != m->n_tags)
-		return tr_fail(err, TR_BAD_DATA, "stored weight \"count\" is %d x %d, not 1 x %d", tensors[0].rows, tensors[0].cols,
-					   m->n_tags);
-	memcpy(m->count, tensors[0].value, (size_t) m->n_tags * sizeof(float));
-	return TR_OK;
+	return tr_tensor_read(m->count, "count", 1, m->n_tags, tensors, n, err);
 }
 
 static TrStatus

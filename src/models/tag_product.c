@@ -9,6 +9,7 @@
 #include "models/no_arrays.h"
 #include "models/tag_neighbours.h"
 #include "models/tag_prior.h"
+#include "models/tensors.h"
 
 typedef struct ProductOptions
 {
@@ -156,13 +157,7 @@ restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
 	Product    *m = (Product *) model;
 
-	if (n < 1 || strcmp(tensors[0].name, "log_share") != 0)
-		return tr_fail(err, TR_BAD_DATA, "stored weight \"log_share\" is missing");
-	if (tensors[0].rows != 1 || tensors[0].cols != m->prior.n_tags)
-		return tr_fail(err, TR_BAD_DATA, "stored weight \"log_share\" is %d x %d, not 1 x %d", tensors[0].rows,
-					   tensors[0].cols, m->prior.n_tags);
-	memcpy(m->log_share, tensors[0].value, (size_t) m->prior.n_tags * sizeof(float));
-	return TR_OK;
+	return tr_tensor_read(m->log_share, "log_share", 1, m->prior.n_tags, tensors, n, err);
 }
 
 static TrStatus

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "models/tensors.h"
 #include "models/tower.h"
 
 /* Rows encoded at a time outside training. */
@@ -321,17 +322,7 @@ load_tensor(Tower *t, const char *name, int number, int rows, int cols, float *v
 
 	(void) t;
 	tensor_name(wanted, sizeof(wanted), name, number);
-	for (int i = 0; i < list->count; i++)
-	{
-		if (strcmp(list->tensors[i].name, wanted) != 0)
-			continue;
-		if (list->tensors[i].rows != rows || list->tensors[i].cols != cols)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", wanted, list->tensors[i].rows,
-						   list->tensors[i].cols, rows, cols);
-		memcpy(value, list->tensors[i].value, (size_t) rows * cols * sizeof(float));
-		return TR_OK;
-	}
-	return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", wanted);
+	return tr_tensor_read(value, wanted, rows, cols, list->tensors, list->count, err);
 }
 
 TrStatus
