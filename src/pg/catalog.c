@@ -4,6 +4,7 @@
 #include "catalog.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
@@ -351,6 +352,20 @@ list_models(void)
 	return text.data;
 }
 
+/* Made since the snapshot was taken that the caller reads with. */
+static bool
+exists_by_now(const char *model)
+{
+	bool		found;
+
+	if (IsInParallelMode())
+		return false;
+	PushActiveSnapshot(GetLatestSnapshot());
+	found = tagrec_model_find(model, true, false) != NULL;
+	PopActiveSnapshot();
+	return found;
+}
+
 void
 tagrec_model_missing(const char *model)
 {
@@ -364,6 +379,15 @@ tagrec_model_missing(const char *model)
 						: "model \"%s\" is still being trained for the first time", model),
 				 errdetail("%s", progress),
 				 errhint("Wait for it with CALL tagrec_wait(), or look at tagrec_jobs.")));
+	if (exists_by_now(model))
+	{
+		const char *what = IsolationUsesXactSnapshot() ? "transaction" : "statement";
+
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" was not there yet when this %s began", model, what),
+				 errhint("Ask it in a %s of its own.", what)));
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("model \"%s\" does not exist", model),

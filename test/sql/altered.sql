@@ -99,6 +99,16 @@ SELECT tagrec_train('again', 'a', 'popularity') > 0 AS trained;
 SELECT tagrec_train('again', 'a', 'popularity') > 0 AS trained;
 COMMIT;
 
+-- but neither sees a model that it has made itself
+WITH t AS MATERIALIZED (SELECT tagrec_train('later', 'a', 'popularity') AS job)
+SELECT r.* FROM t, LATERAL tagrec_recommend('later', t.job) r;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT 1 AS snapshot;
+SELECT tagrec_train('latest', 'a', 'popularity') > 0 AS trained;
+SELECT * FROM tagrec_recommend('latest', 1);
+ROLLBACK;
+SELECT count(*) FROM tagrec_recommend('later', 1, 3) r, tagrec_recommend('latest', 1, 3) s;
+
 SELECT tagrec_drop(model) FROM tagrec_models WHERE schema = 'altered';
 SET client_min_messages = error;
 DROP SCHEMA altered CASCADE;
