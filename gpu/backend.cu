@@ -11,6 +11,15 @@ static int	open_backends;
 
 /* ------------------------------------------------------------------ failures */
 
+/* What is recorded as a graph may fail where the same would not, and what was recorded is lost. */
+static void
+blame_graphs(TrCuda *cuda)
+{
+	if (cuda->graphs.on && cuda->error.status != TR_NO_MEMORY)
+		snprintf(cuda->error.hint, sizeof(cuda->error.hint),
+				 "Steps are launched as CUDA graphs; TAGREC_CUDA_GRAPHS=no in the server's environment trains without.");
+}
+
 bool
 tr_cuda_check(TrBackend *b, cudaError_t status, const char *call)
 {
@@ -26,6 +35,7 @@ tr_cuda_check(TrBackend *b, cudaError_t status, const char *call)
 	snprintf(cuda->error.detail, sizeof(cuda->error.detail),
 			 "%s, on %s. Work is queued, so an earlier operation may be the cause.", cudaGetErrorName(status),
 			 cuda->description);
+	blame_graphs(cuda);
 	return false;
 }
 
@@ -41,22 +51,31 @@ tr_cuda_check_blas(TrBackend *b, cublasStatus_t status, const char *call)
 	tr_fail(&cuda->error, status == CUBLAS_STATUS_ALLOC_FAILED ? TR_NO_MEMORY : TR_BACKEND, "cuBLAS failed in %s: %s", call,
 			cublasGetStatusString(status));
 	snprintf(cuda->error.detail, sizeof(cuda->error.detail), "%s, on %s.", cublasGetStatusName(status), cuda->description);
+	blame_graphs(cuda);
 	return false;
 }
 
-/* A launch's own failure; and a wait when the host is too far ahead. */
+/* A graph of many operations is one turn: the host is at most TR_PACE_EVENTS turns ahead. */
+void
+tr_cuda_pace(TrBackend *b, int operations)
+{
+	TrCuda	   *cuda = tr_cuda(b);
+	cudaEvent_t event = cuda->pace[cuda->paced];
+
+	cuda->launches += operations;
+	if (cuda->launches < TR_PACE_LAUNCHES)
+		return;
+	cuda->launches = 0;
+	cuda->paced = (cuda->paced + 1) % TR_PACE_EVENTS;
+	tr_cuda_check(b, cudaEventSynchronize(event), "cudaEventSynchronize");
+	tr_cuda_check(b, cudaEventRecord(event, cuda->stream), "cudaEventRecord");
+}
+
 void
 tr_cuda_launched(TrBackend *b, const char *kernel)
 {
-	TrCuda	   *cuda = tr_cuda(b);
-
-	if (!tr_cuda_check(b, cudaGetLastError(), kernel) || ++cuda->launches % TR_PACE_LAUNCHES != 0)
-		return;
-
-	cudaEvent_t event = cuda->pace[cuda->launches / TR_PACE_LAUNCHES % TR_PACE_EVENTS];
-
-	tr_cuda_check(b, cudaEventSynchronize(event), "cudaEventSynchronize");
-	tr_cuda_check(b, cudaEventRecord(event, cuda->stream), "cudaEventRecord");
+	if (tr_cuda_check(b, cudaGetLastError(), kernel) && !tr_cuda_recorded(b, 'k'))
+		tr_cuda_pace(b, 1);
 }
 
 static TrStatus
@@ -64,6 +83,7 @@ cuda_finish(TrBackend *b, TrError *err)
 {
 	TrCuda	   *cuda = tr_cuda(b);
 
+	tr_cuda_cut(b);
 	if (!tr_cuda_failed(b))
 		tr_cuda_check(b, cudaStreamSynchronize(cuda->stream), "cudaStreamSynchronize");
 	if (tr_cuda_failed(b) && err)
@@ -117,6 +137,27 @@ refuse_environment(void)
 	unsetenv("CUBLAS_EMULATE_SINGLE_PRECISION");
 }
 
+/*
+ * cuBLAS would take its workspace when it needs it, in the middle of a record too, and choose its kernels by what it got. So
+ * it gets what its manual recommends, or more. Without room for that nothing is lost but graphs.
+ */
+static bool
+prepare_workspace(TrBackend *b)
+{
+	TrCuda	   *cuda = tr_cuda(b);
+	int			major = 0;
+	size_t		bytes;
+	void	   *workspace;
+
+	cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, cuda->device);
+	bytes = (size_t) (major >= 9 ? 32 : 8) << 20;
+	workspace = tr_cuda_alloc(b, bytes);
+	if (workspace && cublasSetWorkspace(cuda->blas, workspace, bytes) == CUBLAS_STATUS_SUCCESS)
+		return true;
+	tr_cuda_release(b, workspace);
+	return false;
+}
+
 /* Rounds what it was told to round and nothing else; no atomics, which would add in any order. */
 static void
 prepare_blas(TrBackend *b, TrPrecision precision)
@@ -147,6 +188,7 @@ cuda_close(TrBackend *b)
 
 	if (!b)
 		return;
+	tr_cuda_close_graphs(b);
 	if (cuda->blas)
 		cublasDestroy(cuda->blas);
 	if (cuda->stream)
@@ -195,6 +237,8 @@ cuda_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
 		tr_cuda_check(b, cudaMallocHost((void **) &cuda->staging, TR_STAGING_SEGMENTS * TR_STAGING_SEGMENT),
 					  "cudaMallocHost");
 		prepare_blas(b, config->precision);
+		if (!tr_cuda_failed(b) && prepare_workspace(b))
+			tr_cuda_open_graphs(b);
 	}
 	status = cuda_finish(b, err);
 	if (status != TR_OK)
@@ -229,6 +273,8 @@ make_ops(void)
 	ops.download = tr_cuda_download;
 	ops.zero = tr_cuda_zero;
 	ops.finish = cuda_finish;
+	ops.begin_step = tr_cuda_begin_step;
+	ops.end_step = tr_cuda_end_step;
 	ops.gemm = tr_cuda_gemm;
 	ops.sparse_forward = tr_cuda_sparse_forward;
 	ops.sparse_backward = tr_cuda_sparse_backward;

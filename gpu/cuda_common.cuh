@@ -40,6 +40,31 @@ extern "C"
 #define TR_PACE_EVENTS 4
 #define TR_PACE_LAUNCHES 64
 
+/* A graph that can be launched, for steps of one kind. */
+#define TR_GRAPHS_KEPT 8
+
+typedef struct TrCudaExec
+{
+	cudaGraphExec_t exec;
+	uint64_t	signature;
+	int64_t		used;			/* by that step, last */
+} TrCudaExec;
+
+/* What graph.cu knows of the training's steps. */
+typedef struct TrCudaGraphs
+{
+	bool		on;
+	bool		forced;			/* never given up */
+	bool		recording;		/* operations go into a graph, not into the stream */
+	int64_t		steps;
+	int64_t		instantiated;
+	uint64_t	signature;		/* of the kinds of the operations recorded, in their order */
+	int			recorded;		/* operations */
+	uint32_t	misses;			/* a bit to each of the last steps, set where the step was no gain */
+	size_t		uploaded;		/* bytes of pinned memory taken since the step began */
+	TrCudaExec	kept[TR_GRAPHS_KEPT];
+} TrCudaGraphs;
+
 typedef struct TrCudaBlock
 {
 	char	   *pointer;
@@ -74,7 +99,10 @@ typedef struct TrCuda
 	size_t		segment_used;
 
 	cudaEvent_t pace[TR_PACE_EVENTS];
-	int64_t		launches;
+	int64_t		launches;		/* since the last event */
+	int			paced;			/* events recorded, modulo their number */
+
+	TrCudaGraphs graphs;
 
 	char		description[512];
 } TrCuda;
@@ -90,6 +118,9 @@ extern bool tr_cuda_check(TrBackend *b, cudaError_t status, const char *call);
 extern bool tr_cuda_check_blas(TrBackend *b, cublasStatus_t status, const char *call);
 extern void tr_cuda_launched(TrBackend *b, const char *kernel);
 
+/* backend.cu: so many operations more are in the stream; waits when the host is too far ahead. */
+extern void tr_cuda_pace(TrBackend *b, int operations);
+
 /* Device memory that lasts until the operation ends, one piece per operation; NULL after noting the failure. */
 extern void *tr_cuda_scratch(TrBackend *b, size_t bytes);
 
@@ -100,6 +131,28 @@ static inline bool
 tr_cuda_failed(TrBackend *b)
 {
 	return tr_cuda(b)->error.status != TR_OK;
+}
+
+/* graph.cu: what was recorded of a step is launched, and the rest of the step goes into the stream */
+extern void tr_cuda_cut_step(TrBackend *b);
+extern void tr_cuda_record(TrBackend *b, char kind);
+
+/* Before all that a record may not contain: memory taken or given back, events, waits. */
+static inline void
+tr_cuda_cut(TrBackend *b)
+{
+	if (tr_cuda(b)->graphs.recording)
+		tr_cuda_cut_step(b);
+}
+
+/* After an operation: a kernel, a product, a copy, zeroes. False when it went into the stream. */
+static inline bool
+tr_cuda_recorded(TrBackend *b, char kind)
+{
+	if (!tr_cuda(b)->graphs.recording)
+		return false;
+	tr_cuda_record(b, kind);
+	return true;
 }
 
 static inline int64_t
@@ -134,7 +187,8 @@ tr_cuda_piece(char **at, size_t bytes)
 /* ------------------------------------------------------------------ language */
 
 /*
- * TR_LAUNCH(b, kernel, grid, block, bytes of dynamic shared memory, arguments …): nothing for an empty grid.
+ * TR_LAUNCH(b, kernel, grid, block, bytes of dynamic shared memory, arguments …): nothing for an empty grid. The arguments
+ * are copied; they may point to device memory, and to nothing else.
  * TR_SHARED(type, name, n): shared memory of fixed size, at the top of a kernel or of a device function.
  */
 #ifdef __CUDACC__
@@ -154,7 +208,7 @@ tr_cuda_piece(char **at, size_t bytes)
 		dim3		launch_grid_(grid); \
 		if (launch_grid_.x > 0 && launch_grid_.y > 0 && !tr_cuda_failed(b)) \
 		{ \
-			emulate_launch(launch_grid_, (block), (shared), [&]() { kernel(__VA_ARGS__); }); \
+			emulate_launch(tr_cuda(b)->stream, launch_grid_, (block), (shared), kernel, __VA_ARGS__); \
 			tr_cuda_launched((b), #kernel); \
 		} \
 	} while (0)
@@ -405,6 +459,14 @@ extern void tr_cuda_upload(TrBackend *b, void *dst, const void *src, size_t byte
 extern void tr_cuda_download(TrBackend *b, void *dst, const void *src, size_t bytes);
 extern void tr_cuda_zero(TrBackend *b, void *dst, size_t bytes);
 extern void tr_cuda_release_all(TrBackend *b);
+extern bool tr_cuda_trim_pool(TrBackend *b);	/* waits; what the pool keeps goes back to the device */
+extern void tr_cuda_make_room(TrBackend *b, size_t bytes);	/* in pinned memory, for uploads without a wait */
+
+/* graph.cu */
+extern void tr_cuda_open_graphs(TrBackend *b);
+extern void tr_cuda_close_graphs(TrBackend *b);
+extern void tr_cuda_begin_step(TrBackend *b);
+extern void tr_cuda_end_step(TrBackend *b);
 
 /* device.cu */
 extern int	tr_cuda_devices(TrDevice *devices, int most, TrError *err);

@@ -30,9 +30,10 @@ tr_cuda_gemm(TrBackend *b, float *c, int ldc, const float *x, int ldx, bool tran
 		TR_LAUNCH(b, scale_kernel, (unsigned) tr_cuda_blocks((int64_t) m * n, THREADS), THREADS, 0, c, ldc, m, n, beta);
 		return;
 	}
-	tr_cuda_check_blas(b, cublasGemmEx(tr_cuda(b)->blas, trans_y ? CUBLAS_OP_T : CUBLAS_OP_N,
-									   trans_x ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, &alpha, y, CUDA_R_32F, ldy, x,
-									   CUDA_R_32F, ldx, &beta, c, CUDA_R_32F, ldc, tr_cuda(b)->compute,
-									   CUBLAS_GEMM_DEFAULT),
-					   "cublasGemmEx");
+	if (tr_cuda_check_blas(b, cublasGemmEx(tr_cuda(b)->blas, trans_y ? CUBLAS_OP_T : CUBLAS_OP_N,
+										   trans_x ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, &alpha, y, CUDA_R_32F, ldy, x,
+										   CUDA_R_32F, ldx, &beta, c, CUDA_R_32F, ldc, tr_cuda(b)->compute,
+										   CUBLAS_GEMM_DEFAULT),
+						   "cublasGemmEx"))
+		tr_cuda_recorded(b, 'g');
 }

@@ -54,9 +54,10 @@ endif
 # The same sources on the processor, part of every test program: check-core runs them without a GPU.
 EMULATION_DIR = test/unit/cuda_emulation
 EMULATE_FUSED = $(if $(filter x86_64,$(shell uname -m)),-mfma -ffp-contract=fast,-ffp-contract=fast)
+EMULATION_SOURCES = $(sort $(wildcard $(EMULATION_DIR)/*.cc))
 EMULATION_CXXFLAGS = -std=c++17 -g -Wall -Wextra -Werror -Wno-unknown-pragmas -I$(EMULATION_DIR) -Isrc -MMD -MP \
 	-fno-exceptions -fno-rtti -fno-threadsafe-statics -Dtagrec_backend_ops=tr_emulated_cuda_ops
-EMULATION = $(CUDA_SOURCES:%.cu=%.emulated.o) $(EMULATION_DIR)/emulation.o $(EMULATION_DIR)/races.o $(EMULATION_DIR)/cuda_ops.o
+EMULATION = $(CUDA_SOURCES:%.cu=%.emulated.o) $(EMULATION_SOURCES:%.cc=%.o) $(EMULATION_DIR)/cuda_ops.o
 
 # $(1) = directory below build/, $(2) = flags
 define emulation_rules
@@ -85,7 +86,7 @@ build/$(1)/%.o: $(EMULATION_DIR)/%.cc
 	@mkdir -p $$(@D)
 	$$(CXX) $$(EMULATION_CXXFLAGS) $(3) -c $$< -o $$@
 build/$(1)/test_%: build/unit/test/unit/test_%.o build/unit/$(EMULATION_DIR)/cuda_ops.o $$(patsubst %.c,build/unit/%.o,$$(UNIT_SOURCES)) \
-		$$(CUDA_SOURCES:%.cu=build/$(1)/%.emulated.o) build/$(1)/emulation.o build/$(1)/races.o
+		$$(CUDA_SOURCES:%.cu=build/$(1)/%.emulated.o) $$(EMULATION_SOURCES:$(EMULATION_DIR)/%.cc=build/$(1)/%.o)
 	$$(CC) -o $$@ $$^ $$(UNIT_LIBS)
 .PRECIOUS: build/$(1)/gpu/%.emulated.o build/$(1)/%.o
 -include $$(wildcard build/$(1)/*.d build/$(1)/gpu/*.d)
@@ -103,10 +104,10 @@ $(eval $(call emulated_again,races,-O1 -fsanitize=thread,-O2))
 $(eval $(call emulated_again,arithmetic,-O2 $(EMULATE_FUSED) -DEMULATE_ARITHMETIC,-O2 -DEMULATE_ARITHMETIC))
 
 # As a library, for a server to open: dynamic_library_path = '<here>/build/emulated:$$libdir'
-build/emulated/tagrec_cuda.so: $(CUDA_SOURCES) $(EMULATION_DIR)/emulation.cc $(EMULATION_DIR)/races.cc $(CUDA_HEADERS) $(wildcard $(EMULATION_DIR)/*.h)
+build/emulated/tagrec_cuda.so: $(CUDA_SOURCES) $(EMULATION_SOURCES) $(CUDA_HEADERS) $(wildcard $(EMULATION_DIR)/*.h)
 	@mkdir -p $(@D)
 	$(CXX) $(filter-out -D% -MMD -MP -Werror,$(EMULATION_CXXFLAGS)) -O2 -fPIC -fvisibility=hidden -shared -o $@ \
-		-x c++ $(CUDA_SOURCES) $(EMULATION_DIR)/emulation.cc $(EMULATION_DIR)/races.cc -Wl,-z,defs
+		-x c++ $(CUDA_SOURCES) $(EMULATION_SOURCES) -Wl,-z,defs
 
 check-gpu: gpu $(addprefix build/unit/,$(UNIT_TESTS)) build/unit/cuda_device
 	test/bench/gpu/check.sh $(CUDA_LIB)

@@ -39,31 +39,33 @@ give_back(TrCuda *cuda, void *pointer)
 	return cuda->pooled ? cudaFreeAsync(pointer, cuda->stream) : cudaFree(pointer);
 }
 
-/* What the pool keeps for later goes back to the device. */
-static void
-trim_pool(TrCuda *cuda)
+bool
+tr_cuda_trim_pool(TrBackend *b)
 {
+	TrCuda	   *cuda = tr_cuda(b);
 	cudaMemPool_t pool;
+	cudaError_t status = cudaStreamSynchronize(cuda->stream);
 
 	if (cuda->pooled && cudaDeviceGetDefaultMemPool(&pool, cuda->device) == cudaSuccess)
 		cudaMemPoolTrimTo(pool, 0);
+	return tr_cuda_check(b, status, "cudaStreamSynchronize");
 }
 
 /* NULL when there is none, which is not a failure of the backend's; a kernel that failed meanwhile is one. */
 static void *
-allocate(TrCuda *cuda, size_t bytes)
+allocate(TrBackend *b, size_t bytes)
 {
-	TrBackend  *b = &cuda->base;
+	TrCuda	   *cuda = tr_cuda(b);
 	void	   *pointer = NULL;
 	size_t		total;
 	size_t		rounded = bytes < 16 ? 16 : bytes;
 
+	tr_cuda_cut(b);
 	if (take(cuda, &pointer, rounded) != cudaSuccess)
 	{
 		cudaGetLastError();
-		if (!tr_cuda_check(b, cudaStreamSynchronize(cuda->stream), "cudaStreamSynchronize"))
+		if (!tr_cuda_trim_pool(b))
 			return NULL;
-		trim_pool(cuda);
 		if (take(cuda, &pointer, rounded) != cudaSuccess)
 		{
 			cudaGetLastError();
@@ -82,7 +84,7 @@ allocate(TrCuda *cuda, size_t bytes)
 void *
 tr_cuda_alloc(TrBackend *b, size_t bytes)
 {
-	return tr_cuda_failed(b) ? NULL : allocate(tr_cuda(b), bytes);
+	return tr_cuda_failed(b) ? NULL : allocate(b, bytes);
 }
 
 void
@@ -97,6 +99,7 @@ tr_cuda_release(TrBackend *b, void *p)
 		i--;
 	if (i < 0)
 		return;
+	tr_cuda_cut(b);
 	cuda->allocated -= cuda->blocks[i].bytes;
 	cuda->blocks[i] = cuda->blocks[--cuda->n_blocks];
 	tr_cuda_check(b, give_back(cuda, p), cuda->pooled ? "cudaFreeAsync" : "cudaFree");
@@ -115,8 +118,7 @@ tr_cuda_release_all(TrBackend *b)
 
 	while (cuda->n_blocks > 0)
 		give_back(cuda, cuda->blocks[--cuda->n_blocks].pointer);
-	cudaStreamSynchronize(cuda->stream);
-	trim_pool(cuda);
+	tr_cuda_trim_pool(b);
 	free(cuda->blocks);
 	cuda->blocks = NULL;
 	cuda->max_blocks = 0;
@@ -165,7 +167,7 @@ tr_cuda_scratch(TrBackend *b, size_t bytes)
 		return cuda->scratch;
 	tr_cuda_release(b, cuda->scratch);
 	cuda->scratch_bytes = bytes + bytes / 8;
-	cuda->scratch = allocate(cuda, cuda->scratch_bytes);
+	cuda->scratch = allocate(b, cuda->scratch_bytes);
 	if (!cuda->scratch && !tr_cuda_failed(b))
 	{
 		cuda->scratch_bytes = 0;
@@ -177,23 +179,40 @@ tr_cuda_scratch(TrBackend *b, size_t bytes)
 
 /* ------------------------------------------------------------------ copies */
 
-/* The next piece of pinned memory, at most `bytes` of it: waits until the copy that last used it is through. */
+/* Waits until the copies that last used the next segment are through, those of a graph that was recorded among them. */
+static void
+next_segment(TrBackend *b)
+{
+	TrCuda	   *cuda = tr_cuda(b);
+
+	tr_cuda_cut(b);
+	tr_cuda_check(b, cudaEventRecord(cuda->staged[cuda->segment], cuda->stream), "cudaEventRecord");
+	cuda->segment = (cuda->segment + 1) % TR_STAGING_SEGMENTS;
+	tr_cuda_check(b, cudaEventSynchronize(cuda->staged[cuda->segment]), "cudaEventSynchronize");
+	cuda->segment_used = 0;
+}
+
+void
+tr_cuda_make_room(TrBackend *b, size_t bytes)
+{
+	if (bytes <= TR_STAGING_SEGMENT && tr_cuda(b)->segment_used + bytes > TR_STAGING_SEGMENT)
+		next_segment(b);
+}
+
+/* The next piece of pinned memory, at most `bytes` of it; pieces begin at multiples of 64. */
 static char *
 stage(TrBackend *b, size_t bytes, size_t *piece)
 {
 	TrCuda	   *cuda = tr_cuda(b);
-	size_t		used = (cuda->segment_used + 63) / 64 * 64;
+	size_t		at;
 
-	if (used >= TR_STAGING_SEGMENT)
-	{
-		tr_cuda_check(b, cudaEventRecord(cuda->staged[cuda->segment], cuda->stream), "cudaEventRecord");
-		cuda->segment = (cuda->segment + 1) % TR_STAGING_SEGMENTS;
-		tr_cuda_check(b, cudaEventSynchronize(cuda->staged[cuda->segment]), "cudaEventSynchronize");
-		used = 0;
-	}
-	*piece = bytes < TR_STAGING_SEGMENT - used ? bytes : TR_STAGING_SEGMENT - used;
-	cuda->segment_used = used + *piece;
-	return cuda->staging + cuda->segment * TR_STAGING_SEGMENT + used;
+	if (cuda->segment_used >= TR_STAGING_SEGMENT)
+		next_segment(b);
+	at = cuda->segment_used;
+	*piece = bytes < TR_STAGING_SEGMENT - at ? bytes : TR_STAGING_SEGMENT - at;
+	cuda->segment_used += (*piece + 63) / 64 * 64;
+	cuda->graphs.uploaded += cuda->segment_used - at;
+	return cuda->staging + cuda->segment * TR_STAGING_SEGMENT + at;
 }
 
 /* The source may be overwritten at once: it has been read when this returns. */
@@ -211,6 +230,7 @@ tr_cuda_upload(TrBackend *b, void *dst, const void *src, size_t bytes)
 		memcpy(pinned, from, piece);
 		tr_cuda_check(b, cudaMemcpyAsync(to, pinned, piece, cudaMemcpyHostToDevice, tr_cuda(b)->stream),
 					  "cudaMemcpyAsync to the device");
+		tr_cuda_recorded(b, 'u');
 		to += piece;
 		from += piece;
 		bytes -= piece;
@@ -225,6 +245,7 @@ tr_cuda_download(TrBackend *b, void *dst, const void *src, size_t bytes)
 
 	if (bytes == 0)
 		return;
+	tr_cuda_cut(b);
 	if (!tr_cuda_failed(b)
 		&& tr_cuda_check(b, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, cuda->stream),
 						 "cudaMemcpyAsync to the host")
@@ -236,6 +257,7 @@ tr_cuda_download(TrBackend *b, void *dst, const void *src, size_t bytes)
 void
 tr_cuda_zero(TrBackend *b, void *dst, size_t bytes)
 {
-	if (bytes > 0 && !tr_cuda_failed(b))
-		tr_cuda_check(b, cudaMemsetAsync(dst, 0, bytes, tr_cuda(b)->stream), "cudaMemsetAsync");
+	if (bytes > 0 && !tr_cuda_failed(b)
+		&& tr_cuda_check(b, cudaMemsetAsync(dst, 0, bytes, tr_cuda(b)->stream), "cudaMemsetAsync"))
+		tr_cuda_recorded(b, 'z');
 }

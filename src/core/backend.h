@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 7
+#define TR_BACKEND_API_VERSION 8
 
 typedef struct TrBackend TrBackend;
 
@@ -177,6 +177,15 @@ typedef struct TrBackendOps
 	void		(*zero) (TrBackend *b, void *dst, size_t bytes);
 	TrStatus	(*finish) (TrBackend *b, TrError *err);
 
+	/*
+	 * (optional) A training step: operations between the two may be recorded and launched together, at end_step(). What
+	 * they mean is the same. Everything may be called in between, but alloc(), release(), download() and finish() cut the
+	 * record short. A step that failed need not be ended: finish(), close() or the next begin_step() does. Models call
+	 * tr_begin_step() and tr_end_step().
+	 */
+	void		(*begin_step) (TrBackend *b);
+	void		(*end_step) (TrBackend *b);
+
 	/* C (m,n) = alpha op(A) op(B) + beta C, op(A) is (m,k), op(B) is (k,n); ld in elements of the stored matrix */
 	void		(*gemm) (TrBackend *b, float *c, int ldc, const float *x, int ldx, bool trans_x, const float *y, int ldy,
 						 bool trans_y, int m, int n, int k, float alpha, float beta);
@@ -314,6 +323,20 @@ struct TrBackend
 {
 	const TrBackendOps *ops;
 };
+
+static inline void
+tr_begin_step(TrBackend *b)
+{
+	if (b->ops->begin_step)
+		b->ops->begin_step(b);
+}
+
+static inline void
+tr_end_step(TrBackend *b)
+{
+	if (b->ops->end_step)
+		b->ops->end_step(b);
+}
 
 /* The plain backend: portable C loops, one thread, no library. Serving encodes with it; tests hold the others against it. */
 extern const TrBackendOps tr_plain_ops;

@@ -329,7 +329,9 @@ abnt_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *st
 		if (m->batch.rows == 0)
 			break;
 		stats->pairs += m->batch.rows;
+		tr_begin_step(b);
 		TR_TRY(train_step(m, err));
+		tr_end_step(b);
 	}
 	b->ops->download(b, sums, m->loss, sizeof(sums));
 	TR_TRY(b->ops->finish(b, err));

@@ -352,8 +352,10 @@ acf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 
 		if (tr_poll(poll))
 			return TR_CANCELLED;
+		tr_begin_step(b);
 		b->ops->zero(b, m->loss, sizeof(double));
 		TR_TRY(train_step(m, &users, epoch, first, R, err));
+		tr_end_step(b);
 		b->ops->download(b, &loss, m->loss, sizeof(double));
 		total += loss * R;
 	}

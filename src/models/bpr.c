@@ -493,7 +493,9 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 			return TR_CANCELLED;
 		list_triples(m, epoch, first, n);
 		sort_items(m, n);
+		tr_begin_step(b);
 		step(m, n, (epoch - 1) * batches + i + 1);
+		tr_end_step(b);
 	}
 	b->ops->download(b, &loss, m->loss, sizeof(double));
 	TR_TRY(b->ops->finish(b, err));

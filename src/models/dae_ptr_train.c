@@ -202,7 +202,9 @@ dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 		stats->pairs += m->batch.posts;
 		if (m->batch.rows == 0)
 			continue;
+		tr_begin_step(b);
 		TR_TRY(train_step(m, err));
+		tr_end_step(b);
 		steps++;
 	}
 	b->ops->download(b, sums, m->loss, sizeof(sums));

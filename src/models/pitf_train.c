@@ -281,7 +281,9 @@ pitf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *st
 		list_pairs(m, epoch, first, n);
 		sort_rows(m, PITF_ENTITIES);
 		sort_rows(m, PITF_TAGS);
+		tr_begin_step(b);
 		step(m, n, (epoch - 1) * batches + i + 1);
+		tr_end_step(b);
 	}
 	b->ops->download(b, &loss, m->loss, sizeof(double));
 	TR_TRY(b->ops->finish(b, err));

@@ -239,7 +239,9 @@ tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *s
 			return TR_CANCELLED;
 		if (batch.pairs == 0)
 			continue;
+		tr_begin_step(b);
 		TR_TRY(train_step(t, &batch, err));
+		tr_end_step(b);
 		stats->pairs += batch.pairs;
 		batches++;
 	}

@@ -1,7 +1,7 @@
 /*
  * Training on the CUDA backend (emulated, or on a device: cuda_emulation/cuda_ops.c). A golden run: loss of each epoch and
- * every tensor, as with the plain backend, for every choice that takes another way through the operations. The same again
- * gives the same bits, in whatever order blocks and threads run.
+ * every tensor, as with the plain backend, for every choice that takes another way through the operations. The same again,
+ * with steps launched as graphs, gives the same bits, in whatever order blocks and threads run, and however late.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #define USERS 23
 #define ITEMS 31
 #define TAGS 300				/* two passes of the sort */
-#define EPOCHS 2
+#define EPOCHS 3				/* of one step each, the third is a graph */
 
 extern const TrBackendOps *tr_cuda_test_ops(void);
 
@@ -23,12 +23,12 @@ static TrMemory memory;
 static TrDataset dataset;
 
 static void
-make_dataset(void)
+make_dataset(int32_t assignments)
 {
 	TrAssignments a;
 
 	tr_assignments_init(&a, &memory);
-	for (int32_t n = 0; n < 1500; n++)
+	for (int32_t n = 0; n < assignments; n++)
 		tr_assignments_add(&a, n < USERS ? n : (int32_t) tr_below(5, 1, 0, n, USERS),
 						   n < ITEMS ? n : (int32_t) tr_below(5, 2, 0, n, ITEMS),
 						   n < TAGS ? n : (int32_t) (tr_below(5, 3, 0, n, TAGS) * tr_below(5, 4, 0, n, TAGS) / TAGS), false,
@@ -75,6 +75,7 @@ typedef struct Result
 	TrTensor	tensors[64];
 	int			count;
 	float		users[USERS * 64];
+	long		graphs;			/* launched */
 	int			width;
 	bool		ok;
 } Result;
@@ -94,7 +95,7 @@ keep(Result *result, const TrTensor *tensors, int count)
 }
 
 static Result
-train(const TrBackendOps *ops, const Run *run)
+train(const TrBackendOps *ops, const Run *run, const char *graphs)
 {
 	TrBackendConfig config = {.threads = 1};
 	TrBackend  *backend;
@@ -104,11 +105,13 @@ train(const TrBackendOps *ops, const Run *run)
 	int			count;
 	TrError		err = {0};
 
+	setenv("TAGREC_CUDA_GRAPHS", graphs, 1);
 	if (ops->open(&backend, &config, &err) != TR_OK)
 	{
 		printf("Bail out! %s\n", err.message);
 		exit(1);
 	}
+	result.graphs = -emulated_graphs().launches;
 	result.ok = tr_model_create(&model, run->algorithm, &memory, backend, &dataset, run->options, &err) == TR_OK;
 	for (int epoch = 1; epoch <= EPOCHS && result.ok; epoch++)
 	{
@@ -127,6 +130,7 @@ train(const TrBackendOps *ops, const Run *run)
 	}
 	else
 		printf("# %s\n", err.message);
+	result.graphs += emulated_graphs().launches;
 	ops->close(backend);
 	return result;
 }
@@ -191,18 +195,21 @@ check_run(const char *algorithm, const char *settings)
 	snprintf(name, sizeof(name), "%s %s", algorithm, settings);
 	if (!CHECK(set_options(&run, algorithm, settings), "%s: options", name))
 		return;
-	expected = train(&tr_plain_ops, &run);
-	first = train(tr_cuda_test_ops(), &run);
+	expected = train(&tr_plain_ops, &run, "no");
+	first = train(tr_cuda_test_ops(), &run, "no");
 	if (CHECK(expected.ok && first.ok, "%s: trains", name))
 		compare(name, &first, &expected);
-	for (uint64_t seed = 1; seed <= 2; seed++)
+	for (uint64_t seed = 0; seed <= 2; seed++)
 	{
 		Result		again;
 
 		emulate_order(seed);
-		again = train(tr_cuda_test_ops(), &run);
+		emulate_late(seed != 1);
+		again = train(tr_cuda_test_ops(), &run, "yes");
 		emulate_order(0);
-		CHECK(same_bits(&again, &first), "%s: the same bits again, order %d", name, (int) seed);
+		emulate_late(false);
+		CHECK(same_bits(&again, &first), "%s: the same bits again, as graphs, order %d", name, (int) seed);
+		CHECK(again.graphs > 0 || getenv("TAGREC_CUDA_LIBRARY"), "%s: ... of which there were %ld", name, again.graphs);
 		forget(&again);
 	}
 	forget(&expected);
@@ -213,7 +220,7 @@ int
 main(void)
 {
 	tr_memory_init(&memory, 0);
-	make_dataset();
+	make_dataset(1500);
 	/* SGD where numbers are compared: Adam's first steps are as large for a gradient of rounding errors as for any other */
 	check_run("hdlpr_ns", "layers=24,12,8 optimizer=sgd learning_rate=0.05 batch=9");
 	check_run("hdlpr_ns", "layers=24,12,8 preset=paper batch=64");
@@ -224,6 +231,15 @@ main(void)
 	check_run("hdlpr", "layers=20,12,8 optimizer=sgd learning_rate=0.05 reconstruction=0.3 reconstruction_loss=squared batch=11");
 	check_run("hdlpr", "layers=260,8 optimizer=sgd learning_rate=0.05 reconstruction=0.3 own_tags=true keep=1 popularity=false");
 	check_run("hdlpr_ns", "layers=12 optimizer=adam learning_rate=0.001");
+	tr_dataset_free(&dataset);
+	make_dataset(400);
+	check_run("acf", "layers=12,8 optimizer=sgd learning_rate=0.05 batch=9");
+	check_run("bpr", "factors=7 optimizer=sgd learning_rate=0.05 batch=50");
+	check_run("pitf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
+	check_run("nltf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
+	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250");
+	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250 preset=paper touched_rows=false");
+	check_run("abnt", "dimensions=8 sequence=20 layers=12 optimizer=sgd learning_rate=0.05 batch=250");
 	tr_memory_release(&memory);
 	return check_done();
 }

@@ -13,7 +13,8 @@ typedef enum cublasStatus_t
 	CUBLAS_STATUS_SUCCESS,
 	CUBLAS_STATUS_NOT_INITIALIZED,
 	CUBLAS_STATUS_ALLOC_FAILED = 3,
-	CUBLAS_STATUS_INVALID_VALUE = 7
+	CUBLAS_STATUS_INVALID_VALUE = 7,
+	CUBLAS_STATUS_EXECUTION_FAILED = 13
 } cublasStatus_t;
 
 typedef enum cublasOperation_t
@@ -48,6 +49,7 @@ typedef enum cublasGemmAlgo_t
 extern cublasStatus_t cublasCreate(cublasHandle_t *handle);
 extern cublasStatus_t cublasDestroy(cublasHandle_t handle);
 extern cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream);
+extern cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void *workspace, size_t bytes);
 extern cublasStatus_t cublasSetMathMode(cublasHandle_t handle, int mode);
 extern cublasStatus_t cublasSetAtomicsMode(cublasHandle_t handle, int mode);
 extern const char *cublasGetStatusString(cublasStatus_t status);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <type_traits>
 
 #include "emulation.h"
 
@@ -82,13 +83,19 @@ typedef enum cudaError
 	cudaErrorInsufficientDriver = 35,
 	cudaErrorNoDevice = 100,
 	cudaErrorNoKernelImageForDevice = 209,
+	cudaErrorIllegalState = 401,
 	cudaErrorIllegalAddress = 700,
-	cudaErrorSystemDriverMismatch = 803
+	cudaErrorSystemDriverMismatch = 803,
+	cudaErrorStreamCaptureUnsupported = 900,
+	cudaErrorStreamCaptureInvalidated = 901,
+	cudaErrorGraphExecUpdateFailure = 910
 } cudaError_t;
 
 typedef struct EmulatedStream *cudaStream_t;
 typedef struct EmulatedEvent *cudaEvent_t;
 typedef struct EmulatedPool *cudaMemPool_t;
+typedef struct EmulatedGraph *cudaGraph_t;
+typedef struct EmulatedExec *cudaGraphExec_t;
 
 enum cudaMemcpyKind
 {
@@ -101,7 +108,18 @@ enum
 	cudaStreamNonBlocking = 1,
 	cudaEventDisableTiming = 2,
 	cudaMemPoolAttrReleaseThreshold = 4,
+	cudaDevAttrComputeCapabilityMajor = 75,
 	cudaDevAttrMemoryPoolsSupported = 115
+};
+
+enum cudaStreamCaptureMode
+{
+	cudaStreamCaptureModeRelaxed = 2
+};
+
+struct cudaGraphExecUpdateResultInfo
+{
+	int			result;
 };
 
 struct cudaDeviceProp
@@ -151,6 +169,14 @@ extern cudaError_t cudaEventDestroy(cudaEvent_t event);
 extern cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 extern cudaError_t cudaEventSynchronize(cudaEvent_t event);
 
+extern cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+extern cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
+extern cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+extern cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags);
+extern cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph, cudaGraphExecUpdateResultInfo *info);
+extern cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
+extern cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
+
 /* ------------------------------------------------------------------ kernels */
 
 struct EmulatedPlace
@@ -168,8 +194,12 @@ extern dim3 emulated_grid_size;
 #define blockDim emulated_block_size
 #define gridDim emulated_grid_size
 
-/* Runs body(argument) once for every thread of the grid; a wrong configuration is cudaGetLastError()'s. */
-extern void emulate_grid(dim3 grid, dim3 block, size_t shared, void (*body) (void *argument), void *argument);
+/*
+ * Queues body(argument), to be run once for every thread of the grid; `bytes` of argument are copied. A wrong configuration
+ * is cudaGetLastError()'s.
+ */
+extern void emulate_grid(cudaStream_t stream, dim3 grid, dim3 block, size_t shared, void (*body) (void *argument),
+						 const void *argument, size_t bytes);
 /* The block's shared memory that `key` stands for, full of garbage at first. */
 extern void *emulate_shared(const void *key, size_t bytes);
 /* Waits for all threads of the block. */
@@ -181,11 +211,24 @@ extern void emulate_warp_barrier(unsigned mask);
 /* *p = (*p + add) | set; returns what it was */
 extern unsigned emulate_atomic(unsigned *p, unsigned add, unsigned set);
 
-template <typename Body>
-static inline void
-emulate_launch(dim3 grid, dim3 block, size_t shared, Body body)
+template <typename T>
+struct EmulatedParameter
 {
-	emulate_grid(grid, block, shared, [](void *argument) { (*(Body *) argument)(); }, &body);
+	static_assert(std::is_trivially_copyable<T>::value && !std::is_reference<T>::value, "a kernel's arguments are copied");
+	typedef T	type;
+};
+
+/* The arguments, as the kernel's parameters, are copied here and now. */
+template <typename... Parameters>
+static inline void
+emulate_launch(cudaStream_t stream, dim3 grid, dim3 block, size_t shared, void (*kernel) (Parameters...),
+			   typename EmulatedParameter<Parameters>::type... arguments)
+{
+	auto		body = [=]() { kernel(arguments...); };
+	typedef decltype(body) Body;
+
+	static_assert(std::is_trivially_copyable<Body>::value, "a launch is copied byte by byte");
+	emulate_grid(stream, grid, block, shared, [](void *argument) { (*(Body *) argument)(); }, &body, sizeof(body));
 }
 
 static inline void

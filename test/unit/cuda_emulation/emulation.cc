@@ -1,8 +1,8 @@
 /*
- * Fibers, blocks and grids; and the runtime on host memory. See emulation.h.
+ * Fibers, blocks and grids; and the runtime on host memory, but for streams (stream.cc). See emulation.h.
  */
 #include "cublas_v2.h"
-#include "races.h"
+#include "internal.h"
 
 #include <cmath>
 #include <stdio.h>
@@ -240,6 +240,7 @@ emulate_warp_barrier(unsigned mask)
 
 /* ------------------------------------------------------------------ who is running, for races.cc */
 
+static uint64_t grids_run;
 static uint64_t blocks_run;
 static uint32_t block_barriers;	/* that the block has passed */
 
@@ -248,7 +249,7 @@ emulate_now(EmulatedNow *now)
 {
 	if (!self)
 		return false;
-	now->launch = (uint64_t) launches;
+	now->launch = grids_run;
 	now->block = blocks_run;
 	now->thread = (uint32_t) (self - threads);
 	now->barriers = block_barriers;
@@ -354,7 +355,7 @@ emulate_shared(const void *key, size_t bytes)
 	return shared[n_shared++].data;
 }
 
-/* CUDA_EMULATION_ORDER=seed in the environment, for tests that do not set it themselves. */
+/* CUDA_EMULATION_ORDER=seed and CUDA_EMULATION_LATE=yes in the environment, for tests that do not set it themselves. */
 __attribute__((constructor)) static void
 read_environment(void)
 {
@@ -362,6 +363,7 @@ read_environment(void)
 
 	if (seed)
 		emulate_order(strtoull(seed, NULL, 10));
+	emulate_late(getenv("CUDA_EMULATION_LATE") != NULL);
 }
 
 /* ------------------------------------------------------------------ failures */
@@ -372,7 +374,7 @@ static int	failing_status;
 static int	failing_after;
 
 /* The status that a call is to return. */
-static int
+int
 outcome(const char *call)
 {
 	if (!failing_call || strcmp(call, failing_call) != 0 || failing_after-- > 0)
@@ -381,16 +383,13 @@ outcome(const char *call)
 	return failing_status;
 }
 
-static cudaError_t
+cudaError_t
 told(cudaError_t status)
 {
 	if (status != cudaSuccess)
 		last_error = status;
 	return status;
 }
-
-#define TELL(call) \
-	do { cudaError_t status_ = told((cudaError_t) outcome(call)); if (status_ != cudaSuccess) return status_; } while (0)
 
 void
 emulate_order(uint64_t seed)
@@ -412,26 +411,28 @@ emulated_launches(void)
 	return launches;
 }
 
-void
-emulate_grid(dim3 grid, dim3 block, size_t shared_bytes, void (*body) (void *argument), void *argument)
+/* A launch; the kernel's arguments follow, aligned. */
+typedef struct alignas(16) Launch
 {
+	dim3		grid;
+	dim3		block;
+	size_t		shared;			/* dynamic, bytes */
+	void		(*body) (void *argument);
+} Launch;
+
+static void
+run_grid(void *data)
+{
+	Launch	   *launch = (Launch *) data;
+	dim3		grid = launch->grid;
+	dim3		block = launch->block;
 	size_t		blocks = (size_t) grid.x * grid.y * grid.z;
 	size_t		step = 1;
 
-	launches++;
+	grids_run++;
 	n_threads = (int) (block.x * block.y * block.z);
-	if (told((cudaError_t) outcome("launch")) != cudaSuccess)
-		return;
-	if (blocks == 0 || grid.x > INT32_MAX || grid.y > 65535 || grid.z > 65535 || n_threads == 0
-		|| n_threads > MOST_THREADS || shared_bytes > MOST_SHARED)
-	{
-		told(cudaErrorInvalidConfiguration);
-		return;
-	}
-	if (n_threads % 32 != 0)
-		emulate_stop("a block of broken warps");
-	kernel_body = body;
-	kernel_argument = argument;
+	kernel_body = launch->body;
+	kernel_argument = launch + 1;
 	emulated_block_size = block;
 	emulated_grid_size = grid;
 	/* another order of blocks: every step-th, step having no factor in common with the number of blocks */
@@ -455,11 +456,47 @@ emulate_grid(dim3 grid, dim3 block, size_t shared_bytes, void (*body) (void *arg
 	self = NULL;
 }
 
+void
+emulate_grid(cudaStream_t stream, dim3 grid, dim3 block, size_t shared_bytes, void (*body) (void *argument),
+			 const void *argument, size_t bytes)
+{
+	size_t		blocks = (size_t) grid.x * grid.y * grid.z;
+	size_t		threads_of_block = (size_t) block.x * block.y * block.z;
+	Launch	   *launch;
+
+	launches++;
+	if (told((cudaError_t) outcome("launch")) != cudaSuccess)
+		return;
+	if (blocks == 0 || grid.x > INT32_MAX || grid.y > 65535 || grid.z > 65535 || threads_of_block == 0
+		|| threads_of_block > MOST_THREADS || shared_bytes > MOST_SHARED)
+	{
+		told(cudaErrorInvalidConfiguration);
+		return;
+	}
+	if (threads_of_block % 32 != 0)
+		emulate_stop("a block of broken warps");
+	launch = (Launch *) malloc(sizeof(Launch) + bytes);
+	*launch = Launch{grid, block, shared_bytes, body};
+	memcpy(launch + 1, argument, bytes);
+	submit_bytes(stream, KERNEL, run_grid, launch, sizeof(Launch) + bytes);
+	free(launch);
+}
+
 /* ------------------------------------------------------------------ runtime */
 
 static int	n_devices = 1;
 static size_t memory_size = (size_t) 8 << 30;
 static size_t memory_used;
+
+#define MOST_PINNED 64
+
+typedef struct Pinned
+{
+	char	   *memory;
+	size_t		bytes;
+} Pinned;
+
+static Pinned pinned[MOST_PINNED];
 
 void
 emulate_devices(int count)
@@ -561,6 +598,7 @@ cudaMalloc(void **pointer, size_t bytes)
 {
 	char	   *block;
 
+	REFUSE_IN_RECORD();
 	TELL("cudaMalloc");
 	if (bytes > memory_size - memory_used || !(block = (char *) malloc(bytes + 16)))
 		return told(cudaErrorMemoryAllocation);
@@ -572,47 +610,74 @@ cudaMalloc(void **pointer, size_t bytes)
 	return cudaSuccess;
 }
 
-cudaError_t
-cudaFree(void *pointer)
+static void
+release(void *pointer)
 {
 	size_t		bytes;
 
-	TELL("cudaFree");
-	if (!pointer)
-		return cudaSuccess;
 	memcpy(&bytes, (char *) pointer - 16, sizeof(bytes));
 	memory_used -= bytes;
 	free((char *) pointer - 16);
+}
+
+cudaError_t
+cudaFree(void *pointer)
+{
+	REFUSE_IN_RECORD();
+	TELL("cudaFree");
+	if (pointer)
+		release(pointer);
 	return cudaSuccess;
 }
 
 cudaError_t
 cudaMallocAsync(void **pointer, size_t bytes, cudaStream_t)
 {
+	REFUSE_IN_RECORD();
 	TELL("cudaMallocAsync");
 	return cudaMalloc(pointer, bytes);
 }
 
 cudaError_t
-cudaFreeAsync(void *pointer, cudaStream_t)
+cudaFreeAsync(void *pointer, cudaStream_t stream)
 {
+	REFUSE_IN_RECORD();
 	TELL("cudaFreeAsync");
-	return cudaFree(pointer);
+	return submit(stream, RELEASE, [=]() { release(pointer); });
 }
 
 cudaError_t
 cudaMallocHost(void **pointer, size_t bytes)
 {
+	REFUSE_IN_RECORD();
 	TELL("cudaMallocHost");
 	*pointer = malloc(bytes);
-	return *pointer ? cudaSuccess : told(cudaErrorMemoryAllocation);
+	for (int i = 0; i < MOST_PINNED && *pointer; i++)
+		if (!pinned[i].memory)
+		{
+			pinned[i] = Pinned{(char *) *pointer, bytes};
+			return cudaSuccess;
+		}
+	return told(cudaErrorMemoryAllocation);
 }
 
 cudaError_t
 cudaFreeHost(void *pointer)
 {
+	for (int i = 0; i < MOST_PINNED; i++)
+		if (pinned[i].memory == pointer)
+			pinned[i].memory = NULL;
 	free(pointer);
 	return cudaSuccess;
+}
+
+bool
+is_pinned(const void *p)
+{
+	for (int i = 0; i < MOST_PINNED; i++)
+		if (pinned[i].memory && (const char *) p >= pinned[i].memory && (const char *) p < pinned[i].memory + pinned[i].bytes)
+			return true;
+	return false;
 }
 
 cudaError_t
@@ -643,78 +708,33 @@ cudaMemPoolTrimTo(cudaMemPool_t, size_t)
 }
 
 cudaError_t
-cudaMemcpyAsync(void *dst, const void *src, size_t bytes, cudaMemcpyKind, cudaStream_t)
+cudaMemcpyAsync(void *dst, const void *src, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
 {
+	if (!is_pinned(kind == cudaMemcpyHostToDevice ? src : dst))
+		REFUSE_IN_RECORD();
 	TELL("cudaMemcpyAsync");
-	memcpy(dst, src, bytes);
-	return cudaSuccess;
+	return submit(stream, COPY, [=]() { memcpy(dst, src, bytes); });
 }
 
 cudaError_t
-cudaMemsetAsync(void *dst, int value, size_t bytes, cudaStream_t)
+cudaMemsetAsync(void *dst, int value, size_t bytes, cudaStream_t stream)
 {
 	TELL("cudaMemsetAsync");
-	memset(dst, value, bytes);
-	return cudaSuccess;
-}
-
-cudaError_t
-cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
-{
-	TELL("cudaStreamCreateWithFlags");
-	*stream = (cudaStream_t) malloc(1);
-	return cudaSuccess;
-}
-
-cudaError_t
-cudaStreamDestroy(cudaStream_t stream)
-{
-	free(stream);
-	return cudaSuccess;
-}
-
-cudaError_t
-cudaStreamSynchronize(cudaStream_t)
-{
-	TELL("cudaStreamSynchronize");
-	return cudaSuccess;
-}
-
-cudaError_t
-cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
-{
-	TELL("cudaEventCreateWithFlags");
-	*event = (cudaEvent_t) malloc(1);
-	return cudaSuccess;
-}
-
-cudaError_t
-cudaEventDestroy(cudaEvent_t event)
-{
-	free(event);
-	return cudaSuccess;
-}
-
-cudaError_t
-cudaEventRecord(cudaEvent_t, cudaStream_t)
-{
-	TELL("cudaEventRecord");
-	return cudaSuccess;
-}
-
-cudaError_t
-cudaEventSynchronize(cudaEvent_t)
-{
-	TELL("cudaEventSynchronize");
-	return cudaSuccess;
+	return submit(stream, FILL, [=]() { memset(dst, value, bytes); });
 }
 
 /* ------------------------------------------------------------------ cuBLAS */
 
+struct EmulatedBlas
+{
+	cudaStream_t stream;
+	void	   *workspace;
+};
+
 cublasStatus_t
 cublasCreate(cublasHandle_t *handle)
 {
-	*handle = (cublasHandle_t) malloc(1);
+	*handle = (cublasHandle_t) calloc(1, sizeof(EmulatedBlas));
 	return (cublasStatus_t) outcome("cublasCreate");
 }
 
@@ -726,9 +746,21 @@ cublasDestroy(cublasHandle_t handle)
 }
 
 cublasStatus_t
-cublasSetStream(cublasHandle_t, cudaStream_t)
+cublasSetStream(cublasHandle_t handle, cudaStream_t stream)
 {
+	handle->stream = stream;
+	handle->workspace = NULL;
 	return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t
+cublasSetWorkspace(cublasHandle_t handle, void *workspace, size_t)
+{
+	cublasStatus_t status = (cublasStatus_t) outcome("cublasSetWorkspace");
+
+	if (status == CUBLAS_STATUS_SUCCESS)
+		handle->workspace = workspace;
+	return status;
 }
 
 cublasStatus_t
@@ -771,38 +803,67 @@ rounded(float x, int bits)
 	return x;
 }
 
-cublasStatus_t
-cublasGemmEx(cublasHandle_t, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k, const void *alpha,
-			 const void *a, cudaDataType_t type_a, int lda, const void *b, cudaDataType_t type_b, int ldb, const void *beta,
-			 void *c, cudaDataType_t type_c, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t)
+/* The arguments of a product */
+typedef struct Product
 {
-	cublasStatus_t status = (cublasStatus_t) outcome("cublasGemmEx");
-	size_t		step_a = op_a == CUBLAS_OP_N ? (size_t) lda : 1;
-	size_t		step_b = op_b == CUBLAS_OP_N ? 1 : (size_t) ldb;
-	int			bits = compute == CUBLAS_COMPUTE_32F_FAST_16BF ? 7 : compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? 10 : 23;
-	float		scale = *(const float *) alpha;
-	float		keep = *(const float *) beta;
+	bool		trans_a,
+				trans_b;
+	int			m,
+				n,
+				k;
+	float		alpha,
+				beta;
+	const float *a;
+	const float *b;
+	float	   *c;
+	int			lda,
+				ldb,
+				ldc;
+	int			bits;			/* of fraction that the factors keep */
+} Product;
 
-	if (status != CUBLAS_STATUS_SUCCESS)
-		return status;
-	if (m < 0 || n < 0 || k < 0 || lda < (op_a == CUBLAS_OP_N ? m : k) || ldb < (op_b == CUBLAS_OP_N ? k : n) || ldc < m
-		|| lda < 1 || ldb < 1 || ldc < 1 || type_a != CUDA_R_32F || type_b != CUDA_R_32F || type_c != CUDA_R_32F)
-		return CUBLAS_STATUS_INVALID_VALUE;
-	for (int j = 0; j < n; j++)
-		for (int i = 0; i < m; i++)
+static void
+multiply(const Product &p)
+{
+	size_t		step_a = p.trans_a ? 1 : (size_t) p.lda;
+	size_t		step_b = p.trans_b ? (size_t) p.ldb : 1;
+
+	for (int j = 0; j < p.n; j++)
+		for (int i = 0; i < p.m; i++)
 		{
-			const float *x = (const float *) a + (op_a == CUBLAS_OP_N ? i : (size_t) i * lda);
-			const float *y = (const float *) b + (op_b == CUBLAS_OP_N ? (size_t) j * ldb : j);
-			float	   *z = (float *) c + (size_t) j * ldc + i;
+			const float *x = p.a + (p.trans_a ? (size_t) i * p.lda : i);
+			const float *y = p.b + (p.trans_b ? j : (size_t) j * p.ldb);
+			float	   *z = p.c + (size_t) j * p.ldc + i;
 #ifdef EMULATE_ARITHMETIC
 			float		sum = 0;
 #else
 			double		sum = 0;
 #endif
 
-			for (int l = 0; l < k; l++)
-				sum += rounded(x[l * step_a], bits) * rounded(y[l * step_b], bits);
-			*z = (float) (scale * sum) + (keep == 0 ? 0 : keep * *z);
+			for (int l = 0; l < p.k; l++)
+				sum += rounded(x[l * step_a], p.bits) * rounded(y[l * step_b], p.bits);
+			*z = (float) (p.alpha * sum) + (p.beta == 0 ? 0 : p.beta * *z);
 		}
+}
+
+/* Without a workspace it would have to take one, which a record may not contain. */
+cublasStatus_t
+cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k, const void *alpha,
+			 const void *a, cudaDataType_t type_a, int lda, const void *b, cudaDataType_t type_b, int ldb, const void *beta,
+			 void *c, cudaDataType_t type_c, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t)
+{
+	cublasStatus_t status = (cublasStatus_t) outcome("cublasGemmEx");
+	Product		product = {op_a == CUBLAS_OP_T, op_b == CUBLAS_OP_T, m, n, k, *(const float *) alpha, *(const float *) beta,
+		(const float *) a, (const float *) b, (float *) c, lda, ldb, ldc,
+	compute == CUBLAS_COMPUTE_32F_FAST_16BF ? 7 : compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? 10 : 23};
+
+	if (status != CUBLAS_STATUS_SUCCESS)
+		return status;
+	if (m < 0 || n < 0 || k < 0 || lda < (op_a == CUBLAS_OP_N ? m : k) || ldb < (op_b == CUBLAS_OP_N ? k : n) || ldc < m
+		|| lda < 1 || ldb < 1 || ldc < 1 || type_a != CUDA_R_32F || type_b != CUDA_R_32F || type_c != CUDA_R_32F)
+		return CUBLAS_STATUS_INVALID_VALUE;
+	if ((!handle->workspace && refuse_in_record() != cudaSuccess)
+		|| submit(handle->stream, KERNEL, [=]() { multiply(product); }) != cudaSuccess)
+		return CUBLAS_STATUS_EXECUTION_FAILED;
 	return CUBLAS_STATUS_SUCCESS;
 }
