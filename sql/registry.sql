@@ -155,7 +155,7 @@ SELECT pg_catalog.pg_extension_config_dump('tagrec_trial',
 -- Inside the views of neighbours: see src/pg/ascending.c. Its cost makes it the last of several conditions.
 CREATE FUNCTION tagrec_ascending_has(numbers int[], number int) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_ascending_has' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
-COMMENT ON FUNCTION tagrec_ascending_has(int[], int) IS 'whether an ascending array has a number';
+COMMENT ON FUNCTION tagrec_ascending_has(int[], int) IS 'behind the views of neighbours: whether an ascending array has a number';
 
 -- What a restore may insert: see src/pg/catalog_guard.c. Always, so that session_replication_role does not matter.
 CREATE FUNCTION tagrec_guard() RETURNS trigger
