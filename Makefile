@@ -32,7 +32,6 @@ REGRESS_OPTS = --inputdir=test --outputdir=build/regress --encoding=UTF8 --no-lo
 # Sums may be reordered, so that loops over floats become SIMD; NaN and infinity keep their meaning. Wider SIMD is chosen at
 # run time, function by function, so nothing here names a processor. `make OPTFLAGS=` builds without any of it.
 OPTFLAGS = -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math-errno
-BLAS_LIBS = -lopenblas
 
 # -MMD: an edited header rebuilds what includes it.
 PG_CPPFLAGS = -Isrc -MMD -MP -DTAGREC_VERSION='"$(EXTVERSION)"'
@@ -73,7 +72,7 @@ build/server: always
 $(OBJS) $(CPU_OBJS): build/server
 
 # Its only symbol is the one that tagrec.so asks for; -z defs: it needs nothing from the server.
-$(CPU_OBJS): override CFLAGS += -fvisibility=hidden
+$(CPU_OBJS): override CFLAGS += -fvisibility=hidden $(BLAS_CFLAGS)
 $(CPU_LIB): $(CPU_OBJS)
 	$(CC) $(CFLAGS) -shared -o $@ $(CPU_OBJS) $(LDFLAGS) -Wl,-z,defs $(BLAS_LIBS) -lpthread -lm
 

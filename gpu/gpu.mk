@@ -1,8 +1,10 @@
 # The CUDA backend: its library, its emulation for the tests, its checks and benchmarks on a device. Included by the Makefile.
 #
 #   make gpu         tagrec_cuda.so, when there is nvcc
-#   make check-gpu   the tests of the operations and of training on the machine's GPU, with compute-sanitizer where there is one
-#   make bench-gpu   seconds per epoch on the GPU, beside the CPU backend, PyTorch and the floor
+#   make check-gpu   the tests of the operations and of training on the machine's GPU, with compute-sanitizer where there is one,
+#                    and jobs in a server; CHECK_GPU_PARTS="tests sanitizer server" chooses
+#   make bench-gpu   seconds per epoch on the GPU, beside the CPU backend, PyTorch and the floor; BENCH_GPU_ARGS=--help
+#   make gpu-kit     build/gpu-kit.tar.gz: OpenBLAS, PostgreSQL and the data, for a machine with a GPU that lacks them
 #
 #   make check-core-races check-core-arithmetic   in emulation: races between threads; a device's arithmetic at its worst
 #
@@ -109,16 +111,40 @@ build/emulated/tagrec_cuda.so: $(CUDA_SOURCES) $(EMULATION_SOURCES) $(CUDA_HEADE
 	$(CXX) $(filter-out -D% -MMD -MP -Werror,$(EMULATION_CXXFLAGS)) -O2 -fPIC -fvisibility=hidden -shared -o $@ \
 		-x c++ $(CUDA_SOURCES) $(EMULATION_SOURCES) -Wl,-z,defs
 
-check-gpu: gpu $(addprefix build/unit/,$(UNIT_TESTS)) build/unit/cuda_device
-	test/bench/gpu/check.sh $(CUDA_LIB)
+# What the checks and benchmarks on a device run. TAGREC_CUDA_LIBRARY=build/emulated/tagrec_cuda.so tries them without one.
+GPU_TESTS = test_cuda_life test_ops test_softmax test_profile_rows test_cuda_train
+GPU_TESTED = $(or $(TAGREC_CUDA_LIBRARY),$(CUDA_LIB))
+GPU_JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-bench-gpu: gpu build/unit/cuda_device build/unit/bench_train
-	test/bench/gpu/run.sh $(CUDA_LIB)
+# Two makes, for a kit that is still packed may hold the BLAS that the second one finds.
+check-gpu: gpu-unpack
+	@$(MAKE) $(GPU_JOBS) gpu-programs
+	test/bench/gpu/check.sh $(GPU_TESTED)
+
+bench-gpu: gpu-unpack | $(filter check-gpu,$(MAKECMDGOALS))
+	@$(MAKE) $(GPU_JOBS) gpu-programs
+	test/bench/gpu/run.py build/unit/bench_train $(GPU_TESTED) $(BENCH_GPU_ARGS)
+
+gpu-programs: $(GPU_TESTED) $(addprefix build/unit/,$(GPU_TESTS) cuda_device bench_train)
+	@test "$(BLAS)" != none || echo "gpu: built without the CPU backend, for there is no OpenBLAS; its rows and comparisons are left out"
+
+# A machine with a GPU may lack what the rest takes: see test/bench/gpu/kit.sh
+gpu-kit:
+	@test/bench/gpu/kit.sh
+gpu-unpack:
+	@test ! -f build/gpu-kit.tar.gz || test build/gpu-kit -nt build/gpu-kit.tar.gz || \
+		{ rm -rf build/gpu-kit && tar -xzf build/gpu-kit.tar.gz -C build && touch build/gpu-kit; }
+
+# Built with and without the CPU backend these differ.
+GPU_BLAS_STAMP = build/unit/blas$(if $(filter none,$(BLAS)),-none)
+$(GPU_BLAS_STAMP):
+	@mkdir -p $(@D) && rm -f build/unit/blas build/unit/blas-none && touch $@
+$(GPU_TESTS:%=build/unit/test/unit/%.o) build/unit/test/bench/bench_train.o: $(GPU_BLAS_STAMP)
 
 build/unit/cuda_device: build/unit/test/bench/gpu/cuda_device.o
 	$(CC) -o $@ $^ -ldl
-build/unit/bench_train: build/unit/test/bench/gpu/counted.o
+build/unit/bench_train: build/unit/test/bench/gpu/counted.o build/unit/test/bench/host_backend.o
 build/unit/test/bench/bench_train.o: UNIT_CFLAGS += -Itest/bench
 UNIT_LIBS += -ldl
 
-.PHONY: gpu install-cuda check-gpu bench-gpu
+.PHONY: gpu install-cuda check-gpu bench-gpu gpu-programs gpu-kit gpu-unpack

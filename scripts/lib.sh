@@ -85,14 +85,16 @@ server_user() {
 	done
 }
 
-# Runs a command as that user, in a directory the user can be in
+# Runs a command as that user, in a directory the user can be in. SERVER_LIBRARIES: where a server that was carried here has
+# the shared libraries it needs.
 as_server_user() {
 	local user
 	user=$(server_user)
 	(
 		cd "${PRIVATE:-/}" || exit
-		[ -n "$user" ] || exec "$@"
-		exec runuser -u "$user" -- env HOME="${PRIVATE:-/tmp}" PATH="$PATH" "$@"
+		[ -n "$user" ] || exec env ${SERVER_LIBRARIES:+LD_LIBRARY_PATH="$SERVER_LIBRARIES"} "$@"
+		exec runuser -u "$user" -- env HOME="${PRIVATE:-/tmp}" PATH="$PATH" \
+			${SERVER_LIBRARIES:+LD_LIBRARY_PATH="$SERVER_LIBRARIES"} "$@"
 	)
 }
 

@@ -2,8 +2,8 @@
  * bench_train: trains an algorithm on tab-separated files, without a server, and prints seconds per epoch, the loss, and
  * the ranking quality on a test file.
  *
- *     bench_train [-b plain|cpu|cuda] [-t threads] [-f] [-k] [-v valid.tsv] [-e test.tsv] [-p profiles.tsv] [-u values.tsv]
- *                 ALGORITHM train.tsv [option=value …]
+ *     bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-e test.tsv] [-p profiles.tsv]
+ *                 [-u values.tsv] ALGORITHM train.tsv [option=value …]
  *     bench_train -l
  *
  * Files have a header line and the columns user, item, tag. With -v that file's pairs are measured after each epoch and
@@ -17,8 +17,10 @@
  * which there is nothing of the new items, and encodes users and items with all profiles afterwards, as tagrec_refresh()
  * does. Others learn from both.
  *
- * -b cuda opens the library that TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none. With -f the backend's operations are
- * counted, and the floor of an epoch is printed: what they cost at the measured ceilings of the device.
+ * -b cuda opens the library that TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none. -b host does nothing but plan: what an
+ * epoch costs without its operations. With -f the backend's operations are counted, and the floor of an epoch is printed: what
+ * they cost at the measured ceilings of the device. With -s as well, the training stops once its steps, from the eleventh on,
+ * have taken so long; the counts are then those of all steps until there.
  */
 #include <dlfcn.h>
 #include <math.h>
@@ -34,8 +36,11 @@
 #include "core/trainer.h"
 #include "core/validation.h"
 #include "gpu/counted.h"
+#include "host_backend.h"
 
+#ifndef TR_NO_BLAS
 extern const TrBackendOps *tagrec_backend_ops(void);
+#endif
 
 static TrMemory memory;
 
@@ -125,41 +130,76 @@ typedef struct Keys
 	int			old,
 				count;
 	char	  **key;
+	int32_t    *slot;			/* hash table: a key's number, or -1 */
+	uint32_t	slots;			/* a power of two, more than twice the keys */
 } Keys;
 
-static int32_t
-find(const Keys *keys, char *key)
+/* The slot that holds the key, or that it would have. */
+static uint32_t
+slot_of(const Keys *keys, const char *key)
 {
-	char	  **hit = bsearch(&key, keys->key, (size_t) keys->old, sizeof(char *), compare_strings);
+	uint32_t	hash = 2166136261u;
+	uint32_t	s;
 
-	if (!hit)
-		hit = bsearch(&key, keys->key + keys->old, (size_t) (keys->count - keys->old), sizeof(char *), compare_strings);
-	return hit ? (int32_t) (hit - keys->key) : -1;
+	for (const char *c = key; *c; c++)
+		hash = (hash ^ (unsigned char) *c) * 16777619u;
+	for (s = hash & (keys->slots - 1); keys->slot[s] >= 0 && strcmp(keys->key[keys->slot[s]], key) != 0;)
+		s = (s + 1) & (keys->slots - 1);
+	return s;
+}
+
+static int32_t
+find(const Keys *keys, const char *key)
+{
+	return keys->slot[slot_of(keys, key)];
+}
+
+static void
+fill_slots(Keys *keys)
+{
+	memset(keys->slot, -1, keys->slots * sizeof(int32_t));
+	for (int i = 0; i < keys->count; i++)
+		keys->slot[slot_of(keys, keys->key[i])] = i;
+}
+
+/* Room for this many more keys */
+static void
+grow_keys(Keys *keys, int more)
+{
+	size_t		most = (size_t) keys->count + (size_t) more;
+	char	  **key = tr_alloc(&memory, (most + 1) * sizeof(char *));
+
+	if (keys->count > 0)
+		memcpy(key, keys->key, (size_t) keys->count * sizeof(char *));
+	keys->key = key;
+	for (keys->slots = 1; keys->slots <= 2 * most;)
+		keys->slots *= 2;
+	keys->slot = tr_alloc(&memory, keys->slots * sizeof(int32_t));
+	fill_slots(keys);
 }
 
 /* Adds the keys that one column of these files has and keys has not, behind the others. */
 static void
 add_keys(Keys *keys, const File *file, int files, int column)
 {
-	char	  **key;
 	int			rows = 0;
-	int			start = keys->count;
 
 	for (int f = 0; f < files; f++)
 		rows += file[f].rows;
+	grow_keys(keys, rows);
 	keys->old = keys->count;
-	key = tr_alloc(&memory, ((size_t) keys->count + (size_t) rows + 1) * sizeof(char *));
-	memcpy(key, keys->key, (size_t) keys->count * sizeof(char *));
-	rows = keys->count;
 	for (int f = 0; f < files; f++)
 		for (int i = 0; i < file[f].rows; i++)
-			if (find(keys, file[f].column[column][i]) < 0)
-				key[rows++] = file[f].column[column][i];
-	qsort(key + start, (size_t) (rows - start), sizeof(char *), compare_strings);
-	for (int i = start; i < rows; i++)
-		if (i == start || strcmp(key[i], key[keys->count - 1]) != 0)
-			key[keys->count++] = key[i];
-	keys->key = key;
+		{
+			uint32_t	s = slot_of(keys, file[f].column[column][i]);
+
+			if (keys->slot[s] >= 0)
+				continue;
+			keys->slot[s] = keys->count;
+			keys->key[keys->count++] = file[f].column[column][i];
+		}
+	qsort(keys->key + keys->old, (size_t) (keys->count - keys->old), sizeof(char *), compare_strings);
+	fill_slots(keys);
 }
 
 /* The distinct pairs of a file, or its distinct assignments. */
@@ -373,10 +413,16 @@ find_backend(const char *name)
 
 	if (strcmp(name, "plain") == 0)
 		return &tr_plain_ops;
+	if (strcmp(name, "host") == 0)
+		return &host_backend_ops;
+#ifndef TR_NO_BLAS
 	if (strcmp(name, "cpu") == 0)
 		return tagrec_backend_ops();
+#endif
+	if (strcmp(name, "cpu") == 0)
+		die("this build has no backend cpu, for there was no OpenBLAS", NULL);
 	if (strcmp(name, "cuda") != 0)
-		die("the backends are plain, cpu and cuda", NULL);
+		die("the backends are plain, cpu, cuda and host", NULL);
 	library = dlopen(path ? path : "./tagrec_cuda.so", RTLD_NOW | RTLD_LOCAL);
 	if (library)
 		*(void **) &symbol = dlsym(library, TR_BACKEND_SYMBOL);
@@ -385,15 +431,24 @@ find_backend(const char *name)
 	return symbol();
 }
 
+/* epochs 0 = what there was was stopped within the first one */
 static void
-print_floor(double flops, double bytes, int epochs)
+print_counts(double flops, double bytes, int epochs)
 {
-	double		by_flops = counted.flops / epochs / flops;
-	double		by_bytes = counted.bytes / epochs / bytes;
+	const char *what = epochs > 0 ? "per epoch" : "in all";
+	double		n = epochs > 0 ? epochs : 1;
+	double		by_flops = counted.flops / n / flops;
+	double		by_bytes = counted.bytes / n / bytes;
 
-	printf("floor %.4f s per epoch: %.1f GFLOP at %.0f GFLOP/s %.4f s, %.2f GB at %.0f GB/s %.4f s; %.0f operations\n",
-		   fmax(by_flops, by_bytes), counted.flops / epochs * 1e-9, flops * 1e-9, by_flops, counted.bytes / epochs * 1e-9,
-		   bytes * 1e-9, by_bytes, counted.operations / epochs);
+	printf("launched %s: %.0f operations and %.0f copies (%.1f MB)", what, counted.operations / n, counted.copies / n,
+		   counted.copied / n * 1e-6);
+	if (counted.steps > 0)
+		printf(" in %.0f steps, %.1f and %.1f a step", counted.steps / n, counted.operations / counted.steps,
+			   counted.copies / counted.steps);
+	printf("\n");
+	if (flops > 0)
+		printf("floor %.4g s %s: %.4g GFLOP at %.0f GFLOP/s %.4g s, %.4g GB at %.0f GB/s %.4g s\n", fmax(by_flops, by_bytes),
+			   what, counted.flops / n * 1e-9, flops * 1e-9, by_flops, counted.bytes / n * 1e-9, bytes * 1e-9, by_bytes);
 }
 
 static double
@@ -439,8 +494,46 @@ typedef struct Run
 	TrPairs		validation;
 	TrPairs		test;
 	const char *values_path;
-	bool		floor;
+	void	   *options;		/* the algorithm's */
+	TrTrainOptions train;
+	bool		count;			/* operations */
+	double		most_seconds;	/* of steps; 0 = as long as it takes */
 } Run;
+
+/* ------------------------------------------------------------------ a limit of time */
+
+#define WARM_UP_STEPS 10
+
+typedef struct Limit
+{
+	TrBackend  *backend;
+	double		seconds;
+	double		start;			/* when the steps after the warm-up began, 0 before */
+	double		steps;			/* steps before */
+	double		took;			/* all of those after it, 0 unless stopped */
+} Limit;
+
+static bool
+limit_reached(void *argument)
+{
+	Limit	   *limit = argument;
+
+	if (limit->seconds <= 0 || counted.steps < WARM_UP_STEPS)
+		return false;
+	if (limit->start == 0)
+	{
+		limit->backend->ops->finish(limit->backend, NULL);
+		limit->start = now();
+		limit->steps = counted.steps;
+	}
+	if (now() - limit->start < limit->seconds)
+		return false;
+	limit->backend->ops->finish(limit->backend, NULL);
+	limit->took = now() - limit->start;
+	return true;
+}
+
+/* ------------------------------------------------------------------ the parts of a run */
 
 /* Reads the files that have a path. Keys of train.tsv come first when there are new items, else all are sorted together. */
 static void
@@ -495,33 +588,46 @@ measure(TrModel *model, const Run *run)
 }
 
 static void
-train(const Run *run, const TrSetting *settings)
+set_options(Run *run, const TrSetting *settings)
+{
+	TrOptionTarget targets[2];
+	TrError		err = {0};
+
+	run->options = tr_calloc(&memory, 1, run->algorithm->options->size);
+	targets[0] = (TrOptionTarget) {run->algorithm->options, run->options};
+	targets[1] = (TrOptionTarget) {&tr_train_options, &run->train};
+	check(tr_options_set(targets, 2, settings, &err), "options", &err);
+}
+
+static void
+train(const Run *run)
 {
 	const TrAlgorithm *algorithm = run->algorithm;
+	Limit		limit = {.backend = run->backend, .seconds = run->most_seconds};
+	TrTrainHooks hooks = {.poll = {limit_reached, &limit}, .epoch = print_epoch};
+	TrTrainResult result;
+	TrStatus	status;
 	double		flops = 0;
 	double		bytes = 0;
-	TrTrainOptions options;
-	void	   *own = tr_calloc(&memory, 1, algorithm->options->size);
-	TrOptionTarget targets[] = {{algorithm->options, own}, {&tr_train_options, &options}};
-	TrTrainHooks hooks = {.epoch = print_epoch};
-	TrTrainResult result;
 	TrModel    *model;
 	TrError		err = {0};
 	double		start;
 
-	check(tr_options_set(targets, 2, settings, &err), "options", &err);
-	if (run->floor)
-	{
+	if (run->count && run->backend->ops != &host_backend_ops)
 		measure_ceilings(run->backend, &flops, &bytes);
+	if (run->count)
 		count_operations(run->backend);
-	}
 	start = now();
-	check(tr_model_create(&model, algorithm, &memory, run->backend, run->known, own, &err), "create", &err);
-	check(tr_train(model, run->known, &run->validation, &options, &hooks, &result, &err), "train", &err);
+	check(tr_model_create(&model, algorithm, &memory, run->backend, run->known, run->options, &err), "create", &err);
+	status = tr_train(model, run->known, &run->validation, &run->train, &hooks, &result, &err);
+	if (status == TR_CANCELLED)
+		printf("stopped after %.0f steps, the last %.0f in %.4f s\n", counted.steps, counted.steps - limit.steps, limit.took);
+	else
+		check(status, "train", &err);
 	print_usage(now() - start, &result);
-	if (run->floor)
-		print_floor(flops, bytes, result.epochs);
-	if (run->test.count > 0)
+	if (run->count)
+		print_counts(flops, bytes, result.epochs > 0 && status == TR_OK ? result.epochs : 0);
+	if (run->test.count > 0 && status == TR_OK)
 		measure(model, run);
 	algorithm->destroy(model);
 }
@@ -545,12 +651,14 @@ main(int argc, char **argv)
 	TrError		err = {0};
 	int			c;
 
-	while ((c = getopt(argc, argv, "b:t:fkv:e:p:u:l")) != -1)
+	while ((c = getopt(argc, argv, "b:t:fs:kv:e:p:u:l")) != -1)
 	{
 		if (c == 'b')
 			backend_name = optarg;
 		else if (c == 'f')
-			run.floor = true;
+			run.count = true;
+		else if (c == 's')
+			run.most_seconds = atof(optarg);
 		else if (c == 'k')
 			with_seen = true;
 		else if (c == 't')
@@ -569,15 +677,19 @@ main(int argc, char **argv)
 			return 2;
 	}
 	if (argc - optind < 2 || !(run.algorithm = tr_algorithm_find(argv[optind])))
-		die("usage: bench_train [-b plain|cpu|cuda] [-t threads] [-f] [-k] [-v valid.tsv] [-e test.tsv] [-p profiles.tsv]"
-			" [-u values.tsv] ALGORITHM train.tsv [option=value]", NULL);
+		die("usage: bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-e test.tsv]"
+			" [-p profiles.tsv] [-u values.tsv] ALGORITHM train.tsv [option=value]", NULL);
+	if (run.most_seconds > 0 && !run.count)
+		die("-s takes -f as well", NULL);
 	ops = find_backend(backend_name);
 	tr_memory_init(&memory, 0);
+	set_options(&run, read_settings(argv + optind + 2, argc - optind - 2));
+	config.precision = (TrPrecision) run.train.precision;
 	path[TRAIN] = argv[optind + 1];
 	read_files(&run, path, with_seen);
 	check(ops->open(&run.backend, &config, &err), "backend", &err);
 	printf("%s, %s\n", run.algorithm->name, ops->describe(run.backend));
-	train(&run, read_settings(argv + optind + 2, argc - optind - 2));
+	train(&run);
 	ops->close(run.backend);
 	tr_memory_release(&memory);
 	return 0;

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef TR_NO_BLAS
 extern const TrBackendOps *tagrec_backend_ops(void);	/* of src/cpu, linked in */
+#endif
 extern const TrBackendOps *tr_cuda_test_ops(void);	/* of gpu, emulated or on a device: cuda_emulation/cuda_ops.c */
 
 /* A backend to hold against plain: one line each. Entries with one ops table must agree to the bit. */
@@ -23,9 +25,11 @@ typedef struct Candidate
 } Candidate;
 
 static const Candidate candidates[] = {
+#ifndef TR_NO_BLAS
 	{tagrec_backend_ops, 1},
 	{tagrec_backend_ops, 2},
 	{tagrec_backend_ops, 3},
+#endif
 	{tr_cuda_test_ops, 1},
 };
 
@@ -235,7 +239,7 @@ compare(const char *name, Run run, const Case *c, double bound)
 	Output		expected = {0};
 	Output		first = {0};
 
-	if (!wanted(name))
+	if (!wanted(name) || !check_share())
 		return;
 	expected = run_on(&tr_plain_ops, 1, run, c);
 	for (int i = 0; i < N_CANDIDATES; i++)

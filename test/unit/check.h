@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static int	check_count;
 static int	check_failures;
@@ -53,6 +54,20 @@ check_report(bool ok, const char *file, int line, const char *format, ...)
 		if (!CHECK(check_apart_ <= (bound) && check_apart_ >= -(bound), __VA_ARGS__)) \
 			printf("# got %.9g, expected %.9g\n", check_got_, check_expected_); \
 	} while (0)
+
+/*
+ * Whether to run the next one of many like cases: with TAGREC_TEST_SHARE=n in the environment, one in n. For instruments
+ * under which all of them take hours.
+ */
+static inline bool
+check_share(void)
+{
+	static int	cases;
+	const char *share = getenv("TAGREC_TEST_SHARE");
+	int			n = share ? atoi(share) : 1;
+
+	return n <= 1 || cases++ % n == 0;
+}
 
 /* The plan, and the exit status. */
 static inline int

@@ -192,6 +192,8 @@ check_run(const char *algorithm, const char *settings)
 	Result		expected;
 	Result		first;
 
+	if (!check_share())
+		return;
 	snprintf(name, sizeof(name), "%s %s", algorithm, settings);
 	if (!CHECK(set_options(&run, algorithm, settings), "%s: options", name))
 		return;

@@ -3,13 +3,33 @@
 #   make check-core             every test/unit/test_*.c against src/core, src/models and src/cpu
 #   make check-core-sanitize    the same under the address and undefined-behaviour sanitizers
 #   make bench-ops              speed of every operation of the CPU backend
+#
+# OpenBLAS is the compiler's. BLAS=directory names another: its include/ has cblas.h, its lib/ the library. What needs a GPU
+# (gpu/gpu.mk) goes without the CPU backend where there is none, or with BLAS=none.
 
 comma := ,
+BLAS_PROBE = printf '\#include <cblas.h>\nint main(void) { return !openblas_get_config(); }' | \
+	$(CC) -x c $(CPPFLAGS) -o /dev/null - -lopenblas 2>/dev/null
+ifneq ($(filter %-gpu gpu-%,$(MAKECMDGOALS)),)
+BLAS ?= $(shell $(BLAS_PROBE) || { test -d build/gpu-kit/blas && echo build/gpu-kit/blas || echo none; })
+endif
+ifneq ($(filter-out none,$(BLAS)),)
+# an old-style path, which holds for what the library needs as well
+BLAS_CFLAGS ?= -I$(abspath $(BLAS))/include
+BLAS_LIBS ?= -L$(abspath $(BLAS))/lib -Wl,-rpath,$(abspath $(BLAS))/lib,--disable-new-dtags -lopenblas
+endif
+BLAS_LIBS ?= -lopenblas
 UNIT_OPTFLAGS ?= -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math-errno -ffp-contract=fast
 UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -g -Wall -Wextra -Werror -Isrc -Itest/unit -MMD -MP
-UNIT_LIBS = -lopenblas -lpthread -lm
+UNIT_LIBS = $(BLAS_LIBS) -lpthread -lm
 UNIT_SOURCES = $(sort $(wildcard src/core/*.c src/models/*.c src/cpu/*.c))
 UNIT_TESTS = $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
+UNIT_CFLAGS += $(BLAS_CFLAGS)
+ifeq ($(BLAS),none)
+BLAS_LIBS =
+UNIT_CFLAGS += -DTR_NO_BLAS
+UNIT_SOURCES := $(filter-out src/cpu/%,$(UNIT_SOURCES))
+endif
 
 # $(1) = directory below build/, $(2) = flags
 define unit_rules

@@ -20,6 +20,39 @@ count(double flops, double floats)
 	counted.operations++;
 }
 
+/* A step of the training may update several tensors; an update by an optimizer of its own starts from 1 again. */
+static void
+count_step(const TrOptimizer *o)
+{
+	static int64_t last;
+
+	counted.steps += o->step > last;
+	last = o->step > last ? o->step : last;
+}
+
+/* The floats that a step reads and writes per parameter: itself and the state twice, the gradient once. */
+static double
+step_floats(const TrOptimizer *o)
+{
+	return o->kind == TR_ADAM ? 7 : o->momentum != 0 ? 5 : 3;
+}
+
+static void
+upload(TrBackend *b, void *dst, const void *src, size_t bytes)
+{
+	counted.copies++;
+	counted.copied += (double) bytes;
+	inner->upload(b, dst, src, bytes);
+}
+
+static void
+download(TrBackend *b, void *dst, const void *src, size_t bytes)
+{
+	counted.copies++;
+	counted.copied += (double) bytes;
+	inner->download(b, dst, src, bytes);
+}
+
 static void
 count_gemm(double m, double n, double k)
 {
@@ -97,6 +130,20 @@ normalize_backward(TrBackend *b, float *dx, const float *dy, const float *out, i
 }
 
 static void
+fill_column(TrBackend *b, float *out, int ld, const float *weight, const float *feature, int R)
+{
+	count(0, 2.0 * R);
+	inner->fill_column(b, out, ld, weight, feature, R);
+}
+
+static void
+fill_column_backward(TrBackend *b, float *dweight, const float *dy, int ld, const float *feature, int R)
+{
+	count(0, 2.0 * R);
+	inner->fill_column_backward(b, dweight, dy, ld, feature, R);
+}
+
+static void
 pair_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P, int D)
 {
 	count(2.0 * P * D, 1.0 * P * D);
@@ -109,6 +156,23 @@ pair_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, co
 {
 	count(4.0 * P * D, 2.0 * P * D);
 	inner->pair_scores_backward(b, du, dv, dscore, u, v, row, P, D);
+}
+
+/* A difference, its square, its sum */
+static void
+gaussian_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P, int B, int D,
+				float gamma, float scale)
+{
+	count(3.0 * P * B * D, 1.0 * P * B * D);
+	inner->gaussian_scores(b, score, u, v, row, P, B, D, gamma, scale);
+}
+
+static void
+gaussian_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u, const float *v,
+						 const int32_t *row, int P, int B, int D, float gamma, float scale)
+{
+	count(6.0 * P * B * D, 2.0 * P * B * D);
+	inner->gaussian_scores_backward(b, du, dv, dscore, u, v, row, P, B, D, gamma, scale);
 }
 
 static void
@@ -127,10 +191,45 @@ reconstruction_loss(TrBackend *b, float *z, const float *bias, float *dbias, con
 }
 
 static void
+tag_loss(TrBackend *b, const TrTagLoss *t)
+{
+	double		entries = (double) t->targets->capacity;
+
+	for (int j = 0; j < t->parts; j++)
+		entries += (double) t->part[j].capacity;
+	count(0, 2.0 * t->targets->rows * t->targets->cols + 2 * entries);
+	inner->tag_loss(b, t);
+}
+
+static void
+dropout(TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step)
+{
+	count(0, 2.0 * (double) n);
+	inner->dropout(b, out, x, n, p, seed, step);
+}
+
+static void
 update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n)
 {
-	count(0, (o->kind == TR_ADAM ? 7.0 : o->momentum != 0 ? 5.0 : 3.0) * n);
+	count_step(o);
+	count(0, step_floats(o) * (double) n);
 	inner->update(b, o, w, g, m, v, n);
+}
+
+static void
+update_rows(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, const int32_t *index, int R,
+			int width)
+{
+	count_step(o);
+	count(0, step_floats(o) * R * width + R);
+	inner->update_rows(b, o, w, g, m, v, index, R, width);
+}
+
+static void
+sum_squares(TrBackend *b, double *loss, const float *w, int64_t n, float decay)
+{
+	count(0, (double) n);
+	inner->sum_squares(b, loss, w, n, decay);
 }
 
 static void
@@ -148,11 +247,56 @@ profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable *table, const int32_
 	inner->profile_rows(b, out, table, entity, without_post, R, weights, rule);
 }
 
+static void
+gather_rows(TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width)
+{
+	count(0, 2.0 * R * width + R);
+	inner->gather_rows(b, out, table, index, R, width);
+}
+
+/* Every index a row of its own, at most */
+static void
+scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row, int R, int width,
+			 float scale)
+{
+	count(0, 3.0 * R * width + R);
+	inner->scatter_rows(b, table, index, x, row, R, width, scale);
+}
+
+static void
+attention_weights(TrBackend *b, float *weight, const TrCsr *x, const float *q, const float *k, int D, float scale)
+{
+	count(2.0 * x->capacity * D, 3.0 * x->capacity + (touched(x) + x->rows) * D);
+	inner->attention_weights(b, weight, x, q, k, D, scale);
+}
+
+static void
+attention_backward(TrBackend *b, float *dscore, const TrCsr *x, const float *weight, const float *dout, const float *v, int D,
+				   float scale)
+{
+	count(2.0 * x->capacity * D, 3.0 * x->capacity + (touched(x) + x->rows) * D);
+	inner->attention_backward(b, dscore, x, weight, dout, v, D, scale);
+}
+
+/* The lower triangles of a row's sum of products, and its Cholesky factor */
+static void
+regress_rows(TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram, const float *ridge, int D,
+			 double *loss)
+{
+	double		width = D;
+
+	count((double) x->capacity * width * (width + 1) + x->rows * width * width * width / 3,
+		  2.0 * x->capacity + (touched(x) + x->rows + width) * width + x->rows);
+	inner->regress_rows(b, out, x, v, gram, ridge, D, loss);
+}
+
 void
 count_operations(TrBackend *b)
 {
 	inner = b->ops;
 	outer = *inner;
+	outer.upload = upload;
+	outer.download = download;
 	outer.gemm = gemm;
 	outer.sparse_forward = sparse_forward;
 	outer.sparse_backward = sparse_backward;
@@ -161,17 +305,34 @@ count_operations(TrBackend *b)
 	outer.activation_backward = activation_backward;
 	outer.normalize = normalize;
 	outer.normalize_backward = normalize_backward;
+	outer.fill_column = fill_column;
+	outer.fill_column_backward = fill_column_backward;
 	outer.pair_scores = pair_scores;
 	outer.pair_scores_backward = pair_scores_backward;
+	outer.gaussian_scores = gaussian_scores;
+	outer.gaussian_scores_backward = gaussian_scores_backward;
 	outer.softmax_loss = softmax_loss;
 	outer.reconstruction_loss = reconstruction_loss;
+	outer.tag_loss = tag_loss;
+	outer.dropout = dropout;
 	outer.update = update;
+	outer.update_rows = update_rows;
+	outer.sum_squares = sum_squares;
 	outer.zero = zero;
 	outer.profile_rows = profile_rows;
+	outer.gather_rows = gather_rows;
+	outer.scatter_rows = scatter_rows;
+	outer.attention_weights = attention_weights;
+	outer.attention_backward = attention_backward;
+	if (inner->regress_rows)
+		outer.regress_rows = regress_rows;
 	b->ops = &outer;
 }
 
 /* ------------------------------------------------------------------ ceilings */
+
+/* Factors of the largest product have so many rows and columns. */
+#define MOST_N 8192
 
 static double
 now(void)
@@ -182,15 +343,15 @@ now(void)
 	return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
 }
 
-/* The best of five runs of either; x holds 3 n^2 numbers that are not zero. */
+/* The best of several runs of either; x holds 3 n^2 numbers that are not zero. */
 static double
-best_of(TrBackend *b, float *x, int n, bool product)
+best_of(TrBackend *b, float *x, int n, bool product, int runs)
 {
 	static const TrOptimizer step = {.kind = TR_SGD, .rate = 1e-3f, .step = 1};
 	double		best = INFINITY;
 	size_t		square = (size_t) n * n;
 
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < runs; i++)
 	{
 		double		start = now();
 
@@ -199,30 +360,42 @@ best_of(TrBackend *b, float *x, int n, bool product)
 		else
 			b->ops->update(b, &step, x, x + square, NULL, NULL, (int64_t) square);
 		b->ops->finish(b, NULL);
-		if (i > 0)
-			best = fmin(best, now() - start);
+		best = fmin(best, now() - start);
 	}
 	return best;
 }
 
+/* Three squares of small numbers, none of them zero; NULL when there is no memory. */
+static float *
+squares(TrBackend *b, int n)
+{
+	static float row[MOST_N];
+	float	   *x = b->ops->alloc(b, 3 * (size_t) n * n * sizeof(float));
+
+	for (int i = 0; i < n; i++)
+		row[i] = 1e-2f * (float) (i * 7919 % 1013) / 1013 - 5e-3f;
+	for (int r = 0; x && r < 3 * n; r++)
+		b->ops->upload(b, x + (size_t) r * n, row, (size_t) n * sizeof(float));
+	return x;
+}
+
+/* Grows the product until it takes a twentieth of a second. */
 void
 measure_ceilings(TrBackend *b, double *flops, double *bytes)
 {
-	int			n = strncmp(b->ops->describe(b), "cuda", 4) == 0 ? 8192 : 2048;
-	size_t		square = (size_t) n * n;
-	float	   *x = b->ops->alloc(b, 3 * square * sizeof(float));
-	float		piece[4096];
+	int			n = 128;
+	float	   *x = squares(b, n);
 
+	while (x && n < MOST_N && best_of(b, x, n, true, 2) < 0.05)
+	{
+		b->ops->release(b, x);
+		n *= 2;
+		x = squares(b, n);
+	}
 	*flops = *bytes = NAN;
 	if (!x)
 		return;
-	for (size_t at = 0; at < 3 * square; at += 4096)
-	{
-		for (int i = 0; i < 4096; i++)
-			piece[i] = 1e-2f * (float) ((at + i * 7919) % 1013) / 1013 - 5e-3f;
-		b->ops->upload(b, x + at, piece, sizeof(piece));
-	}
-	*flops = 2.0 * n * n * n / best_of(b, x, n, true);
-	*bytes = 12.0 * (double) square / best_of(b, x, n, false);
+	*flops = 2.0 * n * n * n / best_of(b, x, n, true, 6);
+	*bytes = 12.0 * n * n / best_of(b, x, n, false, 6);
 	b->ops->release(b, x);
 }

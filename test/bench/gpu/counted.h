@@ -12,7 +12,10 @@ typedef struct Counted
 {
 	double		flops;
 	double		bytes;
-	double		operations;		/* calls */
+	double		operations;		/* calls; a zeroing is one, a copy from or to the host is not */
+	double		copies,
+				copied;			/* bytes */
+	double		steps;			/* of an optimizer */
 } Counted;
 
 extern Counted counted;

@@ -7,6 +7,7 @@ Users, items and tags are drawn by power laws like those of the public sets; an 
 profiles are short and overlap.
 """
 import argparse
+import os
 
 import numpy
 
@@ -25,15 +26,21 @@ def main():
     a = parser.parse_args()
     rng = numpy.random.default_rng(a.seed)
     tags_of_item = zipf(rng, a.tags, a.items * 20, 1.0).reshape(a.items, 20)
-    rows = numpy.empty((0, 3), dtype=numpy.int64)
-    while len(rows) < a.assignments:
-        n = int((a.assignments - len(rows)) * 1.2) + 1000
+    cells = numpy.empty(0, dtype=numpy.int64)               # (user, item, tag) as one number
+    while len(cells) < a.assignments:
+        n = int((a.assignments - len(cells)) * 1.2) + 1000
         item = zipf(rng, a.items, n, 0.8)
-        rows = numpy.concatenate((rows, numpy.stack(
-            (zipf(rng, a.users, n, 0.6), item, tags_of_item[item, rng.integers(0, 20, n)]), axis=1)))
-        rows = numpy.unique(rows, axis=0)
-    rows = rows[rng.permutation(len(rows))[:a.assignments]]
-    numpy.savetxt(a.output, rows, fmt="%d", delimiter="\t", header="user\titem\ttag", comments="")
+        tag = tags_of_item[item, rng.integers(0, 20, n)]
+        cells = numpy.unique(numpy.concatenate((cells, (zipf(rng, a.users, n, 0.6) * a.items + item) * a.tags + tag)))
+    rng.shuffle(cells)
+    cells = cells[:a.assignments]
+    with open(a.output + ".part", "w", encoding="ascii") as out:
+        out.write("user\titem\ttag\n")
+        for first in range(0, len(cells), 100_000):
+            pair, tag = numpy.divmod(cells[first:first + 100_000], a.tags)
+            user, item = numpy.divmod(pair, a.items)
+            out.writelines(map("%d\t%d\t%d\n".__mod__, zip(user.tolist(), item.tolist(), tag.tolist())))
+    os.replace(a.output + ".part", a.output)
 
 
 main()
