@@ -15,7 +15,7 @@ static const char *const weights_range[] = {"a number for each member, or nothin
 
 static const TrOption option_rows[] = {
 	{"members", TR_OPTION_TEXT, OPTION(members), "ease_tags; hybrid", 0, 0, members_range,
-	"the algorithms that are blended, with options of their own: algorithm option=value; algorithm …"},
+	"the algorithms that are blended, with options of their own: algorithm option=value; algorithm option=value"},
 	{"weights", TR_OPTION_TEXT, OPTION(weights), "", 0, 0, weights_range,
 	"what each member counts; without, what does best on the held-out pairs, or the same for all when there are none"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,

@@ -30,7 +30,7 @@ static TrStatus
 syntax(TrError *err)
 {
 	if (err)
-		snprintf(err->hint, sizeof(err->hint), "Members are written: algorithm option=value …; algorithm …");
+		snprintf(err->hint, sizeof(err->hint), "Members are written: algorithm option=value ...; algorithm ...");
 	return TR_BAD_OPTION;
 }
 
@@ -115,7 +115,7 @@ name_member(const char *name, TrStatus status, TrError *err)
 	return status;
 }
 
-/* text: "algorithm option=value …", which is cut up */
+/* text: "algorithm option=value ...", which is cut up */
 static TrStatus
 read_member(BlendMember *member, char *text, const BlendOptions *o, TrMemory *memory, TrError *err)
 {

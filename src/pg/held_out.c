@@ -181,7 +181,7 @@ check_rows(const Reading *reading)
 					 errmsg("column \"%s\" of %s contains NULL", reading->column[c].name, held_out->name),
 					 errdetail("It is NULL in %lld of %lld rows.", (long long) reading->column[c].nulls,
 							   (long long) reading->rows),
-					 errhint("Leave them out with a view: SELECT … FROM %s WHERE %s IS NOT NULL.", held_out->name,
+					 errhint("Leave them out with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.", held_out->name,
 							 quote_identifier(reading->column[c].name))));
 	if (reading->rows == 0)
 		ereport(ERROR,

@@ -24,7 +24,7 @@ tagrec_algorithm(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown algorithm \"%s\"", name),
-			 name[0] == '{' ? errdetail("Options are given by name: options => '…'.") : 0,
+			 name[0] == '{' ? errdetail("Options are given by name: options => '...'.") : 0,
 			 errhint("The algorithms are %s; the view tagrec_algorithms describes them.", names.data)));
 }
 

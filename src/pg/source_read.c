@@ -173,7 +173,7 @@ check_nulls(const Reading *reading)
 					 errmsg("column \"%s\" of %s contains NULL", reading->column[c].name, reading->source->name),
 					 errdetail("It is NULL in %lld of %lld rows.", (long long) reading->column[c].nulls,
 							   (long long) reading->data->rows),
-					 errhint("Leave them out with a view: SELECT … FROM %s WHERE %s IS NOT NULL.",
+					 errhint("Leave them out with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.",
 							 reading->source->name, quote_identifier(reading->column[c].name))));
 	if (reading->data->rows == 0)
 		ereport(ERROR,

@@ -74,7 +74,7 @@ check_login(void)
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 				 errmsg("role \"%s\" cannot train, because it may not log in", GetUserNameFromId(GetUserId(), true)),
 				 errdetail("Before PostgreSQL 17, a background worker runs as a role only if that may log in."),
-				 errhint("Train as a role with LOGIN, or use ALTER ROLE … LOGIN.")));
+				 errhint("Train as a role with LOGIN, or use ALTER ROLE ... LOGIN.")));
 }
 #endif
 

@@ -193,7 +193,7 @@ read_range(const TrOptionTarget *targets, Dimension *d, const TrOption *option, 
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"%s\" has no range, for its values are no single numbers", d->name),
-				 errhint("Give a list of choices: '{\"%s\": [ … ]}'.", d->name)));
+				 errhint("Give a list of choices: '{\"%s\": [ ... ]}'.", d->name)));
 	d->range.whole = option->type == TR_OPTION_INT;
 	read_members(targets, d, object);
 	if (d->range.min > d->range.max)

@@ -194,6 +194,31 @@ SKIP:
 	query(q{SELECT tagrec_drop('near'), tagrec_drop('far')});
 }
 
+# ---------------------------------------------------------------- a database of another encoding
+
+query(q{CREATE DATABASE euc ENCODING 'EUC_JP' LOCALE 'C' TEMPLATE template0});
+$node->safe_psql('euc', q{
+	SET client_encoding = 'UTF8';
+	CREATE EXTENSION tagrec;
+	CREATE TABLE a AS SELECT nullif(u, 100) AS user_id, '日本' || (u * 7 + k * k) % 50 AS item_id, 't' || (u + k) % 20 AS tag
+		FROM generate_series(1, 100) u, generate_series(1, 10) k;
+	CREATE VIEW known AS SELECT * FROM a WHERE user_id IS NOT NULL});
+is($node->safe_psql('euc', q{SET client_encoding = 'UTF8'; SELECT count(o::text) > 0, count(DISTINCT a::text) > 0 FROM tagrec_options o JOIN tagrec_algorithms a USING (algorithm)}),
+	't|t', 'in a database of another encoding, the options can be read');
+$node->safe_psql('euc', q{SELECT tagrec_train('m', 'known', 'popularity')});
+like($node->safe_psql('euc', q{SET client_encoding = 'UTF8'; SELECT item FROM tagrec_recommend('m', 1, 1)}), qr/^日本\d+$/, '... models trained');
+foreach my $call (
+	[ q{tagrec_train('x', 'a', 'popularity')}, qr/HINT:  Leave them out with a view/ ],
+	[ q{tagrec_train('x', 'a', '{}')}, qr/DETAIL:  Options are given by name/ ],
+	[ q{tagrec_train('x', 'a', 'blend', '{"members": ""}')}, qr/HINT:  Members are written/ ],
+	[ q{tagrec_tune('x', 'a', space => '{"layers": {"min": 1, "max": 2}}')}, qr/HINT:  Give a list of choices/ ],
+	[ q{tagrec_evaluate('m', 'a')}, qr/HINT:  Leave them out with a view/ ])
+{
+	($ret, $stdout, $stderr) = $node->psql('euc', "SET client_encoding = 'UTF8'; SELECT $call->[0]");
+	like($stderr, $call->[1], "... and errors, of $call->[0]");
+}
+query('DROP DATABASE euc');
+
 # ---------------------------------------------------------------- everything is published
 
 query('CREATE PUBLICATION everything FOR ALL TABLES');
