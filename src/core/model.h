@@ -69,6 +69,7 @@ typedef struct TrTensor
 	int32_t		rows,
 				cols;
 	float	   *value;			/* (rows,cols) */
+	bool		training;		/* restore() reads it and load() does not: a version does not store it */
 } TrTensor;
 
 /* Tag profiles of users or items nobody need have seen: raw counts, in host memory. */
@@ -163,8 +164,8 @@ typedef struct TrAlgorithm
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 	/*
-	 * (optional) A model that can encode but not train, from what save() gave, which need not outlive the call; n_tags is the
-	 * size of its vocabulary. Comes with encode.
+	 * (optional) A model that can encode but not train, from what save() gave but for tensors of training, which need not outlive
+	 * the call; n_tags is the size of its vocabulary. Comes with encode.
 	 */
 	TrStatus	(*load) (TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
 						 const TrTensor *tensors, int count, TrError *err);

@@ -183,6 +183,8 @@ describe(Abnt *m, TrTensor *tensors)
 	add_tensor(tensors, &n, "tags_given", 0, l->users - l->given, l->D, host + (size_t) l->given * l->D);
 	add_tensor(tensors, &n, "users", 0, l->U, l->D, host + (size_t) l->users * l->D);
 	add_tensor(tensors, &n, "items", 0, l->I, l->D, host + (size_t) l->items * l->D);
+	for (int side = 1; m->dataset && side <= 2; side++)
+		tensors[n - side].training = true;
 	add_tensor(tensors, &n, "W_query", 0, 2 * l->D, l->D, host + l->query);
 	add_tensor(tensors, &n, "b_query", 0, 1, l->D, host + l->query_bias);
 	for (int i = 0; i < l->layers; i++)
@@ -240,7 +242,7 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 	return b->ops->finish(b, err);
 }
 
-/* Posts bring the vectors of their user and item: those tensors are left where they are. */
+/* Posts bring the vectors of their user and item: those tensors are not asked for. */
 static TrStatus
 load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
 	 int count, TrError *err)

@@ -519,6 +519,7 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 		strcpy(tensor->name, side == TR_USER ? "users" : "items");
 		tensor->rows = m->side[side].n;
 		tensor->cols = m->W;
+		tensor->training = true;
 		b->ops->download(b, tensor->value, m->side[side].rows, (size_t) tensor->rows * (size_t) m->W * sizeof(float));
 	}
 	*tensors = m->tensors;

@@ -150,7 +150,7 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 
 /* ------------------------------------------------------------------ tensors */
 
-/* What is stored, as it lies in the array of parameters; log_share is the only one elsewhere. Returns how many. */
+/* What is saved, as it lies in the array of parameters; log_share is the only one elsewhere. Returns how many. */
 static int
 describe(Dae *m, TrTensor *tensor)
 {
@@ -162,23 +162,25 @@ describe(Dae *m, TrTensor *tensor)
 		int32_t		rows,
 					cols;
 		int64_t		at;
+		bool		training;
 	}			part[] = {
-		{"W", l->T, l->K, 0},
-		{"P", l->U, l->K, (int64_t) l->users * l->K},
-		{"Q", l->I, l->K, (int64_t) l->items * l->K},
-		{"W_user", profiles ? l->T : 0, l->K, (int64_t) l->user_profile * l->K},
-		{"W_item", profiles ? l->T : 0, l->K, (int64_t) l->item_profile * l->K},
-		{"b", 1, l->K, l->hidden_bias},
-		{"W_out", l->T, l->K, l->decoder},
-		{"b_out", 1, l->T, l->tag_bias},
-		{"prior", l->parts > 0 ? 1 : 0, l->parts, l->prior},
+		{"W", l->T, l->K, 0, false},
+		{"P", l->U, l->K, (int64_t) l->users * l->K, true},
+		{"Q", l->I, l->K, (int64_t) l->items * l->K, true},
+		{"W_user", profiles ? l->T : 0, l->K, (int64_t) l->user_profile * l->K, false},
+		{"W_item", profiles ? l->T : 0, l->K, (int64_t) l->item_profile * l->K, false},
+		{"b", 1, l->K, l->hidden_bias, false},
+		{"W_out", l->T, l->K, l->decoder, false},
+		{"b_out", 1, l->T, l->tag_bias, false},
+		{"prior", l->parts > 0 ? 1 : 0, l->parts, l->prior, false},
 	};
 	int			n = 0;
 
 	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++)
 		if (part[i].rows > 0)
 		{
-			tensor[n] = (TrTensor) {.rows = part[i].rows, .cols = part[i].cols, .value = m->host + part[i].at};
+			tensor[n] = (TrTensor) {.rows = part[i].rows, .cols = part[i].cols, .value = m->host + part[i].at,
+			.training = part[i].training};
 			strcpy(tensor[n++].name, part[i].name);
 		}
 	tensor[n] = (TrTensor) {.name = "log_share", .rows = 1, .cols = l->T, .value = m->log_share};
@@ -230,7 +232,7 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 	return b->ops->finish(b, err);
 }
 
-/* Posts bring the vectors of their user and item: P and Q are left where they are. */
+/* Posts bring the vectors of their user and item: P and Q are not asked for. */
 static TrStatus
 load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
 	 int count, TrError *err)

@@ -138,6 +138,7 @@ new_tensor(Folk *m, FolkTensor which, int32_t rows, int32_t cols, TrError *err)
 	strcpy(tensor->name, tensor_names[which]);
 	tensor->rows = rows;
 	tensor->cols = cols;
+	tensor->training = which >= TENSOR_USERS;
 	tensor->value = tr_calloc(m->model.memory, (size_t) rows * (size_t) cols + 1, sizeof(float));
 	return tensor->value ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for %d x %d numbers", rows, cols);
 }

@@ -279,6 +279,7 @@ save_side(Ials *m, TrSide side, TrError *err)
 	strcpy(tensor->name, side == TR_USER ? "users" : "items");
 	tensor->rows = m->side[side].pairs.rows;
 	tensor->cols = m->options.factors;
+	tensor->training = true;
 	if (!tensor->value && !(tensor->value = tr_alloc(m->model.memory, n * sizeof(float))))
 		return out_of_memory(err);
 	b->ops->download(b, tensor->value, m->side[side].factors, n * sizeof(float));

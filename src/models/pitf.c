@@ -119,6 +119,7 @@ new_tensor(Pitf *m, PitfTensor which, int32_t rows, int32_t cols, TrError *err)
 	strcpy(tensor->name, tensor_names[which]);
 	tensor->rows = rows;
 	tensor->cols = cols;
+	tensor->training = which >= PITF_TENSOR_USERS;
 	tensor->value = tr_calloc(m->model.memory, (size_t) rows * (size_t) cols + 1, sizeof(float));
 	return tensor->value ? TR_OK : out_of_memory(err);
 }

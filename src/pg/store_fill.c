@@ -291,6 +291,7 @@ add_weight(Writer *writer, const TagrecPlace *place, const TrTensor *tensor)
 	}
 }
 
+/* What stands in the rows of users and items is not stored once more. */
 static void
 fill_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
 {
@@ -298,7 +299,8 @@ fill_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
 
 	writer_open(&writer, place, TAGREC_WEIGHTS);
 	for (int i = 0; i < n_tensors; i++)
-		add_weight(&writer, place, &tensors[i]);
+		if (!tensors[i].training)
+			add_weight(&writer, place, &tensors[i]);
 	writer_close(&writer);
 }
 

@@ -125,9 +125,8 @@ add_tensor(WeightReader *reader, const char *name, int32 rows, int32 cols)
 		tagrec_out_of_memory(reader->memory);
 	reader->tensor = tensor;
 	tensor += reader->count;
+	*tensor = (TrTensor) {.rows = rows, .cols = cols};
 	strlcpy(tensor->name, name, sizeof(tensor->name));
-	tensor->rows = rows;
-	tensor->cols = cols;
 	tensor->value = tagrec_calloc(reader->memory, (Size) rows * cols, sizeof(float));
 	reader->count++;
 	reader->filled = 0;

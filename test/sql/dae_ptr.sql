@@ -12,6 +12,8 @@ SELECT tagrec_train('paper', 'assigned', 'dae_ptr', '{"preset": "paper", "epochs
 SELECT model, width, unit_width, features FROM tagrec_version JOIN tagrec_model USING (model_id) WHERE model IN ('own', 'paper') ORDER BY 1;
 SELECT array_length(embedding, 1) FROM own_user_embedding LIMIT 1;
 SELECT count(*) FROM tagrec_similar_items('paper', 1, 5);
+-- and stand in their own rows alone, not among the weights
+SELECT string_agg(DISTINCT name, ' ' ORDER BY name) AS weights FROM own_weight_versions;
 
 -- an item has the three tags of its kind: the one that a post lacks is the next
 SELECT count(*) > 100 AS posts, avg((r.tag = ANY (ARRAY['tag ' || (p.item_id % 4 * 3), 'tag ' || (p.item_id % 4 * 3 + 1),
