@@ -86,6 +86,7 @@ cuda_finish(TrBackend *b, TrError *err)
 	tr_cuda_cut(b);
 	if (!tr_cuda_failed(b))
 		tr_cuda_check(b, cudaStreamSynchronize(cuda->stream), "cudaStreamSynchronize");
+	tr_cuda_check_rows(b);
 	if (tr_cuda_failed(b) && err)
 		*err = cuda->error;
 	return cuda->error.status;
@@ -301,6 +302,7 @@ make_ops(void)
 	ops.scatter_rows = tr_cuda_scatter_rows;
 	ops.attention_weights = tr_cuda_attention_weights;
 	ops.attention_backward = tr_cuda_attention_backward;
+	ops.regress_rows = tr_cuda_regress_rows;
 	ops.shortage = tr_cuda_shortage;
 	ops.devices = tr_cuda_devices;
 	return ops;

@@ -98,6 +98,11 @@ typedef struct TrCuda
 	int			segment;
 	size_t		segment_used;
 
+	/* what rows regress_rows() could not solve: see tr_cuda_check_rows() */
+	unsigned long long *failed_row;
+	unsigned long long regressions;
+	bool		rows_unchecked;
+
 	cudaEvent_t pace[TR_PACE_EVENTS];
 	int64_t		launches;		/* since the last event */
 	int			paced;			/* events recorded, modulo their number */
@@ -190,6 +195,7 @@ tr_cuda_piece(char **at, size_t bytes)
  * TR_LAUNCH(b, kernel, grid, block, bytes of dynamic shared memory, arguments …): nothing for an empty grid. The arguments
  * are copied; they may point to device memory, and to nothing else.
  * TR_SHARED(type, name, n): shared memory of fixed size, at the top of a kernel or of a device function.
+ * TR_DYNAMIC_SHARED(type, name): that of the launch, 16-byte aligned, at the top of a kernel.
  */
 #ifdef __CUDACC__
 #define TR_LAUNCH(b, kernel, grid, block, shared, ...) \
@@ -202,6 +208,9 @@ tr_cuda_piece(char **at, size_t bytes)
 		} \
 	} while (0)
 #define TR_SHARED(type, name, n) __shared__ type name[n]
+#define TR_DYNAMIC_SHARED(type, name) \
+	extern __shared__ __align__(16) char name##_bytes_[]; \
+	type *name = (type *) name##_bytes_
 #else
 #define TR_LAUNCH(b, kernel, grid, block, shared, ...) \
 	do { \
@@ -215,6 +224,7 @@ tr_cuda_piece(char **at, size_t bytes)
 #define TR_SHARED(type, name, n) \
 	static char name##_key_; \
 	type *name = (type *) emulate_shared(&name##_key_, sizeof(type) * (n))
+#define TR_DYNAMIC_SHARED(type, name) type *name = (type *) emulate_dynamic_shared()
 #endif
 
 /* W floats side by side: one access of 16 bytes where W is 4. */
@@ -420,6 +430,11 @@ extern void tr_cuda_attention_weights(TrBackend *b, float *weight, const TrCsr *
 									  float scale);
 extern void tr_cuda_attention_backward(TrBackend *b, float *dscore, const TrCsr *x, const float *weight, const float *dout,
 									   const float *v, int D, float scale);
+
+/* regress.cu; the second is finish()'s question whether a row has failed */
+extern void tr_cuda_regress_rows(TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram,
+								 const float *ridge, int D, double *loss);
+extern void tr_cuda_check_rows(TrBackend *b);
 
 /* pairs.cu */
 extern void tr_cuda_pair_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,

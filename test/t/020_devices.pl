@@ -1,4 +1,4 @@
-# Devices: the CUDA library missing, broken, without what it needs, without a device; and one that works.
+# Devices: the CUDA library missing, broken, without what it needs, without a device; one that works, one that fails, one that cannot do all.
 use strict;
 use warnings;
 
@@ -111,22 +111,15 @@ unlike(train('auto'), qr/not available/, '... and auto, too');
 like(train('cuda:3', 'popularity', '{"precision": "tf32"}'), qr/trained version \d+ of model "m"/, '... a card by its number, and a precision');
 like($node->safe_psql('postgres', 'SELECT count(*) FROM tagrec_devices()'), qr/^1$/, 'a library that lists no devices');
 
-# ---------------------------------------------------------------- a device that fails, and takes its process with it
-
-SKIP:
+# Compiles a library that is the CPU's with a changed table of operations, ops: functions and what becomes of it. False without cc or source.
+sub compile_changed
 {
-	my $wrapper = sprintf(q{
+	my ($functions, $changes) = @_;
+	my $text = sprintf(q{
 		#include <dlfcn.h>
 		#include <unistd.h>
 		#include "core/backend.h"
 		static TrBackendOps ops;
-		static TrStatus (*finish) (TrBackend *, TrError *);
-		static bool dead;
-		static TrStatus lose(TrBackend *b, TrError *err)
-		{
-			dead = unlink("%s/lose") == 0 || dead;
-			return dead ? tr_fail(err, TR_BACKEND, "the device was lost") : finish(b, err);
-		}
 		static TrStatus (*open_device) (TrBackend **, const TrBackendConfig *, TrError *);
 		static TrStatus open_cpu(TrBackend **b, const TrBackendConfig *config, TrError *err)
 		{
@@ -135,21 +128,36 @@ SKIP:
 				(*b)->ops = &ops;
 			return status;
 		}
+		%s
 		__attribute__((visibility("default"))) const TrBackendOps *tagrec_backend_ops(void)
 		{
 			TrBackendSymbol symbol;
 			*(void **) &symbol = dlsym(dlopen("%s/tagrec_cpu.so", RTLD_NOW), TR_BACKEND_SYMBOL);
 			ops = *symbol();
-			finish = ops.finish;
 			open_device = ops.open;
-			ops.finish = lose;
 			ops.open = open_cpu;
+			%s
 			return &ops;
 		}
-	}, $directory, $node->config_data('--pkglibdir'));
+	}, $functions, $node->config_data('--pkglibdir'), $changes);
 	unlink $library;
-	skip 'there is no cc, or no source', 3
-		unless -f 'src/core/status.h' && compile($library, $wrapper, '-Isrc', '-fvisibility=hidden', '-D_GNU_SOURCE', '-ldl');
+	return -f 'src/core/status.h' && compile($library, $text, '-Isrc', '-fvisibility=hidden', '-D_GNU_SOURCE', '-ldl');
+}
+
+# ---------------------------------------------------------------- a device that fails, and takes its process with it
+
+SKIP:
+{
+	my $lose = sprintf(q{
+		static TrStatus (*finish) (TrBackend *, TrError *);
+		static bool dead;
+		static TrStatus lose(TrBackend *b, TrError *err)
+		{
+			dead = unlink("%s/lose") == 0 || dead;
+			return dead ? tr_fail(err, TR_BACKEND, "the device was lost") : finish(b, err);
+		}
+	}, $directory);
+	skip 'there is no cc, or no source', 3 unless compile_changed($lose, 'finish = ops.finish; ops.finish = lose;');
 	train('cuda', 'hdlpr_ns', '{"epochs": 1}');
 	$node->safe_psql('postgres', q{
 		INSERT INTO tagrec_job (model, state, role, request)
@@ -160,6 +168,22 @@ SKIP:
 		SELECT count(*) - 2 FROM tagrec_job)}), 'the job that was queued behind it ends');
 	is($node->safe_psql('postgres', q{SELECT string_agg(state, ' ' ORDER BY job) FROM (SELECT * FROM tagrec_job ORDER BY job DESC LIMIT 2) j}),
 		'done failed', '... well, in another worker');
+}
+
+# ---------------------------------------------------------------- a device that lacks an operation
+
+SKIP:
+{
+	skip 'there is no cc, or no source', 5 unless compile_changed('', 'ops.name = "lesser"; ops.regress_rows = NULL;');
+	my $err = train('cuda', 'ials', '{"epochs": 1, "factors": 2}');
+	like($err, qr/ERROR:  algorithm "ials" cannot be trained on the device lesser\s+HINT:  Train it on the CPU/,
+		'an algorithm that needs what the device cannot do: an error for cuda');
+	unlike($err, qr/trained version/, '... and no more than that');
+	$err = train('auto', 'ials', '{"epochs": 1, "factors": 2}');
+	like($err, qr/NOTICE:  training on the CPU, for algorithm "ials" cannot use device "lesser"\s+DETAIL:  Algorithm "ials" cannot be/,
+		'... a notice for auto');
+	like($err, qr/trained version \d+ of model "m".*cpu, /s, '... and it trains on the CPU');
+	unlike(train('auto', 'popularity'), qr/lesser/, '... where another algorithm finds all it needs');
 }
 
 $node->stop;

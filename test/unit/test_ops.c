@@ -535,6 +535,46 @@ test_regression(void)
 	}
 }
 
+/* What a device does in other ways: factors too wide for what it holds at once, rows too long for one block. */
+static void
+test_large_regression(void)
+{
+	static const Case cases[] = {
+		{{9, 40, 144, 2}, 0}, {{6, 50, 200, 2}, 1}, {{70, 20, 225, 3}, 2}, {{4, 3000, 17, 1}, 0}, {{6, 1400, 30, 1}, 2},
+		{{2, 1100, 70, 1}, 0}, {{2, 1100, 201, 1}, 1}
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		compare("regress_rows", run_regress, &cases[i], 1e-4);
+}
+
+/* Rows that have no minimum: an error that names the first, on every backend. */
+static void
+test_unsolvable(const TrBackendOps *ops)
+{
+	TrBackend  *b = open_backend(ops, 2);
+	TrCsr		x = {.rows = 3, .cols = 2, .capacity = 3};
+	TrError		err = {0};
+	float	   *out = to_backend(b, (float[6]) {0}, sizeof(float) * 6);
+	float	   *v = to_backend(b, (float[4]) {1, 2, 3, 4}, sizeof(float) * 4);
+	float	   *sound = to_backend(b, (float[4]) {1, 0, 0, 1}, sizeof(float) * 4);
+	float	   *gram = to_backend(b, (float[4]) {1, 0, 0, -30}, sizeof(float) * 4);
+	float	   *ridge = to_backend(b, (float[3]) {99, 9, 9}, sizeof(float) * 3);
+	double	   *loss = to_backend(b, &(double) {0}, sizeof(double));
+
+	x.ptr = to_backend(b, (int64_t[4]) {0, 0, 1, 3}, sizeof(int64_t) * 4);
+	x.col = to_backend(b, (int32_t[3]) {0, 0, 1}, sizeof(int32_t) * 3);
+	x.val = to_backend(b, (float[3]) {1, 1, 1}, sizeof(float) * 3);
+	ops->regress_rows(b, out, &x, v, sound, ridge, 2, loss);
+	CHECK_EQUAL(ops->finish(b, &err), TR_OK, "%s: rows that can be solved", ops->name);
+	ops->regress_rows(b, out, &x, v, gram, ridge, 2, loss);
+	CHECK(ops->finish(b, &err) == TR_NOT_FINITE
+		  && strcmp(err.message, "the normal equations of row 1 are not positive definite") == 0,
+		  "%s: a row that cannot be solved: %s", ops->name, err.message);
+	CHECK_EQUAL(ops->finish(b, NULL), TR_NOT_FINITE, "%s: and the failure stays", ops->name);
+	ops->close(b);
+}
+
 /* What a backend's memory promises, and its errors. */
 static void
 test_memory(const TrBackendOps *ops)
@@ -577,5 +617,10 @@ main(void)
 	test_tag_loss();
 	test_dropout_share();
 	test_regression();
+	test_large_regression();
+	test_unsolvable(&tr_plain_ops);
+	for (int i = 0; i < N_CANDIDATES; i++)
+		if (i == 0 || candidates[i].ops() != candidates[i - 1].ops())
+			test_unsolvable(candidates[i].ops());
 	return check_done();
 }

@@ -109,6 +109,7 @@ enum
 	cudaEventDisableTiming = 2,
 	cudaMemPoolAttrReleaseThreshold = 4,
 	cudaDevAttrComputeCapabilityMajor = 75,
+	cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
 	cudaDevAttrMemoryPoolsSupported = 115
 };
 
@@ -130,6 +131,11 @@ struct cudaDeviceProp
 				minor;
 };
 
+enum cudaFuncAttribute
+{
+	cudaFuncAttributeMaxDynamicSharedMemorySize = 8
+};
+
 struct cudaFuncAttributes
 {
 	int			numRegs;
@@ -147,6 +153,7 @@ extern cudaError_t cudaDeviceGetAttribute(int *value, int attribute, int device)
 extern cudaError_t cudaSetDevice(int device);
 extern cudaError_t cudaDeviceReset(void);
 extern cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *kernel);
+extern cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value);
 
 extern cudaError_t cudaMalloc(void **pointer, size_t bytes);
 extern cudaError_t cudaFree(void *pointer);
@@ -202,6 +209,8 @@ extern void emulate_grid(cudaStream_t stream, dim3 grid, dim3 block, size_t shar
 						 const void *argument, size_t bytes);
 /* The block's shared memory that `key` stands for, full of garbage at first. */
 extern void *emulate_shared(const void *key, size_t bytes);
+/* The same, as many bytes as the launch asked for. */
+extern void *emulate_dynamic_shared(void);
 /* Waits for all threads of the block. */
 extern void emulate_block_barrier(void);
 /* Waits for all lanes of the warp with a value each; result (32) = theirs. Orders no memory, as CUDA's shuffles do not. */
@@ -210,6 +219,7 @@ extern void emulate_warp_exchange(unsigned mask, uint64_t value, uint64_t *resul
 extern void emulate_warp_barrier(unsigned mask);
 /* *p = (*p + add) | set; returns what it was */
 extern unsigned emulate_atomic(unsigned *p, unsigned add, unsigned set);
+extern unsigned long long emulate_atomic_min(unsigned long long *p, unsigned long long x);
 
 template <typename T>
 struct EmulatedParameter
@@ -323,6 +333,12 @@ static inline int
 atomicAdd(int *p, int x)
 {
 	return (int) emulate_atomic((unsigned *) p, (unsigned) x, 0);
+}
+
+static inline unsigned long long
+atomicMin(unsigned long long *p, unsigned long long x)
+{
+	return emulate_atomic_min(p, x);
 }
 
 static inline unsigned

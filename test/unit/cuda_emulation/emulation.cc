@@ -17,6 +17,7 @@
 #define MOST_THREADS 1024
 #define STACK_BYTES ((size_t) 256 << 10)
 #define MOST_SHARED ((size_t) 48 << 10)
+#define MOST_OPTED ((size_t) 64 << 10)	/* of a kernel that has asked for it */
 
 void
 emulate_stop(const char *what)
@@ -131,6 +132,10 @@ static int	n_idle;
 static int	n_fibers;
 static Shared shared[16];
 static int	n_shared;
+static size_t shared_used;		/* of this block, bytes */
+static size_t shared_most;		/* and what it may use */
+static size_t shared_wanted;	/* dynamic, of this launch */
+static size_t shared_opted = MOST_SHARED;	/* of the next one */
 static void (*kernel_body) (void *argument);
 static void *kernel_argument;
 
@@ -338,6 +343,7 @@ run_block(dim3 block, dim3 at)
 	} while (release_block());
 	while (n_shared > 0)
 		free(shared[--n_shared].data);
+	shared_used = 0;
 }
 
 void *
@@ -348,11 +354,20 @@ emulate_shared(const void *key, size_t bytes)
 			return shared[i].data;
 	if (n_shared == 16)
 		emulate_stop("too many pieces of shared memory");
+	shared_used += bytes;
+	if (shared_used > shared_most)
+		emulate_stop("more shared memory than a block may have");
 	shared[n_shared].key = key;
 	shared[n_shared].bytes = bytes;
 	shared[n_shared].data = malloc(bytes);
 	memset(shared[n_shared].data, 0xff, bytes);
 	return shared[n_shared++].data;
+}
+
+void *
+emulate_dynamic_shared(void)
+{
+	return emulate_shared(&shared_wanted, shared_wanted);
 }
 
 /* CUDA_EMULATION_ORDER=seed and CUDA_EMULATION_LATE=yes in the environment, for tests that do not set it themselves. */
@@ -417,6 +432,7 @@ typedef struct alignas(16) Launch
 	dim3		grid;
 	dim3		block;
 	size_t		shared;			/* dynamic, bytes */
+	bool		opted;			/* into more than MOST_SHARED */
 	void		(*body) (void *argument);
 } Launch;
 
@@ -433,6 +449,8 @@ run_grid(void *data)
 	n_threads = (int) (block.x * block.y * block.z);
 	kernel_body = launch->body;
 	kernel_argument = launch + 1;
+	shared_wanted = launch->shared;
+	shared_most = launch->opted ? MOST_OPTED : MOST_SHARED;
 	emulated_block_size = block;
 	emulated_grid_size = grid;
 	/* another order of blocks: every step-th, step having no factor in common with the number of blocks */
@@ -462,13 +480,15 @@ emulate_grid(cudaStream_t stream, dim3 grid, dim3 block, size_t shared_bytes, vo
 {
 	size_t		blocks = (size_t) grid.x * grid.y * grid.z;
 	size_t		threads_of_block = (size_t) block.x * block.y * block.z;
+	size_t		opted = shared_opted;
 	Launch	   *launch;
 
 	launches++;
+	shared_opted = MOST_SHARED;
 	if (told((cudaError_t) outcome("launch")) != cudaSuccess)
 		return;
 	if (blocks == 0 || grid.x > INT32_MAX || grid.y > 65535 || grid.z > 65535 || threads_of_block == 0
-		|| threads_of_block > MOST_THREADS || shared_bytes > MOST_SHARED)
+		|| threads_of_block > MOST_THREADS || shared_bytes > opted)
 	{
 		told(cudaErrorInvalidConfiguration);
 		return;
@@ -476,7 +496,7 @@ emulate_grid(cudaStream_t stream, dim3 grid, dim3 block, size_t shared_bytes, vo
 	if (threads_of_block % 32 != 0)
 		emulate_stop("a block of broken warps");
 	launch = (Launch *) malloc(sizeof(Launch) + bytes);
-	*launch = Launch{grid, block, shared_bytes, body};
+	*launch = Launch{grid, block, shared_bytes, opted > MOST_SHARED, body};
 	memcpy(launch + 1, argument, bytes);
 	submit_bytes(stream, KERNEL, run_grid, launch, sizeof(Launch) + bytes);
 	free(launch);
@@ -565,10 +585,10 @@ cudaGetDeviceProperties(cudaDeviceProp *properties, int device)
 }
 
 cudaError_t
-cudaDeviceGetAttribute(int *value, int, int)
+cudaDeviceGetAttribute(int *value, int attribute, int)
 {
 	TELL("cudaDeviceGetAttribute");
-	*value = 1;
+	*value = attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin ? (int) MOST_OPTED : 1;
 	return cudaSuccess;
 }
 
@@ -589,6 +609,17 @@ cudaError_t
 cudaFuncGetAttributes(cudaFuncAttributes *, const void *)
 {
 	TELL("cudaFuncGetAttributes");
+	return cudaSuccess;
+}
+
+/* For the next launch alone, which must be the kernel's. */
+cudaError_t
+cudaFuncSetAttribute(const void *, cudaFuncAttribute, int value)
+{
+	TELL("cudaFuncSetAttribute");
+	if (value < 0 || (size_t) value > MOST_OPTED)
+		return told(cudaErrorInvalidValue);
+	shared_opted = (size_t) value;
 	return cudaSuccess;
 }
 

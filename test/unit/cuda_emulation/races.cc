@@ -173,6 +173,17 @@ emulate_atomic(unsigned *p, unsigned add, unsigned set)
 	return old;
 }
 
+unsigned long long
+emulate_atomic_min(unsigned long long *p, unsigned long long x)
+{
+	unsigned long long old = *p;
+
+	if (watching)
+		note_all(p, sizeof(*p), true, true, __builtin_return_address(0));
+	*p = x < old ? x : old;
+	return old;
+}
+
 extern "C"
 {
 #define HOOKS(n) \
