@@ -28,13 +28,23 @@ NVCCFLAGS = -std=c++17 -O3 -lineinfo -Isrc -Xcompiler -fPIC,-fvisibility=hidden,
 # libcublas is found where nvcc's own lies, when the loader does not know it; the run-time library is linked in.
 CUDA_LIB_DIR = $(dir $(firstword $(wildcard $(addsuffix /libcublas.so,$(addprefix $(dir $(realpath $(NVCC)))../,lib64 lib)))))
 CUDA_LDFLAGS = -cudart static -Xlinker -z,defs,--exclude-libs,ALL,--no-undefined $(addprefix -Xlinker -rpath$(comma),$(realpath $(CUDA_LIB_DIR)))
+# A toolkit without cuBLAS: PyTorch's packages may have it. CUBLAS=directory names another, with include/ and lib/.
+CUBLAS := $(or $(CUBLAS),$(if $(wildcard $(dir $(realpath $(NVCC)))../include/cublas_v2.h),,\
+	$(shell python3 -c 'import glob, nvidia; print(*glob.glob(nvidia.__path__[0] + "/cu1*"))' 2>/dev/null)))
+ifneq ($(CUBLAS),)
+NVCCFLAGS += -I$(CUBLAS)/include
+CUDA_LIB_DIR = $(CUBLAS)/lib
+CUDA_LIBS = -Xlinker $(firstword $(wildcard $(CUBLAS)/lib/libcublas.so*))
+else
+CUDA_LIBS = -lcublas
+endif
 
 build/gpu/%.o: gpu/%.cu $(CUDA_HEADERS)
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCCFLAGS) $(CUDA_CODE) -c $< -o $@
 
 $(CUDA_LIB): $(CUDA_SOURCES:gpu/%.cu=build/gpu/%.o)
-	$(NVCC) -shared -o $@ $^ $(CUDA_LDFLAGS) -lcublas
+	$(NVCC) -shared -o $@ $^ $(CUDA_LDFLAGS) $(CUDA_LIBS)
 
 gpu: $(CUDA_LIB)
 

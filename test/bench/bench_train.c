@@ -255,7 +255,7 @@ static void
 print_epoch(void *argument, const TrEpoch *epoch)
 {
 	(void) argument;
-	printf("epoch %3d  loss %9.5f  %7.3f s  %8.0f pairs/s", epoch->epoch, epoch->loss, epoch->seconds,
+	printf("epoch %3d  loss %9.5f  %9.6f s  %8.0f pairs/s", epoch->epoch, epoch->loss, epoch->seconds,
 		   (double) epoch->pairs / epoch->seconds);
 	if (!isnan(epoch->metric))
 		printf("  valid %.5f", epoch->metric);

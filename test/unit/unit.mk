@@ -12,6 +12,7 @@ BLAS_PROBE = printf '\#include <cblas.h>\nint main(void) { return !openblas_get_
 	$(CC) -x c $(CPPFLAGS) -o /dev/null - -lopenblas 2>/dev/null
 ifneq ($(filter %-gpu gpu-%,$(MAKECMDGOALS)),)
 BLAS ?= $(shell $(BLAS_PROBE) || { test -d build/gpu-kit/blas && echo build/gpu-kit/blas || echo none; })
+BLAS := $(BLAS)
 endif
 ifneq ($(filter-out none,$(BLAS)),)
 # an old-style path, which holds for what the library needs as well

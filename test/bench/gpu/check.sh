@@ -8,7 +8,7 @@
 # Called by make check-gpu.
 #
 #   test/bench/gpu/check.sh tagrec_cuda.so      environment: CHECK_GPU_PARTS ("tests sanitizer server"),
-#                                               SANITIZER_SECONDS (60) that each program may take under each tool
+#                                               SANITIZER_SECONDS (45) that each program may take under each tool
 set -u
 cd "$(dirname "$0")/../../.." || exit
 LIBRARY=$(realpath "$1")
@@ -17,8 +17,9 @@ TESTS="test_cuda_life test_ops test_softmax test_profile_rows test_cuda_train"
 # under an instrument that makes a kernel 10 to 100 times slower: program=n runs one in n of its cases
 SANITIZED="test_ops=7 test_softmax=5 test_profile_rows=5 test_cuda_train=4"
 TOOLS="memcheck racecheck synccheck initcheck"
-SANITIZER_SECONDS=${SANITIZER_SECONDS:-60}
+SANITIZER_SECONDS=${SANITIZER_SECONDS:-45}
 LOGS=build/unit
+PATH=$PATH:/usr/local/cuda/bin
 status=0
 
 build/unit/cuda_device "$LIBRARY" || { echo "check-gpu: there is no GPU to run on; make check-core runs the kernels in emulation" >&2; exit 1; }

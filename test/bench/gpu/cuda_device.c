@@ -22,6 +22,11 @@ main(int argc, char **argv)
 		fprintf(stderr, "no CUDA backend: %s\n", argc > 1 ? dlerror() : "usage: cuda_device LIBRARY");
 		return 1;
 	}
+	if (symbol()->api_version != TR_BACKEND_API_VERSION)
+	{
+		fprintf(stderr, "%s does not fit this build\n", argv[1]);
+		return 1;
+	}
 	count = symbol()->devices(devices, 16, &err);
 	if (count < 0)
 	{

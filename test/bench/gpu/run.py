@@ -148,7 +148,7 @@ def execute(command, environment, limit):
 
 def train(session, data, path, row, kind):
     a = session.arguments
-    options = [*row.options.split(), f"epochs={1 if kind == 'cpu' else 3}"]
+    options = [*row.options.split(), f"epochs={1 if kind == 'cpu' else 6}"]
     if precision_of(row) != "fp32":
         options.append(f"precision={row.variant}")
     options += TINY[row.algorithm].split() if a.sample else []
