@@ -387,6 +387,7 @@ test_open_step(void)
 			tr_end_step(t.b);
 	}
 	CHECK(is_right(&t), "a step that is not ended is ended by the next, or by a wait");
+	CHECK(says(&t, ", graphs") && !says(&t, "given up"), "... and graphs stay on");
 	end_training(&t);
 
 	t = begin_training(NULL);
