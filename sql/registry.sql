@@ -152,7 +152,10 @@ SELECT pg_catalog.pg_extension_config_dump('tagrec_epoch',
 SELECT pg_catalog.pg_extension_config_dump('tagrec_trial',
 	'WHERE job IN (SELECT job FROM @extschema@.tagrec_job WHERE state IN (''done'', ''failed'', ''cancelled''))');
 
--- Inside the views of neighbours: see src/pg/ascending.c. Its cost makes it the last of several conditions.
+-- Inside the views of neighbours: see src/pg/neighbour_view.c.
+CREATE FUNCTION tagrec_neighbour_entries(items int[], weights real[]) RETURNS TABLE (item int, weight real)
+AS 'MODULE_PATHNAME', 'tagrec_neighbour_entries' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20 ROWS 200;
+COMMENT ON FUNCTION tagrec_neighbour_entries(int[], real[]) IS 'behind the views of neighbours: a row''s items with their weights';
 CREATE FUNCTION tagrec_ascending_has(numbers int[], number int) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_ascending_has' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_ascending_has(int[], int) IS 'behind the views of neighbours: whether an ascending array has a number';

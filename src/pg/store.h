@@ -34,7 +34,7 @@
  *   m_item_neighbour   (item_id, neighbour_id, weight)   what having neighbour_id adds to the score of item_id
  *
  * The last one is for people to read. It has rows when the features of the deployed version include items. For one neighbour_id it
- * reads one row; for one item_id it asks the array of every row whether the item is in it (ascending.c) and unnests those.
+ * reads one row; for one item_id it asks the array of every row whether the item is in it (neighbour_view.c) and unnests those.
  *
  * Attaching a partition waits for nobody, so a query that was planned just before may run with a snapshot of just after, which
  * shows a deployed version that its plan has no partition for. Its plan holds the previous one's, which the views then show.

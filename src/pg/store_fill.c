@@ -363,6 +363,20 @@ attach_partition(const TagrecPlace *place, TagrecRelation which)
 	tagrec_execute(psprintf("ANALYZE %s", partition));
 }
 
+/*
+ * The columns that the view of neighbours joins by, of the partitioned tables themselves, which nobody else analyzes: without that
+ * its plans are made for 200 items. An old partition that somebody is at work on is passed over.
+ */
+static void
+analyze_joins(const TagrecPlace *place)
+{
+	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
+	char	   *neighbours = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_NEIGHBOURS));
+
+	tagrec_execute(psprintf("ANALYZE (SKIP_LOCKED) %s (version, \"position\", item_id)", items));
+	tagrec_execute(psprintf("ANALYZE (SKIP_LOCKED) %s (version, feature)", neighbours));
+}
+
 void
 tagrec_store_write(const TagrecPlace *place, const TagrecSource *source, const TagrecData *data, TrModel *model,
 				   const TrTensor *tensors, int n_tensors)
@@ -377,4 +391,5 @@ tagrec_store_write(const TagrecPlace *place, const TagrecSource *source, const T
 	CommandCounterIncrement();
 	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
 		attach_partition(place, which);
+	analyze_joins(place);
 }

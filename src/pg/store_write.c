@@ -231,13 +231,13 @@ create_neighbour_view(const TagrecPlace *place)
 
 	execute("CREATE VIEW %s AS SELECT i.item_id, k.item_id AS neighbour_id, n.weight FROM %s k"
 			" JOIN %s f ON f.version OPERATOR(pg_catalog.=) k.version AND f.feature OPERATOR(pg_catalog.=) k.\"position\""
-			" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.items), pg_catalog.unnest(f.weights)) n (item, weight)"
+			" CROSS JOIN LATERAL %s.tagrec_neighbour_entries(f.items, f.weights) n (item, weight)"
 			" JOIN %s i ON i.version OPERATOR(pg_catalog.=) k.version AND i.\"position\" OPERATOR(pg_catalog.=) n.item"
 			" AND %s.tagrec_ascending_has(f.items, i.\"position\")"
 			" WHERE k.version OPERATOR(pg_catalog.=) %s AND EXISTS (SELECT FROM %s.tagrec_version v"
 			" WHERE v.model_id OPERATOR(pg_catalog.=) %d AND v.version OPERATOR(pg_catalog.=) k.version"
 			" AND v.features OPERATOR(pg_catalog.&) %d OPERATOR(pg_catalog.<>) 0)",
-			view, items, neighbours, items, schema, version_to_show(place, items), schema, place->model_id,
+			view, items, neighbours, schema, items, schema, version_to_show(place, items), schema, place->model_id,
 			TR_FEATURES_ITEMS);
 	comment_view(place, place->model, TAGREC_NEIGHBOURS);
 }

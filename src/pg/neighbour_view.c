@@ -1,7 +1,10 @@
 /*
- * tagrec_ascending_has(): whether an ascending array of integers, such as the items of a row of neighbours, has a number.
+ * What the view of neighbours calls, and nobody else.
  *
- * The view of neighbours asks it what its join would find out anyway, so that a look-up of one item passes over the rows
+ * tagrec_neighbour_entries() unnests a row's items and weights. It does no more than unnest() would, but says how many rows are to
+ * be expected, without which the planner sorts millions of them.
+ *
+ * tagrec_ascending_has() asks what the view's join would find out anyway, so that a look-up of one item passes over the rows
  * without it before they are unnested. When all rows are read the question comes for each of their elements, one row after
  * another, so an array that was fetched from its TOAST table stays until another one comes.
  */
@@ -10,9 +13,44 @@
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "utils/array.h"
+#include "utils/tuplestore.h"
 
+PG_FUNCTION_INFO_V1(tagrec_neighbour_entries);
 PG_FUNCTION_INFO_V1(tagrec_ascending_has);
+
+static int
+length(const ArrayType *array)
+{
+	return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+}
+
+Datum
+tagrec_neighbour_entries(PG_FUNCTION_ARGS)
+{
+	ArrayType  *items = PG_GETARG_ARRAYTYPE_P(0);
+	ArrayType  *weights = PG_GETARG_ARRAYTYPE_P(1);
+	const int32 *item = (const int32 *) ARR_DATA_PTR(items);
+	const float4 *weight = (const float4 *) ARR_DATA_PTR(weights);
+	int			n = Min(length(items), length(weights));
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	if (ARR_HASNULL(items) || ARR_HASNULL(weights))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the items or weights of a neighbour are not the arrays that were stored"),
+				 errhint("Rows of a version must not be changed. Train the model again.")));
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[2] = {Int32GetDatum(item[i]), Float4GetDatum(weight[i])};
+		bool		nulls[2] = {false, false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
 
 /* The array fetched last, and the pointer that it was fetched by. */
 typedef struct Fetched
@@ -47,7 +85,7 @@ static bool
 has(const ArrayType *array, int32 number)
 {
 	const int32 *value = (const int32 *) ARR_DATA_PTR(array);
-	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	int			n = length(array);
 	int			low = 0;
 	int			high = n;
 
