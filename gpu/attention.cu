@@ -7,7 +7,10 @@
 #define ROWS 8					/* warps of a block */
 #define THREADS (ROWS * TR_WARP)
 
-/* out[e] = q . table[col[e]] for entries first … end-1; entry first + i is written by lane i % 32, which alone reads it again. */
+/*
+ * out[e] = q . table[col[e]] for entries first … end-1; entry first + i is written by lane i % 32, which alone reads it
+ * again.
+ */
 static __device__ inline void
 scores_of_row(float *out, const int32_t *col, int64_t first, int64_t end, const float *q, const float *table, int D)
 {

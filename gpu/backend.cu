@@ -125,8 +125,8 @@ prepare_pool(TrCuda *cuda)
 }
 
 /*
- * The variables by which a server's environment could have cuBLAS compute otherwise than `precision` says. An override of 0 takes
- * TF32 away and stays: it rounds less than it was told to.
+ * The variables by which a server's environment could have cuBLAS compute otherwise than `precision` says. An override of 0
+ * takes TF32 away and stays: it rounds less than it was told to.
  */
 static void
 refuse_environment(void)
@@ -139,8 +139,8 @@ refuse_environment(void)
 }
 
 /*
- * cuBLAS would take its workspace when it needs it, in the middle of a record too, and choose its kernels by what it got. So
- * it gets what its manual recommends, or more. Without room for that nothing is lost but graphs.
+ * cuBLAS would take its workspace when it needs it, in the middle of a record too, and choose its kernels by what it got.
+ * So it gets what its manual recommends, or more. Without room for that nothing is lost but graphs.
  */
 static bool
 prepare_workspace(TrBackend *b)

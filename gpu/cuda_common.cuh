@@ -446,7 +446,8 @@ extern void tr_cuda_pair_scores_backward(TrBackend *b, float *du, float *dv, con
 extern void tr_cuda_gaussian_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
 									int B, int D, float gamma, float scale);
 extern void tr_cuda_gaussian_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
-											 const float *v, const int32_t *row, int P, int B, int D, float gamma, float scale);
+											 const float *v, const int32_t *row, int P, int B, int D, float gamma,
+											 float scale);
 
 /* softmax.cu, tag_loss.cu, reconstruction.cu */
 extern void tr_cuda_tag_loss(TrBackend *b, const TrTagLoss *t);

@@ -1,6 +1,7 @@
 /*
- * Gaussian kernels of pairs with a vector of their own, a warp to a pair. Backward in two passes: the pulls of every pair, which
- * are dv; then the warp of the first pair of a row adds up the row's. Legend: P pairs, B parts of a row, D width of a part.
+ * Gaussian kernels of pairs with a vector of their own, a warp to a pair. Backward in two passes: the pulls of every pair,
+ * which are dv; then the warp of the first pair of a row adds up the row's. Legend: P pairs, B parts of a row, D width of a
+ * part.
  */
 #include "cuda_common.cuh"
 
@@ -19,7 +20,8 @@ kernel_of(const float *u, const float *v, int D, float gamma)
 }
 
 static __global__ void __launch_bounds__(THREADS)
-score_kernel(float *score, const float *u, const float *v, const int32_t *row, int P, int B, int D, float gamma, float scale)
+score_kernel(float *score, const float *u, const float *v, const int32_t *row, int P, int B, int D, float gamma,
+			 float scale)
 {
 	int			p = blockIdx.x * PAIRS + threadIdx.x / TR_WARP;
 	float		sum = 0;

@@ -158,7 +158,10 @@ drops_tag(const TrProfileRule &rule, int r, int32_t tag)
 		&& tr_uniform(rule.seed, TR_STREAM_TAG_DROPOUT, rule.step, (uint64_t) r << 32 | (uint32_t) tag) < rule.tag_dropout;
 }
 
-/* The row's entries that are left, with their counts; returns how many. *length = sum of the counts, dropped tags among them. */
+/*
+ * The row's entries that are left, with their counts; returns how many. *length = sum of the counts, dropped tags among
+ * them.
+ */
 static __device__ int
 count_row(const Profiles &a, int r, int32_t *col, float *val, float *length)
 {

@@ -1,23 +1,24 @@
 /*
- * Ridge regression of many rows, a block to a row: its normal equations a (D,D) in tiles of B x B, the lower triangle alone;
- * Cholesky's factorisation in place; both substitutions.
+ * Ridge regression of many rows, a block to a row: its normal equations a (D,D) in tiles of B x B, the lower triangle
+ * alone; Cholesky's factorisation in place; both substitutions.
  *
  *   sums        a thread to a tile (regress.cuh)
  *   factor      per column of tiles: a thread to a row below the diagonal; then a thread to a tile right of it. Who
  *               updates the next tile of the diagonal factorises it at once, while the others are still at theirs
  *   substitute  forward with the factorisation, y being one more row of it; backward a column of tiles at a time
  *
- * Tiles lie in shared memory, or, where D is too large for the device's, in device memory, some rows' at a time. A row may be
- * as long as it likes: entries are cut into segments of equal size, and those that lie in one row are summed by blocks of
- * their own first; the row's block adds them in their order.
+ * Tiles lie in shared memory, or, where D is too large for the device's, in device memory, some rows' at a time. A row may
+ * be as long as it likes: entries are cut into segments of equal size, and those that lie in one row are summed by blocks
+ * of their own first; the row's block adds them in their order.
  *
- * The floor is arithmetic: n D^2 / 2 multiply-adds for a row of n entries and D^3 / 6 for its factor, 1.2 million at D = 128
- * and n = 100, some 40 ms for a million such rows at 30 10^12 a second. A tile of 8 x 8 takes 16 floats out of shared memory
- * for 64 multiply-adds, and v is read once from the second-level cache: neither is the limit. What is above the floor is
- * waiting: 3 barriers and one short serial factorisation per column of tiles, which only other blocks of the same processor
- * can fill. There are seven at D = 64 and three at D = 128; at D = 256 a block has a processor to itself.
+ * The floor is arithmetic: n D^2 / 2 multiply-adds for a row of n entries and D^3 / 6 for its factor, 1.2 million at D =
+ * 128 and n = 100, some 40 ms for a million such rows at 30 10^12 a second. A tile of 8 x 8 takes 16 floats out of shared
+ * memory for 64 multiply-adds, and v is read once from the second-level cache: neither is the limit. What is above the
+ * floor is waiting: 3 barriers and one short serial factorisation per column of tiles, which only other blocks of the same
+ * processor can fill. There are seven at D = 64 and three at D = 128; at D = 256 a block has a processor to itself.
  *
- * Legend: R rows, T rows of v, D width, B side of a tile, N = tiles of a side, P = N B = D filled up, with ones on a's diagonal.
+ * Legend: R rows, T rows of v, D width, B side of a tile, N = tiles of a side, P = N B = D filled up, with ones on a's
+ * diagonal.
  */
 #include "regress.cuh"
 

@@ -1,6 +1,6 @@
 /*
- * The normal equations of a row, in tiles: what regress.cu solves. A thread holds a tile in registers, while rows of v go through
- * shared memory a few at a time; gram and ridge are added when they are through.
+ * The normal equations of a row, in tiles: what regress.cu solves. A thread holds a tile in registers, while rows of v go
+ * through shared memory a few at a time; gram and ridge are added when they are through.
  * Legend: see regress.cu.
  */
 #ifndef TR_CUDA_REGRESS_CUH
@@ -283,7 +283,10 @@ typedef struct Share
 				after;
 } Share;
 
-/* The tiles' sums over these entries, each given to put(tile's index, sum); room.y is added to; returns this thread's sum of c. */
+/*
+ * The tiles' sums over these entries, each given to put(tile's index, sum); room.y is added to; returns this thread's sum
+ * of c.
+ */
 template <int B, typename Put>
 static __device__ inline double
 sum_tiles(const Regress &a, const Room &room, const Share &share, Put put)
@@ -322,7 +325,8 @@ normal_equations(const Regress &a, const Room &room, int r)
 	int64_t		segment = ((first - 1) >> a.segment_bits) + 1;
 	int64_t		after = end >> a.segment_bits;
 	bool		whole = segment >= after;	/* no segment lies in the row */
-	Share		share = {first, whole ? end : segment << a.segment_bits, whole ? end : after << a.segment_bits, end, segment, after};
+	Share		share = {first, whole ? end : segment << a.segment_bits, whole ? end : after << a.segment_bits, end,
+		segment, after};
 	double		before = 0;
 	double		total;
 

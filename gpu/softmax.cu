@@ -237,7 +237,9 @@ softmax_kernel(Softmax a)
 		a.loss[u] = loss;
 }
 
-/* How many pairs there are is known on the device alone: their weights reach to the end of the memory they lie in, at most. */
+/*
+ * How many pairs there are is known on the device alone: their weights reach to the end of the memory they lie in, at most.
+ */
 void
 tr_cuda_softmax_loss(TrBackend *b, const TrSoftmax *s)
 {

@@ -1,8 +1,8 @@
 /*
  * The sparse layer. Forward: a block to a row and a slice of the columns; all rows of one slice come before the next, so
- * that a slice of w (T,H) stays in the second-level cache. Backward: the entries by column (sort.cu) in tiles of equal size,
- * whatever the columns' lengths; a column that lies in one tile is added to dw at once, the parts of one that crosses tiles
- * are added up in their order by a second pass. An entry of value 0 is read, but no row of w or dz for it.
+ * that a slice of w (T,H) stays in the second-level cache. Backward: the entries by column (sort.cu) in tiles of equal
+ * size, whatever the columns' lengths; a column that lies in one tile is added to dw at once, the parts of one that crosses
+ * tiles are added up in their order by a second pass. An entry of value 0 is read, but no row of w or dz for it.
  * Legend: R rows, T tags, H hidden units.
  */
 #include "cuda_common.cuh"
@@ -68,7 +68,7 @@ tr_cuda_sparse_forward(TrBackend *b, float *out, const TrCsr *x, const float *w,
 typedef struct Backward
 {
 	float	   *dw;				/* (T,H) */
-	float	   *partial;		/* (tiles, 2, H): of a tile's first column when it began before; of its last when it goes on */
+	float	   *partial;		/* (tiles, 2, H): of a tile's first column if it began before; of its last if it goes on */
 	TrByColumn	x;
 	const float *dz;			/* (R,H) */
 	const int64_t *n;			/* entries */
@@ -217,8 +217,8 @@ tr_cuda_sparse_backward(TrBackend *b, float *dw, const TrCsr *x, const float *dz
 		return;
 	if (x->capacity > INT32_MAX)
 	{
-		tr_fail(&tr_cuda(b)->error, TR_UNSUPPORTED, "the profiles of one step have %lld entries, more than a step on CUDA can",
-				(long long) x->capacity);
+		tr_fail(&tr_cuda(b)->error, TR_UNSUPPORTED,
+				"the profiles of one step have %lld entries, more than a step on CUDA can", (long long) x->capacity);
 		return;
 	}
 	scratch = (char *) tr_cuda_scratch(b, bytes + 256 + sizeof(float) * tiles * 2 * H);

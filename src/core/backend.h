@@ -124,7 +124,8 @@ typedef struct TrSoftmax
  *     loss_r = sum over t of log(1 + exp(z_t)) - y_t z_t					cross-entropy from logits (DAE-PTR, Eq. 11)
  *     loss_r = sum over t of y_t (log(sum over k of exp(z_k)) - z_t)		softmax
  *     loss  += scale * sum of loss_r
- * logits (R,T) is replaced by d loss / d z; dbias (T) += its column sums; dpart_weight[j] += its inner product with part[j].
+ * logits (R,T) is replaced by d loss / d z; dbias (T) += its column sums; dpart_weight[j] += its inner product with
+ * part[j].
  */
 typedef struct TrTagLoss
 {
@@ -219,7 +220,8 @@ typedef struct TrBackendOps
 	/* out[r * ld] = weight[0] * feature[r]; NULL weight = 1, NULL feature = 1 */
 	void		(*fill_column) (TrBackend *b, float *out, int ld, const float *weight, const float *feature, int R);
 	/* dweight[0] += sum over r of dy[r * ld] * feature[r] */
-	void		(*fill_column_backward) (TrBackend *b, float *dweight, const float *dy, int ld, const float *feature, int R);
+	void		(*fill_column_backward) (TrBackend *b, float *dweight, const float *dy, int ld, const float *feature,
+										 int R);
 
 	/* score[p] = u[row[p]] . v[p]; u is (U,D), v is (P,D) */
 	void		(*pair_scores) (TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
@@ -229,7 +231,8 @@ typedef struct TrBackendOps
 										 const float *v, const int32_t *row, int P, int D);
 
 	/*
-	 * score[p] = scale * sum of exp(-gamma |u[row[p]] - v[p]|^2) over the B parts, D wide, of rows of u (U,B D) and v (P,B D)
+	 * score[p] = scale * sum of exp(-gamma |u[row[p]] - v[p]|^2) over the B parts, D wide, of rows of u (U,B D) and
+	 * v (P,B D)
 	 */
 	void		(*gaussian_scores) (TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
 									int B, int D, float gamma, float scale);
@@ -271,9 +274,9 @@ typedef struct TrBackendOps
 
 	/*
 	 * Row r of out = the profile of entity[r] over the posts that pass rule->keep and are not without_post[r]
-	 * (-1 or a NULL array: none), as tr_tag_weight gives it, then tag dropout, then normalised over what is left. Pointers of table, entity,
-	 * without_post and weights->idf are backend memory; out->ptr has room for R+1, out->col and out->val for the sum of
-	 * the entities' entries. An entry whose count is 0 is left out, or kept with value 0.
+	 * (-1 or a NULL array: none), as tr_tag_weight gives it, then tag dropout, then normalised over what is left. Pointers
+	 * of table, entity, without_post and weights->idf are backend memory; out->ptr has room for R+1, out->col and out->val
+	 * for the sum of the entities' entries. An entry whose count is 0 is left out, or kept with value 0.
 	 */
 	void		(*profile_rows) (TrBackend *b, TrCsr *out, const TrProfileTable *table, const int32_t *entity,
 								 const int32_t *without_post, int R, const TrProfileWeights *weights,
@@ -291,8 +294,8 @@ typedef struct TrBackendOps
 	/*
 	 * Attention of R queries q (R,D), each over the rows of the table k (T,D) that row r of x names:
 	 *     weight[e] = val_e exp(scale q[r] . k[col_e]) / sum of the same over the row's entries
-	 * with values >= 0, one weight per entry; a row of zeros gets zeros. Of the mixtures out[r] = sum of weight[e] v[col_e],
-	 * which sparse_forward() makes, d loss / d out = dout (R,D) goes back to the inner products:
+	 * with values >= 0, one weight per entry; a row of zeros gets zeros. Of the mixtures out[r] = sum of weight[e]
+	 * v[col_e], which sparse_forward() makes, d loss / d out = dout (R,D) goes back to the inner products:
 	 *     dscore[e] = scale weight[e] (dout[r] . v[col_e] - sum over the row's entries of weight[f] dout[r] . v[col_f])
 	 * so that rows with these values give dq by sparse_forward() from k, and dk by sparse_backward() from q.
 	 */
@@ -311,10 +314,15 @@ typedef struct TrBackendOps
 	void		(*regress_rows) (TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram,
 								 const float *ridge, int D, double *loss);
 
-	/* (optional) After alloc() returned NULL: adds to err what was asked for and what is free; or err = the failure before. */
+	/*
+	 * (optional) After alloc() returned NULL: adds to err what was asked for and what is free; or err = the failure before.
+	 */
 	void		(*shortage) (TrBackend *b, TrError *err);
 
-	/* (optional) Needs no open(): how many devices there are, the first `most` of them; -1 and err when that cannot be told. */
+	/*
+	 * (optional) Needs no open(): how many devices there are, the first `most` of them; -1 and err when that cannot be
+	 * told.
+	 */
 	int			(*devices) (TrDevice *devices, int most, TrError *err);
 } TrBackendOps;
 
@@ -338,7 +346,9 @@ tr_end_step(TrBackend *b)
 		b->ops->end_step(b);
 }
 
-/* The plain backend: portable C loops, one thread, no library. Serving encodes with it; tests hold the others against it. */
+/*
+ * The plain backend: portable C loops, one thread, no library. Serving encodes with it; tests hold the others against it.
+ */
 extern const TrBackendOps tr_plain_ops;
 
 /* What a backend library (tagrec_cpu.so, tagrec_cuda.so) exports as its only symbol. */

@@ -6,7 +6,9 @@
 
 #include <stdint.h>
 
-/* times (n) = how often each of n users is in a sample of n users drawn with replacement; a pure function of its arguments. */
+/*
+ * times (n) = how often each of n users is in a sample of n users drawn with replacement; a pure function of its arguments.
+ */
 extern void tr_resample(int32_t *times, int32_t n, uint64_t seed, uint64_t sample);
 
 /* Sum of value * weight over sum of weight, each user counted so many times; times NULL = once. */

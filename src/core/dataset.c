@@ -9,7 +9,10 @@
 
 #define NEW(memory, type, count) ((type *) tr_alloc((memory), ((size_t) (count) + 1) * sizeof(type)))
 
-/* Numbers the posts: post_of (n) = post of each assignment; the dataset gets the posts' users, items and tags, and user_ptr. */
+/*
+ * Numbers the posts: post_of (n) = post of each assignment; the dataset gets the posts' users, items and tags, and
+ * user_ptr.
+ */
 static TrStatus
 build_posts(TrDataset *d, const TrAssignments *a, int32_t *post_of)
 {

@@ -40,9 +40,9 @@ extern TrStatus tr_assignments_drop_rare_tags(TrAssignments *a, int32_t n_tags, 
 
 /*
  * The p-core of the (distinct) assignments: drops those of users, items and tags that fewer than min_count assignments are
- * left of, again and again until none goes. What stays is the same in whatever order they are dropped. left (TR_CORE_ROUNDS)
- * = how many assignments each round left, *rounds of them; a last one without change is not counted, and what happens after
- * the last of TR_CORE_ROUNDS is told there.
+ * left of, again and again until none goes. What stays is the same in whatever order they are dropped. left
+ * (TR_CORE_ROUNDS) = how many assignments each round left, *rounds of them; a last one without change is not counted, and
+ * what happens after the last of TR_CORE_ROUNDS is told there.
  */
 #define TR_CORE_ROUNDS 20
 extern TrStatus tr_assignments_core(TrAssignments *a, int32_t n_users, int32_t n_items, int32_t n_tags, int32_t min_count,

@@ -1,6 +1,7 @@
 /*
  * A tracked heap: everything a job allocates on the host comes from one TrMemory, is counted against one limit, and goes
- * with one tr_memory_release(), also after an error that unwound past the owner. Not thread-safe: the main thread allocates.
+ * with one tr_memory_release(), also after an error that unwound past the owner. Not thread-safe: the main thread
+ * allocates.
  */
 #ifndef TR_MEMORY_H
 #define TR_MEMORY_H

@@ -34,9 +34,9 @@ tr_metric_has_k(TrMetric metric)
 #define TR_UNRANKED INT32_MAX
 
 /*
- * Ranks, in passes over tiles of items: ahead[r] += how many of score[0..n-1], the scores of items first, first + 1, …, come
- * before the relevant item relevant[r], whose score is bar[r]. Over all tiles, ahead + 1 is the rank. A NaN score comes before
- * nothing, which is also how to leave an item out; a bar must be a number.
+ * Ranks, in passes over tiles of items: ahead[r] += how many of score[0..n-1], the scores of items first, first + 1, …,
+ * come before the relevant item relevant[r], whose score is bar[r]. Over all tiles, ahead + 1 is the rank. A NaN score
+ * comes before nothing, which is also how to leave an item out; a bar must be a number.
  */
 extern void tr_ranks_tile(int32_t *ahead, const int32_t *relevant, const float *bar, int32_t n_relevant,
 						  const float *score, int32_t first, int32_t n);
@@ -52,8 +52,8 @@ tr_metric_weight(TrMetric metric, int32_t n)
 }
 
 /*
- * A mean over users that come one by one, with its standard error. Weighted, it is the ratio of two sums over users, and the
- * error is that of such a ratio: users are what was sampled, not pairs.
+ * A mean over users that come one by one, with its standard error. Weighted, it is the ratio of two sums over users, and
+ * the error is that of such a ratio: users are what was sampled, not pairs.
  */
 typedef struct TrMean
 {

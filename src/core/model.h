@@ -49,7 +49,9 @@ typedef struct TrEpochStats
 	bool		partial;		/* out: there is no model to measure yet, only parts of one */
 } TrEpochStats;
 
-/* Called between steps, at least once per 0.1 s of work where a step is that short; true = stop. May not return (longjmp). */
+/*
+ * Called between steps, at least once per 0.1 s of work where a step is that short; true = stop. May not return (longjmp).
+ */
 typedef struct TrPoll
 {
 	bool		(*stop) (void *argument);
@@ -91,8 +93,9 @@ typedef struct TrSparse
 } TrSparse;
 
 /*
- * What the entries of a user's sparse vector stand for: items, tags, users, or several of these one behind the other, in this
- * order. With N items, T tags and U users, item i is feature i; tag t is feature t, or N + t behind the items; and so on.
+ * What the entries of a user's sparse vector stand for: items, tags, users, or several of these one behind the other, in
+ * this order. With N items, T tags and U users, item i is feature i; tag t is feature t, or N + t behind the items; and so
+ * on.
  */
 typedef enum TrFeatures
 {
@@ -164,16 +167,16 @@ typedef struct TrAlgorithm
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 	/*
-	 * (optional) A model that can encode but not train, from what save() gave but for tensors of training, which need not outlive
-	 * the call; n_tags is the size of its vocabulary. Comes with encode.
+	 * (optional) A model that can encode but not train, from what save() gave but for tensors of training, which need not
+	 * outlive the call; n_tags is the size of its vocabulary. Comes with encode.
 	 */
 	TrStatus	(*load) (TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
 						 const TrTensor *tensors, int count, TrError *err);
 
 	/*
-	 * Width of the stored arrays, 0 = the model has none. Task item: the score of (user, item) is the inner product of the two
-	 * arrays, plus the sparse part below if there is one. The first *unit of them are the unit vector that similar users and
-	 * items are compared by; the rest are biases and priors.
+	 * Width of the stored arrays, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
+	 * two arrays, plus the sparse part below if there is one. The first *unit of them are the unit vector that similar
+	 * users and items are compared by; the rest are biases and priors.
 	 */
 	int			(*width) (const TrModel *model, int *unit);	/* unit may be NULL; *unit = 0: nothing to compare by */
 
@@ -192,10 +195,11 @@ typedef struct TrAlgorithm
 	 * models:
 	 *     sum over the entries f of user_features(user) of value_f * feature_weights(f)[item]
 	 * features() says what the entries stand for, as a set of TrFeatures. user_features() takes its user from dataset, as
-	 * embed() does; feature_weights() names items of the dataset that the model was trained on. What they return is the model's
-	 * until the function is called again. A model that was loaded has encode_features() alone: stored rows have the rest.
-	 * encode_features() (optional) is user_features() for a profile nobody need have seen.
-	 * In the task tag, features() is TR_FEATURES_ITEMS, there is no user_features(), and feature_weights(i) are items like i.
+	 * embed() does; feature_weights() names items of the dataset that the model was trained on. What they return is the
+	 * model's until the function is called again. A model that was loaded has encode_features() alone: stored rows have the
+	 * rest. encode_features() (optional) is user_features() for a profile nobody need have seen.
+	 * In the task tag, features() is TR_FEATURES_ITEMS, there is no user_features(), and feature_weights(i) are items like
+	 * i.
 	 */
 	int			(*features) (const TrModel *model);
 	TrStatus	(*user_features) (TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err);
@@ -203,14 +207,15 @@ typedef struct TrAlgorithm
 	TrStatus	(*encode_features) (TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
 
 	/*
-	 * (task tag) out (n,T) = the score of every tag for each of these posts. Also on a model that was loaded; load() is then not
-	 * optional, though encode() is. Reads host memory alone: what training keeps elsewhere is what save() copied last.
+	 * (task tag) out (n,T) = the score of every tag for each of these posts. Also on a model that was loaded; load() is
+	 * then not optional, though encode() is. Reads host memory alone: what training keeps elsewhere is what save() copied
+	 * last.
 	 */
 	TrStatus	(*score_tags) (TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err);
 
 	/*
-	 * (optional) Before the first epoch: the pairs held out from the dataset, for what a model chooses by them; they outlive
-	 * the training. Without validation it is not called.
+	 * (optional) Before the first epoch: the pairs held out from the dataset, for what a model chooses by them; they
+	 * outlive the training. Without validation it is not called.
 	 */
 	void		(*held_out) (TrModel *model, const TrPairs *pairs);
 

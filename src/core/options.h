@@ -80,16 +80,16 @@ typedef struct TrOptionTarget
 } TrOptionTarget;
 
 /*
- * Sets the values of n targets (an algorithm's own options and the training loop's) at once: from the defaults, then from the
- * preset named by the setting "preset" if there is one (a preset may set options of any target), then from settings (ends
- * with a NULL name; values as text). Errors name the option and what would be valid; an unknown option lists the valid
- * ones. Where two targets have an option of the same name, both get the value, and the earlier one's default.
+ * Sets the values of n targets (an algorithm's own options and the training loop's) at once: from the defaults, then from
+ * the preset named by the setting "preset" if there is one (a preset may set options of any target), then from settings
+ * (ends with a NULL name; values as text). Errors name the option and what would be valid; an unknown option lists the
+ * valid ones. Where two targets have an option of the same name, both get the value, and the earlier one's default.
  */
 extern TrStatus tr_options_set(const TrOptionTarget *targets, int n, const TrSetting *settings, TrError *err);
 
 /*
- * One setting alone, a preset among them, without the checks that concern several options: is there such an option or preset,
- * and is the value in its range? Overwrites values of the targets.
+ * One setting alone, a preset among them, without the checks that concern several options: is there such an option or
+ * preset, and is the value in its range? Overwrites values of the targets.
  */
 extern TrStatus tr_options_check_one(const TrOptionTarget *targets, int n, const TrSetting *setting, TrError *err);
 

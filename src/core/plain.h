@@ -57,7 +57,8 @@ extern void tr_plain_attention_backward(TrBackend *b, float *dscore, const TrCsr
 extern void tr_plain_gaussian_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
 									 int B, int D, float gamma, float scale);
 extern void tr_plain_gaussian_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
-											  const float *v, const int32_t *row, int P, int B, int D, float gamma, float scale);
+											  const float *v, const int32_t *row, int P, int B, int D, float gamma,
+											  float scale);
 
 /* plain_profile.c */
 extern void tr_plain_profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable *table, const int32_t *entity,

@@ -17,8 +17,8 @@ kernel(const float *u, const float *v, int D, float gamma)
 
 /* score[p] = scale * sum over the parts of exp(-gamma |u[row[p]] - v[p]|^2) */
 void
-tr_plain_gaussian_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P, int B, int D,
-						 float gamma, float scale)
+tr_plain_gaussian_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P, int B,
+						 int D, float gamma, float scale)
 {
 	(void) b;
 	for (int p = 0; p < P; p++)

@@ -1,6 +1,6 @@
 /*
- * Posts of a dataset in the form that score_tags() reads, some at a time. What the dataset holds is pointed at; the arrays and
- * the similar items are the block's own, and its memory is used again for the next posts.
+ * Posts of a dataset in the form that score_tags() reads, some at a time. What the dataset holds is pointed at; the arrays
+ * and the similar items are the block's own, and its memory is used again for the next posts.
  */
 #ifndef TR_TAG_POST_H
 #define TR_TAG_POST_H
@@ -30,16 +30,16 @@ typedef struct TrPostBlock
 } TrPostBlock;
 
 /*
- * The model, when there is one, was trained on the dataset, and its embed() and feature_weights() are called. After a failure
- * there is nothing to free.
+ * The model, when there is one, was trained on the dataset, and its embed() and feature_weights() are called. After a
+ * failure there is nothing to free.
  */
 extern TrStatus tr_post_block_init(TrPostBlock *block, TrMemory *memory, TrModel *model, const TrDataset *dataset,
 								   int32_t limit, TrError *err);
 extern void tr_post_block_free(TrPostBlock *block);
 
 /*
- * block->post[row] = what the dataset knows of (user, item), either of which may be -1: unknown, as is one without posts. The
- * tags given are those the post has in the dataset, none if it is not there; the caller may set others.
+ * block->post[row] = what the dataset knows of (user, item), either of which may be -1: unknown, as is one without posts.
+ * The tags given are those the post has in the dataset, none if it is not there; the caller may set others.
  */
 extern TrStatus tr_post_block_set(TrPostBlock *block, int32_t row, int32_t user, int32_t item, TrError *err);
 

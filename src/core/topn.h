@@ -1,6 +1,6 @@
 /*
- * The best n of many scores: a bounded heap. A higher score is better; of equal scores the smaller index is. A score that is
- * not a number is never among them.
+ * The best n of many scores: a bounded heap. A higher score is better; of equal scores the smaller index is. A score that
+ * is not a number is never among them.
  */
 #ifndef TR_TOPN_H
 #define TR_TOPN_H

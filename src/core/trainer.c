@@ -28,8 +28,8 @@ static const TrOption options[] = {
 	{"core", TR_OPTION_INT, OPTION(core), "0", 0, 1e9, NULL,
 	"users, items and tags with fewer assignments are left out, again and again until all have as many; 0 = none is"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0", 0, 0.5, NULL,
-	"share of the (user, item) pairs held out to measure the model while it trains, in steps of 0.01; for the task tag, share of"
-	" the posts with two tags or more of which one tag is"},
+	"share of the (user, item) pairs held out to measure the model while it trains, in steps of 0.01; for the task tag, "
+	"share of the posts with two tags or more of which one tag is"},
 	{"validation_every", TR_OPTION_INT, OPTION(validation_every), "1", 1, 100000, NULL,
 	"epochs between two measurements"},
 	{"patience", TR_OPTION_INT, OPTION(patience), "3", 0, 100000, NULL,

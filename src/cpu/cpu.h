@@ -98,7 +98,8 @@ extern void tr_cpu_dense_backward(TrBackend *b, float *dx, float *dw, const floa
 								  int R, int I, int O, TrLayout layout);
 
 /* activation.c */
-extern void tr_cpu_activate(float *x, const float *bias, int n, TrActivation act);	/* x = act(x + bias); bias may be NULL */
+/* x = act(x + bias); bias may be NULL */
+extern void tr_cpu_activate(float *x, const float *bias, int n, TrActivation act);
 extern void tr_cpu_add(float *x, const float *y, int n);	/* x += y */
 extern void tr_cpu_activation_backward(TrBackend *b, float *dz, float *dbias, const float *dy, const float *y, int R, int O,
 									   TrActivation act);
@@ -131,7 +132,8 @@ extern void tr_cpu_pair_scores_backward(TrBackend *b, float *du, float *dv, cons
 extern void tr_cpu_gaussian_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
 								   int B, int D, float gamma, float scale);
 extern void tr_cpu_gaussian_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
-											const float *v, const int32_t *row, int P, int B, int D, float gamma, float scale);
+											const float *v, const int32_t *row, int P, int B, int D, float gamma,
+											float scale);
 
 /* softmax.c, reconstruction.c */
 extern void tr_cpu_softmax_loss(TrBackend *b, const TrSoftmax *s);

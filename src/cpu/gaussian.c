@@ -105,8 +105,8 @@ void
 tr_cpu_gaussian_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u, const float *v,
 								const int32_t *row, int P, int B, int D, float gamma, float scale)
 {
-	Gaussian	w = {.dscore = dscore, .u = u, .v = v, .du = du, .dv = dv, .row = row, .P = P, .B = B, .D = D, .gamma = gamma,
-	.scale = scale};
+	Gaussian	w = {.dscore = dscore, .u = u, .v = v, .du = du, .dv = dv, .row = row, .P = P, .B = B, .D = D,
+	.gamma = gamma, .scale = scale};
 
 	tr_cpu_run(b, backward_pairs, &w, tr_blocks(P, PAIRS));
 }

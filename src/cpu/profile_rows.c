@@ -1,6 +1,6 @@
 /*
- * Profiles of a batch. Every row is written where it would stand if all its entity's entries were kept, by whichever thread;
- * then the rows move together in their order.
+ * Profiles of a batch. Every row is written where it would stand if all its entity's entries were kept, by whichever
+ * thread; then the rows move together in their order.
  */
 #include "core/rng.h"
 #include "cpu/cpu.h"

@@ -1,6 +1,6 @@
 /*
- * Softmax over candidates, one user row at a time: a vector pass takes the columns that every pair of the row sums over (the
- * base), then each pair adds what is its own. Legend: U users, C candidate columns, P pairs.
+ * Softmax over candidates, one user row at a time: a vector pass takes the columns that every pair of the row sums over
+ * (the base), then each pair adds what is its own. Legend: U users, C candidate columns, P pairs.
  */
 #include "cpu/cpu.h"
 #include "cpu/vecmath.h"

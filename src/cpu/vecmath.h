@@ -1,6 +1,6 @@
 /*
- * tanh, exp and the logistic function without branches or calls, for loops that become SIMD. Where the order of the operations is the accuracy,
- * a fence keeps -fassociative-math from changing it.
+ * tanh, exp and the logistic function without branches or calls, for loops that become SIMD. Where the order of the
+ * operations is the accuracy, a fence keeps -fassociative-math from changing it.
  */
 #ifndef TR_VECMATH_H
 #define TR_VECMATH_H
@@ -121,7 +121,10 @@ tr_sigmoid(float x)
 	return tr_select(x >= 0, 1.0f, e) / (1.0f + e);
 }
 
-/* The largest of n. Lane by lane by hand, because a NaN keeps a compiler from reordering a maximum; this one passes over NaN. */
+/*
+ * The largest of n. Lane by lane by hand, because a NaN keeps a compiler from reordering a maximum; this one passes over
+ * NaN.
+ */
 TR_INLINE float
 tr_largest(const float *x, int n)
 {

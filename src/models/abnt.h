@@ -8,9 +8,9 @@
  *     y = softmax(W x' + b)						over all tags, of its last layer x'
  *
  * The data says nothing of when a tag was given, and attention without positions would not see an order: the sequence is a
- * bag. A tag that stands in it c times is c equal terms of the softmax, hence the factor. The post itself is left out of it, by
- * its user's counts less one; of a long one the most used tags stay. Tags that the post has already (given) can join the
- * sequence, with vectors of their own: training then hides some of a post's tags and learns to find those.
+ * bag. A tag that stands in it c times is c equal terms of the softmax, hence the factor. The post itself is left out of
+ * it, by its user's counts less one; of a long one the most used tags stay. Tags that the post has already (given) can join
+ * the sequence, with vectors of their own: training then hides some of a post's tags and learns to find those.
  *
  * abnt_options.c  what can be chosen				abnt_train.c  one epoch
  * abnt_network.c  parameters, initial values		abnt_serve.c  tags for a post, on the host

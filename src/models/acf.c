@@ -61,8 +61,8 @@ estimate(const TrShape *shape, const void *values)
 		widths += l.dim[k];
 	entries = fmin(entries, (double) shape->n_assignments);
 	/*
-	 * Parameters: in use, gradient, moments, on the host, saved, the best ones. A batch: layers, and rows, four times. Users:
-	 * saved, the best ones.
+	 * Parameters: in use, gradient, moments, on the host, saved, the best ones. A batch: layers, and rows, four times.
+	 * Users: saved, the best ones.
 	 */
 	return (size_t) (sizeof(float) * (7.0 * l.size + R * (3 * widths + shape->n_tags + D) + 8 * 1.25 * entries
 									  + 2 * D * shape->n_users))

@@ -1,6 +1,6 @@
 /*
- * blend: members are trained one after the other, an epoch at a time; then they are measured and weighed, and from then on answer as
- * one. See blend.h for the score. Legend: M members, U users, N items, W width of a member's arrays.
+ * blend: members are trained one after the other, an epoch at a time; then they are measured and weighed, and from then on
+ * answer as one. See blend.h for the score. Legend: M members, U users, N items, W width of a member's arrays.
  */
 #include <string.h>
 
@@ -10,7 +10,8 @@
 
 #define OPTION(field) offsetof(BlendOptions, field)
 
-static const char *const members_range[] = {"algorithms, each with options if need be: \"ease_tags; hdlpr_ns layers=128\"", NULL};
+static const char *const members_range[] = {"algorithms, each with options if need be: \"ease_tags; hdlpr_ns layers=128\"",
+	NULL};
 static const char *const weights_range[] = {"a number for each member, or nothing", NULL};
 
 static const TrOption option_rows[] = {
@@ -117,8 +118,8 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 {
 	int			known = 0;
 
-	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, m->dataset, member->options,
-						   err));
+	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, m->dataset,
+						   member->options, err));
 	member->width = member->algorithm->width(member->model, NULL);
 	member->features = tr_features(member->model);
 	member->deviation = tr_calloc(m->model.memory, (size_t) m->dataset->n_users + 1, sizeof(float));
@@ -128,7 +129,8 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 		known |= other->features;
 	if (!(member->features & known))
 		return TR_OK;
-	tr_fail(err, TR_BAD_OPTION, "member \"%s\" scores by the same features of a user (items, tags or users) as a member before it",
+	tr_fail(err, TR_BAD_OPTION,
+			"member \"%s\" scores by the same features of a user (items, tags or users) as a member before it",
 			member->algorithm->name);
 	if (err)
 		snprintf(err->hint, sizeof(err->hint), "One member with neighbours of each kind is possible, beside any number with"
@@ -306,8 +308,8 @@ restore_member(Blend *m, int i, const TrTensor *tensors, int count, TrError *err
 	if (member->model)
 		status = member->algorithm->restore(member->model, own, n, err);
 	else if (member->algorithm->load)
-		status = tr_model_load(&member->model, member->algorithm, memory, m->model.backend, m->n_tags, member->options, own, n,
-							   err);
+		status = tr_model_load(&member->model, member->algorithm, memory, m->model.backend, m->n_tags, member->options, own,
+							   n, err);
 	tr_free(memory, own);
 	return status;
 }
@@ -347,8 +349,8 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 }
 
 static TrStatus
-load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors, int count,
-	 TrError *err)
+load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
+	 int count, TrError *err)
 {
 	Blend	   *m = NULL;
 	TrStatus	status = new_blend(&m, memory, backend, n_tags, values, err);

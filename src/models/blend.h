@@ -3,10 +3,11 @@
  *
  *     score(u,i) = sum over members m of w_m z_m(u,i),   z_m(u,i) = s_m(u,i) / d_m(u)
  *
- * with s_m what the member itself would score, and d_m(u) the standard deviation of that over all items: a member's scores count by
- * how far an item stands out among the user's others, not by their unit. (What z-scores subtract is the same for all items of a
- * user, so nothing is subtracted.) Everything of a member's score is linear in what belongs to the user, which is where w / d goes:
- * arrays lie side by side, and so do features. No two members may have features of one kind, as these have one row of weights.
+ * with s_m what the member itself would score, and d_m(u) the standard deviation of that over all items: a member's scores
+ * count by how far an item stands out among the user's others, not by their unit. (What z-scores subtract is the same for
+ * all items of a user, so nothing is subtracted.) Everything of a member's score is linear in what belongs to the user,
+ * which is where w / d goes: arrays lie side by side, and so do features. No two members may have features of one kind, as
+ * these have one row of weights.
  *
  * blend_members.c reads the options, blend_weights.c finds d and w, blend_serve.c answers, blend.c does
  * the rest. Legend: M members, U users, N items.
@@ -69,7 +70,8 @@ typedef struct Blend
 } Blend;
 
 /* blend_members.c: fills member and n_members from the options, in memory; errors name the member. */
-extern TrStatus blend_read_members(BlendMember *members, int *n, const BlendOptions *options, TrMemory *memory, TrError *err);
+extern TrStatus blend_read_members(BlendMember *members, int *n, const BlendOptions *options, TrMemory *memory,
+								   TrError *err);
 /* weight (n) from the option weights; *given = false when it is empty. */
 extern TrStatus blend_read_weights(double *weight, int n, const BlendOptions *options, bool *given, TrError *err);
 

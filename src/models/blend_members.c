@@ -20,7 +20,8 @@ typedef struct MemberTraining
 } MemberTraining;
 
 static const TrOption training_rows[] = {
-	{"epochs", TR_OPTION_INT, offsetof(MemberTraining, epochs), "30", 1, 100000, NULL, "passes over the training pairs, at most"},
+	{"epochs", TR_OPTION_INT, offsetof(MemberTraining, epochs), "30", 1, 100000, NULL,
+	"passes over the training pairs, at most"},
 	{"seed", TR_OPTION_SEED, offsetof(MemberTraining, seed), "1", 0, 0, NULL, "start of every random number"},
 };
 
@@ -111,7 +112,8 @@ name_member(const char *name, TrStatus status, TrError *err)
 	snprintf(err->message, sizeof(err->message), "member \"%s\": %.*s", name, (int) sizeof(err->message) - 100, text);
 	memcpy(text, err->detail, sizeof(err->detail));
 	if (strncmp(text, valid, sizeof(valid) - 1) == 0)
-		snprintf(err->detail, sizeof(err->detail), "Its options are %.*s", (int) sizeof(text) - 100, text + sizeof(valid) - 1);
+		snprintf(err->detail, sizeof(err->detail), "Its options are %.*s", (int) sizeof(text) - 100,
+				 text + sizeof(valid) - 1);
 	return status;
 }
 

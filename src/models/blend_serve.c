@@ -1,6 +1,6 @@
 /*
- * How a blend answers: the arrays of its members side by side, and their features one kind behind the other, the user's part of
- * each scaled by w / d. See blend.h for the score. Legend: M members, N items, W width of a member's arrays.
+ * How a blend answers: the arrays of its members side by side, and their features one kind behind the other, the user's
+ * part of each scaled by w / d. See blend.h for the score. Legend: M members, N items, W width of a member's arrays.
  */
 #include <string.h>
 
@@ -57,7 +57,8 @@ put_array(float *out, int total, const float *array, int W, const float *scale, 
 {
 	for (int32_t r = 0; r < n; r++)
 		for (int j = 0; j < W; j++)
-			out[(size_t) r * (size_t) total + (size_t) j] = array ? array[(size_t) r * (size_t) W + (size_t) j] * scale[r] : 0;
+			out[(size_t) r * (size_t) total + (size_t) j] = array
+				? array[(size_t) r * (size_t) W + (size_t) j] * scale[r] : 0;
 	return W;
 }
 

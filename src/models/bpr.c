@@ -460,8 +460,8 @@ step(Bpr *m, int n, int64_t number)
 	TrBackend  *b = m->model.backend;
 	BprSide    *users = &m->side[TR_USER];
 	BprSide    *items = &m->side[TR_ITEM];
-	TrOptimizer o = {.kind = (TrOptimizerKind) m->options.optimizer, .rate = (float) m->options.learning_rate, .beta1 = 0.9f,
-	.beta2 = 0.999f, .epsilon = 1e-8f, .step = number};
+	TrOptimizer o = {.kind = (TrOptimizerKind) m->options.optimizer, .rate = (float) m->options.learning_rate,
+	.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .step = number};
 
 	b->ops->upload(b, m->backend_memory, m->host_memory, BATCH_INTS * (size_t) m->B * sizeof(int32_t));
 	b->ops->gather_rows(b, users->gathered, users->rows, m->batch.user, users->n_distinct, m->W);

@@ -4,9 +4,10 @@
  *
  *     z = g(W y~ + p_u + q_i + b)		y^ = f(W' z + b')
  *
- * y~ are the post's tags less some that are dropped at random. W, P and Q are one table here, whose rows a post picks as a sparse
- * row does: its tags, its user, its item. Two things the paper does not have are added by option: what the user and the item
- * were given before as sparse parts of the logits (prior), and as inputs (profiles); in both the post itself is left out.
+ * y~ are the post's tags less some that are dropped at random. W, P and Q are one table here, whose rows a post picks as a
+ * sparse row does: its tags, its user, its item. Two things the paper does not have are added by option: what the user and
+ * the item were given before as sparse parts of the logits (prior), and as inputs (profiles); in both the post itself is
+ * left out.
  *
  * dae_ptr_options.*  what can be chosen			dae_ptr_train.c  one epoch
  * dae_ptr_network.c  parameters, initial values	dae_ptr_serve.c  tags for a post, on the host
@@ -114,10 +115,10 @@ typedef struct DaeKnown
 	DaeLess    *less;			/* (tags dropped) */
 
 	/*
-	 * What does not change from epoch to epoch, for the posts that were looked at first, while there is room: how many of the
-	 * items like the post's item its user has; for each tag of the post, how often the item was given it; for each, its weight
-	 * in the item's unit profile; and for each match the position of the user's post, the cosine, and for each tag of this
-	 * post its weight in the unit profile of that item.
+	 * What does not change from epoch to epoch, for the posts that were looked at first, while there is room: how many of
+	 * the items like the post's item its user has; for each tag of the post, how often the item was given it; for each, its
+	 * weight in the item's unit profile; and for each match the position of the user's post, the cosine, and for each tag
+	 * of this post its weight in the unit profile of that item.
 	 */
 	const DaeWord **matches_of; /* (posts) NULL = not kept */
 	DaeWord    *matches;
@@ -185,8 +186,8 @@ extern void dae_plan_epoch(Dae *m, int epoch);
 /* *more = false when the epoch is over; a batch may come out without rows. */
 extern TrStatus dae_plan_step(Dae *m, bool *more, TrError *err);
 /*
- * col, val = a profile's tags, as a row of the table's profile columns: from `first` on, of length 1; tags counted 0 times or
- * less are left out. Returns how many; at most counts->n.
+ * col, val = a profile's tags, as a row of the table's profile columns: from `first` on, of length 1; tags counted 0 times
+ * or less are left out. Returns how many; at most counts->n.
  */
 extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, int32_t first, int32_t *col, float *val);
 

@@ -1,6 +1,6 @@
 /*
- * The sparse rows of a step, put together on the host: what is left of each post's tags, its user, its item; the targets; the
- * parts of the prior. They come to a few dozen numbers a post, next to the millions of operations behind them.
+ * The sparse rows of a step, put together on the host: what is left of each post's tags, its user, its item; the targets;
+ * the parts of the prior. They come to a few dozen numbers a post, next to the millions of operations behind them.
  *
  * What is drawn at random depends on the epoch and the post alone, not on the batch it falls into. Legend: see dae_ptr.h.
  */

@@ -2,8 +2,8 @@
  * What is known of a post's user and item while training, the post itself left out: tag profiles, in an epoch perhaps of a
  * random share of the user's posts alone, and the user's posts on items like the post's.
  *
- * Nothing here is sorted or searched for that the dataset has in order: a profile's entries know their posts, and the user's
- * items are looked up in a table. Legend: see dae_ptr.h.
+ * Nothing here is sorted or searched for that the dataset has in order: a profile's entries know their posts, and the
+ * user's items are looked up in a table. Legend: see dae_ptr.h.
  */
 #include <math.h>
 #include <string.h>
@@ -226,8 +226,8 @@ cosine_without(const DaeWord *match, const int32_t *dropped, int32_t n, const Da
 }
 
 /*
- * prior.extra (T) += similar * cosine for every tag of the user's posts on items like this one, as they would be found if the
- * tags that are to be predicted had not been given: the cosine must not tell what it is meant to help to find.
+ * prior.extra (T) += similar * cosine for every tag of the user's posts on items like this one, as they would be found if
+ * the tags that are to be predicted had not been given: the cosine must not tell what it is meant to help to find.
  */
 void
 dae_add_similar(Dae *m, int32_t post, int32_t n_dropped)

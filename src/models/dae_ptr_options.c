@@ -60,7 +60,8 @@ static const TrOption options[] = {
 	{"learning_rate_decay", TR_OPTION_ENUM, FIELD(decay), "none", 0, 0, decay_names,
 	"what the learning rate does over the epochs: none, or linear, down to 0 at the last one"},
 	{"touched_rows", TR_OPTION_BOOL, FIELD(touched_rows), "true", 0, 0, NULL,
-	"a step moves the vectors of the users, items and input tags of its batch alone; false moves all of them, by their momentum"},
+	"a step moves the vectors of the users, items and input tags of its batch alone; false moves all of them, by their "
+	"momentum"},
 	{"init", TR_OPTION_ENUM, FIELD(init), "glorot", 0, 0, init_names,
 	"standard deviation of the initial weights: sqrt(2 / (tags + hidden)), or init_std"},
 	{"init_std", TR_OPTION_REAL, FIELD(init_std), "0.01", 1e-6, 10, NULL,
@@ -75,7 +76,8 @@ static const TrOption options[] = {
 
 static const TrSetting paper[] = {
 	{"hidden", "512"}, {"activation", "sigmoid"}, {"corruption", "0.8"}, {"drop", "share"}, {"rescale", "false"},
-	{"loss", "bce"}, {"targets", "all"}, {"dropout", "0"}, {"id_dropout", "0"}, {"history_dropout", "0"}, {"prior", "none"}, {"profiles", "false"},
+	{"loss", "bce"}, {"targets", "all"}, {"dropout", "0"}, {"id_dropout", "0"}, {"history_dropout", "0"}, {"prior", "none"},
+	{"profiles", "false"},
 	{"regularization", "0.01"}, {"optimizer", "adam"}, {"learning_rate", "0.001"}, {"learning_rate_decay", "none"},
 	{"touched_rows", "false"}, {"batch", "1024"}, {"epochs", "300"}, {NULL, NULL}
 };
@@ -91,7 +93,8 @@ check(const void *values, TrError *err)
 	{
 		tr_fail(err, TR_BAD_OPTION, "corruption 0 drops no tag, and targets \"dropped\" learns from dropped tags alone");
 		if (err)
-			snprintf(err->hint, sizeof(err->hint), "Set corruption above 0, drop to \"random\" or \"one\", or targets to \"all\".");
+			snprintf(err->hint, sizeof(err->hint),
+					 "Set corruption above 0, drop to \"random\" or \"one\", or targets to \"all\".");
 		return TR_BAD_OPTION;
 	}
 	if (o->drop == DAE_DROP_SHARE && o->rescale && o->corruption == 1)

@@ -1,6 +1,6 @@
 /*
- * ease: EASE (Steck, WWW 2019). Every item is explained by the other items of the same users, in closed form; it looks at who has
- * what, and at no tag. One epoch. See ease_solve.h for what is minimised and how.
+ * ease: EASE (Steck, WWW 2019). Every item is explained by the other items of the same users, in closed form; it looks at
+ * who has what, and at no tag. One epoch. See ease_solve.h for what is minimised and how.
  *
  *     score of an item = sum over the user's items i of B[i,item]
  *
@@ -29,7 +29,8 @@ static const TrOption option_rows[] = {
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "500", 0, 1e9, NULL,
 	"weights kept of an item, those of the largest absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
-	"which matrix is inverted, for the same result: primal, of items by items; dual, of users by users; auto, the faster one"},
+	"which matrix is inverted, for the same result: primal, of items by items; dual, of users by users; auto, the faster "
+	"one"},
 };
 
 static const TrOptionSet options = {

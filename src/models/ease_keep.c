@@ -1,6 +1,7 @@
 /*
- * Selecting in one pass: candidates above a bar are collected; when there are twice as many as wanted, the smaller half goes and the
- * bar rises. It starts where a sample of the row says, a little lower. Nearly all of a long row is never looked at twice.
+ * Selecting in one pass: candidates above a bar are collected; when there are twice as many as wanted, the smaller half
+ * goes and the bar rises. It starts where a sample of the row says, a little lower. Nearly all of a long row is never
+ * looked at twice.
  */
 #include "models/ease_keep.h"
 

@@ -23,8 +23,8 @@ extern bool tr_keeper_init(TrKeeper *keeper, TrMemory *memory, int32_t limit, in
 extern void tr_keeper_free(TrKeeper *keeper, TrMemory *memory);
 
 /*
- * index, value = the numbers of row (n) that are kept, by ascending index; returns how many. Zeros are never kept; of numbers of the
- * same size those with the smaller index are.
+ * index, value = the numbers of row (n) that are kept, by ascending index; returns how many. Zeros are never kept; of
+ * numbers of the same size those with the smaller index are.
  */
 extern int32_t tr_keep_largest(TrKeeper *keeper, int32_t *index, float *value, const float *row, int32_t n);
 

@@ -4,8 +4,8 @@
  *     P = (I - X^T K X) / lambda with K = (X X^T + lambda I)^-1, (M,M)
  *     B[f,j] = x_f . K x_j / (1 - x_j . K x_j)
  *
- * whose rows are computed some features at a time, so that no (C,C) matrix exists. Either way a row is cut to its largest weights
- * as soon as it is known.
+ * whose rows are computed some features at a time, so that no (C,C) matrix exists. Either way a row is cut to its largest
+ * weights as soon as it is known.
  *
  * Legend: M rows of X, C columns, N targets (the first columns), n side of the matrix inverted, F features at a time.
  */
@@ -199,7 +199,8 @@ fill_gram(Solver *s, const TrCsr *x, const TrCsr *t, TrError *err)
 static TrStatus
 invert(Solver *s, TrError *err)
 {
-	TrStatus	status = tr_invert(s->b, s->memory, s->inverse, s->n, "the matrix of co-occurrences plus lambda", s->poll, err);
+	TrStatus	status = tr_invert(s->b, s->memory, s->inverse, s->n, "the matrix of co-occurrences plus lambda", s->poll,
+								   err);
 
 	if (status == TR_NOT_FINITE && err)
 		snprintf(err->hint, sizeof(err->hint), "Raise lambda, which is %g.", s->settings->lambda);
@@ -214,7 +215,8 @@ set_scale(Solver *s, int32_t j, double divisor, double scale, double loss, TrErr
 {
 	if (!(divisor > 0) || !isfinite(scale))
 	{
-		tr_fail(err, TR_NOT_FINITE, "the weights of item %d of %d cannot be computed in single precision", j, s->data->targets);
+		tr_fail(err, TR_NOT_FINITE, "the weights of item %d of %d cannot be computed in single precision", j,
+				s->data->targets);
 		if (err)
 			snprintf(err->hint, sizeof(err->hint), "Raise lambda, which is %g.", s->settings->lambda);
 		return TR_NOT_FINITE;
@@ -444,7 +446,8 @@ prepare(Solver *s, TrError *err)
 	s->inverse = s->b->ops->alloc(s->b, n * n * sizeof(float));
 	if (!s->inverse)
 	{
-		tr_fail(err, TR_NO_MEMORY, "out of memory for a matrix of %d x %d, %zu MB", s->n, s->n, n * n * sizeof(float) >> 20);
+		tr_fail(err, TR_NO_MEMORY, "out of memory for a matrix of %d x %d, %zu MB", s->n, s->n,
+				n * n * sizeof(float) >> 20);
 		if (s->b->ops->shortage)
 			s->b->ops->shortage(s->b, err);
 		return TR_NO_MEMORY;
@@ -482,8 +485,8 @@ release(Solver *s)
 }
 
 TrStatus
-tr_ease_solve(TrEaseWeights *weights, TrMemory *memory, TrBackend *b, const TrEaseData *data, const TrEaseSettings *settings,
-			  const TrPoll *poll, TrError *err)
+tr_ease_solve(TrEaseWeights *weights, TrMemory *memory, TrBackend *b, const TrEaseData *data,
+			  const TrEaseSettings *settings, const TrPoll *poll, TrError *err)
 {
 	Solver		s = {.memory = memory, .b = b, .data = data, .settings = settings, .poll = poll, .weights = weights};
 	int32_t		M = data->by_row.rows;

@@ -1,6 +1,6 @@
 /*
- * EASE (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019): every column of a sparse matrix explained by all
- * the others, in closed form.
+ * EASE (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019): every column of a sparse matrix explained
+ * by all the others, in closed form.
  *
  *     weights B (C,N): minimise over every column j: |X b_j - x_j|^2 + lambda |b_j|^2 with b_jj = 0
  *     P = (X^T X + lambda I)^-1,  B[f,j] = -P[f,j] / P[j,j]

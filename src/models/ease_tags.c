@@ -1,6 +1,6 @@
 /*
- * ease_tags: EASE over items and tags together. Users tell which items and tags go together, and so do the tags themselves: each is
- * one more row, that of the items it was given to.
+ * ease_tags: EASE over items and tags together. Users tell which items and tags go together, and so do the tags themselves:
+ * each is one more row, that of the items it was given to.
  *
  *     X = [[ R,                b w(tags of the user) ],       U users
  *          [ a w(tags of the item)^T,            0   ]]       T tags
@@ -8,8 +8,9 @@
  *
  *     score of an item = sum over the user's items i of B[i,item] + sum over his tags t of b w_t B[N + t,item]
  *
- * B solves every item's column from all the others (ease_solve.h). A user of whom nothing but tags is known has the second sum;
- * an item that few users have, or a tag, is known by the rows of its tags. What is stored of the model are the rows of B.
+ * B solves every item's column from all the others (ease_solve.h). A user of whom nothing but tags is known has the second
+ * sum; an item that few users have, or a tag, is known by the rows of its tags. What is stored of the model are the rows of
+ * B.
  */
 #include <math.h>
 #include <string.h>
@@ -57,7 +58,8 @@ static const TrOption option_rows[] = {
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "1000", 0, 1e9, NULL,
 	"weights kept of an item or a tag, those of the largest absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
-	"which matrix is inverted, for the same result: primal, of items and tags; dual, of users and tags; auto, the faster one"},
+	"which matrix is inverted, for the same result: primal, of items and tags; dual, of users and tags; auto, the faster "
+	"one"},
 };
 
 static const TrOptionSet options = {
@@ -314,8 +316,8 @@ restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 }
 
 static TrStatus
-load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors, int n,
-	 TrError *err)
+load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
+	 int n, TrError *err)
 {
 	EaseTags   *m = NULL;
 	TrStatus	status;
@@ -391,8 +393,8 @@ encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, TrSpars
 {
 	int64_t		entry = profiles->ptr[row];
 
-	return user_row((EaseTags *) model, NULL, 0, profiles->tag + entry, profiles->count + entry, profiles->ptr[row + 1] - entry,
-					out, err);
+	return user_row((EaseTags *) model, NULL, 0, profiles->tag + entry, profiles->count + entry,
+					profiles->ptr[row + 1] - entry, out, err);
 }
 
 static TrStatus
@@ -406,8 +408,8 @@ feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 const TrAlgorithm tr_algorithm_ease_tags = {
 	.name = "ease_tags",
 	.summary = "Every item explained by the user's other items and tags, and by the tags items share, in closed form.",
-	.source = "Steck (WWW 2019), with tags as further rows and columns; compare Jeunen et al., Closed-Form Models for Collaborative"
-	" Filtering with Side-Information (RecSys 2020)",
+	.source = "Steck (WWW 2019), with tags as further rows and columns; compare Jeunen et al., Closed-Form Models for "
+			  "Collaborative Filtering with Side-Information (RecSys 2020)",
 	.task = TR_TASK_ITEM,
 	.options = &options,
 	.estimate = estimate,

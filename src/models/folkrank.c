@@ -1,6 +1,6 @@
 /*
- * folkrank: PageRank on the graph of users, items and tags, and what preferring the post's user and item changes in it (Hotho et
- * al. 2006, Jaeschke et al. 2007). With A the row-stochastic matrix of the graph and a preference p of sum |p|,
+ * folkrank: PageRank on the graph of users, items and tags, and what preferring the post's user and item changes in it
+ * (Hotho et al. 2006, Jaeschke et al. 2007). With A the row-stochastic matrix of the graph and a preference p of sum |p|,
  *
  *     w(p) = (1 - d) sum over k of (d A^T)^k p                     the fixed point of w <- d A^T w + (1 - d) p
  *     score(t) = w(p)[t] / |p| - share(t)
@@ -9,13 +9,15 @@
  *
  * w is linear in p, so that what a user, or an item, does to the tags is computed once, at training, and kept as its array:
  *
- *     w(p)[t] = sum over all nodes v of G[v,t] + (p[user] - 1) G[user,t] + (p[item] - 1) G[item,t],    G[v,t] = w(only v)[t]
+ *     w(p)[t] = sum over all nodes v of G[v,t] + (p[user] - 1) G[user,t] + (p[item] - 1) G[item,t],    G[v,t] = w(only
+ *     v)[t]
  *
- * The graph has no directions: degree(v) A^k[v,t] = degree(t) A^k[t,v], so G comes from the walks that start at tags, of which
- * there are fewer: G[v,t] = w(only t)[v] degree(t) / degree(v). The sum over k ends where what is left is below `tolerance`.
+ * The graph has no directions: degree(v) A^k[v,t] = degree(t) A^k[t,v], so G comes from the walks that start at tags, of
+ * which there are fewer: G[v,t] = w(only t)[v] degree(t) / degree(v). The sum over k ends where what is left is below
+ * `tolerance`.
  *
- * An array has all of G[v,·], T wide, or the `tags` numbers that differ most from the mean over the users (the items), each as a
- * difference and a tag; where an array is silent, the mean holds.
+ * An array has all of G[v,·], T wide, or the `tags` numbers that differ most from the mean over the users (the items), each
+ * as a difference and a tag; where an array is silent, the mean holds.
  * Legend: see folkrank.h; m = tags kept, W width of the arrays: T, or 2m.
  */
 #include <math.h>
@@ -40,11 +42,13 @@ typedef struct FolkOptions
 
 static const TrOption option_rows[] = {
 	{"damping", TR_OPTION_REAL, OPTION(damping), "0.7", 0.01, 0.99, NULL,
-	"share of a node's weight that it passes on to its neighbours in a step; the rest comes from the preference (the paper's d)"},
+	"share of a node's weight that it passes on to its neighbours in a step; the rest comes from the preference (the "
+	"paper's d)"},
 	{"tolerance", TR_OPTION_REAL, OPTION(tolerance), "0.03", 1e-9, 0.5, NULL,
 	"steps are taken until the weights of all nodes together are this close to their limit"},
 	{"preference", TR_OPTION_REAL, OPTION(preference), "10", 0, 1e6, NULL,
-	"for the post's user, and for its item, next to 1 for all nodes together; 0 = the paper's: as many as users and items there are"},
+	"for the post's user, and for its item, next to 1 for all nodes together; 0 = the paper's: as many as users and items "
+	"there are"},
 	{"tags", TR_OPTION_INT, OPTION(tags), "200", 0, 1000000, NULL,
 	"tags kept for every user and item, those that differ most from the mean; 0 = all"},
 };
@@ -227,8 +231,8 @@ start_lists(Folk *m)
 }
 
 /*
- * Column j of the block, the walks from one tag, becomes G[·,tag]: part of base, and of the arrays of one side. first is that
- * side's first node.
+ * Column j of the block, the walks from one tag, becomes G[·,tag]: part of base, and of the arrays of one side. first is
+ * that side's first node.
  */
 static void
 take_side(Folk *m, int j, int32_t tag, TrSide side)
@@ -441,7 +445,8 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 	{
 		float		all = nodes[0] + nodes[1] + (float) m->n_tags;
 		float		both = (float) m->options.preference * all;
-		float		boost[2] = {!posts[p].user ? 0 : both > 0 ? both : nodes[0], !posts[p].item ? 0 : both > 0 ? both : nodes[1]};
+		float		boost[2] = {!posts[p].user ? 0 : both > 0 ? both : nodes[0],
+			!posts[p].item ? 0 : both > 0 ? both : nodes[1]};
 		float		total = all + boost[TR_USER] + boost[TR_ITEM];
 
 		memcpy(out, m->tensors[TENSOR_BASE].value, (size_t) m->n_tags * sizeof(float));
@@ -457,7 +462,8 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 
 const TrAlgorithm tr_algorithm_folkrank = {
 	.name = "folkrank",
-	.summary = "What preferring the post's user and item changes in the PageRank of the tags, on the graph of users, items and tags.",
+	.summary = "What preferring the post's user and item changes in the PageRank of the tags, on the graph of users, items "
+			   "and tags.",
 	.source = "Hotho et al. (ESWC 2006); Jaeschke et al. (PKDD 2007), section 3.2",
 	.task = TR_TASK_TAG,
 	.options = &options,

@@ -14,7 +14,7 @@ typedef struct FolkGraph
 	TrBackend  *backend;
 	int32_t		nodes;			/* V */
 	float	   *degree;			/* (V) sum of the weights of a node's edges */
-	TrCsr		walk;			/* (V,2V) backend memory: [d A^T, 1], with A the rows of edge weights divided by their sums */
+	TrCsr		walk;			/* (V,2V) backend memory: [d A^T, 1], A = the rows of edge weights divided by their sums */
 	float	   *state[2];		/* (2V,B) backend memory: the weights of a step, above (1 - d) times the preference */
 	float	   *host;			/* (V,B) */
 } FolkGraph;
@@ -24,14 +24,15 @@ typedef struct FolkGraph
 extern size_t folk_graph_estimate(const TrShape *shape);
 
 /* After a failure, folk_graph_free() is due. */
-extern TrStatus folk_graph_create(FolkGraph *g, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, double damping,
-								  TrError *err);
+extern TrStatus folk_graph_create(FolkGraph *g, TrMemory *memory, TrBackend *backend, const TrDataset *dataset,
+								  double damping, TrError *err);
 extern void folk_graph_free(FolkGraph *g);
 
 /*
  * host (V,B) column j = the weights w of the nodes after so many steps w <- d A^T w + (1 - d) p from w = p, where the
  * preference p is all tag first + j, j = 0..n-1
  */
-extern TrStatus folk_graph_walk(FolkGraph *g, int32_t first, int n, double damping, int steps, const TrPoll *poll, TrError *err);
+extern TrStatus folk_graph_walk(FolkGraph *g, int32_t first, int n, double damping, int steps, const TrPoll *poll,
+								TrError *err);
 
 #endif

@@ -164,8 +164,9 @@ build_edges(FolkGraph *g, const TrDataset *d, double damping)
 	TrMemory   *memory = g->memory;
 	size_t		nodes = (size_t) g->nodes;
 	size_t		most = edges_of(d->n_assignments, d->n_posts, g->nodes);
-	Edges		edges = {.ptr = tr_alloc(memory, (nodes + 1) * sizeof(int64_t)), .col = tr_alloc(memory, most * sizeof(int32_t)),
-	.val = tr_alloc(memory, most * sizeof(float)), .next = tr_alloc(memory, nodes * sizeof(int64_t))};
+	Edges		edges = {.ptr = tr_alloc(memory, (nodes + 1) * sizeof(int64_t)),
+	.col = tr_alloc(memory, most * sizeof(int32_t)), .val = tr_alloc(memory, most * sizeof(float)),
+	.next = tr_alloc(memory, nodes * sizeof(int64_t))};
 	bool		done = edges.ptr && edges.col && edges.val && edges.next;
 
 	if (done)
@@ -181,7 +182,8 @@ build_edges(FolkGraph *g, const TrDataset *d, double damping)
 }
 
 TrStatus
-folk_graph_create(FolkGraph *g, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, double damping, TrError *err)
+folk_graph_create(FolkGraph *g, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, double damping,
+				  TrError *err)
 {
 	size_t		floats;
 

@@ -1,6 +1,6 @@
 /*
- * Inversion by symmetric block sweeps (Gauss-Jordan elimination without a search for pivots, which a positive definite matrix
- * does not need). Sweeping the block K of rows and columns, with D = A[K,K]:
+ * Inversion by symmetric block sweeps (Gauss-Jordan elimination without a search for pivots, which a positive definite
+ * matrix does not need). Sweeping the block K of rows and columns, with D = A[K,K]:
  *
  *     A[i,j] -= A[i,K] D^-1 A[K,j]     A[i,K] <- A[i,K] D^-1     A[K,K] <- -D^-1          i, j outside K
  *
@@ -184,8 +184,8 @@ update_rest(const Inversion *v, int B)
 
 		if (tr_poll(v->poll))
 			return TR_CANCELLED;
-		b->ops->gemm(b, v->a + (size_t) first * v->n, v->n, v->scaled + (size_t) first * B, B, false, v->column, B, true, rows,
-					 first + rows, B, -1, 1);
+		b->ops->gemm(b, v->a + (size_t) first * v->n, v->n, v->scaled + (size_t) first * B, B, false, v->column, B, true,
+					 rows, first + rows, B, -1, 1);
 	}
 	return TR_OK;
 }
@@ -215,8 +215,8 @@ finish(const Inversion *v, TrError *err)
 
 		if (tr_poll(v->poll))
 			return TR_CANCELLED;
-		b->ops->gemm(b, v->a + (size_t) first * v->n, v->n, v->identity, v->block, false, v->identity, v->n, false, B, end, 0,
-					 0, -1);
+		b->ops->gemm(b, v->a + (size_t) first * v->n, v->n, v->identity, v->block, false, v->identity, v->n, false, B, end,
+					 0, 0, -1);
 	}
 	for (int first = 0; first < v->n; first += v->block)
 	{

@@ -7,7 +7,8 @@
 #include "core/model.h"
 
 /*
- * a (n,n), backend memory, becomes its inverse; of the input only the lower triangle is read. what names the matrix in errors:
+ * a (n,n), backend memory, becomes its inverse; of the input only the lower triangle is read. what names the matrix in
+ * errors:
  * TR_NOT_FINITE when it is not positive definite to single precision.
  */
 extern TrStatus tr_invert(TrBackend *b, TrMemory *memory, float *a, int n, const char *what, const TrPoll *poll,

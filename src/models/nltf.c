@@ -26,7 +26,8 @@ static const TrOption option_rows[] = {
 	{"scale", TR_OPTION_REAL, OPTION(scale), "10", 0.001, 1e6, NULL,
 	"what the kernels are multiplied by; 1 in the paper"},
 	{"negatives", TR_OPTION_INT, OPTION(negatives), "8", 1, 1000, NULL,
-	"tags drawn for every tag of a post, from those the post lacks; 1 is the loss of the paper, more are told apart by a softmax"},
+	"tags drawn for every tag of a post, from those the post lacks; 1 is the loss of the paper, more are told apart by a "
+	"softmax"},
 	{"sampling", TR_OPTION_ENUM, OPTION(sampling), "uniform", 0, 0, samplings,
 	"how they are drawn: each alike, or by how often they are used"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.001", 0, 1000, NULL,

@@ -1,14 +1,14 @@
 /*
- * pitf: pairwise interaction tensor factorisation (Rendle & Schmidt-Thieme, WSDM 2010), learned to rank. A post (u, i) has a tag t
- * and lacks a tag s drawn for it:
+ * pitf: pairwise interaction tensor factorisation (Rendle & Schmidt-Thieme, WSDM 2010), learned to rank. A post (u, i) has
+ * a tag t and lacks a tag s drawn for it:
  *
  *     y(u,i,t) = w_u . a_t + h_i . b_t
  *     loss     = sum over the assignments (u,i,t) of -ln sigmoid(y(u,i,t) - y(u,i,s))
  *              + regularization (|w_u|^2 + |h_i|^2 of every post in a batch + |a|^2 + |b|^2 of every tag in it)
  *
- * With several tags drawn the loss is that of a softmax over t and them, which is the same for one. A batch is one step, over the
- * rows it touches. [w_u, h_i] . [a_t, b_t] is one inner product: users and items lie in one table, so that the rows of a post,
- * gathered one behind the other, are a row of width 2D. Legend: see pitf.h.
+ * With several tags drawn the loss is that of a softmax over t and them, which is the same for one. A batch is one step,
+ * over the rows it touches. [w_u, h_i] . [a_t, b_t] is one inner product: users and items lie in one table, so that the
+ * rows of a post, gathered one behind the other, are a row of width 2D. Legend: see pitf.h.
  */
 #include <math.h>
 #include <string.h>
@@ -27,7 +27,8 @@ static const TrOption option_rows[] = {
 	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
 	"width of the vectors of users and items; tags have one for either"},
 	{"negatives", TR_OPTION_INT, OPTION(negatives), "8", 1, 1000, NULL,
-	"tags drawn for every tag of a post, from those the post lacks; 1 is the loss of the paper, more are told apart by a softmax"},
+	"tags drawn for every tag of a post, from those the post lacks; 1 is the loss of the paper, more are told apart by a "
+	"softmax"},
 	{"sampling", TR_OPTION_ENUM, OPTION(sampling), "uniform", 0, 0, samplings,
 	"how they are drawn: each alike, or by how often they are used"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.001", 0, 1000, NULL,
@@ -402,7 +403,8 @@ pitf_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first,
 	size_t		row = (size_t) (side == TR_USER ? first : m->dataset->n_users + first);
 
 	(void) dataset;
-	b->ops->download(b, out, m->table[PITF_ENTITIES].rows + row * (size_t) m->D, (size_t) n * (size_t) m->D * sizeof(float));
+	b->ops->download(b, out, m->table[PITF_ENTITIES].rows + row * (size_t) m->D,
+					 (size_t) n * (size_t) m->D * sizeof(float));
 	return b->ops->finish(b, err);
 }
 
@@ -426,7 +428,8 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 
 const TrAlgorithm tr_algorithm_pitf = {
 	.name = "pitf",
-	.summary = "Factors of users, items and tags that rank a post's tags above others, by the pairs of user and tag, item and tag.",
+	.summary = "Factors of users, items and tags that rank a post's tags above others, by the pairs of user and tag, item "
+			   "and tag.",
 	.source = "Rendle & Schmidt-Thieme, Pairwise Interaction Tensor Factorization (WSDM 2010)",
 	.task = TR_TASK_TAG,
 	.options = &options,

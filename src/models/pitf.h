@@ -1,8 +1,8 @@
 /*
  * pitf: the parts of its implementation, which nltf shares. See pitf.c and nltf.c.
  *
- * Legend: U users, I items, T tags, D factors, E = U + I users and items in one table, P pairs of a batch (a post and one of its
- * tags), Q distinct posts among them, N tags drawn for each pair, M = P (1 + N) tags of a batch.
+ * Legend: U users, I items, T tags, D factors, E = U + I users and items in one table, P pairs of a batch (a post and one
+ * of its tags), Q distinct posts among them, N tags drawn for each pair, M = P (1 + N) tags of a batch.
  */
 #ifndef TR_PITF_H
 #define TR_PITF_H

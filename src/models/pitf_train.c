@@ -198,8 +198,8 @@ score_pairs_backward(Pitf *m, int first, int n, const float *dscore)
 										 tags->gathered + at, m->batch.post + first, n, 2, m->D, pitf_gamma(o),
 										 (float) o->scale);
 	else
-		b->ops->pair_scores_backward(b, posts->dgathered, tags->dgathered + at, dscore, posts->gathered, tags->gathered + at,
-									 m->batch.post + first, n, 2 * m->D);
+		b->ops->pair_scores_backward(b, posts->dgathered, tags->dgathered + at, dscore, posts->gathered,
+									 tags->gathered + at, m->batch.post + first, n, 2 * m->D);
 }
 
 /* score (n + nN): the loss of a pair is that of a softmax over it and the tags drawn for it */
@@ -237,8 +237,8 @@ learn(Pitf *m, int which, int64_t number)
 	PitfTable  *t = &m->table[which];
 	const PitfRows *rows = &m->batch.rows[which];
 	float		penalty = (float) (2 * m->options.regularization);
-	TrOptimizer o = {.kind = (TrOptimizerKind) m->options.optimizer, .rate = (float) m->options.learning_rate, .beta1 = 0.9f,
-	.beta2 = 0.999f, .epsilon = 1e-8f, .step = number};
+	TrOptimizer o = {.kind = (TrOptimizerKind) m->options.optimizer, .rate = (float) m->options.learning_rate,
+	.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .step = number};
 
 	b->ops->zero(b, t->gradient, (size_t) t->n_distinct * (size_t) t->width * sizeof(float));
 	b->ops->scatter_rows(b, t->gradient, rows->slot, t->dgathered, rows->from, t->n_gathered, t->width, 1);

@@ -18,7 +18,9 @@ typedef struct TrRows
 	int32_t    *slot;			/* (E) a column's place among the touched ones; NULL where nobody asks */
 } TrRows;
 
-/* Room for so many rows; with slots, for tr_touched_slots(). False = out of memory; what there is, is freed all the same. */
+/*
+ * Room for so many rows; with slots, for tr_touched_slots(). False = out of memory; what there is, is freed all the same.
+ */
 extern bool tr_rows_init(TrMemory *memory, TrRows *rows, int32_t most, bool slots);
 extern void tr_rows_free(TrMemory *memory, TrRows *rows);
 /* Room for so many entries more in the row that comes next */

@@ -1,6 +1,6 @@
 /*
- * tag_cosine and tag_bm25: users and items are their weighted tag profiles themselves, and the score is the inner product of
- * the two. Nothing is learned but how rare a tag is. What a network over tags must beat.
+ * tag_cosine and tag_bm25: users and items are their weighted tag profiles themselves, and the score is the inner product
+ * of the two. Nothing is learned but how rare a tag is. What a network over tags must beat.
  *
  *     tag_cosine   user = item = profile / |profile|, with the weighting of the option
  *     tag_bm25     item = BM25 weights (Robertson & Zaragoza 2009), user = ln(1 + count) / |ln(1 + count)|: the query

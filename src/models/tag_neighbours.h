@@ -1,6 +1,6 @@
 /*
- * Items like an item by their tags: the cosine of tag profiles ln(1 + count) ln(items / items with the tag). An item's neighbours
- * are looked for when they are first asked for, and kept.
+ * Items like an item by their tags: the cosine of tag profiles ln(1 + count) ln(items / items with the tag). An item's
+ * neighbours are looked for when they are first asked for, and kept.
  *
  * Legend: I items, E (item, tag) entries, N neighbours of an item, at most.
  */
@@ -33,7 +33,10 @@ extern TrStatus tr_tag_neighbours_create(TrTagNeighbours *n, TrMemory *memory, c
 										 TrError *err);
 extern void tr_tag_neighbours_free(TrTagNeighbours *n);
 
-/* The `limit` nearest items that share a tag with this one, itself left out, and their cosines; ties go to the smaller item. */
+/*
+ * The `limit` nearest items that share a tag with this one, itself left out, and their cosines; ties go to the smaller
+ * item.
+ */
 extern TrSparse tr_tag_neighbours_of(TrTagNeighbours *n, int32_t item);
 
 #endif

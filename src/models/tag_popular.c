@@ -1,6 +1,6 @@
 /*
- * tag_popular: the tags that are given most: overall, by the post's user, to the post's item, or by both: the sum of the two
- * shares. What a model of the task tag must beat.
+ * tag_popular: the tags that are given most: overall, by the post's user, to the post's item, or by both: the sum of the
+ * two shares. What a model of the task tag must beat.
  *
  *     all    assignments of the tag                                  user   user's assignments of the tag / all of his
  *     mix    user's share + item's share                             item   item's assignments of the tag / all of its
@@ -32,7 +32,8 @@ typedef struct PopularOptions
 
 static const TrOption option_rows[] = {
 	{"by", TR_OPTION_ENUM, offsetof(PopularOptions, by), "mix", 0, 0, by_names,
-	"whose assignments count: all, those of the post's user, of its item, or mix, the sum of the user's and the item's shares"},
+	"whose assignments count: all, those of the post's user, of its item, or mix, the sum of the user's and the item's "
+	"shares"},
 	{"fallback", TR_OPTION_BOOL, offsetof(PopularOptions, fallback), "true", 0, 0, NULL,
 	"where nothing is known of the user or the item that count, use everybody's assignments"},
 };

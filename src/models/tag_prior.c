@@ -22,7 +22,9 @@ tr_tag_log_shares(float *log_share, const TrDataset *dataset)
 		log_share[t] = (float) log((log_share[t] + 0.5) / total);
 }
 
-/* extra (T) += similar * cosine for each tag of the user's posts on similar items: a merge of two ascending lists of items */
+/*
+ * extra (T) += similar * cosine for each tag of the user's posts on similar items: a merge of two ascending lists of items
+ */
 static void
 add_similar(const TrTagPrior *prior, const TrPost *post)
 {
@@ -46,7 +48,10 @@ add_similar(const TrTagPrior *prior, const TrPost *post)
 	}
 }
 
-/* log(1 + count / (smoothing share)) for the tags of a profile, the post's own tags counted once less, extra (or NULL) added */
+/*
+ * log(1 + count / (smoothing share)) for the tags of a profile, the post's own tags counted once less, extra (or NULL)
+ * added
+ */
 static int32_t
 add_part(const TrTagPrior *prior, const TrSparse *profile, const TrPost *post, double smoothing, float *extra, int32_t *tag,
 		 float *value)

@@ -1,12 +1,13 @@
 /*
- * What counting alone says of the tags of a post: log p(t|user) + log p(t|item) - a log p(t), the post itself left out of the
- * counts. For tag_product, and for models that start from it.
+ * What counting alone says of the tags of a post: log p(t|user) + log p(t|item) - a log p(t), the post itself left out of
+ * the counts. For tag_product, and for models that start from it.
  *
- *     p(t|user) ~ c_ut + m_u p(t)        c_ut = sum over the user's other posts with the tag t of (1 + s cos(item, item of that post))
+ *     p(t|user) ~ c_ut + m_u p(t)        c_ut = sum over the user's other posts with the tag t of (1 + s cos(item, item of
+ *     that post))
  *     p(t|item) ~ c_it + m_i p(t)        c_it = assignments of the tag to the item, the post's own left out
  *
- * Smoothing by the overall shares p(t) (Zhai & Lafferty 2004) makes every logarithm that of a share plus something that is 0
- * for tags not counted, so that up to what is the same for all tags of a post
+ * Smoothing by the overall shares p(t) (Zhai & Lafferty 2004) makes every logarithm that of a share plus something that is
+ * 0 for tags not counted, so that up to what is the same for all tags of a post
  *
  *     score(t) = (2 - a) log p(t) + log(1 + c_ut / (m_u p(t))) + log(1 + c_it / (m_i p(t)))
  *
@@ -31,7 +32,9 @@ typedef struct TrTagPrior
 /* log_share (T): p(t) = (assignments of t + 1/2) / (all of them + T/2), so that no tag is impossible */
 extern void tr_tag_log_shares(float *log_share, const TrDataset *dataset);
 
-/* The two sparse parts, into tag and value; returns how many: at most as many as user_tags, or item_tags, has. Tags ascend. */
+/*
+ * The two sparse parts, into tag and value; returns how many: at most as many as user_tags, or item_tags, has. Tags ascend.
+ */
 extern int32_t tr_tag_prior_user(const TrTagPrior *prior, const TrPost *post, int32_t *tag, float *value);
 extern int32_t tr_tag_prior_item(const TrTagPrior *prior, const TrPost *post, int32_t *tag, float *value);
 
@@ -65,7 +68,10 @@ extern bool tr_tag_logs_init(TrMemory *memory, TrTagLogs *logs, const float *log
 							 const TrProfileTable *table);
 extern void tr_tag_logs_free(TrMemory *memory, TrTagLogs *logs);
 
-/* extra (T), or NULL, is added to the counts and comes back as zeros; counts of 0 or less are left out. As tr_tag_prior_user(). */
+/*
+ * extra (T), or NULL, is added to the counts and comes back as zeros; counts of 0 or less are left out. As
+ * tr_tag_prior_user().
+ */
 extern int32_t tr_tag_logs_part(const TrTagLogs *logs, const TrSparse *counts, float *extra, int32_t *tag, float *value);
 
 #endif

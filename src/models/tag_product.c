@@ -1,6 +1,6 @@
 /*
- * tag_product: how often the user, and how often the item, were given each tag, as a product of smoothed shares; the user's posts
- * count the more the more their items are like this one. No training but counting. The formula is tag_prior.h's.
+ * tag_product: how often the user, and how often the item, were given each tag, as a product of smoothed shares; the user's
+ * posts count the more the more their items are like this one. No training but counting. The formula is tag_prior.h's.
  *
  * Legend: T tags.
  */
@@ -207,7 +207,8 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 
 const TrAlgorithm tr_algorithm_tag_product = {
 	.name = "tag_product",
-	.summary = "The product of how often the user and how often the item were given a tag; the user's similar items count more.",
+	.summary = "The product of how often the user and how often the item were given a tag; the user's similar items count "
+			   "more.",
 	.source = "counting, smoothed as Zhai & Lafferty (TOIS 2004), equation 6",
 	.task = TR_TASK_TAG,
 	.options = &options,

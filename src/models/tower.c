@@ -17,7 +17,8 @@ tower_estimate(const TrShape *shape, const void *values)
 {
 	const TowerOptions *o = values;
 	TowerLayout l;
-	double		targets = o->batch_by == TOWER_BY_USERS ? fmin(o->batch, shape->n_users) * (double) o->max_targets : o->batch;
+	double		targets = o->batch_by == TOWER_BY_USERS ? fmin(o->batch,
+															   shape->n_users) * (double) o->max_targets : o->batch;
 	double		users = fmin(o->batch, shape->n_users);
 	double		pairs = fmin(targets, shape->n_posts);
 	double		columns = fmin(shape->n_items, o->negatives == TOWER_FULL ? shape->n_items
@@ -236,8 +237,8 @@ tower_destroy(TrModel *model)
 /* ------------------------------------------------------------------ tensors */
 
 /*
- * W1..WK, b1..bK (b2K with a decoder), popularity (1,1), idf (1,T), mean_length (1,2: user, item). Calls visit for each; host
- * is the parameter array on the host.
+ * W1..WK, b1..bK (b2K with a decoder), popularity (1,1), idf (1,T), mean_length (1,2: user, item). Calls visit for each;
+ * host is the parameter array on the host.
  */
 typedef TrStatus (*TensorVisit) (Tower *t, const char *name, int number, int rows, int cols, float *value, void *argument,
 								 TrError *err);

@@ -1,8 +1,8 @@
 /*
  * The network of the DSPR family (dspr, hdlpr, hdlpr_ns): one tanh tower shared by users and items over their tag profiles
  * (Eq. 1-5), cosine of the two outputs (Eq. 6), a softmax over candidates (Eq. 7, 8, 14), and, for the hybrid models, a
- * decoder with tied weights and its reconstruction error (Eq. 9-13). The paper is Xu, Lukasiewicz, Chen, Miao, Meng: Tag-aware
- * personalized recommendation using a hybrid deep model, IJCAI 2017.
+ * decoder with tied weights and its reconstruction error (Eq. 9-13). The paper is Xu, Lukasiewicz, Chen, Miao, Meng:
+ * Tag-aware personalized recommendation using a hybrid deep model, IJCAI 2017.
  *
  * tower_options.h  what can be chosen
  * tower_network.c  parameters, forward and backward passes
@@ -10,7 +10,8 @@
  * tower_train.c    one epoch
  * tower.c          the TrAlgorithm functions: create, save, load, encode
  *
- * Legend: T tags, K layers, D width of the last one, R rows of a batch, U users, C candidate items, P pairs, G target items.
+ * Legend: T tags, K layers, D width of the last one, R rows of a batch, U users, C candidate items, P pairs, G target
+ * items.
  */
 #ifndef TOWER_H
 #define TOWER_H

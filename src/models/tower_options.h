@@ -118,7 +118,8 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	{"bm25_b", TR_OPTION_REAL, TOWER_FIELD(bm25_b), "0.75", 0, 1, NULL, \
 	"length normalisation of the weighting bm25"}, \
 	{"own_tags", TR_OPTION_BOOL, TOWER_FIELD(own_tags), "false", 0, 0, NULL, \
-	"keep the tags a user gave an item in its profile while the pair is the target; false leaves them out wherever others tagged it"}, \
+	"keep the tags a user gave an item in its profile while the pair is the target; false leaves them out wherever " \
+	"others tagged it"}, \
 	{"popularity", TR_OPTION_BOOL, TOWER_FIELD(popularity), "true", 0, 0, NULL, \
 	"add a learned weight times ln(1 + users of the item) to the score"}, \
 	{"keep", TR_OPTION_REAL, TOWER_FIELD(keep), "0.5", 0.01, 1, NULL, \
@@ -168,7 +169,8 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	{"negatives_power", TR_OPTION_REAL, TOWER_FIELD(negatives_power), "0.75", 0, 2, NULL, \
 	"negatives popularity draws an item with probability ~ (its users) ^ negatives_power"}, \
 	{"logq", TR_OPTION_BOOL, TOWER_FIELD(logq), "true", 0, 0, NULL, \
-	"divide a negative by the probability of being in the sample, which makes the sum an estimate of that over all items"}, \
+	"divide a negative by the probability of being in the sample, which makes the sum an estimate of that over all " \
+	"items"}, \
 	{"positive_in_denominator", TR_OPTION_BOOL, TOWER_FIELD(positive_in_denominator), "true", 0, 0, NULL, \
 	"sum over the target too (Eq. 8); false is Eq. 14 to the letter"}
 

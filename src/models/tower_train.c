@@ -2,7 +2,8 @@
  * One epoch of the DSPR family: plan a step, put the profiles together, forward, losses, backward, update.
  *
  * A step minimises its share of Eq. 13 (or 8, or 14):
- *     lambda_theta (P / N) (sum W^2 + sum b^2) + lambda_e sum(multiplicity |x' - x|) + (1 - lambda_theta - lambda_e) sum(ranking)
+ *     lambda_theta (P / N) (sum W^2 + sum b^2) + lambda_e sum(multiplicity |x' - x|) + (1 - lambda_theta - lambda_e)
+ *     sum(ranking)
  * with P of the epoch's N training pairs, so that the steps of an epoch add up to it; loss "mean" divides that by P.
  */
 #include "models/tower.h"

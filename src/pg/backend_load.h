@@ -23,8 +23,8 @@ typedef struct TagrecDevice
 } TagrecDevice;
 
 /*
- * auto, cpu, cuda or cuda:N. ereport(ERROR) on an unknown name, and on one whose library is not installed. Needs no library to
- * be opened.
+ * auto, cpu, cuda or cuda:N. ereport(ERROR) on an unknown name, and on one whose library is not installed. Needs no library
+ * to be opened.
  */
 extern TagrecDevice tagrec_device(const char *name);
 

@@ -3,7 +3,7 @@
  *
  *     TagrecCall *call = tagrec_call_begin(model);      version looked up, right checked, now the model's owner, inside SPI
  *     …                                                  read rows, ask the cache, compute
- *     tagrec_call_leave(call);                           the caller again, outside SPI: nothing of the model is read from here
+ *     tagrec_call_leave(call);                           the caller again, outside SPI, and reads nothing of the model
  *     …                                                  hand out results, in types that the caller chose
  *     tagrec_call_end(call);
  *
@@ -70,8 +70,8 @@ extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *ro
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 
 /*
- * sum (items) = the sparse part of the scores of a user with these features, in the current context; NULL when the model has
- * no such part.
+ * sum (items) = the sparse part of the scores of a user with these features, in the current context; NULL when the model
+ * has no such part.
  */
 extern float *tagrec_sparse_scores(TagrecCall *call, const TrSparse *user);
 

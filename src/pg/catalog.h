@@ -1,9 +1,9 @@
 /*
- * The registry: tagrec_model, tagrec_version, tagrec_job, tagrec_epoch, tagrec_trial (sql/registry.sql). catalog*.c alone run
- * SQL on these tables: catalog.c reads models and versions, catalog_version.c writes them, catalog_job.c and catalog_trial.c do
- * both for jobs and trials; catalog_guard.c checks what a restore writes. Reads run as the caller, with the caller's snapshot, so
- * that MVCC decides what is deployed (after a rollback, on a standby); writes run as the extension's owner, after the caller's
- * right was checked.
+ * The registry: tagrec_model, tagrec_version, tagrec_job, tagrec_epoch, tagrec_trial (sql/registry.sql). catalog*.c alone
+ * run SQL on these tables: catalog.c reads models and versions, catalog_version.c writes them, catalog_job.c and
+ * catalog_trial.c do both for jobs and trials; catalog_guard.c checks what a restore writes. Reads run as the caller, with
+ * the caller's snapshot, so that MVCC decides what is deployed (after a rollback, on a standby); writes run as the
+ * extension's owner, after the caller's right was checked.
  */
 #ifndef TAGREC_CATALOG_H
 #define TAGREC_CATALOG_H
@@ -46,8 +46,9 @@ typedef struct TagrecVersion
 
 /*
  * The deployed version of a model, allocated in the current memory context. Errors: no such model (undefined_object, with
- * the models there are in the hint when few), a model whose first training has not finished (object_not_in_prerequisite_state,
- * says how far it is), a relation that was dropped behind our back (undefined_table), a newer format (feature_not_supported).
+ * the models there are in the hint when few), a model whose first training has not finished
+ * (object_not_in_prerequisite_state, says how far it is), a relation that was dropped behind our back (undefined_table), a
+ * newer format (feature_not_supported).
  */
 extern TagrecVersion *tagrec_version_deployed(const char *model);
 

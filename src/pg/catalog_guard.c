@@ -1,11 +1,11 @@
 /*
- * What a role that is neither a superuser nor the registry's owner may insert into the registry's tables. A restore does that: the
- * database's owner has INSERT on them, and tagrec_guard() is the trigger that every row has to pass.
+ * What a role that is neither a superuser nor the registry's owner may insert into the registry's tables. A restore does
+ * that: the database's owner has INSERT on them, and tagrec_guard() is the trigger that every row has to pass.
  *
- * A row may say nothing that the role could not have brought about by training: a model's relations are its own wherever they
- * exist, a version's source is one it may read, a job has ended and is of a role whose privileges it has (else it becomes its
- * own job, as a table does under pg_restore --no-owner), and epochs and trials are of such jobs. So no row makes another
- * role's session run, read or drop anything, and none takes part in another role's tuning.
+ * A row may say nothing that the role could not have brought about by training: a model's relations are its own wherever
+ * they exist, a version's source is one it may read, a job has ended and is of a role whose privileges it has (else it
+ * becomes its own job, as a table does under pg_restore --no-owner), and epochs and trials are of such jobs. So no row
+ * makes another role's session run, read or drop anything, and none takes part in another role's tuning.
  *
  * It reads the registry as the role itself, and with a new snapshot: what the transaction has restored before counts.
  */

@@ -12,7 +12,9 @@
 #include "core/trainer.h"
 #include "request.h"
 
-/* Fourth field of the job's advisory lock; pg_advisory_lock() takes locks with 1 and 2 there, so nobody else can hold ours. */
+/*
+ * Fourth field of the job's advisory lock; pg_advisory_lock() takes locks with 1 and 2 there, so nobody else can hold ours.
+ */
 #define TAGREC_JOB_LOCK 29799
 
 typedef struct TagrecJob

@@ -9,8 +9,8 @@
 #include "utils/builtins.h"
 
 static TagrecQuery insert_query = {
-	"INSERT INTO @.tagrec_trial (job, trial, done_by, state, settings, options, fingerprint, metric, value, epochs, best_epoch,"
-	" seconds, sqlstate, error, device, library)"
+	"INSERT INTO @.tagrec_trial (job, trial, done_by, state, settings, options, fingerprint, metric, value, epochs, "
+	"best_epoch, seconds, sqlstate, error, device, library)"
 	" VALUES ($1, $2, $3, CASE WHEN $12 IS NULL THEN 'done' ELSE 'failed' END, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
 	" $14, $15)",
 	15, {INT8OID, INT4OID, INT8OID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID, TEXTOID,
@@ -117,8 +117,9 @@ compare(TagrecTrialRow *row, MemoryContext to, char **other)
 TagrecTrialMatch
 tagrec_trial_find(const char *model, TagrecTrialRow *row, char **other)
 {
-	Datum		values[6] = {CStringGetTextDatum(model), CStringGetTextDatum(row->fingerprint), JsonbPGetDatum(row->options),
-		CStringGetTextDatum(row->device), CStringGetTextDatum(row->library), ObjectIdGetDatum(GetUserId())};
+	Datum		values[6] = {CStringGetTextDatum(model), CStringGetTextDatum(row->fingerprint),
+		JsonbPGetDatum(row->options), CStringGetTextDatum(row->device),
+		CStringGetTextDatum(row->library), ObjectIdGetDatum(GetUserId())};
 	TagrecSession session = tagrec_registry_begin(true);
 	TagrecTrialMatch match = TAGREC_TRIAL_NONE;
 

@@ -39,9 +39,9 @@ typedef enum TagrecTrialMatch
 } TagrecTrialMatch;
 
 /*
- * A trial of the model that is done, of the same options (but for those that make no difference to the result) as row, by a role
- * whose privileges the current one has. SAME when fingerprint, device and library are row's as well: then its result is filled
- * into row. Else what is not, of the latest one; *other is what it has instead of row's device or library.
+ * A trial of the model that is done, of the same options (but for those that make no difference to the result) as row, by a
+ * role whose privileges the current one has. SAME when fingerprint, device and library are row's as well: then its result
+ * is filled into row. Else what is not, of the latest one; *other is what it has instead of row's device or library.
  */
 extern TagrecTrialMatch tagrec_trial_find(const char *model, TagrecTrialRow *row, char **other);
 

@@ -29,8 +29,8 @@ static TagrecQuery next_query = {
 
 static TagrecQuery insert_query = {
 	"INSERT INTO @.tagrec_version (model_id, version, refreshed_from, job, algorithm, task, options, requested_options,"
-	" source, user_column, item_column, tag_column, weight_column, user_type, item_type, width, unit_width, features, users,"
-	" items, tags, assignments, pairs, epochs, best_epoch, loss, metric, metric_value, seconds, backend, format)"
+	" source, user_column, item_column, tag_column, weight_column, user_type, item_type, width, unit_width, features, "
+	"users, items, tags, assignments, pairs, epochs, best_epoch, loss, metric, metric_value, seconds, backend, format)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,"
 	" $24, $25, $26, $27, $28, $29, $30, $31)",
 	31, {INT4OID, INT4OID, INT4OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,

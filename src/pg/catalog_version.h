@@ -50,7 +50,9 @@ extern void tagrec_version_insert(const TagrecVersionRow *row);
 extern void tagrec_model_deploy(int32 model_id, int32 version);
 extern void tagrec_model_rename(int32 model_id, const char *model);
 
-/* Versions beyond the `keep` newest ones, the deployed one not counted: their number, and *versions in the current context. */
+/*
+ * Versions beyond the `keep` newest ones, the deployed one not counted: their number, and *versions in the current context.
+ */
 extern int	tagrec_versions_beyond(int32 model_id, int keep, int32 **versions);
 
 /* The newest version below the given one, 0 = none. */

@@ -78,14 +78,15 @@ static int
 detail_of_unknown(TrTask task, int64 unmeasured, int64 unknown)
 {
 	if (task == TR_TASK_TAG)
-		return errdetail("Posts of unknown users and items are measured by what else is known of them. Assignments of unknown"
-						 " tags, which count as not found: %lld.", (long long) unknown);
-	return errdetail("Pairs of unknown users, which are not measured: %lld. Others of unknown items, which count as not found:"
-					 " %lld.", (long long) unmeasured, (long long) unknown);
+		return errdetail("Posts of unknown users and items are measured by what else is known of them. Assignments of "
+						 "unknown tags, which count as not found: %lld.", (long long) unknown);
+	return errdetail("Pairs of unknown users, which are not measured: %lld. Others of unknown items, which count as not "
+					 "found: %lld.", (long long) unmeasured, (long long) unknown);
 }
 
 void
-tagrec_tell_unknown(const TagrecTest *test, const TagrecRanking *ranking, const char *model, int64 unmeasured, int64 unknown)
+tagrec_tell_unknown(const TagrecTest *test, const TagrecRanking *ranking, const char *model, int64 unmeasured,
+					int64 unknown)
 {
 	int32		users = test->users.count - ranking->known_users;
 	int32		items = test->items.count - ranking->known_items;

@@ -1,17 +1,17 @@
 /*
  * Measuring how well versions rank what is held out: what tagrec_evaluate() and tagrec_compare() share.
  *
- * Rules, task item. A test pair is a distinct (user, item) of the test relation; it counts when the version knows its user, and
- * its user is measured when at least one pair counts. Every item of the version is a candidate, but for those that the user had
- * in training when these are excluded; then test pairs that stand in training do not count, since they cannot be recommended. An
- * item that the version does not know is relevant, though it can never be found: it is in the denominator of recall and in
- * the ideal list of ndcg, and 1 / rank is 0. Ties go to the smaller key. What has a score that is not a number is never
- * recommended, so it ranks nowhere either. Where candidates are given, these alone are ranked, and test pairs of other items do
- * not count, nor do their users.
+ * Rules, task item. A test pair is a distinct (user, item) of the test relation; it counts when the version knows its user,
+ * and its user is measured when at least one pair counts. Every item of the version is a candidate, but for those that the
+ * user had in training when these are excluded; then test pairs that stand in training do not count, since they cannot be
+ * recommended. An item that the version does not know is relevant, though it can never be found: it is in the denominator
+ * of recall and in the ideal list of ndcg, and 1 / rank is 0. Ties go to the smaller key. What has a score that is not a
+ * number is never recommended, so it ranks nowhere either. Where candidates are given, these alone are ranked, and test
+ * pairs of other items do not count, nor do their users.
  *
  * Task tag. A test assignment is a distinct (user, item, tag), and what is measured are the posts, (user, item), as
- * tagrec_recommend_tags() answers for them: of unknown users and items, too. A post's input is the tags that it has in training;
- * every tag of the version is a candidate, but for these when they are excluded, and the rest is as above.
+ * tagrec_recommend_tags() answers for them: of unknown users and items, too. A post's input is the tags that it has in
+ * training; every tag of the version is a candidate, but for these when they are excluded, and the rest is as above.
  *
  * Below, a group is what is measured (a user, a post), and an answer is what is to be found (an item, a tag); a test holds
  * pairs of a group and an answer.
@@ -90,7 +90,10 @@ extern const char *tagrec_pair_noun(TrTask task);
 /* WARNING when test pairs stand in training: `seen` of `pairs`. */
 extern void tagrec_warn_of_seen(int64 seen, int64 pairs, TrTask task, bool excluded);
 
-/* NOTICE when the version does not know everything: `unmeasured` pairs are of unknown groups, `unknown` have an unknown answer. */
+/*
+ * NOTICE when the version does not know everything: `unmeasured` pairs are of unknown groups, `unknown` have an unknown
+ * answer.
+ */
 extern void tagrec_tell_unknown(const TagrecTest *test, const TagrecRanking *ranking, const char *model, int64 unmeasured,
 								int64 unknown);
 
@@ -99,7 +102,9 @@ extern void tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ra
 
 /* test_relation.c */
 
-/* What a test relation is read with. NULL: the columns' names that the version was trained with; every item is a candidate. */
+/*
+ * What a test relation is read with. NULL: the columns' names that the version was trained with; every item is a candidate.
+ */
 typedef struct TagrecTestArguments
 {
 	char	   *user,

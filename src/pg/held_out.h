@@ -23,7 +23,10 @@ typedef struct TagrecHeldOut
 			   *tag_column;		/* NULL = pairs */
 } TagrecHeldOut;
 
-/* Fills name from relation; ereport(ERROR) unless that is of a kind that has rows, and the current user may read its columns. */
+/*
+ * Fills name from relation; ereport(ERROR) unless that is of a kind that has rows, and the current user may read its
+ * columns.
+ */
 extern void tagrec_held_out_check(TagrecHeldOut *held_out);
 
 /*

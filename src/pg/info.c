@@ -153,8 +153,8 @@ put_common_options(ReturnSetInfo *result, const TrAlgorithm *algorithm)
 	put_option(result, algorithm, "schema", "name", NULL, "a schema in which the caller may create tables",
 			   "Schema of a new model's tables and views; by default the current one.");
 	put_option(result, algorithm, "validation_source", "name", NULL, "a relation that the caller may read",
-			   "Relation of (user, item) pairs, for the task tag with tags, in columns named as in the source, to measure the"
-			   " model on while it trains, in place of a share of the source.");
+			   "Relation of (user, item) pairs, for the task tag with tags, in columns named as in the source, to measure "
+			   "the model on while it trains, in place of a share of the source.");
 }
 
 Datum

@@ -1,9 +1,9 @@
 /*
  * A job: one run of training, from the session that asks for it to the worker that does it.
  *
- *   tagrec_train(wait => true)    the request travels in a shared memory segment. The worker makes and commits the job's row
- *                                 itself, and sends notices and errors back over a queue in that segment. When the client
- *                                 goes, for whatever reason, its detaching from the segment cancels the job.
+ *   tagrec_train(wait => true)    the request travels in a shared memory segment. The worker makes and commits the job's
+ *                                 row itself, and sends notices and errors back over a queue in that segment. When the
+ *                                 client goes, for whatever reason, its detaching from the segment cancels the job.
  *   tagrec_train(wait => false)   the job's row is the caller's, in the caller's transaction. The worker is registered at
  *                                 once and first waits for that transaction: after a rollback there is no row, and it ends.
  *                                 (A worker started from a commit callback would not hold its slot while the caller stays

@@ -127,8 +127,8 @@ typedef struct Looks
 } Looks;
 
 /*
- * A job without a slot waits for the end of another one of its role; there may be none any more. A worker too many finds the
- * job taken, and ends.
+ * A job without a slot waits for the end of another one of its role; there may be none any more. A worker too many finds
+ * the job taken, and ends.
  */
 static void
 start_queued(const TagrecJob *job)

@@ -33,7 +33,8 @@ static bool broken = false;
 static volatile sig_atomic_t working = false;
 
 /*
- * In a job as StatementCancelHandler(), so that an ERROR, not a FATAL, ends it and its row can still be marked; else as die().
+ * In a job as StatementCancelHandler(), so that an ERROR, not a FATAL, ends it and its row can still be marked; else as
+ * die().
  */
 static void
 handle_terminate(SIGNAL_ARGS)
@@ -92,8 +93,8 @@ commit(MemoryContext context)
 }
 
 /*
- * Between jobs, and while the end of one is written down, there is nothing to cancel: a second cancel must not leave the job
- * unmarked, nor a queued one untaken. An ERROR lets go of what was held, so each is followed by this.
+ * Between jobs, and while the end of one is written down, there is nothing to cancel: a second cancel must not leave the
+ * job unmarked, nor a queued one untaken. An ERROR lets go of what was held, so each is followed by this.
  */
 static void
 refuse_cancels(void)

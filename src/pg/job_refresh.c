@@ -1,6 +1,6 @@
 /*
- * Refreshing: current profiles, encoded by the network of the deployed version; for an algorithm that counts, counted again, with
- * the version's tags. See job.h.
+ * Refreshing: current profiles, encoded by the network of the deployed version; for an algorithm that counts, counted
+ * again, with the version's tags. See job.h.
  */
 #include "job_run.h"
 

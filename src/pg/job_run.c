@@ -297,7 +297,8 @@ insert_version(TagrecRun *run, const TagrecPlace *place)
 		.algorithm = request->algorithm,
 		.task = run->options->algorithm->task == TR_TASK_ITEM ? "item" : "tag",
 		.options = tagrec_options_effective(run->options),
-		.requested_options = run->asked ? run->asked : refresh && request->requested ? request->requested : request->options,
+		.requested_options = run->asked ? run->asked
+		: refresh && request->requested ? request->requested : request->options,
 		.source = run->source.name,
 		.user_column = request->user_column,
 		.item_column = request->item_column,

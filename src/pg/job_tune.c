@@ -1,13 +1,14 @@
 /*
  * Tuning: random search over options by the validation metric. See tune_space.h for the space and its trials.
  *
- * The source is read once. Trial after trial is trained on it and leaves a row of its own, in a transaction of its own, so that
- * what ends the job (a cancel, a crash) takes no finished trial with it: a tuning of the same model that meets the same
- * options on the same data takes their figures over. A trial that fails because of its settings is recorded; the search goes on.
+ * The source is read once. Trial after trial is trained on it and leaves a row of its own, in a transaction of its own, so
+ * that what ends the job (a cancel, a crash) takes no finished trial with it: a tuning of the same model that meets the
+ * same options on the same data takes their figures over. A trial that fails because of its settings is recorded; the
+ * search goes on.
  *
- * The model to deploy is trained once more, rather than its weights kept: the best trial may be another job's, and memory then
- * has to hold one model. With refit it is trained on the held-out pairs as well, for as many epochs as were best without them; the
- * learning rate decays as it did then.
+ * The model to deploy is trained once more, rather than its weights kept: the best trial may be another job's, and memory
+ * then has to hold one model. With refit it is trained on the held-out pairs as well, for as many epochs as were best
+ * without them; the learning rate decays as it did then.
  */
 #include "job_run.h"
 
@@ -356,9 +357,9 @@ announce_best(const Tuning *t)
 }
 
 /*
- * The options that give the model to deploy, as tagrec_train() would take them: the trial's, with an end at its best epoch, and,
- * for a refit, nothing held out. Pairs of another relation have no tags to train on: they stay what is measured on. So do those
- * by which the algorithm itself makes a choice.
+ * The options that give the model to deploy, as tagrec_train() would take them: the trial's, with an end at its best epoch,
+ * and, for a refit, nothing held out. Pairs of another relation have no tags to train on: they stay what is measured on. So
+ * do those by which the algorithm itself makes a choice.
  */
 static void
 choose_options(Tuning *t)

@@ -1,6 +1,6 @@
 /*
- * tagrec_deploy(), tagrec_rollback(), tagrec_rename(), tagrec_drop(): which version queries use, what a model is called, and
- * its end.
+ * tagrec_deploy(), tagrec_rollback(), tagrec_rename(), tagrec_drop(): which version queries use, what a model is called,
+ * and its end.
  *
  * Deploying changes one row of the registry; queries that have begun go on with the version they began with.
  */

@@ -33,7 +33,9 @@ typedef struct TagrecLookUp
 extern void tagrec_look_up_prepare(TagrecLookUp *look_up, const TagrecKeys *keys, const TagrecStored *source,
 								   const char *key_column, int32 version, const char *columns);
 
-/* Looks up n keys: those in `which`, or first, first + 1, … when it is NULL. Returns the number of rows, in SPI_tuptable. */
+/*
+ * Looks up n keys: those in `which`, or first, first + 1, … when it is NULL. Returns the number of rows, in SPI_tuptable.
+ */
 extern uint64 tagrec_look_up_keys(TagrecLookUp *look_up, const int32 *which, int32 first, int32 n);
 
 /* Which of the n keys, from 0, row `row` is for. */

@@ -80,7 +80,8 @@ tagrec_read_embedding(float *out, Datum array, int width, const char *relation)
 {
 	ArrayType  *a = DatumGetArrayTypeP(array);
 
-	if (ARR_NDIM(a) > 1 || ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a)) != width || ARR_HASNULL(a) || ARR_ELEMTYPE(a) != FLOAT4OID)
+	if (ARR_NDIM(a) > 1 || ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a)) != width || ARR_HASNULL(a)
+		|| ARR_ELEMTYPE(a) != FLOAT4OID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("an embedding in relation %s is not an array of %d numbers", relation, width),

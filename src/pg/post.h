@@ -1,6 +1,6 @@
 /*
- * Posts that tags are wanted for, from the rows of a version: what is stored of a user, of an item, and of items like it, and
- * the TrPost that it makes. Everything is a copy in the current memory context.
+ * Posts that tags are wanted for, from the rows of a version: what is stored of a user, of an item, and of items like it,
+ * and the TrPost that it makes. Everything is a copy in the current memory context.
  */
 #ifndef TAGREC_POST_H
 #define TAGREC_POST_H

@@ -1,6 +1,6 @@
 /*
- * Where a version ranks the pairs of a test: passes over blocks of users and tiles of items, as in recommend_all.c, which keep
- * no list, but count for each test item how many candidates come before it. See evaluation.h.
+ * Where a version ranks the pairs of a test: passes over blocks of users and tiles of items, as in recommend_all.c, which
+ * keep no list, but count for each test item how many candidates come before it. See evaluation.h.
  *
  * Legend: B users of a block, T items of a tile, P pairs of a block that can be ranked.
  */

@@ -40,7 +40,9 @@ extern void tagrec_registry_end(TagrecSession session);
  */
 extern uint64 tagrec_registry_run(TagrecQuery *query, bool fresh, const Datum *values, const char *nulls);
 
-/* Column `name` of row `row` of the last result: copies in memory context `to`. Absent (NULL) is NULL, 0, or the default. */
+/*
+ * Column `name` of row `row` of the last result: copies in memory context `to`. Absent (NULL) is NULL, 0, or the default.
+ */
 extern char *tagrec_row_text(uint64 row, const char *name, MemoryContext to);
 extern Datum tagrec_row_datum(uint64 row, const char *name, bool *isnull);
 extern int32 tagrec_row_int(uint64 row, const char *name, int32 absent);

@@ -15,7 +15,10 @@ typedef struct TagrecRequest
 	char	   *model;
 	char	   *schema;			/* of the model's relations */
 	char	   *algorithm;
-	/* train: as the user gave them; tune: those that are the same for all trials; refresh: the effective ones of the version */
+	/*
+	 * train: as the user gave them; tune: those that are the same for all trials; refresh: the effective ones of the
+	 * version
+	 */
 	Jsonb	   *options;
 	Jsonb	   *requested;		/* refresh: what the user once gave; else NULL */
 	int			version;		/* refresh: whose weights */

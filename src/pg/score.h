@@ -32,9 +32,9 @@ extern void tagrec_add(float *score, const float *sparse, int n);
 extern uint64 *tagrec_seen_set(const TagrecRow *row, int32 items);
 
 /*
- * Recommends items for a padded user array and a user's features: the best n of the candidates (NULL = all), those in `seen`
- * left out. Puts rows (rank, item, score) into the tuplestore of the set-returning function; ends the call. item_type =
- * TEXTOID or what the caller asked for.
+ * Recommends items for a padded user array and a user's features: the best n of the candidates (NULL = all), those in
+ * `seen` left out. Puts rows (rank, item, score) into the tuplestore of the set-returning function; ends the call.
+ * item_type = TEXTOID or what the caller asked for.
  */
 extern void tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *query, const TrSparse *features,
 								   const TagrecRow *seen, ArrayType *candidates, int n, Oid item_type);

@@ -1,6 +1,6 @@
 /*
- * tagrec_similar_items(), tagrec_similar_users(): neighbours by angle, or, for a model without arrays to compare, those that
- * it stores. tagrec_score(): one pair.
+ * tagrec_similar_items(), tagrec_similar_users(): neighbours by angle, or, for a model without arrays to compare, those
+ * that it stores. tagrec_score(): one pair.
  */
 #include "postgres.h"
 

@@ -3,8 +3,8 @@
  * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
  *
  * Rules: a NULL in the user, item or tag column is an error, which counts them; so are weights that are NULL, negative, not
- * finite or above 1e12, and keys of users and items too long to be indexed. A repeated (user, item, tag) counts once, with the
- * sum of its weights. Keys are told apart by their type's equality. Tags may be of any type: their text counts.
+ * finite or above 1e12, and keys of users and items too long to be indexed. A repeated (user, item, tag) counts once, with
+ * the sum of its weights. Keys are told apart by their type's equality. Tags may be of any type: their text counts.
  */
 #ifndef TAGREC_SOURCE_H
 #define TAGREC_SOURCE_H
@@ -63,11 +63,11 @@ extern void tagrec_data_init(TagrecData *data, TrMemory *memory);
 extern void tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *raw);
 
 /*
- * Ranks the keys and builds the datasets; frees raw. Tags that fewer than options->min_tag_count assignments use go first, then
- * what is not in the core of options->core, then the users and items that have nothing left. options->validation holds out, of
- * the task item, a share of the pairs; of the task tag, one tag each of a share of the posts that have two or more. held_out:
- * what another relation holds out, whose keys were interned in data as well, or NULL; freed, too. With a closed vocabulary,
- * nothing is dropped and nothing held out.
+ * Ranks the keys and builds the datasets; frees raw. Tags that fewer than options->min_tag_count assignments use go first,
+ * then what is not in the core of options->core, then the users and items that have nothing left. options->validation holds
+ * out, of the task item, a share of the pairs; of the task tag, one tag each of a share of the posts that have two or more.
+ * held_out: what another relation holds out, whose keys were interned in data as well, or NULL; freed, too. With a closed
+ * vocabulary, nothing is dropped and nothing held out.
  */
 extern void tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw,
 							  const TrTrainOptions *options, TrTask task, TrAssignments *held_out);
@@ -76,8 +76,8 @@ extern void tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAs
 extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, TrTask task);
 
 /*
- * The same from assignments that another relation holds out, of which `all` were read and those left whose keys are trained on.
- * Those that stand in training themselves are left out, too: NOTICE, or ERROR when there are no others.
+ * The same from assignments that another relation holds out, of which `all` were read and those left whose keys are trained
+ * on. Those that stand in training themselves are left out, too: NOTICE, or ERROR when there are no others.
  */
 extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, TrTask task);
 

@@ -52,8 +52,8 @@ find_partition(const TagrecVersion *version, TagrecRelation relation)
 }
 
 /*
- * It is found by its name and read as the model's owner: what somebody else has put there under that name, or a view, would run
- * its functions with the owner's rights.
+ * It is found by its name and read as the model's owner: what somebody else has put there under that name, or a view, would
+ * run its functions with the owner's rights.
  */
 static void
 check_partition(const TagrecVersion *version, TagrecRelation relation, Oid found)

@@ -1,8 +1,9 @@
 /*
  * Making a version's relations, and taking them away. See store.h for what they look like.
  *
- * A version is written in one transaction: its partitions are filled as tables of their own, which nobody else sees, and then
- * attached, which takes SHARE UPDATE EXCLUSIVE on the partitioned tables and so never waits for a reader or makes one wait.
+ * A version is written in one transaction: its partitions are filled as tables of their own, which nobody else sees, and
+ * then attached, which takes SHARE UPDATE EXCLUSIVE on the partitioned tables and so never waits for a reader or makes one
+ * wait.
  */
 #ifndef TAGREC_STORE_WRITE_H
 #define TAGREC_STORE_WRITE_H

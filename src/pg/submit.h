@@ -23,8 +23,8 @@ extern void tagrec_submit_check_source(TagrecSource *source, const TagrecRequest
 extern Oid	tagrec_submit_validation_source(const TagrecRequest *request, const char *name);
 
 /*
- * The schema of the model's relations, once it is sure that they can be made there, and that the caller owns the model if there
- * is one.
+ * The schema of the model's relations, once it is sure that they can be made there, and that the caller owns the model if
+ * there is one.
  */
 extern char *tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source);
 extern void tagrec_submit_check_schema(const char *schema, Oid owner);

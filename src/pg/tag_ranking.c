@@ -1,6 +1,6 @@
 /*
- * Where a version ranks the tags of a test's posts: chunks of whole users, of which everything that is stored of their posts is
- * looked up at once, and blocks of posts that are scored together. See evaluation.h.
+ * Where a version ranks the tags of a test's posts: chunks of whole users, of which everything that is stored of their
+ * posts is looked up at once, and blocks of posts that are scored together. See evaluation.h.
  *
  * Legend: P posts of a block, T tags of the version.
  */

@@ -82,7 +82,10 @@ find_groups(TagrecTest *test)
 	test->group_ptr = ptr;
 }
 
-/* The candidates join the test's items, so that the type's order says which of these are among them. Their keys; *n of them. */
+/*
+ * The candidates join the test's items, so that the type's order says which of these are among them. Their keys; *n of
+ * them.
+ */
 static int32 *
 intern_candidates(TagrecTest *test, int *n)
 {

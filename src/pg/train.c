@@ -1,6 +1,6 @@
 /*
- * tagrec_train() and tagrec_refresh(): everything a job could stumble over is checked here, in the caller's statement, before
- * a worker starts; then the job is submitted, or run and waited for.
+ * tagrec_train() and tagrec_refresh(): everything a job could stumble over is checked here, in the caller's statement,
+ * before a worker starts; then the job is submitted, or run and waited for.
  */
 #include "tagrec.h"
 
@@ -119,7 +119,8 @@ check_refreshable(const TagrecVersion *version)
 	if (algorithm->knows_items)
 		ereport(WARNING,
 				(errmsg("refreshed, model \"%s\" knows all users and items by their tags alone", version->model),
-				 errdetail("What its algorithm, %s, learns from who has which item comes from training.", version->algorithm),
+				 errdetail("What its algorithm, %s, learns from who has which item comes from training.",
+						   version->algorithm),
 				 errhint("Train it again with tagrec_train() to have both.")));
 }
 

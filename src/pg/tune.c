@@ -45,8 +45,8 @@ enum
 
 /* NULL = may be null */
 static const char *const argument_names[Args] = {
-	"model", "source", "algorithm", "space", "trials", NULL, "user_column", "item_column", "tag_column", NULL, "device", NULL,
-	"seed", "resume", "refit", "wait"
+	"model", "source", "algorithm", "space", "trials", NULL, "user_column", "item_column", "tag_column", NULL, "device",
+	NULL, "seed", "resume", "refit", "wait"
 };
 
 static void
@@ -158,7 +158,8 @@ add_validation(Jsonb *options, const TagrecOptions *read, bool *added)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("tuning needs pairs to measure its trials on"),
 				 errdetail("The option validation is 0."),
-				 errhint("Set validation to the share of pairs to hold out, or validation_source to a relation of pairs.")));
+				 errhint("Set validation to the share of pairs to hold out, or validation_source to a relation of "
+						 "pairs.")));
 	*added = true;
 	return tagrec_jsonb_with(options, tagrec_jsonb("{\"validation\": " DEFAULT_VALIDATION "}"));
 }

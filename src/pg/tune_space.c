@@ -122,7 +122,8 @@ bad_range(const char *name, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid range for option \"%s\": %s", name, what),
-			 errdetail("A range has the members min and max, which are numbers, and may have scale, which is linear or log."),
+			 errdetail("A range has the members min and max, which are numbers, and may have scale, which is linear or "
+					   "log."),
 			 errhint("For example: '{\"learning_rate\": {\"min\": 0.001, \"max\": 0.1, \"scale\": \"log\"}}'.")));
 }
 
@@ -236,7 +237,8 @@ tagrec_space_read(const TrAlgorithm *algorithm, Jsonb *object)
 {
 	TagrecSpace *space = palloc0(sizeof(TagrecSpace));
 	TrTrainOptions train;
-	TrOptionTarget targets[2] = {{algorithm->options, palloc0(Max(algorithm->options->size, 1))}, {&tr_train_options, &train}};
+	TrOptionTarget targets[2] = {{algorithm->options, palloc0(Max(algorithm->options->size, 1))},
+	{&tr_train_options, &train}};
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	key;

@@ -1,6 +1,6 @@
 /*
- * The space that tagrec_tune() searches, a jsonb object: the options it may set, each with a list of choices or with an object
- * {"min": …, "max": …, "scale": "linear" or "log"}. And the trials drawn from it.
+ * The space that tagrec_tune() searches, a jsonb object: the options it may set, each with a list of choices or with an
+ * object {"min": …, "max": …, "scale": "linear" or "log"}. And the trials drawn from it.
  */
 #ifndef TAGREC_TUNE_SPACE_H
 #define TAGREC_TUNE_SPACE_H
@@ -24,8 +24,8 @@ typedef struct TagrecTrial
 } TagrecTrial;
 
 /*
- * At most `most` trials, *count of them, no two with the same options. The first is the fixed options alone; the others are pure
- * functions of space, fixed options and seed, and do not depend on `most`. Settings that do not go together are not
+ * At most `most` trials, *count of them, no two with the same options. The first is the fixed options alone; the others are
+ * pure functions of space, fixed options and seed, and do not depend on `most`. Settings that do not go together are not
  * drawn: *refused says what was wrong with the last ones, if any. There are fewer when the space gives no others.
  */
 extern TagrecTrial *tagrec_space_draw(const TagrecSpace *space, const TrAlgorithm *algorithm, Jsonb *fixed, uint64 seed,
