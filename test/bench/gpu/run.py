@@ -190,7 +190,7 @@ def floor(text, steps):
     return whole if whole is not None else part / done * steps if part is not None and done and steps else None
 
 
-def launches(text):
+def operations(text):
     found = re.search(r"steps, " + runs.NUMBER + " and " + runs.NUMBER + " a step", text)
     return f"{float(found.group(1)):.0f} + {float(found.group(2)):.0f}" if found else ""
 
@@ -322,7 +322,7 @@ def ratio(one, other):
 def table(name, rows, texts):
     """texts: {(kind, row): text} of bench_train, {(kind, program, precision): text} of PyTorch"""
     lines = [f"**{name}**", "",
-             "| | cuda, s/epoch | floor | of the floor | launches + copies a step | host alone | CPU | CPU / cuda | PyTorch | compiled "
+             "| | cuda, s/epoch | floor | of the floor | operations + copies a step | host alone | CPU | CPU / cuda | PyTorch | compiled "
              "| best PyTorch / cuda |", "|---" * 11 + "|"]
     for row in rows:
         of = {kind: texts.get((kind, row)) for kind in ("cuda", "host", "cpu")}
@@ -335,7 +335,7 @@ def table(name, rows, texts):
         best = min((t for t in torch if t), default=None)
         share = f"{least / took['cuda']:.0%}" if least and took["cuda"] else ""
         lines.append("| " + " | ".join(
-            [row_name(row), figure(took["cuda"]), figure(least), share, launches(of["cuda"] or of["host"] or ""), figure(took["host"]),
+            [row_name(row), figure(took["cuda"]), figure(least), share, operations(of["cuda"] or of["host"] or ""), figure(took["host"]),
              figure(took["cpu"]), ratio(took["cpu"], took["cuda"]), *map(figure, torch), ratio(best, took["cuda"])]) + " |")
     return lines
 
