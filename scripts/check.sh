@@ -89,6 +89,10 @@ check_regress() {
 check_tap() {
 	say "== TAP, with servers of their own"
 	ls test/t/*.pl >/dev/null 2>&1 || { count 0 0 0; settle prove 0; return; }
+	[ -f "$(dirname "$REGRESS")/../perl/PostgreSQL/Test/Cluster.pm" ] || {
+		say "This server was built without PostgreSQL::Test, which configure --enable-tap-tests installs."
+		count 0 0 0; settle prove 1; return
+	}
 	as_server_user mkdir -p "$DIRECTORY/tap"
 	(
 		export TESTDIR=$DIRECTORY/tap TESTDATADIR=$DIRECTORY/tap/data TESTLOGDIR=$DIRECTORY/tap/log

@@ -44,6 +44,9 @@ has_openblas() {
 # Installs what is missing, or says how to. $1 as above.
 ensure_packages() {
 	local missing
+	# whoever names an installation wants that one
+	[ -z "${PG_CONFIG:-}" ] || has_server ||
+		die "PG_CONFIG is $PG_CONFIG, which is not the pg_config of a PostgreSQL server with its headers (pgxs) and programs."
 	missing=$(missing_packages "$1" | tr ' ' '\n' | sort -u | tr '\n' ' ')
 	[ -z "$missing" ] && return 0
 	if ! command -v apt-get >/dev/null; then

@@ -1,5 +1,5 @@
 /*
- * Differences between PostgreSQL 15 and 18, all of them here.
+ * Differences between PostgreSQL 15 and 19, all of them here.
  */
 #ifndef TAGREC_COMPAT_H
 #define TAGREC_COMPAT_H

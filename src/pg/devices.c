@@ -14,6 +14,7 @@
 #include "storage/ipc.h"
 #include "tagrec.h"
 #include "utils/builtins.h"
+#include "utils/tuplestore.h"
 
 #define MOST_DEVICES 64
 

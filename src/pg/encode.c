@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "score.h"
 #include "utils/builtins.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tagrec_embed);
 PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags);

@@ -13,6 +13,7 @@
 #include "options.h"
 #include "score.h"
 #include "utils/builtins.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tagrec_explain);
 

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tagrec_algorithm_rows);
 PG_FUNCTION_INFO_V1(tagrec_option_rows);

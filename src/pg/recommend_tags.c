@@ -9,6 +9,7 @@
 #include "post.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tagrec_recommend_tags);
 

@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/tuplestore.h"
 
 /* Rows scored between two looks at the interrupts. */
 #define BLOCK_ROWS 1024
