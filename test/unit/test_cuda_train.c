@@ -15,7 +15,7 @@
 #define USERS 23
 #define ITEMS 31
 #define TAGS 300				/* two passes of the sort */
-#define EPOCHS 3				/* of one step each, the third is a graph */
+#define EPOCHS 2
 
 extern const TrBackendOps *tr_cuda_test_ops(void);
 
@@ -236,12 +236,12 @@ main(void)
 	check_run("hdlpr_ns", "layers=24,12,8 optimizer=sgd learning_rate=0.05 batch=9");
 	check_run("hdlpr_ns", "layers=24,12,8 preset=paper batch=64");
 	check_run("hdlpr_ns", "layers=23,9 optimizer=momentum learning_rate=0.02 negatives=uniform samples=11 batch=50 batch_by=pairs");
-	check_run("hdlpr_ns", "layers=16 optimizer=sgd learning_rate=0.05 negatives=popularity samples=9 mask_seen=false");
+	check_run("hdlpr_ns", "layers=16 optimizer=sgd learning_rate=0.05 negatives=popularity samples=9 mask_seen=false batch=12");
 	check_run("dspr", "layers=20,8 optimizer=sgd learning_rate=0.05 batch=7 weighting=bm25 norm=max");
 	check_run("dspr", "layers=20,8 preset=paper batch=100");
 	check_run("hdlpr", "layers=20,12,8 optimizer=sgd learning_rate=0.05 reconstruction=0.3 reconstruction_loss=squared batch=11");
-	check_run("hdlpr", "layers=260,8 optimizer=sgd learning_rate=0.05 reconstruction=0.3 own_tags=true keep=1 popularity=false");
-	check_run("hdlpr_ns", "layers=12 optimizer=adam learning_rate=0.001");
+	check_run("hdlpr", "layers=260,8 optimizer=sgd learning_rate=0.05 reconstruction=0.3 own_tags=true keep=1 popularity=false batch=12");
+	check_run("hdlpr_ns", "layers=12 optimizer=adam learning_rate=0.001 batch=12");
 	tr_dataset_free(&dataset);
 	make_dataset(400);
 	check_run("acf", "layers=12,8 optimizer=sgd learning_rate=0.05 batch=9");
@@ -251,7 +251,7 @@ main(void)
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250 preset=paper touched_rows=false");
 	check_run("abnt", "dimensions=8 sequence=20 layers=12 optimizer=sgd learning_rate=0.05 batch=250");
-	check_run("hybrid", "layers=16,8 optimizer=sgd");
+	check_run("hybrid", "layers=16,8 optimizer=sgd batch=12");
 	check_training("ials", "factors=10 alpha=0.3", false);
 	check_training("ials", "factors=72 regularization=0.1", false);
 	check_training("ease", "", false);
