@@ -207,6 +207,22 @@ cuda_close(TrBackend *b)
 	release_device();
 }
 
+/*
+ * An intermediate result may take a sixteenth of the card, and no more than a gigabyte: of all its memory, not of what is free,
+ * so that the same card gives the same bits whoever else is on it.
+ */
+static void
+prepare_sizes(TrBackend *b)
+{
+	size_t		available;
+	size_t		total = 0;
+
+	if (!tr_cuda_check(b, cudaMemGetInfo(&available, &total), "cudaMemGetInfo"))
+		return;
+	b->block_bytes = total / 16 < (size_t) 1 << 30 ? total / 16 : (size_t) 1 << 30;
+	b->step_work = 1e11;
+}
+
 static TrStatus
 cuda_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
 {
@@ -232,6 +248,7 @@ cuda_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
 	open_backends++;
 	if (tr_cuda_check(b, cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags"))
 	{
+		prepare_sizes(b);
 		prepare_pool(cuda);
 		create_events(b, cuda->staged, TR_STAGING_SEGMENTS);
 		create_events(b, cuda->pace, TR_PACE_EVENTS);

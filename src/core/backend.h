@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 8
+#define TR_BACKEND_API_VERSION 9
 
 typedef struct TrBackend TrBackend;
 
@@ -326,11 +326,25 @@ typedef struct TrBackendOps
 	int			(*devices) (TrDevice *devices, int most, TrError *err);
 } TrBackendOps;
 
-/* Every backend's struct starts with this. */
+/* Every backend's struct starts with this. What suits it is open()'s to say; 0 = what suits a CPU. */
 struct TrBackend
 {
 	const TrBackendOps *ops;
+	size_t		block_bytes;	/* an intermediate result that can be made in blocks should stay below */
+	double		step_work;		/* floating-point operations that take 0.1 s where they are slow: between two polls */
 };
+
+static inline size_t
+tr_block_bytes(const TrBackend *b)
+{
+	return b->block_bytes ? b->block_bytes : (size_t) 16 << 20;
+}
+
+static inline double
+tr_step_work(const TrBackend *b)
+{
+	return b->step_work > 0 ? b->step_work : 2e9;
+}
 
 static inline void
 tr_begin_step(TrBackend *b)

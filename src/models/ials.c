@@ -15,9 +15,6 @@
 #include "core/model.h"
 #include "core/rng.h"
 
-/* Floating point operations between two polls, about: 0.1 s of one slow core. */
-#define STEP_WORK 2e9
-
 typedef struct IalsOptions
 {
 	int			epochs;
@@ -191,7 +188,7 @@ fill_side(Ials *m, TrSide side, TrError *err)
 		&& upload_ridge(m, side, val + d->n_posts) && upload_factors(m, side, factors);
 	double		row_work = D * D * (D / 3 + (double) d->n_posts / (double) n);
 
-	m->side[side].step = (int) fmax(1, fmin((double) n, STEP_WORK / row_work));
+	m->side[side].step = (int) fmax(1, fmin((double) n, tr_step_work(m->model.backend) / row_work));
 	tr_free(memory, ptr);
 	tr_free(memory, col);
 	tr_free(memory, val);

@@ -18,9 +18,6 @@
 /* Rows and columns swept at once: longer products for a larger matrix, more work on the host for a larger block. */
 #define MOST_BLOCK 256
 
-/* Floating point operations between two polls, about: 0.05 s of one core. */
-#define STEP_WORK 2e9
-
 typedef struct Inversion
 {
 	TrBackend  *b;
@@ -272,7 +269,7 @@ TrStatus
 tr_invert(TrBackend *b, TrMemory *memory, float *a, int n, const char *what, const TrPoll *poll, TrError *err)
 {
 	Inversion	v = {.b = b, .a = a, .n = n, .block = block_of(n), .poll = poll};
-	double		blocks = STEP_WORK / (2.0 * (n + 1.0) * v.block * v.block);
+	double		blocks = tr_step_work(b) / (2.0 * (n + 1.0) * v.block * v.block);
 	TrStatus	status;
 
 	v.step = v.block * (int) fmin(fmax(blocks, 1), 1024);	/* whole blocks: those on the diagonal stay square */

@@ -8,9 +8,6 @@
 #include "core/rng.h"
 #include "models/tower.h"
 
-/* Rows times T of the decoder's output layer held at a time. */
-#define OUTPUT_BLOCK_FLOATS (4 * 1024 * 1024)
-
 /* ------------------------------------------------------------------ parameters */
 
 void
@@ -262,6 +259,15 @@ output_layer(Tower *t, int first, const TrCsr *x, int n, const float *multiplici
 	}
 }
 
+/* Rows of the decoder's output layer held at a time. */
+static int
+output_block(const Tower *t)
+{
+	size_t		rows = tr_block_bytes(t->model.backend) / sizeof(float) / (size_t) t->layout.dim[0];
+
+	return rows < 64 ? 64 : rows < INT32_MAX ? (int) rows : INT32_MAX;
+}
+
 static TrStatus
 reserve_decoder(Tower *t, int R, int block, TrError *err)
 {
@@ -281,7 +287,7 @@ tower_reconstruct(Tower *t, const TrCsr *users, const TrCsr *targets, int n_targ
 	const TowerLayout *l = &t->layout;
 	TrBackend  *b = t->model.backend;
 	int			R = users->rows + n_targets;
-	int			block = OUTPUT_BLOCK_FLOATS / l->dim[0] > 64 ? OUTPUT_BLOCK_FLOATS / l->dim[0] : 64;
+	int			block = output_block(t);
 
 	TR_TRY(reserve_decoder(t, R, block < R ? block : R, err));
 	decode_layers(t, R);

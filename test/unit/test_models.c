@@ -402,7 +402,7 @@ test_refusals(void)
 {
 	size_t		host = model_memory.used;
 	TrBackendOps lesser = *backend->ops;
-	TrBackend	unable = {&lesser};
+	TrBackend	unable = {.ops = &lesser};
 	TrError		err = {0};
 
 	lesser.name = "lesser";

@@ -588,6 +588,8 @@ test_memory(const TrBackendOps *ops)
 	CHECK(ops->api_version == TR_BACKEND_API_VERSION, "%s: version of the interface", ops->name);
 	CHECK(strncmp(ops->describe(b), ops->name, strlen(ops->name)) == 0, "%s: describes itself as '%s'", ops->name,
 		  ops->describe(b));
+	CHECK(tr_block_bytes(b) >= (size_t) 16 << 20 && tr_step_work(b) >= 2e9, "%s: blocks of %zu MB, steps of %.0f GFLOP", ops->name,
+		  tr_block_bytes(b) >> 20, tr_step_work(b) / 1e9);
 	CHECK(ops->allocated(b) == before + bytes, "%s: counts its memory", ops->name);
 	memset(host, 7, bytes);
 	ops->upload(b, p, host, bytes);

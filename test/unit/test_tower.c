@@ -336,6 +336,66 @@ test_validation(void)
 }
 
 /* The arrays of all items after a short training with so many threads. */
+/* ------------------------------------------------------------------ blocks */
+
+static int	blocks;				/* of the output layer, made since it was 0 */
+
+static void
+counted_reconstruction(TrBackend *b, float *z, const float *bias, float *dbias, const TrCsr *x, int first, int R,
+					   const float *multiplicity, bool squared, float scale, double *loss)
+{
+	blocks++;
+	tr_plain_ops.reconstruction_loss(b, z, bias, dbias, x, first, R, multiplicity, squared, scale, loss);
+}
+
+/* 150 users in one batch, and as many items */
+static double
+loss_in_blocks(size_t block_bytes, int *count)
+{
+	TrBackendConfig config = {.threads = 1};
+	TrBackendOps ops = tr_plain_ops;
+	TrEpochStats stats = {0};
+	TrAssignments a;
+	TrDataset	dataset;
+	TrModel    *model;
+	Run			run;
+	TrError		err = {0};
+
+	ops.reconstruction_loss = counted_reconstruction;
+	tr_plain_ops.open(&backend, &config, NULL);
+	backend->ops = &ops;
+	backend->block_bytes = block_bytes;
+	tr_assignments_init(&a, &memory);
+	for (int32_t n = 0; n < 300; n++)
+		tr_assignments_add(&a, n % 150, n * 7 % 150, n * n % 30 % 20, false, 0);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&dataset, &a, 150, 150, 20, NULL);
+	set_options(&run, "hdlpr", "layers=8,4 batch=150 reconstruction=0.3 keep=1", &err);
+	blocks = 0;
+	if (tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) != TR_OK
+		|| run.algorithm->train_epoch(model, 1, NULL, &stats, &err) != TR_OK
+		|| run.algorithm->train_epoch(model, 2, NULL, &stats, &err) != TR_OK)
+		stats.loss = NAN;
+	*count = blocks;
+	run.algorithm->destroy(model);
+	tr_dataset_free(&dataset);
+	backend->ops->close(backend);
+	return stats.loss;
+}
+
+/* The output layer is made in the blocks that suit the backend, and their number makes no difference. */
+static void
+test_blocks(void)
+{
+	int			few;
+	int			many;
+	double		whole = loss_in_blocks(0, &few);
+
+	CHECK_EQUAL(few, 4, "users and targets are a block each, in two epochs");
+	CHECK_NEAR(loss_in_blocks(1, &many), whole, 1e-5 * whole, "smaller blocks give the same loss");
+	CHECK(many > few, "... and are %d", many);
+}
+
 static void
 train_with_threads(int threads, float *out)
 {
@@ -388,6 +448,7 @@ main(void)
 		test_validation();
 		backend->ops->close(backend);
 	}
+	test_blocks();
 	test_threads();
 	tr_memory_release(&memory);
 	return check_done();
