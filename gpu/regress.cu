@@ -15,7 +15,8 @@
  * 128 and n = 100, some 40 ms for a million such rows at 30 10^12 a second. A tile of 8 x 8 takes 16 floats out of shared
  * memory for 64 multiply-adds, and v is read once from the second-level cache: neither is the limit. What is above the
  * floor is waiting: 3 barriers and one short serial factorisation per column of tiles, which only other blocks of the same
- * processor can fill. There are five at D = 64 and three at D = 128 (by registers); at D = 256 a block has a processor to itself.
+ * processor can fill. There are five at D = 64 and three at D = 128, by their registers; at D = 256 a block has a
+ * processor to itself.
  *
  * Legend: R rows, T rows of v, D width, B side of a tile, N = tiles of a side, P = N B = D filled up, with ones on a's
  * diagonal.
