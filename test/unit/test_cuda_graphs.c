@@ -396,7 +396,7 @@ test_open_step(void)
 	tr_begin_step(t.b);
 	first_half(&t);
 	end_training(&t);			/* "nothing is left" */
-	tr_end_step(&(TrBackend) {&tr_plain_ops});
+	tr_end_step(&(TrBackend) {.ops = &tr_plain_ops});
 }
 
 /* ------------------------------------------------------------------ pinned memory, and pacing */
