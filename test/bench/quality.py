@@ -29,7 +29,7 @@ ROWS = [
     ("tag_popular", "by=item fallback=false"),
     ("tag_product", "similar=0"),
     ("folkrank", "preset=paper tags=200 tolerance=0.001"),
-    ("dae_ptr", "preset=paper epochs=60"),
+    ("dae_ptr", "preset=paper epochs=300"),
 ]
 
 # Algorithms that choose something by held-out pairs: they see the validation file, where the split has one.
