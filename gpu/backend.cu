@@ -321,6 +321,7 @@ make_ops(void)
 	ops.attention_backward = tr_cuda_attention_backward;
 	ops.regress_rows = tr_cuda_regress_rows;
 	ops.shortage = tr_cuda_shortage;
+	ops.available = tr_cuda_available;
 	ops.devices = tr_cuda_devices;
 	return ops;
 }

@@ -471,6 +471,7 @@ extern void *tr_cuda_alloc(TrBackend *b, size_t bytes);
 extern void tr_cuda_release(TrBackend *b, void *p);
 extern size_t tr_cuda_allocated(TrBackend *b);
 extern void tr_cuda_shortage(TrBackend *b, TrError *err);
+extern size_t tr_cuda_available(TrBackend *b);
 extern void tr_cuda_upload(TrBackend *b, void *dst, const void *src, size_t bytes);
 extern void tr_cuda_download(TrBackend *b, void *dst, const void *src, size_t bytes);
 extern void tr_cuda_zero(TrBackend *b, void *dst, size_t bytes);

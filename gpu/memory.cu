@@ -155,6 +155,19 @@ tr_cuda_shortage(TrBackend *b, TrError *err)
 		tell_refused(tr_cuda(b), err);
 }
 
+/* What other processes leave, and the pool does not hold. */
+size_t
+tr_cuda_available(TrBackend *b)
+{
+	size_t		available;
+	size_t		total;
+
+	if (!tr_cuda_failed(b) && cudaMemGetInfo(&available, &total) == cudaSuccess)
+		return available;
+	cudaGetLastError();
+	return 0;
+}
+
 /* Outgrown scratch is released in the stream's order: queued operations still have it. */
 void *
 tr_cuda_scratch(TrBackend *b, size_t bytes)

@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 9
+#define TR_BACKEND_API_VERSION 10
 
 typedef struct TrBackend TrBackend;
 
@@ -318,6 +318,8 @@ typedef struct TrBackendOps
 	 * (optional) After alloc() returned NULL: adds to err what was asked for and what is free; or err = the failure before.
 	 */
 	void		(*shortage) (TrBackend *b, TrError *err);
+	/* (optional) Bytes that a device has left for alloc(); 0 when that cannot be told. None: memory is the host's. */
+	size_t		(*available) (TrBackend *b);
 
 	/*
 	 * (optional) Needs no open(): how many devices there are, the first `most` of them; -1 and err when that cannot be

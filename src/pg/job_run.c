@@ -176,14 +176,21 @@ validation_bytes(const TagrecRun *run, int width)
 	return measured ? tr_rank_bytes(width, run->data.all.n_items) : 0;
 }
 
+static Size
+estimate(const TagrecRun *run)
+{
+	const TrDataset *d = training_data(run);
+	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
+
+	return run->options->algorithm->estimate(&shape, run->options->values);
+}
+
 /* Before anything large is allocated for training; width = that of the model's arrays, as far as is known. */
 static void
 check_memory(TagrecRun *run, int width)
 {
 	const TrDataset *d = training_data(run);
-	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
-	Size		needed = run->memory.used + run->options->algorithm->estimate(&shape, run->options->values)
-		+ validation_bytes(run, width);
+	Size		needed = run->memory.used + estimate(run) + validation_bytes(run, width);
 
 	if (run->memory.limit == 0 || needed <= run->memory.limit)
 		return;
@@ -194,6 +201,22 @@ check_memory(TagrecRun *run, int width)
 			 errdetail("The data take %zu MB: %d users, %d items, %d tags, %lld assignments.", MB(run->memory.used) + 1,
 					   d->n_users, d->n_items, d->n_tags, (long long) d->n_assignments),
 			 errhint("Raise tagrec.max_memory, or train on less data or a smaller network.")));
+}
+
+/* A warning only: part of what is estimated lies in the host's memory, and training may fit after all. */
+static void
+check_device_memory(const TagrecRun *run)
+{
+	const TrBackendOps *ops = run->backend->ops;
+	Size		available = ops->available ? ops->available(run->backend) : 0;
+	Size		needed = available > 0 ? estimate(run) : 0;
+
+	if (needed > available)
+		ereport(WARNING,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("training needs about %zu MB, and device \"%s\" has %zu MB free", MB(needed) + 1, ops->name,
+						MB(available)),
+				 errhint("If it fails, train a smaller network or a smaller batch, or use device => 'cpu'.")));
 }
 
 static int
@@ -262,6 +285,7 @@ tagrec_run_train(TagrecRun *run, const char *phase)
 
 	check_memory(run, 0);
 	tagrec_run_open(run);
+	check_device_memory(run);
 	tagrec_progress_phase(run, phase);
 	INSTR_TIME_SET_CURRENT(run->training);
 	tr_memory_init(&run->model_memory, run->memory.limit > 0 ? run->memory.limit - run->memory.used : 0);

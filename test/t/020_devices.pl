@@ -186,5 +186,19 @@ SKIP:
 	unlike(train('auto', 'popularity'), qr/lesser/, '... where another algorithm finds all it needs');
 }
 
+# ---------------------------------------------------------------- a device with little memory
+
+SKIP:
+{
+	skip 'there is no cc, or no source', 3
+		unless compile_changed('static size_t available(TrBackend *b) { (void) b; return 1 << 10; }', 'ops.name = "small"; ops.available = available;');
+	like(train('cuda', 'hdlpr_ns', '{"epochs": 1}'),
+		qr/WARNING:  training needs about \d+ MB, and device "small" has 0 MB free\s+HINT:.*trained version \d+ of model "m"/s,
+		'a device that may be too small: a warning, and a trial');
+	unlike(train('cpu', 'hdlpr_ns', '{"epochs": 1}'), qr/WARNING/, '... which the CPU is spared');
+	compile_changed('static size_t available(TrBackend *b) { (void) b; return (size_t) 1 << 40; }', 'ops.available = available;');
+	unlike(train('cuda', 'hdlpr_ns', '{"epochs": 1}'), qr/WARNING/, '... and a large device');
+}
+
 $node->stop;
 done_testing();

@@ -155,6 +155,7 @@ test_memory(void)
 	CHECK_EQUAL(b->ops->finish(b, NULL), TR_OK, "... which is no failure");
 	x = b->ops->alloc(b, (size_t) 55 << 20);
 	CHECK(x != NULL, "a smaller array");
+	CHECK(b->ops->available(b) >> 20 == 1, "... leaves %zu MB", b->ops->available(b) >> 20);
 	b->ops->activation_backward(b, x, x + 1000000, x, x, 4096, 5000, TR_LINEAR);
 	CHECK_EQUAL(b->ops->finish(b, &err), TR_NO_MEMORY, "no memory within an operation: %s. %s", err.message, err.detail);
 	CHECK(strstr(err.detail, "MB are free") != NULL, "... says what is free");
