@@ -43,6 +43,8 @@ override with_llvm = no
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+# Debian's server package has the makefiles; the headers are in another.
+SERVER_HEADERS := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 
 all:
 
@@ -57,7 +59,7 @@ demo:
 $(filter-out check demo,$(MAKECMDGOALS)):
 	$(MAKE) $@
 
-else ifneq ($(wildcard $(PGXS)),)
+else ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(SERVER_HEADERS)/postgres.h)),)
 
 include $(PGXS)
 

@@ -17,8 +17,8 @@ missing_packages() {
 	command -v make >/dev/null || echo make
 	if ! has_server; then
 		local major
-		major=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p' | head -n 1)
-		echo postgresql "postgresql-server-dev-${major:-all}"
+		major=$(server_major)
+		echo "postgresql-${major:-all}" "postgresql-server-dev-${major:-all}" | sed 's/postgresql-all /postgresql /'
 	fi
 	has_openblas || echo libopenblas-dev
 	command -v gzip >/dev/null || echo gzip
@@ -29,11 +29,24 @@ missing_packages() {
 	fi
 }
 
-# The server and its headers, of the same version
+# The server, the makefiles for extensions, and the headers. Debian has the first two in one package and the headers in another;
+# pg_config may come from the headers of libpq alone.
 has_server() {
 	local pgxs
 	pgxs=$("${PG_CONFIG:-pg_config}" --pgxs 2>/dev/null) && [ -f "$pgxs" ] &&
-		[ -x "$("${PG_CONFIG:-pg_config}" --bindir)/initdb" ]
+		[ -x "$("${PG_CONFIG:-pg_config}" --bindir)/initdb" ] &&
+		[ -f "$("${PG_CONFIG:-pg_config}" --includedir-server)/postgres.h" ]
+}
+
+# The major version of PostgreSQL to build for: that of the server which is installed, else the distribution's
+server_major() {
+	local bindir
+	bindir=$(pg_config --bindir 2>/dev/null)
+	if [ -x "$bindir/initdb" ]; then
+		pg_config --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'
+	else
+		apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p' | head -n 1
+	fi
 }
 
 has_openblas() {

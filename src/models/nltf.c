@@ -13,37 +13,13 @@
 #include "core/simd.h"
 #include "models/pitf.h"
 
-static const char *const samplings[] = {"uniform", "popularity", NULL};
-static const char *const optimizers[] = {"sgd", "adam", NULL};
-
-#define OPTION(field) offsetof(PitfOptions, field)
-
 static const TrOption option_rows[] = {
-	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
-	"width of the vectors of users and items; tags have one for either"},
-	{"sigma", TR_OPTION_REAL, OPTION(sigma), "1.5", 0.001, 1000, NULL,
+	PITF_FACTORS_OPTION,
+	{"sigma", TR_OPTION_REAL, PITF_FIELD(sigma), "1.5", 0.001, 1000, NULL,
 	"width of the kernels: the distance at which one falls to exp(-1/2)"},
-	{"scale", TR_OPTION_REAL, OPTION(scale), "10", 0.001, 1e6, NULL,
+	{"scale", TR_OPTION_REAL, PITF_FIELD(scale), "10", 0.001, 1e6, NULL,
 	"what the kernels are multiplied by; 1 in the paper"},
-	{"negatives", TR_OPTION_INT, OPTION(negatives), "8", 1, 1000, NULL,
-	"tags drawn for every tag of a post, from those the post lacks; 1 is the loss of the paper, more are told apart by a "
-	"softmax"},
-	{"sampling", TR_OPTION_ENUM, OPTION(sampling), "uniform", 0, 0, samplings,
-	"how they are drawn: each alike, or by how often they are used"},
-	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.001", 0, 1000, NULL,
-	"weight of the squared vectors of a batch's posts and tags"},
-	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, optimizers,
-	"how a gradient becomes a step"},
-	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.003", 1e-9, 1000, NULL,
-	"size of a step; the gradient is summed over a batch"},
-	{"batch", TR_OPTION_INT, OPTION(batch), "512", 1, 1000000, NULL,
-	"assignments of a step"},
-	{"init_std", TR_OPTION_REAL, OPTION(init_std), "0.3", 1e-6, 1000, NULL,
-	"size of the initial vectors: standard deviation of a factor, times the root of factors"},
-	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
-	"start of every random number; the same seed gives the same model"},
-	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
-	"passes over the assignments, at most"},
+	PITF_OPTIONS_WITH("0.3"),
 };
 
 /* The reading that is closest to the paper. */
@@ -103,16 +79,7 @@ const TrAlgorithm tr_algorithm_nltf = {
 	.summary = "pitf with a Gaussian kernel of the distance in place of each inner product.",
 	.source = "Fang et al., Personalized Tag Recommendation through Nonlinear Tensor Factorization Using Gaussian Kernel "
 		"(AAAI 2015)",
-	.task = TR_TASK_TAG,
+	PITF_SLOTS,
 	.options = &options,
-	.estimate = pitf_estimate,
-	.create = pitf_create,
-	.train_epoch = pitf_train_epoch,
-	.save = pitf_save,
-	.restore = pitf_restore,
-	.load = pitf_load,
-	.width = pitf_width,
-	.embed = pitf_embed,
 	.score_tags = score_tags,
-	.destroy = pitf_destroy,
 };

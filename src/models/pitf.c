@@ -18,33 +18,12 @@
 #include "models/pitf.h"
 #include "models/tensors.h"
 
-static const char *const samplings[] = {"uniform", "popularity", NULL};
-static const char *const optimizers[] = {"sgd", "adam", NULL};
-
-#define OPTION(field) offsetof(PitfOptions, field)
+const char *const pitf_sampling_names[] = {"uniform", "popularity", NULL};
+const char *const pitf_optimizer_names[] = {"sgd", "adam", NULL};
 
 static const TrOption option_rows[] = {
-	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
-	"width of the vectors of users and items; tags have one for either"},
-	{"negatives", TR_OPTION_INT, OPTION(negatives), "8", 1, 1000, NULL,
-	"tags drawn for every tag of a post, from those the post lacks; 1 is the loss of the paper, more are told apart by a "
-	"softmax"},
-	{"sampling", TR_OPTION_ENUM, OPTION(sampling), "uniform", 0, 0, samplings,
-	"how they are drawn: each alike, or by how often they are used"},
-	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.001", 0, 1000, NULL,
-	"weight of the squared vectors of a batch's posts and tags"},
-	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, optimizers,
-	"how a gradient becomes a step"},
-	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.003", 1e-9, 1000, NULL,
-	"size of a step; the gradient is summed over a batch"},
-	{"batch", TR_OPTION_INT, OPTION(batch), "512", 1, 1000000, NULL,
-	"assignments of a step"},
-	{"init_std", TR_OPTION_REAL, OPTION(init_std), "0.1", 1e-6, 1000, NULL,
-	"size of the initial vectors: standard deviation of a factor, times the root of factors"},
-	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
-	"start of every random number; the same seed gives the same model"},
-	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
-	"passes over the assignments, at most"},
+	PITF_FACTORS_OPTION,
+	PITF_OPTIONS_WITH("0.1"),
 };
 
 static const TrOptionSet options = {
@@ -431,16 +410,7 @@ const TrAlgorithm tr_algorithm_pitf = {
 	.summary = "Factors of users, items and tags that rank a post's tags above others, by the pairs of user and tag, item "
 			   "and tag.",
 	.source = "Rendle & Schmidt-Thieme, Pairwise Interaction Tensor Factorization (WSDM 2010)",
-	.task = TR_TASK_TAG,
+	PITF_SLOTS,
 	.options = &options,
-	.estimate = pitf_estimate,
-	.create = pitf_create,
-	.train_epoch = pitf_train_epoch,
-	.save = pitf_save,
-	.restore = pitf_restore,
-	.load = pitf_load,
-	.width = pitf_width,
-	.embed = pitf_embed,
 	.score_tags = score_tags,
-	.destroy = pitf_destroy,
 };

@@ -7,6 +7,8 @@
 #ifndef TR_PITF_H
 #define TR_PITF_H
 
+#include <stddef.h>
+
 #include "core/model.h"
 
 typedef struct PitfOptions
@@ -24,6 +26,37 @@ typedef struct PitfOptions
 	double		sigma;			/* nltf: width of its kernels; 0 = inner products */
 	double		scale;			/* nltf: what they are multiplied by */
 } PitfOptions;
+
+/* Rows for the option tables of pitf and nltf, whose own options stand between the two. */
+#define PITF_FIELD(field) offsetof(PitfOptions, field)
+
+#define PITF_FACTORS_OPTION \
+	{"factors", TR_OPTION_INT, PITF_FIELD(factors), "64", 1, 1024, NULL, \
+	"width of the vectors of users and items; tags have one for either"}
+
+#define PITF_OPTIONS_WITH(init_std_default) \
+	{"negatives", TR_OPTION_INT, PITF_FIELD(negatives), "8", 1, 1000, NULL, \
+	"tags drawn for every tag of a post, from those the post lacks; 1 is the loss of the paper, more are told apart by a " \
+	"softmax"}, \
+	{"sampling", TR_OPTION_ENUM, PITF_FIELD(sampling), "uniform", 0, 0, pitf_sampling_names, \
+	"how they are drawn: each alike, or by how often they are used"}, \
+	{"regularization", TR_OPTION_REAL, PITF_FIELD(regularization), "0.001", 0, 1000, NULL, \
+	"weight of the squared vectors of a batch's posts and tags"}, \
+	{"optimizer", TR_OPTION_ENUM, PITF_FIELD(optimizer), "adam", 0, 0, pitf_optimizer_names, \
+	"how a gradient becomes a step"}, \
+	{"learning_rate", TR_OPTION_REAL, PITF_FIELD(learning_rate), "0.003", 1e-9, 1000, NULL, \
+	"size of a step; the gradient is summed over a batch"}, \
+	{"batch", TR_OPTION_INT, PITF_FIELD(batch), "512", 1, 1000000, NULL, \
+	"assignments of a step"}, \
+	{"init_std", TR_OPTION_REAL, PITF_FIELD(init_std), init_std_default, 1e-6, 1000, NULL, \
+	"size of the initial vectors: standard deviation of a factor, times the root of factors"}, \
+	{"seed", TR_OPTION_SEED, PITF_FIELD(seed), "1", 0, 0, NULL, \
+	"start of every random number; the same seed gives the same model"}, \
+	{"epochs", TR_OPTION_INT, PITF_FIELD(epochs), "30", 1, 100000, NULL, \
+	"passes over the assignments, at most"}
+
+extern const char *const pitf_sampling_names[];
+extern const char *const pitf_optimizer_names[];
 
 typedef enum PitfSampling
 {
@@ -135,5 +168,11 @@ extern int	pitf_width(const TrModel *model, int *unit);
 extern TrStatus pitf_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
 						   TrError *err);
 extern void pitf_destroy(TrModel *model);
+
+/* The slots of TrAlgorithm but for what it is called and how it scores tags. */
+#define PITF_SLOTS \
+	.task = TR_TASK_TAG, .estimate = pitf_estimate, .create = pitf_create, .train_epoch = pitf_train_epoch, \
+	.save = pitf_save, .restore = pitf_restore, .load = pitf_load, .width = pitf_width, .embed = pitf_embed, \
+	.destroy = pitf_destroy
 
 #endif

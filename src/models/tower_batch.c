@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "models/rows.h"
 #include "models/tower.h"
 
 typedef struct Draw
@@ -45,15 +46,7 @@ tower_plan_epoch(Tower *t, int epoch)
 
 	for (int32_t i = 0; i < planner->n_order; i++)
 		planner->order[i] = i;
-	for (int32_t i = planner->n_order - 1; i > 0; i--)
-	{
-		int32_t		j = (int32_t) tr_below(t->options.seed, TR_STREAM_SHUFFLE, (uint64_t) epoch, (uint64_t) i,
-										   (uint64_t) i + 1);
-		int32_t		swap = planner->order[i];
-
-		planner->order[i] = planner->order[j];
-		planner->order[j] = swap;
-	}
+	tr_shuffle(planner->order, planner->n_order, t->options.seed, epoch);
 	planner->next = 0;
 }
 
