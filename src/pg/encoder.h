@@ -12,7 +12,7 @@
 
 typedef struct TagrecEncoder TagrecEncoder;
 
-/* Inside SPI, as the model's owner. ERROR when the algorithm can do neither. Below CacheMemoryContext. */
+/* ERROR when the algorithm can do neither. Below CacheMemoryContext. */
 extern TagrecEncoder *tagrec_encoder_load(const TagrecVersion *version);
 extern void tagrec_encoder_free(TagrecEncoder *encoder);
 extern Size tagrec_encoder_bytes(const TagrecEncoder *encoder);

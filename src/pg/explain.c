@@ -33,8 +33,7 @@ typedef struct Sparse
 {
 	const TagrecNeighbours *neighbours;
 	int32		item;
-	int64		features;
-	const char *relation;
+	const TagrecVersion *version;
 } Sparse;
 
 /*
@@ -72,7 +71,7 @@ encode_variants(TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int f
 	{
 		TrSparse	features = tagrec_encode_features(encoder, &profiles, v);
 
-		tagrec_check_features(&features, with->features, with->relation);
+		tagrec_check_features(&features, with->version);
 		sparse[v] = tagrec_neighbours_pair(with->neighbours, &features, with->item);
 	}
 	pfree(tag);
@@ -164,8 +163,7 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 	int			n_tags = union_of_tags(user, item, tags);
 	Sparse		sparse = {
 		.item = item->position,
-		.features = tagrec_feature_count(call->version),
-		.relation = call->served->users.name
+		.version = call->version
 	};
 	TrTopN		top;
 	Side		u;
@@ -173,7 +171,7 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 	float		whole;
 
 	if (call->version->features)
-		sparse.neighbours = tagrec_served_neighbours(call->served, call->version);
+		sparse.neighbours = tagrec_call_neighbours(call);
 	encode_side(&u, encoder, TR_USER, user, width, sparse.neighbours ? &sparse : NULL);
 	encode_side(&i, encoder, TR_ITEM, item, width, NULL);
 	whole = variant_score(&u, &i, -1, -1, stride);
@@ -221,7 +219,7 @@ tagrec_explain(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin(model);
 	check_tags_read(call->version);
-	encoder = tagrec_served_encoder(call->served, call->version);
+	encoder = tagrec_call_encoder(call);
 	if (tagrec_id_argument(fcinfo, 1, &user_id) && tagrec_id_argument(fcinfo, 2, &item_id) &&
 		tagrec_find_user(call, &user_id, &user) && tagrec_find_item(call, &item_id, &item))
 		explain((ReturnSetInfo *) fcinfo->resultinfo, call, encoder, &user, &item, n);

@@ -8,33 +8,13 @@
 
 #include <math.h>
 
-#include "executor/spi.h"
-#include "look_up.h"
 #include "matrix.h"
 #include "miscadmin.h"
 #include "score.h"
-#include "tagrec.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #define BLOCK_USERS 64
 #define TILE_ITEMS 252
-
-/* Keys that one query looks up. */
-#define CHUNK_USERS (16 * BLOCK_USERS)
-#define CHUNK_ITEMS 8192
-
-/* Columns of the look-ups. */
-enum
-{
-	Col_position = TAGREC_LOOK_UP_COLUMN,	/* items */
-	Col_embedding = Col_position,	/* users */
-	Col_seen,
-	Col_features,				/* these two for a version that has some */
-	Col_feature_values
-};
 
 typedef struct BlockUser
 {
@@ -74,59 +54,23 @@ typedef struct Pass
 /* ------------------------------------------------------------------ looking items up */
 
 static void
-check_position(int32 position, int32 limit)
-{
-	if (position < 0 || position >= limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a stored version refers to item %d of %d", position, limit)));
-}
-
-static void
 find_items(Pass *pass)
 {
-	const TagrecStored *source = &pass->call->served->items;
-	int32		count = pass->test->items.count;
-	TagrecLookUp look_up;
+	const TagrecKeys *keys = &pass->test->items;
+	TagrecKeyInput input;
 
-	pass->position = MemoryContextAllocHuge(pass->call->context, ((Size) count + 1) * sizeof(int32));
-	memset(pass->position, 0xff, (Size) count * sizeof(int32));
-	tagrec_look_up_prepare(&look_up, &pass->test->items, source, "item_id", pass->call->version->version, "r.position");
-	for (int32 first = 0; first < count; first += CHUNK_ITEMS)
+	pass->position = MemoryContextAllocHuge(pass->call->context, ((Size) keys->count + 1) * sizeof(int32));
+	tagrec_key_input(&input, pass->items->key_type);
+	for (int32 item = 0; item < keys->count; item++)
 	{
-		uint64		rows = tagrec_look_up_keys(&look_up, NULL, first, Min(CHUNK_ITEMS, count - first));
-
-		for (uint64 row = 0; row < rows; row++)
-		{
-			int32		item = first + tagrec_look_up_place(row);
-
-			pass->position[item] = DatumGetInt32(tagrec_look_up_column(&look_up, row, Col_position));
-			check_position(pass->position[item], pass->items->rows);
-			pass->ranking->unknown[item] = false;
-			pass->ranking->known_items++;
-		}
-		SPI_freetuptable(SPI_tuptable);
+		CHECK_FOR_INTERRUPTS();
+		pass->position[item] = tagrec_matrix_find(pass->items, tagrec_key_read(&input, keys->text[item]));
+		pass->ranking->unknown[item] = pass->position[item] < 0;
+		pass->ranking->known_items += pass->position[item] >= 0;
 	}
 }
 
 /* ------------------------------------------------------------------ a block */
-
-static void
-take_seen(Pass *pass, BlockUser *user, Datum value)
-{
-	ArrayType  *seen = DatumGetArrayTypeP(value);
-
-	user->n_seen = ArrayGetNItems(ARR_NDIM(seen), ARR_DIMS(seen));
-	user->seen = (int32 *) ARR_DATA_PTR(seen);
-	for (int i = 0; i < user->n_seen; i++)
-	{
-		check_position(user->seen[i], pass->items->rows);
-		if (i > 0 && user->seen[i] <= user->seen[i - 1])
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("the items of a user in relation %s are not in order", pass->call->served->users.name)));
-	}
-}
 
 static bool
 has_seen(const BlockUser *user, int32 position)
@@ -181,42 +125,41 @@ sparse_part(const Pass *pass, int u)
 	return pass->neighbours ? pass->sparse + (Size) u * pass->items->rows : NULL;
 }
 
-/* Rows first..first+n-1 of the look-up become the block, in the current context. */
+/* The user of the test joins the block with the row at hand, in the current context. */
 static void
-take_block(Pass *pass, const TagrecLookUp *look_up, uint64 first, int n, int32 first_key)
+take_user(Pass *pass, int32 test_user, const TagrecScan *scan)
 {
-	int64		room = 1;
+	int			u = pass->users++;
+	BlockUser  *user = &pass->user[u];
+	float	   *vector = pass->vector + u * pass->items->stride;
+	float	   *sparse = sparse_part(pass, u);
 
-	pass->users = n;
-	pass->pairs = 0;
-	for (int u = 0; u < n; u++)
+	memset(user, 0, sizeof(*user));
+	user->user = test_user;
+	tagrec_get_embedding(scan, User_embedding, vector);
+	user->seen = tagrec_get_positions(scan, User_seen, pass->items->rows, true, &user->n_seen);
+	if (sparse)
 	{
-		BlockUser  *user = &pass->user[u];
+		TrSparse	features = tagrec_get_sparse(scan, User_features, User_feature_values, pass->neighbours->features);
 
-		memset(user, 0, sizeof(*user));
-		user->user = first_key + tagrec_look_up_place(first + u);
-		room += pass->test->group_ptr[user->user + 1] - pass->test->group_ptr[user->user];
+		memset(sparse, 0, (Size) pass->items->rows * sizeof(float));
+		tagrec_neighbours_scatter(pass->neighbours, &features, sparse);
 	}
+	take_pairs(pass, user, vector, sparse);
+	pass->ranking->known[test_user] = true;
+	pass->ranking->known_users++;
+}
+
+/* Room for the pairs of any block. */
+static void
+make_room(Pass *pass)
+{
+	Size		room = (Size) pass->block * tagrec_test_most(pass->test);
+
 	pass->pair = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
 	pass->relevant = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
 	pass->bar = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(float));
 	pass->ahead = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
-	for (int u = 0; u < n; u++)
-	{
-		BlockUser  *user = &pass->user[u];
-		float	   *vector = pass->vector + u * pass->items->stride;
-
-		tagrec_read_embedding(vector, tagrec_look_up_column(look_up, first + u, Col_embedding), pass->items->width,
-							  look_up->relation);
-		take_seen(pass, user, tagrec_look_up_column(look_up, first + u, Col_seen));
-		if (pass->neighbours)
-			tagrec_neighbours_sum(pass->neighbours, tagrec_look_up_column(look_up, first + u, Col_features),
-								  tagrec_look_up_column(look_up, first + u, Col_feature_values), look_up->relation,
-								  sparse_part(pass, u));
-		take_pairs(pass, user, vector, sparse_part(pass, u));
-		pass->ranking->known[user->user] = true;
-		pass->ranking->known_users++;
-	}
 }
 
 /* Takes the items that the user has seen out of the tile; there may have been tiles before it that were not scored. */
@@ -279,25 +222,27 @@ static void
 rank_users(Pass *pass)
 {
 	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
-	int32		count = pass->test->users.count;
-	TagrecLookUp look_up;
+	const TagrecKeys *keys = &pass->test->users;
+	TagrecTable *users = pass->call->tables.users;
+	TagrecKeyInput input;
 
-	tagrec_look_up_prepare(&look_up, &pass->test->users, &pass->call->served->users, "user_id",
-						   pass->call->version->version,
-						   pass->neighbours ? "r.embedding, r.seen, r.features, r.feature_values" : "r.embedding, r.seen");
-	for (int32 chunk = 0; chunk < count; chunk += CHUNK_USERS)
+	tagrec_key_input(&input, users->key_type);
+	make_room(pass);
+	for (int32 user = 0; user < keys->count;)
 	{
-		uint64		rows = tagrec_look_up_keys(&look_up, NULL, chunk, Min(CHUNK_USERS, count - chunk));
-
 		MemoryContextSwitchTo(batch);
-		for (uint64 first = 0; first < rows; first += pass->block)
+		pass->users = pass->pairs = 0;
+		for (; user < keys->count && pass->users < pass->block; user++)
 		{
-			take_block(pass, &look_up, first, (int) Min((uint64) pass->block, rows - first), chunk);
-			rank_block(pass);
-			MemoryContextReset(batch);
+			TagrecScan	scan = tagrec_scan_key(users, tagrec_key_read(&input, keys->text[user]));
+
+			if (tagrec_scan_next(&scan))
+				take_user(pass, user, &scan);
+			tagrec_scan_end(&scan);
 		}
+		rank_block(pass);
 		MemoryContextSwitchTo(pass->call->context);
-		SPI_freetuptable(SPI_tuptable);
+		MemoryContextReset(batch);
 	}
 }
 
@@ -319,11 +264,11 @@ prepare(Pass *pass)
 {
 	TagrecCall *call = pass->call;
 
-	pass->items = tagrec_served_items(call->served, call->version);
+	pass->items = tagrec_call_items(call);
 	pass->block = BLOCK_USERS;
 	if (call->version->features)
 	{
-		pass->neighbours = tagrec_served_neighbours(call->served, call->version);
+		pass->neighbours = tagrec_call_neighbours(call);
 		pass->block = tagrec_neighbours_block(pass->neighbours, BLOCK_USERS);
 		pass->sparse = MemoryContextAllocHuge(call->context, (Size) pass->block * (pass->items->rows + 1) * sizeof(float));
 	}
@@ -338,7 +283,7 @@ tagrec_rank_items(const TagrecVersion *version, TagrecTest *test, bool exclude_s
 	TagrecCall *call = tagrec_call_begin_version(version->model, version->version);
 	Pass		pass = {.call = call, .test = test, .exclude_seen = exclude_seen};
 
-	tagrec_test_settle(test, call->served);
+	tagrec_test_settle(test, &call->tables);
 	MemoryContextSwitchTo(result);
 	pass.ranking = tagrec_ranking_make(test);
 	MemoryContextSwitchTo(call->context);

@@ -19,16 +19,6 @@ PG_FUNCTION_INFO_V1(tagrec_recommend_all);
 #define BLOCK_USERS 64
 #define TILE_ITEMS 252
 
-/* Columns of the cursor. */
-enum
-{
-	Col_user = 1,
-	Col_embedding,
-	Col_seen,
-	Col_features,
-	Col_feature_values
-};
-
 typedef struct Pass
 {
 	TagrecCall *call;
@@ -57,18 +47,18 @@ begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, int n, bool ex
 {
 	pass->call = call;
 	pass->result = (ReturnSetInfo *) fcinfo->resultinfo;
-	pass->items = tagrec_served_items(call->served, call->version);
+	pass->items = tagrec_call_items(call);
 	pass->block = BLOCK_USERS;
 	if (call->version->features)
 	{
-		pass->neighbours = tagrec_served_neighbours(call->served, call->version);
+		pass->neighbours = tagrec_call_neighbours(call);
 		pass->block = tagrec_neighbours_block(pass->neighbours, BLOCK_USERS);
 		pass->sparse = MemoryContextAllocHuge(call->context, (Size) pass->block * (pass->items->rows + 1) * sizeof(float));
 	}
 	pass->n = Min(n, pass->items->rows);
 	pass->exclude_seen = exclude_seen;
-	tagrec_key_output(call->served->users.key_type, &pass->user_output);
-	tagrec_key_output(call->served->items.key_type, &pass->item_output);
+	tagrec_key_output(call->tables.users->key_type, &pass->user_output);
+	tagrec_key_output(pass->items->key_type, &pass->item_output);
 	pass->item_text = MemoryContextAllocExtended(call->context, ((Size) pass->items->rows + 1) * sizeof(text *),
 												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	pass->vector = tagrec_padded_vectors(BLOCK_USERS, call->version->width);
@@ -101,67 +91,38 @@ item_text(Pass *pass, int32 item)
 /* ------------------------------------------------------------------ reading a block */
 
 static void
-take_seen(Pass *pass, int user, Datum value)
+take_seen(Pass *pass, int user, const TagrecScan *scan)
 {
-	ArrayType  *seen = DatumGetArrayTypeP(value);
-	int			n = ArrayGetNItems(ARR_NDIM(seen), ARR_DIMS(seen));
-	int32	   *position = (int32 *) ARR_DATA_PTR(seen);
+	int32		n;
+	int32	   *seen = tagrec_get_positions(scan, User_seen, pass->items->rows, true, &n);
 
-	for (int i = 0; i < n; i++)
-	{
-		if (position[i] < 0 || position[i] >= pass->items->rows)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("a stored version refers to item %d of %d", position[i], pass->items->rows)));
-		tr_bit_set(seen_set(pass, user), position[i]);
-	}
+	for (int32 i = 0; i < n; i++)
+		tr_bit_set(seen_set(pass, user), seen[i]);
 }
 
-static Datum
-feature_column(HeapTuple tuple, TupleDesc desc, int column, const char *relation)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("relation %s has a null %s", relation, SPI_fname(desc, column))));
-	return value;
-}
-
-/* The rows just fetched become the block; its texts go to the current context. */
 static void
-take_block(Pass *pass)
+take_sparse(Pass *pass, int user, const TagrecScan *scan)
 {
-	const char *relation = pass->call->served->users.name;
-	int			width = pass->call->version->width;
-	TupleDesc	desc = SPI_tuptable->tupdesc;
+	float	   *sum = pass->sparse + (Size) user * pass->items->rows;
+	TrSparse	features = tagrec_get_sparse(scan, User_features, User_feature_values, pass->neighbours->features);
 
-	pass->users = (int) SPI_processed;
-	memset(pass->seen, 0, pass->users * TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
-	for (int u = 0; u < pass->users; u++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[u];
-		bool		isnull;
-		Datum		embedding;
-		Datum		seen;
+	memset(sum, 0, (Size) pass->items->rows * sizeof(float));
+	tagrec_neighbours_scatter(pass->neighbours, &features, sum);
+}
 
-		pass->user_text[u] = tagrec_key_text(&pass->user_output, SPI_getbinval(tuple, desc, Col_user, &isnull));
-		embedding = SPI_getbinval(tuple, desc, Col_embedding, &isnull);
-		if (isnull)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("relation %s has a null embedding", relation)));
-		tagrec_read_embedding(pass->vector + u * pass->items->stride, embedding, width, relation);
-		seen = SPI_getbinval(tuple, desc, Col_seen, &isnull);
-		if (pass->exclude_seen && !isnull)
-			take_seen(pass, u, seen);
-		if (pass->neighbours)
-			tagrec_neighbours_sum(pass->neighbours, feature_column(tuple, desc, Col_features, relation),
-								  feature_column(tuple, desc, Col_feature_values, relation), relation,
-								  pass->sparse + (Size) u * pass->items->rows);
-	}
+/* The row at hand joins the block; its text goes to the current context. */
+static void
+take_user(Pass *pass, const TagrecScan *scan)
+{
+	int			u = pass->users++;
+
+	pass->user_text[u] = tagrec_key_text(&pass->user_output, tagrec_get_key(scan, User_user_id));
+	tagrec_get_embedding(scan, User_embedding, pass->vector + u * pass->items->stride);
+	memset(seen_set(pass, u), 0, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
+	if (pass->exclude_seen)
+		take_seen(pass, u, scan);
+	if (pass->neighbours)
+		take_sparse(pass, u, scan);
 }
 
 /* ------------------------------------------------------------------ scoring a block */
@@ -172,6 +133,7 @@ return_user(Pass *pass, text *user, TrTopN *top)
 	tr_topn_sort(top);
 	for (int i = 0; i < top->count; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		Datum		values[4] = {
 			PointerGetDatum(user),
 			Int32GetDatum(i + 1),
@@ -213,24 +175,20 @@ static void
 run_pass(Pass *pass)
 {
 	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
-	char	   *query = psprintf("SELECT user_id, embedding, seen, features, feature_values FROM %s"
-								 " WHERE version OPERATOR(pg_catalog.=) %d", pass->call->served->users.name,
-								 pass->call->version->version);
-	Portal		cursor = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);
+	TagrecScan	scan = tagrec_scan_all(pass->call->tables.users);
+	bool		more = true;
 
-	for (;;)
+	while (more)
 	{
-		SPI_cursor_fetch(cursor, true, pass->block);
-		if (SPI_processed == 0)
-			break;
 		MemoryContextSwitchTo(batch);
-		take_block(pass);
+		pass->users = 0;
+		while (pass->users < pass->block && (more = tagrec_scan_next(&scan)))
+			take_user(pass, &scan);
 		score_block(pass);
-		SPI_freetuptable(SPI_tuptable);
+		MemoryContextSwitchTo(pass->call->context);
 		MemoryContextReset(batch);
 	}
-	SPI_cursor_close(cursor);
-	MemoryContextSwitchTo(pass->call->context);
+	tagrec_scan_end(&scan);
 }
 
 Datum

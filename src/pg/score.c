@@ -121,45 +121,32 @@ tagrec_seen_set(const TagrecRow *row, int32 items)
 
 /* ------------------------------------------------------------------ returning */
 
-/* The keys of the result as text, read while the matrix is at hand. */
-static char **
-ranking_keys(const TagrecMatrix *matrix, const TrTopN *top)
-{
-	char	  **keys = MemoryContextAllocHuge(CurrentMemoryContext, Max(top->count, 1) * sizeof(char *));
-	FmgrInfo	output;
-
-	tagrec_key_output(matrix->key_type, &output);
-	for (int i = 0; i < top->count; i++)
-		keys[i] = OutputFunctionCall(&output, matrix->key[top->best[i].index]);
-	return keys;
-}
-
 void
 tagrec_return_ranking(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *matrix, const TrTopN *top,
 					  Oid key_type)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	  **keys = ranking_keys(matrix, top);
 	Oid			input;
 	Oid			parameter;
 	FmgrInfo	function;
+	FmgrInfo	output;
 
-	/* from here on as the caller: the type is the caller's choice, and reading a domain may run what its checks say */
-	tagrec_call_leave(call);
+	tagrec_key_output(matrix->key_type, &output);
 	getTypeInputInfo(key_type, &input, &parameter);
 	fmgr_info(input, &function);
 	for (int i = 0; i < top->count; i++)
 	{
+		char	   *key = OutputFunctionCall(&output, matrix->key[top->best[i].index]);
 		Datum		values[3] = {Int32GetDatum(i + 1), 0, Float4GetDatum(top->best[i].score)};
 		bool		nulls[3] = {false, false, false};
 
 		CHECK_FOR_INTERRUPTS();
 		if (key_type == TEXTOID)
-			values[1] = CStringGetTextDatum(keys[i]);
+			values[1] = CStringGetTextDatum(key);
 		else
-			values[1] = InputFunctionCall(&function, keys[i], parameter, -1);
+			values[1] = InputFunctionCall(&function, key, parameter, -1);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-		pfree(keys[i]);
+		pfree(key);
 	}
 	tagrec_call_end(call);
 }
@@ -175,7 +162,7 @@ tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *q
 		search.only = tagrec_find_positions(call, candidates, &search.n_only);
 	if (seen)
 		search.skip = tagrec_seen_set(seen, call->version->items);
-	search.matrix = tagrec_served_items(call->served, call->version);
+	search.matrix = tagrec_call_items(call);
 	search.sparse = tagrec_sparse_scores(call, features);
 	top = tagrec_search(&search);
 	tagrec_return_ranking(fcinfo, call, search.matrix, &top, item_type);

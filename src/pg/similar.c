@@ -6,7 +6,11 @@
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "score.h"
+
+/* Rows between two looks at the interrupts. */
+#define INTERRUPT_ROWS 1024
 
 PG_FUNCTION_INFO_V1(tagrec_similar_items);
 PG_FUNCTION_INFO_V1(tagrec_similar_users);
@@ -58,18 +62,22 @@ room_for(int n)
 static void
 strongest_items(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *items, int32 item, int n)
 {
-	const TagrecNeighbours *neighbours = tagrec_served_neighbours(call->served, call->version);
+	const TagrecNeighbours *neighbours = tagrec_call_neighbours(call);
 	TrTopN		top = room_for(Min(n, items->rows));
 	float		weight;
 
 	for (int32 other = 0; other < items->rows; other++)
+	{
+		if (other % INTERRUPT_ROWS == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (other != item && tagrec_neighbours_weight(neighbours, other, item, &weight))
 			tr_topn_offer(&top, weight, other);
+	}
 	tr_topn_sort(&top);
 	tagrec_return_ranking(fcinfo, call, items, &top, TEXTOID);
 }
 
-/* The same for a user: his features, of which users are the last ones. */
+/* The same for a user: their features, of which users are the last ones. */
 static void
 strongest_users(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *users, const TrSparse *features, int32 user,
 				int n)
@@ -98,7 +106,7 @@ tagrec_similar_items(PG_FUNCTION_ARGS)
 	check_comparable(call->version, TR_FEATURES_ITEMS, "users");
 	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_item(call, &id, &item))
 	{
-		const TagrecMatrix *items = tagrec_served_items(call->served, call->version);
+		const TagrecMatrix *items = tagrec_call_items(call);
 
 		if (by_angle(call->version))
 			similar(fcinfo, call, items, item.embedding, item.position, n);
@@ -124,7 +132,7 @@ tagrec_similar_users(PG_FUNCTION_ARGS)
 	check_comparable(call->version, TR_FEATURES_USERS, "items");
 	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_user(call, &id, &user))
 	{
-		const TagrecMatrix *users = tagrec_served_users(call->served, call->version);
+		const TagrecMatrix *users = tagrec_call_users(call);
 		int32		itself = tagrec_matrix_find(users, tagrec_id_as(&id, users->key_type));
 
 		if (by_angle(call->version))
@@ -150,7 +158,7 @@ tagrec_score(PG_FUNCTION_ARGS)
 	float		score = known ? tr_dot(user.embedding, item.embedding, tr_dot_stride(call->version->width)) : 0;
 
 	if (known && call->version->features)
-		score += tagrec_neighbours_pair(tagrec_served_neighbours(call->served, call->version), &user.sparse, item.position);
+		score += tagrec_neighbours_pair(tagrec_call_neighbours(call), &user.sparse, item.position);
 	tagrec_call_end(call);
 	if (!known)
 		PG_RETURN_NULL();

@@ -75,17 +75,7 @@ extern Oid	tagrec_partition(const TagrecVersion *version, TagrecRelation relatio
 /* Keeps a version's partition from being dropped until the transaction ends; false when it is gone. */
 extern bool tagrec_lock_partition(const TagrecVersion *version, TagrecRelation relation);
 
-/*
- * ereport(ERROR) unless the relation has the columns of its kind: those that are read, by name; those that are written, in their
- * order, and beside them only columns that may be NULL.
- */
-extern void tagrec_check_readable(Oid relation, TagrecRelation which);
-extern void tagrec_check_writable(Oid relation, TagrecRelation which);
-
-/*
- * Serving reads a model's relations as their owner, the way a view does: the caller's right is SELECT on the item embedding
- * relation alone, and no function that somebody hid in a relation ever runs with the caller's rights.
- */
+/* Acting as another role: the registry is written as its owner, and a model's relations as theirs. */
 typedef struct TagrecIdentity
 {
 	Oid			user;
