@@ -197,11 +197,12 @@ get_profile(TagrecRow *row, const TagrecScan *scan, int tags, int counts)
 	row->n_tags = profile.n;
 }
 
-static void
-get_user(TagrecRow *row, const TagrecScan *scan)
+void
+tagrec_get_user(TagrecRow *row, const TagrecScan *scan)
 {
 	const TagrecVersion *version = scan->table->version;
 
+	memset(row, 0, sizeof(*row));
 	row->embedding = get_embedding(scan, User_embedding);
 	row->seen = tagrec_get_positions(scan, User_seen, version->items, true, &row->n_seen);
 	get_profile(row, scan, User_tags, User_counts);
@@ -211,6 +212,7 @@ get_user(TagrecRow *row, const TagrecScan *scan)
 static void
 get_item(TagrecRow *row, const TagrecScan *scan)
 {
+	memset(row, 0, sizeof(*row));
 	row->position = tagrec_get_int(scan, Item_position, scan->table->version->items);
 	row->embedding = get_embedding(scan, Item_embedding);
 	get_profile(row, scan, Item_tags, Item_counts);
@@ -224,7 +226,6 @@ find_row(TagrecTable *table, Datum key, TagrecRow *row, void (*take) (TagrecRow 
 	TagrecScan	scan = tagrec_scan_key(table, key);
 	bool		found = tagrec_scan_next(&scan);
 
-	memset(row, 0, sizeof(*row));
 	if (found)
 		take(row, &scan);
 	tagrec_scan_end(&scan);
@@ -232,11 +233,15 @@ find_row(TagrecTable *table, Datum key, TagrecRow *row, void (*take) (TagrecRow 
 }
 
 bool
+tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row)
+{
+	return find_row(call->tables.users, key, row, tagrec_get_user);
+}
+
+bool
 tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 {
-	TagrecTable *users = call->tables.users;
-
-	return find_row(users, tagrec_id_as(id, users->key_type), row, get_user);
+	return tagrec_find_user_key(call, tagrec_id_as(id, call->tables.users->key_type), row);
 }
 
 bool
@@ -245,18 +250,6 @@ tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 	TagrecTable *items = call->tables.items;
 
 	return find_row(items, tagrec_id_as(id, items->key_type), row, get_item);
-}
-
-float *
-tagrec_sparse_scores(TagrecCall *call, const TrSparse *user)
-{
-	float	   *sum;
-
-	if (!call->version->features)
-		return NULL;
-	sum = palloc_extended(Max(call->version->items, 1) * sizeof(float), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	tagrec_neighbours_scatter(tagrec_call_neighbours(call), user, sum);
-	return sum;
 }
 
 static int

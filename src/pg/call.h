@@ -68,15 +68,13 @@ typedef struct TagrecRow
 	int32		posts;			/* items */
 } TagrecRow;
 
+/* The user whose row a scan of the users is at. */
+extern void tagrec_get_user(TagrecRow *row, const TagrecScan *scan);
+
 /* False when the version does not know the id. */
 extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+extern bool tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row);	/* of the type of the users' keys */
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
-
-/*
- * sum (items) = the sparse part of the scores of a user with these features, in the current context; NULL when the model
- * has no such part.
- */
-extern float *tagrec_sparse_scores(TagrecCall *call, const TrSparse *user);
 
 /* The positions of the candidates, a text[], that the version knows, ascending, each once; *n of them. */
 extern int32 *tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n);

@@ -9,7 +9,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "score.h"
+#include "search.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 

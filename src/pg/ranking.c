@@ -8,9 +8,9 @@
 
 #include <math.h>
 
-#include "matrix.h"
+#include "core/topn.h"
 #include "miscadmin.h"
-#include "score.h"
+#include "scorer.h"
 #include "utils/memutils.h"
 
 #define BLOCK_USERS 64
@@ -32,17 +32,13 @@ typedef struct Pass
 	const TagrecTest *test;
 	bool		exclude_seen;
 	TagrecRanking *ranking;
+	TagrecScorer *scorer;
 	const TagrecMatrix *items;
 	int32	   *position;		/* (items of the test) -1 = unknown */
 	uint64	   *candidate;		/* bits of (items); NULL = every item is one */
-	float	   *vector;			/* (B,width) padded */
 	float	   *score;			/* (B,T) */
-	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
-	float	   *sparse;			/* (B,items) it */
 
-	/* the block */
-	int			block;			/* users of a full one */
-	int			users;
+	/* the block, of the scorer's users */
 	BlockUser	user[BLOCK_USERS];
 	int32		pairs;
 	int32	   *pair;			/* (P) in the test */
@@ -90,11 +86,12 @@ has_seen(const BlockUser *user, int32 position)
 	return low < user->n_seen && user->seen[low] == position;
 }
 
-/* The user's pairs join the block's, but for those that have no rank. */
+/* The pairs of user u of the block join the block's, but for those that have no rank. */
 static void
-take_pairs(Pass *pass, BlockUser *user, const float *vector, const float *sparse)
+take_pairs(Pass *pass, int u)
 {
 	TagrecRanking *ranking = pass->ranking;
+	BlockUser  *user = &pass->user[u];
 
 	user->first_pair = pass->pairs;
 	for (int64 p = pass->test->group_ptr[user->user]; p < pass->test->group_ptr[user->user + 1]; p++)
@@ -105,9 +102,7 @@ take_pairs(Pass *pass, BlockUser *user, const float *vector, const float *sparse
 		if (position < 0)
 			continue;
 		ranking->seen[p] = has_seen(user, position);
-		bar = tr_dot(vector, tagrec_matrix_row(pass->items, position), pass->items->stride);
-		if (sparse)
-			tagrec_add(&bar, sparse + position, 1);
+		bar = tagrec_score_pair(pass->scorer, u, position);
 		if ((ranking->seen[p] && pass->exclude_seen) || isnan(bar))
 			continue;
 		pass->pair[pass->pairs] = (int32) p;
@@ -118,34 +113,15 @@ take_pairs(Pass *pass, BlockUser *user, const float *vector, const float *sparse
 	user->n_pairs = pass->pairs - user->first_pair;
 }
 
-/* The sparse part of the scores of user u of the block; NULL = there is none. */
-static float *
-sparse_part(const Pass *pass, int u)
-{
-	return pass->neighbours ? pass->sparse + (Size) u * pass->items->rows : NULL;
-}
-
-/* The user of the test joins the block with the row at hand, in the current context. */
+/* A user of the test joins the block. */
 static void
-take_user(Pass *pass, int32 test_user, const TagrecScan *scan)
+take_user(Pass *pass, int32 test_user, const TagrecRow *row)
 {
-	int			u = pass->users++;
-	BlockUser  *user = &pass->user[u];
-	float	   *vector = pass->vector + u * pass->items->stride;
-	float	   *sparse = sparse_part(pass, u);
+	int			u = pass->scorer->users;
 
-	memset(user, 0, sizeof(*user));
-	user->user = test_user;
-	tagrec_get_embedding(scan, User_embedding, vector);
-	user->seen = tagrec_get_positions(scan, User_seen, pass->items->rows, true, &user->n_seen);
-	if (sparse)
-	{
-		TrSparse	features = tagrec_get_sparse(scan, User_features, User_feature_values, pass->neighbours->features);
-
-		memset(sparse, 0, (Size) pass->items->rows * sizeof(float));
-		tagrec_neighbours_scatter(pass->neighbours, &features, sparse);
-	}
-	take_pairs(pass, user, vector, sparse);
+	tagrec_scorer_add(pass->scorer, row->embedding, &row->sparse);
+	pass->user[u] = (BlockUser) {.user = test_user, .seen = row->seen, .n_seen = row->n_seen};
+	take_pairs(pass, u);
 	pass->ranking->known[test_user] = true;
 	pass->ranking->known_users++;
 }
@@ -154,7 +130,7 @@ take_user(Pass *pass, int32 test_user, const TagrecScan *scan)
 static void
 make_room(Pass *pass)
 {
-	Size		room = (Size) pass->block * tagrec_test_most(pass->test);
+	Size		room = (Size) pass->scorer->limit * tagrec_test_most(pass->test);
 
 	pass->pair = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
 	pass->relevant = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
@@ -197,16 +173,13 @@ rank_block(Pass *pass)
 		CHECK_FOR_INTERRUPTS();
 		if (n_other == n)
 			continue;
-		tr_dot_block(pass->score, TILE_ITEMS, pass->vector, pass->users, tagrec_matrix_row(items, first), n,
-					 items->stride);
-		for (int u = 0; u < pass->users; u++)
+		tagrec_score_tile(pass->scorer, pass->score, TILE_ITEMS, first, n);
+		for (int u = 0; u < pass->scorer->users; u++)
 		{
 			BlockUser  *user = &pass->user[u];
 			float	   *score = pass->score + u * TILE_ITEMS;
 			int32		p = user->first_pair;
 
-			if (pass->neighbours)
-				tagrec_add(score, sparse_part(pass, u) + first, n);
 			if (pass->exclude_seen)
 				leave_out_seen(user, score, first, n);
 			for (int i = 0; i < n_other; i++)
@@ -223,22 +196,21 @@ rank_users(Pass *pass)
 {
 	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
 	const TagrecKeys *keys = &pass->test->users;
-	TagrecTable *users = pass->call->tables.users;
+	TagrecScorer *scorer = pass->scorer;
 	TagrecKeyInput input;
 
-	tagrec_key_input(&input, users->key_type);
+	tagrec_key_input(&input, pass->call->tables.users->key_type);
 	make_room(pass);
 	for (int32 user = 0; user < keys->count;)
 	{
 		MemoryContextSwitchTo(batch);
-		pass->users = pass->pairs = 0;
-		for (; user < keys->count && pass->users < pass->block; user++)
+		scorer->users = pass->pairs = 0;
+		for (; user < keys->count && scorer->users < scorer->limit; user++)
 		{
-			TagrecScan	scan = tagrec_scan_key(users, tagrec_key_read(&input, keys->text[user]));
+			TagrecRow	row;
 
-			if (tagrec_scan_next(&scan))
-				take_user(pass, user, &scan);
-			tagrec_scan_end(&scan);
+			if (tagrec_find_user_key(pass->call, tagrec_key_read(&input, keys->text[user]), &row))
+				take_user(pass, user, &row);
 		}
 		rank_block(pass);
 		MemoryContextSwitchTo(pass->call->context);
@@ -262,17 +234,8 @@ find_candidates(Pass *pass)
 static void
 prepare(Pass *pass)
 {
-	TagrecCall *call = pass->call;
-
-	pass->items = tagrec_call_items(call);
-	pass->block = BLOCK_USERS;
-	if (call->version->features)
-	{
-		pass->neighbours = tagrec_call_neighbours(call);
-		pass->block = tagrec_neighbours_block(pass->neighbours, BLOCK_USERS);
-		pass->sparse = MemoryContextAllocHuge(call->context, (Size) pass->block * (pass->items->rows + 1) * sizeof(float));
-	}
-	pass->vector = tagrec_padded_vectors(BLOCK_USERS, pass->items->width);
+	pass->scorer = tagrec_scorer(pass->call, BLOCK_USERS);
+	pass->items = pass->scorer->items;
 	pass->score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
 }
 

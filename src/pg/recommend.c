@@ -6,7 +6,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "parser/parse_coerce.h"
-#include "score.h"
+#include "search.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(tagrec_recommend);

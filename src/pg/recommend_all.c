@@ -8,7 +8,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "score.h"
+#include "search.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
@@ -23,8 +23,8 @@ typedef struct Pass
 {
 	TagrecCall *call;
 	ReturnSetInfo *result;
+	TagrecScorer *scorer;
 	const TagrecMatrix *items;
-	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
 	int			n;
 	bool		exclude_seen;
 	FmgrInfo	user_output;
@@ -32,12 +32,8 @@ typedef struct Pass
 	text	  **item_text;		/* (items) made when first needed */
 
 	/* the block */
-	int			block;			/* users of a full one */
-	int			users;
 	text	   *user_text[BLOCK_USERS];
-	float	   *vector;			/* (B,width) padded */
 	float	   *score;			/* (B,T) */
-	float	   *sparse;			/* (B,items) the sparse part of the scores */
 	uint64	   *seen;			/* (B) sets of items */
 	TrScored   *room;			/* (B,n) */
 } Pass;
@@ -47,21 +43,14 @@ begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, int n, bool ex
 {
 	pass->call = call;
 	pass->result = (ReturnSetInfo *) fcinfo->resultinfo;
-	pass->items = tagrec_call_items(call);
-	pass->block = BLOCK_USERS;
-	if (call->version->features)
-	{
-		pass->neighbours = tagrec_call_neighbours(call);
-		pass->block = tagrec_neighbours_block(pass->neighbours, BLOCK_USERS);
-		pass->sparse = MemoryContextAllocHuge(call->context, (Size) pass->block * (pass->items->rows + 1) * sizeof(float));
-	}
+	pass->scorer = tagrec_scorer(call, BLOCK_USERS);
+	pass->items = pass->scorer->items;
 	pass->n = Min(n, pass->items->rows);
 	pass->exclude_seen = exclude_seen;
 	tagrec_key_output(call->tables.users->key_type, &pass->user_output);
 	tagrec_key_output(pass->items->key_type, &pass->item_output);
 	pass->item_text = MemoryContextAllocExtended(call->context, ((Size) pass->items->rows + 1) * sizeof(text *),
 												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	pass->vector = tagrec_padded_vectors(BLOCK_USERS, call->version->width);
 	pass->score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
 	pass->seen = MemoryContextAllocHuge(call->context,
 										BLOCK_USERS * (TR_BIT_WORDS(pass->items->rows) + 1) * sizeof(uint64));
@@ -90,39 +79,19 @@ item_text(Pass *pass, int32 item)
 
 /* ------------------------------------------------------------------ reading a block */
 
-static void
-take_seen(Pass *pass, int user, const TagrecScan *scan)
-{
-	int32		n;
-	int32	   *seen = tagrec_get_positions(scan, User_seen, pass->items->rows, true, &n);
-
-	for (int32 i = 0; i < n; i++)
-		tr_bit_set(seen_set(pass, user), seen[i]);
-}
-
-static void
-take_sparse(Pass *pass, int user, const TagrecScan *scan)
-{
-	float	   *sum = pass->sparse + (Size) user * pass->items->rows;
-	TrSparse	features = tagrec_get_sparse(scan, User_features, User_feature_values, pass->neighbours->features);
-
-	memset(sum, 0, (Size) pass->items->rows * sizeof(float));
-	tagrec_neighbours_scatter(pass->neighbours, &features, sum);
-}
-
-/* The row at hand joins the block; its text goes to the current context. */
+/* A user joins the block; the text goes to the current context. */
 static void
 take_user(Pass *pass, const TagrecScan *scan)
 {
-	int			u = pass->users++;
+	int			u = pass->scorer->users;
+	TagrecRow	row;
 
+	tagrec_get_user(&row, scan);
+	tagrec_scorer_add(pass->scorer, row.embedding, &row.sparse);
 	pass->user_text[u] = tagrec_key_text(&pass->user_output, tagrec_get_key(scan, User_user_id));
-	tagrec_get_embedding(scan, User_embedding, pass->vector + u * pass->items->stride);
 	memset(seen_set(pass, u), 0, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
-	if (pass->exclude_seen)
-		take_seen(pass, u, scan);
-	if (pass->neighbours)
-		take_sparse(pass, u, scan);
+	for (int32 i = 0; pass->exclude_seen && i < row.n_seen; i++)
+		tr_bit_set(seen_set(pass, u), row.seen[i]);
 }
 
 /* ------------------------------------------------------------------ scoring a block */
@@ -133,7 +102,6 @@ return_user(Pass *pass, text *user, TrTopN *top)
 	tr_topn_sort(top);
 	for (int i = 0; i < top->count; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
 		Datum		values[4] = {
 			PointerGetDatum(user),
 			Int32GetDatum(i + 1),
@@ -142,6 +110,7 @@ return_user(Pass *pass, text *user, TrTopN *top)
 		};
 		bool		nulls[4] = {false, false, false, false};
 
+		CHECK_FOR_INTERRUPTS();
 		tuplestore_putvalues(pass->result->setResult, pass->result->setDesc, values, nulls);
 	}
 }
@@ -150,24 +119,22 @@ static void
 score_block(Pass *pass)
 {
 	const TagrecMatrix *items = pass->items;
+	int			users = pass->scorer->users;
 	TrTopN		top[BLOCK_USERS];
 
-	for (int u = 0; u < pass->users; u++)
+	for (int u = 0; u < users; u++)
 		tr_topn_init(&top[u], pass->room + (Size) u * pass->n, pass->n);
 	for (int32 first = 0; first < items->rows; first += TILE_ITEMS)
 	{
-		int			n = Min(TILE_ITEMS, items->rows - first);
+		int32		n = Min(TILE_ITEMS, items->rows - first);
 
 		CHECK_FOR_INTERRUPTS();
-		tr_dot_block(pass->score, TILE_ITEMS, pass->vector, pass->users, tagrec_matrix_row(items, first), n,
-					 items->stride);
-		for (int u = 0; u < pass->users && pass->neighbours; u++)
-			tagrec_add(pass->score + u * TILE_ITEMS, pass->sparse + (Size) u * items->rows + first, n);
-		for (int u = 0; u < pass->users; u++)
+		tagrec_score_tile(pass->scorer, pass->score, TILE_ITEMS, first, n);
+		for (int u = 0; u < users; u++)
 			tr_topn_scan(&top[u], pass->score + u * TILE_ITEMS, first, n,
 						 pass->exclude_seen ? seen_set(pass, u) : NULL);
 	}
-	for (int u = 0; u < pass->users; u++)
+	for (int u = 0; u < users; u++)
 		return_user(pass, pass->user_text[u], &top[u]);
 }
 
@@ -181,8 +148,8 @@ run_pass(Pass *pass)
 	while (more)
 	{
 		MemoryContextSwitchTo(batch);
-		pass->users = 0;
-		while (pass->users < pass->block && (more = tagrec_scan_next(&scan)))
+		pass->scorer->users = 0;
+		while (pass->scorer->users < pass->scorer->limit && (more = tagrec_scan_next(&scan)))
 			take_user(pass, &scan);
 		score_block(pass);
 		MemoryContextSwitchTo(pass->call->context);

@@ -1,20 +1,19 @@
 /*
  * tagrec_similar_items(), tagrec_similar_users(): neighbours by angle, or, for a model without arrays to compare, those
- * that it stores. tagrec_score(): one pair.
+ * that it stores.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "score.h"
+#include "search.h"
 
 /* Rows between two looks at the interrupts. */
 #define INTERRUPT_ROWS 1024
 
 PG_FUNCTION_INFO_V1(tagrec_similar_items);
 PG_FUNCTION_INFO_V1(tagrec_similar_users);
-PG_FUNCTION_INFO_V1(tagrec_score);
 
 static bool
 by_angle(const TagrecVersion *version)
@@ -41,7 +40,7 @@ static void
 similar(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *matrix, const float *query, int32 itself, int n)
 {
 	TagrecRow	alone = {.n_seen = itself >= 0 ? 1 : 0, .seen = &itself};
-	TagrecSearch search = {.matrix = matrix, .query = query, .cosine = true, .n = n};
+	TagrecSearch search = {.matrix = matrix, .query = query, .n = n};
 	TrTopN		top;
 
 	search.skip = tagrec_seen_set(&alone, matrix->rows);
@@ -143,24 +142,4 @@ tagrec_similar_users(PG_FUNCTION_ARGS)
 	else
 		tagrec_call_end(call);
 	return (Datum) 0;
-}
-
-Datum
-tagrec_score(PG_FUNCTION_ARGS)
-{
-	TagrecCall *call = tagrec_call_begin(tagrec_model_argument(fcinfo, 0));
-	TagrecId	user_id;
-	TagrecId	item_id;
-	TagrecRow	user;
-	TagrecRow	item;
-	bool		known = tagrec_id_argument(fcinfo, 1, &user_id) && tagrec_id_argument(fcinfo, 2, &item_id) &&
-		tagrec_find_user(call, &user_id, &user) && tagrec_find_item(call, &item_id, &item);
-	float		score = known ? tr_dot(user.embedding, item.embedding, tr_dot_stride(call->version->width)) : 0;
-
-	if (known && call->version->features)
-		score += tagrec_neighbours_pair(tagrec_call_neighbours(call), &user.sparse, item.position);
-	tagrec_call_end(call);
-	if (!known)
-		PG_RETURN_NULL();
-	PG_RETURN_FLOAT4(score);
 }
