@@ -35,6 +35,9 @@ typedef struct TagrecSource
  */
 extern void tagrec_source_check(TagrecSource *source);
 
+/* A kind of relation that rows can be read from. */
+extern bool tagrec_has_rows(char kind);
+
 /* ereport(ERROR) unless the current user may read this column, look into the relation's schema. */
 extern void tagrec_check_column_readable(Relation relation, Form_pg_attribute attribute);
 extern void tagrec_check_schema_usage(Relation relation);

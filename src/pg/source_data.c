@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "reader.h"
 #include "source.h"
 #include "tagrec.h"
 
@@ -15,6 +16,34 @@ tagrec_free_assignments(TrAssignments *a)
 	tr_free(a->memory, a->tag);
 	tr_free(a->memory, a->weight);
 	tr_assignments_init(a, a->memory);
+}
+
+void
+tagrec_data_init(TagrecData *data, TrMemory *memory)
+{
+	memset(data, 0, sizeof(*data));
+	data->memory = memory;
+	tagrec_keys_init(&data->users, memory);
+	tagrec_keys_init(&data->items, memory);
+	tagrec_keys_init(&data->tags, memory);
+}
+
+void
+tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *raw)
+{
+	TagrecReader reader = {
+		.relation = source->name,
+		.columns = {source->user_column, source->item_column, source->tag_column, source->weight_column},
+		.users = &data->users,
+		.items = &data->items,
+		.tags = &data->tags,
+		.longest = TAGREC_MAX_KEY_BYTES,
+		.to = raw
+	};
+
+	tagrec_read_interactions(&reader);
+	data->rows = reader.rows;
+	data->ignored = reader.ignored;
 }
 
 void
