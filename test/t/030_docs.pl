@@ -221,9 +221,33 @@ is($options, query(slurp_file("$root/scripts/options_table.sql"), 'fixture') =~ 
 foreach my $task ('item', 'tag')
 {
 	my ($section) = $text{'doc/algorithms.md'} =~ /^## For ${task}s\n(.*?)^## /ms;
-	is(join(' ', sort $section =~ /^\| `(\w+)` \|/gm),
+	my %named = map { $_ => 1 } $section =~ /^\| `(\w+)` \|/gm;
+	is(join(' ', sort keys %named),
 		query("SELECT string_agg(algorithm, ' ' ORDER BY algorithm COLLATE \"C\") FROM tagrec_algorithms WHERE task = '$task'", 'fixture'),
 		"every algorithm for ${task}s is described");
+}
+
+# What each algorithm can answer, by asking it.
+my %asked = (
+	'users known by tags alone' => q{tagrec_recommend_for_tags('m', '{maps}')},
+	'explanations' => q{tagrec_explain('m', 42, 7)},
+	'similar items' => q{tagrec_similar_items('m', 7)},
+	'similar users' => q{tagrec_similar_users('m', 42)},
+	'embeddings of tags' => q{tagrec_embed('m', '{maps}')},
+	'refresh' => q{tagrec_refresh('m')});
+while ($text{'doc/algorithms.md'} =~ /^\| algorithm (\|.*similar items.*)\n.*\n((?:\|.*\n)+)/gm)
+{
+	my ($head, $body) = ($1, $2);
+	my @columns = $head =~ /\| ([^|]+?) (?=\|)/g;
+	foreach my $line (split /\n/, $body)
+	{
+		my ($algorithm, @said) = map { s/^ +| +$//gr } (split /\|/, $line, -1)[ 1 .. @columns + 1 ];
+		$algorithm =~ tr/`//d;
+		query(qq{SELECT tagrec_train('m', 'bookmarks', '$algorithm')}, 'fixture');
+		my @answers = map { $node->psql('fixture', "SELECT $asked{$_}") == 0 ? 'yes' : '' } @columns;
+		is("@said", "@answers", "what $algorithm answers: " . join(', ', @columns));
+		query(q{SELECT tagrec_drop('m')}, 'fixture');
+	}
 }
 
 $node->stop;
