@@ -1,5 +1,5 @@
-# What README.md and doc/ say: their SQL runs as it is printed, page by page; the reference names what there is, with the right
-# arguments and defaults; options are those of the view; links lead somewhere.
+# What README.md and doc/ say: their SQL runs as it is printed, page by page; the reference names what there is, with the
+# right arguments and defaults; options are those of the view; links lead somewhere.
 use strict;
 use warnings;
 
@@ -12,7 +12,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $root = File::Spec->rel2abs("$FindBin::Bin/../..");
-my @pages = map { substr($_, length($root) + 1) } sort(glob("$root/*.md"), glob("$root/doc/*.md"), glob("$root/doc/how-to/*.md"));
+my @pages =
+  map { substr($_, length($root) + 1) } sort(glob("$root/*.md"), glob("$root/doc/*.md"), glob("$root/doc/how-to/*.md"));
 push @pages, grep { -e "$root/$_" } 'gpu/README.md', 'test/bench/README.md';
 my %text = map { $_ => slurp_file("$root/$_") } @pages;
 
@@ -83,7 +84,8 @@ sub run_page
 query('CREATE DATABASE readme');
 like(run_page('README.md', 'readme'), qr/^ +1 \| mariadb +\| [\d.]+$/m, 'the quick start recommends the other database');
 is(query('SELECT count(*) FROM bookmarks', 'readme'), scalar(keys %rows), '... the file is loaded');
-is(query(q{SELECT string_agg(model, ' ' ORDER BY model) FROM tagrec_models}, 'readme'), 'links programs', '... and both models are trained');
+is(query(q{SELECT string_agg(model, ' ' ORDER BY model) FROM tagrec_models}, 'readme'), 'links programs',
+	'... and both models are trained');
 cmp_ok(($text{'README.md'} =~ tr/\n//), '<=', 250, 'README.md can be read in one sitting');
 
 query('CREATE DATABASE tutorial');
@@ -136,7 +138,8 @@ sub arguments_of
 	my @arguments;
 	foreach my $part (split_arguments($text))
 	{
-		my ($name, $type, $default) = $part =~ /^(?:IN )?(\w+)(?:\s+(.*?))?(?:\s+(?:=|DEFAULT)\s+(.*))?$/ or die "argument: $part";
+		my ($name, $type, $default) = $part =~ /^(?:IN )?(\w+)(?:\s+(.*?))?(?:\s+(?:=|DEFAULT)\s+(.*))?$/
+		  or die "argument: $part";
 		push @arguments, { name => $name, type => $type, default => $default };
 	}
 	return @arguments;
@@ -180,7 +183,8 @@ while ($reference =~ /^### (\w+)\n\n```\n(.*?)```$/gms)
 	my ($title, $signature) = ($1, $2);
 	$signature =~ s/\s+/ /g;
 	$signature =~ s/ $//;
-	my ($name, $arguments, $result) = $signature =~ /^(?:CALL )?(tagrec_\w+)\((.*?)\)(?: → (.*))?$/ or die "signature: $signature";
+	my ($name, $arguments, $result) = $signature =~ /^(?:CALL )?(tagrec_\w+)\((.*?)\)(?: → (.*))?$/
+	  or die "signature: $signature";
 	is($name, $title, "the section $title is about $name()");
 	$described{$name} = 1;
 	ok($functions{$name}, "... which is there") or next;
@@ -207,23 +211,29 @@ my @views = split /\n/, query(q{
 		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'tagrec'
 	WHERE relkind = 'v' ORDER BY relname}, 'fixture');
 my ($described_views) = $reference =~ /^## Views\n(.*?)^## /ms;
-is(join(' ', sort $described_views =~ /^\| `(\w+)` \|/gm), join(' ', @views), 'the table of views names those that are there');
+is(join(' ', sort $described_views =~ /^\| `(\w+)` \|/gm), join(' ', @views),
+	'the table of views names those that are there');
 
 my %context = (superuser => 'superuser', anyone => 'user');
 my %settings;
 $settings{$1} = $2 while $reference =~ /^\| `(tagrec\.\w+)` \| (\w+) \|/gm;
-is(query(q{LOAD 'tagrec'; SELECT string_agg(name || ' ' || context, ', ' ORDER BY name) FROM pg_settings WHERE name LIKE 'tagrec.%'}),
+is( query(q{
+		LOAD 'tagrec';
+		SELECT string_agg(name || ' ' || context, ', ' ORDER BY name) FROM pg_settings WHERE name LIKE 'tagrec.%'}),
 	join(', ', map { "$_ $context{$settings{$_}}" } sort keys %settings), 'every setting is there, and who may change it');
 
 my ($options) = $text{'doc/options.md'} =~ /^<!-- options -->\n\n(.*?)\n\n<!-- end of options -->$/ms;
-is($options, query(slurp_file("$root/scripts/options_table.sql"), 'fixture') =~ s/\s+\z//r, 'the options are those of scripts/options_table.sh');
+is($options, query(slurp_file("$root/scripts/options_table.sql"), 'fixture') =~ s/\s+\z//r,
+	'the options are those of scripts/options_table.sh');
 
 foreach my $task ('item', 'tag')
 {
 	my ($section) = $text{'doc/algorithms.md'} =~ /^## For ${task}s\n(.*?)^## /ms;
 	my %named = map { $_ => 1 } $section =~ /^\| `(\w+)` \|/gm;
 	is(join(' ', sort keys %named),
-		query("SELECT string_agg(algorithm, ' ' ORDER BY algorithm COLLATE \"C\") FROM tagrec_algorithms WHERE task = '$task'", 'fixture'),
+		query(
+			"SELECT string_agg(algorithm, ' ' ORDER BY algorithm COLLATE \"C\") FROM tagrec_algorithms WHERE task = '$task'",
+			'fixture'),
 		"every algorithm for ${task}s is described");
 }
 
@@ -275,13 +285,14 @@ foreach my $page (@pages)
 	my $prose = $text{$page} =~ s/^```.*?^```$//gmsr =~ s/<!--.*?-->//gsr;
 	while ($prose =~ /\]\(([^)\s]+)\)/g)
 	{
-		my ($file, $anchor) = split /#/, $1, 2;
+		my $link = $1;
+		my ($file, $anchor) = split /#/, $link, 2;
 		next if $file =~ /^https?:/;
 		my $target = $file eq '' ? $page : File::Spec->abs2rel(File::Spec->catfile(dirname("$root/$page"), $file), $root);
 		# a path up and down again
 		1 while $target =~ s,[^/.][^/]*/\.\./,,;
-		push @broken, $1 unless -e "$root/$target";
-		push @broken, $1 if defined $anchor && -e "$root/$target" && !anchors($text{$target} // slurp_file("$root/$target"))->{$anchor};
+		my $there = -e "$root/$target";
+		push @broken, $link unless $there && (!defined $anchor || anchors($text{$target} // '')->{$anchor});
 	}
 	is("@broken", '', "$page: its links lead somewhere");
 	next unless $page eq 'README.md' || $page =~ m,^doc/,;
