@@ -21,7 +21,7 @@
 #define MAX_KEY_BYTES 2600
 
 /* Squares of sums of this many must stay finite in single precision. */
-#define MAX_WEIGHT 1e12
+#define MAX_WEIGHT TR_MOST_WEIGHT
 #define KEY_COLUMNS 3
 
 /* The three key columns in the order of the query; the weight is column 4. */
