@@ -59,15 +59,25 @@ tr_poll(const TrPoll *poll)
 	return poll && poll->stop && poll->stop(poll->argument);
 }
 
-/* A named matrix of a trained model, in host memory. */
+/*
+ * A named matrix of a trained model, in host memory. Where one is read, everything of it may be wrong but that value is
+ * NULL or has rows x cols numbers.
+ */
 typedef struct TrTensor
 {
-	char		name[64];
+	char		name[64];		/* ends with a 0, or fills it */
 	int32_t		rows,
 				cols;
 	float	   *value;			/* (rows,cols) */
 	bool		training;		/* restore() reads it and load() does not: a version does not store it */
 } TrTensor;
+
+/*
+ * What a function of the algorithm is given besides tensors, it believes. Whoever reads it from a table has made sure of it
+ * first: ptr starts at 0 and never falls, ends and positions likewise; indices are from 0 up to what they count (tags below
+ * the model's n_tags), ascend where it says so, and are then distinct; counts are from 0 to TR_MOST_WEIGHT; arrays have the
+ * model's width. Numbers of arrays and weights may be any: no index is made of them unchecked.
+ */
 
 /* Tag profiles of users or items nobody need have seen: raw counts, in host memory. */
 typedef struct TrProfiles
@@ -158,12 +168,18 @@ typedef struct TrAlgorithm
 	/* The trained parameters, copied to model->memory; *tensors stays the model's. */
 	TrStatus	(*save) (TrModel *model, TrTensor **tensors, int *count, TrError *err);
 
-	/* Overwrites a trained or created model's parameters (same shapes): restores the best epoch. */
+	/*
+	 * Overwrites a trained or created model's parameters (same shapes): restores the best epoch. Tensors that are not
+	 * exactly what save() of such a model may give are TR_BAD_DATA, here and in load(): missing or surplus ones, other
+	 * sizes, numbers that are not finite or out of their range.
+	 */
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 	/*
 	 * (optional) A model that can encode but not train, from what save() gave but for tensors of training, which need not
-	 * outlive the call; n_tags is the size of its vocabulary. Comes with encode.
+	 * outlive the call; n_tags is the size of its vocabulary. Comes with encode. How many users and items the model
+	 * was trained on is what the tensors say: positions that encode_features() gives are for the caller to hold against
+	 * those that it knows of.
 	 */
 	TrStatus	(*load) (TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
 						 const TrTensor *tensors, int count, TrError *err);
@@ -249,10 +265,20 @@ tr_model_load(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, T
 {
 	if (!algorithm->load)
 		return tr_fail(err, TR_UNSUPPORTED, "algorithm \"%s\" cannot encode tags", algorithm->name);
+	if (n_tags < 1)
+		return tr_fail(err, TR_BAD_DATA, "a model of algorithm \"%s\" has %d tags", algorithm->name, n_tags);
 	TR_TRY(algorithm->load(model, memory, backend, n_tags, options, tensors, count, err));
 	(*model)->algorithm = algorithm;
 	return TR_OK;
 }
+
+/*
+ * The way to call embed() and encode() for what is stored or shown: a number that is not finite is TR_NOT_FINITE. They come
+ * from parameters that ran away in training, or from profiles whose counts are beyond what a float can square and add.
+ */
+extern TrStatus tr_model_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
+							   TrError *err);
+extern TrStatus tr_model_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
 
 /* src/models/registry.c */
 extern const TrAlgorithm *const tr_algorithms[];	/* ends with NULL */

@@ -198,7 +198,7 @@ tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles *profiles, f
 	TrError		err = {0};
 
 	if (encoder->model->algorithm->encode)
-		tagrec_check(encoder->model->algorithm->encode(encoder->model, side, profiles, out, &err), &err);
+		tagrec_check(tr_model_encode(encoder->model, side, profiles, out, &err), &err);
 	else
 		memset(out, 0, (Size) profiles->rows * encoder->width * sizeof(float));
 }

@@ -16,7 +16,7 @@
 #define BATCH_ROWS 10000
 
 /* Squares of sums of this many must stay finite in single precision. */
-#define MAX_WEIGHT 1e12
+#define MAX_WEIGHT TR_MOST_WEIGHT
 #define KEY_COLUMNS 3
 
 /* A key column, in the order of the query; the weight is behind them. */

@@ -221,7 +221,7 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 		int32		n = Min(EMBED_ROWS, count - first);
 
 		if (width > 0)
-			tagrec_check(model->algorithm->embed(model, side, &data->all, first, n, embedding, &err), &err);
+			tagrec_check(tr_model_embed(model, side, &data->all, first, n, embedding, &err), &err);
 		for (int32 i = 0; i < n; i++)
 			if (side == TR_USER)
 				add_user(&writer, place, data, model, &input, first + i, embedding + (Size) i * width, width);
