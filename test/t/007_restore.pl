@@ -163,6 +163,8 @@ refused('ann', 'team', 'SET session_replication_role = replica; ' . sprintf($job
 $node->safe_psql('team', 'REVOKE SET ON PARAMETER session_replication_role FROM ann');
 refused('ben', 'team', q{INSERT INTO tagrec_model (model, schema) VALUES ('x', 'ben')}, qr/permission denied for table tagrec_model/,
 	'who does not own the database inserts nothing at all');
+refused('ben', 'team', "SELECT * FROM $_", qr/permission denied for table $_/, '... and reads nothing of its own accord')
+  foreach qw(tagrec_model tagrec_version tagrec_job tagrec_epoch tagrec_trial);
 refused('ann', 'team', q{CREATE TRIGGER x BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION tagrec_guard()}, qr/permission denied for function tagrec_guard/,
 	'the guard is for the registry alone');
 # a job that has tuned another role's model on the same data, with a figure that cannot be beaten
@@ -170,8 +172,8 @@ works('ann', 'team', q{
 	INSERT INTO tagrec_job SELECT (jsonb_populate_record(j, '{"job": 1000}')).* FROM tagrec_job j WHERE kind = 'tune' AND role = 'ben';
 	INSERT INTO tagrec_trial SELECT (jsonb_populate_record(t, '{"job": 1000, "done_by": 1000, "value": 1}')).* FROM tagrec_trial t}, 'a forged tuning');
 works('ben', 'team', q{SELECT tagrec_tune('bens', 'ben.secret', 'ials', '{"factors": [4]}', 1, '{"epochs": 1, "validation": 0.2}')}, 'the same once more');
-is(works('ben', 'team', q{SELECT string_agg(DISTINCT (done_by = (SELECT min(job) FROM tagrec_job WHERE kind = 'tune' AND role = 'ben')) ||
-	' ' || (value < 1), ' ') FROM tagrec_trials t JOIN tagrec_job j USING (job) WHERE j.role = 'ben'}, 'its trials'), 'true true',
+is(works('ben', 'team', q{SELECT string_agg(DISTINCT (done_by = (SELECT min(job) FROM tagrec_jobs WHERE kind = 'tune' AND role = 'ben')) ||
+	' ' || (value < 1), ' ') FROM tagrec_trials t JOIN tagrec_jobs j USING (job) WHERE j.role = 'ben'}, 'its trials'), 'true true',
 	'... are the role\'s own');
 refused('ben', 'team', q{SELECT fingerprint FROM tagrec_trial}, qr/permission denied for table tagrec_trial/, 'what its data hash to is not for everyone');
 
