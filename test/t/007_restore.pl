@@ -153,6 +153,20 @@ refused('ann', 'team', sprintf($version, '{"version": 7, "source": "secret"}', '
 $node->safe_psql('team', q{CREATE TABLE public.m_item_v7 ()});
 refused('ann', 'team', sprintf($version, '{"version": 7}', 'm'), qr/must be owner of relation public\.m_item_v7/, '... nor another role\'s partition');
 refused('ann', 'team', sprintf($version, '{"version": 8, "items": -1}', 'm'), qr/violates check constraint/, '... nor impossible sizes');
+refused('ann', 'team', sprintf($version, qq({"version": 8, $_}), 'm'), qr/violates check constraint/, "... none of whoever has it: $_")
+  foreach ('"version": 0', '"version": 2147483647', '"items": 2147483647', '"users": 2100000000', '"tags": -2147483648',
+	'"width": 2147483647, "unit_width": 0', '"width": -1', '"unit_width": 1000000', '"features": 8', '"features": -1', '"epochs": -1',
+	'"best_epoch": 2147483647', '"assignments": -1', '"pairs": -1', '"task": "rating"', '"format": 0', '"refreshed_from": -1');
+is($node->psql('team', q{INSERT INTO tagrec_model (model, schema) VALUES ('x', 'pg_temp')}), 3, '... even a superuser');
+foreach my $row (q{'', 'public'}, q{repeat('x', 45), 'public'}, q{'x', 'pg_catalog'}, q{'x', 'pg_toast'}, q{'x', 'pg_temp'},
+	q{'x', 'pg_temp_3'}, q{'x', 'information_schema'}, q{'x', ''})
+{
+	refused('ann', 'team', "INSERT INTO tagrec_model (model, schema) VALUES ($row)", qr/violates check constraint/, "no model is ($row)");
+}
+refused('ann', 'team', q{INSERT INTO tagrec_model (model_id, model, schema) OVERRIDING SYSTEM VALUE VALUES (-1, 'x', 'public')},
+	qr/violates check constraint/, '... or has such a number');
+is(works('ann', 'team', q{BEGIN; INSERT INTO tagrec_model (model, schema, owner) VALUES ('x', 'public', 'ben') RETURNING owner; ROLLBACK},
+	'a model of another role'), 'ann', '... is the restoring role\'s');
 refused('ann', 'team', q{INSERT INTO tagrec_trial SELECT (jsonb_populate_record(t, '{"trial": 2, "value": 1}')).* FROM tagrec_trial t},
 	qr/permission denied for job \d+\nDETAIL:  It belongs to another role/, 'another role\'s tuning has no trial more');
 refused('ann', 'team', q{INSERT INTO tagrec_epoch SELECT job, 1, 1, 0, 0, 0, 0 FROM tagrec_job WHERE model = 'bens2' AND role = 'ben'},
