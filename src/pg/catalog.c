@@ -494,6 +494,6 @@ tagrec_check_owner(const TagrecVersion *version)
 				 errmsg("must be owner of model \"%s\"", version->model),
 				 errdetail("Its relations belonged to role \"%s\" when a version was deployed last.",
 						   version->registered_owner),
-				 errhint("If they have been given away, that role, the database's owner or a superuser settles it with"
+				 errhint("If they have been given away, a superuser or a role with the privileges of both settles it with"
 						 " tagrec_deploy().")));
 }

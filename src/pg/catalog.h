@@ -16,6 +16,11 @@
 /* Newest layout of the stored weights that this library reads (tagrec_version.format). */
 #define TAGREC_FORMAT 1
 
+/*
+ * One deployed or named version. Its numbers are within the limits that sql/registry.sql sets for every row: width at most
+ * 1,000,000, unit_width at most width; users, items and tags at most 2,000,000,000 each. That its relations have as many rows
+ * is for the reader to check.
+ */
 typedef struct TagrecVersion
 {
 	int32		model_id;

@@ -150,9 +150,9 @@ watch(void)
 	if (registered)
 		return;
 	CacheRegisterRelcacheCallback(forget_place, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_schema, (Datum) 0);
+	/* the casts: 19 has other integers and a const more */
+	CacheRegisterSyscacheCallback(NAMESPACEOID, (SyscacheCallbackFunction) forget_schema, (Datum) 0);
 	next_hook = post_parse_analyze_hook;
-	/* 19 has a const more */
 	post_parse_analyze_hook = (post_parse_analyze_hook_type) check_names;
 	registered = true;
 }

@@ -165,6 +165,8 @@ foreach my $row (q{'', 'public'}, q{repeat('x', 45), 'public'}, q{'x', 'pg_catal
 }
 refused('ann', 'team', q{INSERT INTO tagrec_model (model_id, model, schema) OVERRIDING SYSTEM VALUE VALUES (-1, 'x', 'public')},
 	qr/violates check constraint/, '... or has such a number');
+refused('ann', 'team', sprintf(q{INSERT INTO tagrec_job SELECT (jsonb_populate_record(j, '{"job": %s, "epoch": %s}')).* FROM tagrec_job j LIMIT 1}, @$_),
+	qr/violates check constraint/, "no job has number $$_[0] and epoch $$_[1]") foreach ([ 0, 1 ], [ -1, 1 ], [ 2000, -1 ]);
 is(works('ann', 'team', q{BEGIN; INSERT INTO tagrec_model (model, schema, owner) VALUES ('x', 'public', 'ben') RETURNING owner; ROLLBACK},
 	'a model of another role'), 'ann', '... is the restoring role\'s');
 refused('ann', 'team', q{INSERT INTO tagrec_trial SELECT (jsonb_populate_record(t, '{"trial": 2, "value": 1}')).* FROM tagrec_trial t},
