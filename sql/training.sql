@@ -133,6 +133,7 @@ FROM tagrec_job j
 	LEFT JOIN tagrec_job_error x ON x.job OPERATOR(pg_catalog.=) j.job
 	LEFT JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) j.role
 WHERE pg_catalog.pg_has_role(r.oid, 'MEMBER') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+	OR pg_catalog.pg_has_role('pg_database_owner', 'USAGE')
 	OR EXISTS (SELECT FROM tagrec_model m
 		WHERE m.model OPERATOR(pg_catalog.=) j.model AND tagrec_sees(m.model, m.schema, m.owner));
 COMMENT ON VIEW tagrec_jobs IS

@@ -388,6 +388,7 @@ visible_models(StringInfo listed)
 
 	for (uint64 i = 0; i < count; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		row[i][0] = tagrec_row_text(i, "model", context);
 		row[i][1] = tagrec_row_text(i, "schema", context);
 		row[i][2] = tagrec_row_text(i, "owner", context);
@@ -395,6 +396,7 @@ visible_models(StringInfo listed)
 	tagrec_registry_end(session);
 	for (uint64 i = 0; i < count && visible <= MAX_LISTED; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (!is_visible(row[i][0], row[i][1], row[i][2]))
 			continue;
 		appendStringInfo(listed, "%s\"%s\"", visible ? ", " : "", row[i][0]);

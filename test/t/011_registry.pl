@@ -229,10 +229,23 @@ refused('mallory', q{SELECT tagrec_drop('shared')}, qr/must be owner of model "s
 works('ben', q{SELECT tagrec_drop('shared')}, '... is removed by who owned it');
 works('keeper', q{SELECT tagrec_drop('secret')}, '... or by the database\'s owner');
 gives('keeper', $models, 'bens', '... and nothing else is left');
+gives('keeper', $jobs, 'bens long secret shared', '... but the jobs, for the database\'s owner');
+gives('ben', $jobs, 'bens', '... and the own ones, for others');
 
 # the view that says who may use a model is one
 works('ben', q{DROP VIEW bens_item_embedding; CREATE TABLE bens_item_embedding (item_id text, embedding real[])}, 'a table in a view\'s place');
 refused('ben', q{SELECT * FROM tagrec_recommend('bens', 1)}, qr/relation "ben\.bens_item_embedding" of model "bens" is not a view/, '... is not a model\'s');
+
+# ---------------------------------------------------------------- the extension is made anew
+
+$session = $node->background_psql('kept', on_error_stop => 0);
+$session->query_safe(q{SET client_min_messages = error; SELECT tools.tagrec_train('new', 'a', 'popularity')});
+super(q{DROP EXTENSION tagrec CASCADE; CREATE EXTENSION tagrec SCHEMA public});
+$session->query(q{SELECT tagrec_recommend('new', 1)});
+like($session->{stderr}, qr/model "new" does not exist/, 'an open session sees the new registry');
+$session->{stderr} = '';
+is($session->query(q{SELECT tagrec_train('newer', 'a', 'popularity')}), '1', '... and trains there');
+$session->quit;
 
 $node->stop;
 done_testing();
