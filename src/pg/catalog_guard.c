@@ -3,10 +3,10 @@
  * that: the database's owner has INSERT on them, and tagrec_guard() is the trigger that every row has to pass.
  *
  * A row may say nothing that the role could not have brought about by training: a model's relations are its own wherever
- * they exist, a version's source is one it may read, a job has ended, models and jobs are of roles whose privileges it has (else
- * they become its own, as a table does under pg_restore --no-owner), and epochs and trials are of such jobs. So no row
- * makes another role's session run, read or drop anything, and none takes part in another role's tuning. What holds for all
- * rows, a superuser's too, is in the tables' CHECK constraints.
+ * they exist, a version's source is one it may read, a job has ended, models and jobs are of roles whose privileges it has
+ * (else they become its own, as a table does under pg_restore --no-owner), and epochs and trials are of such jobs. So no
+ * row makes another role's session run, read or drop anything, and none takes part in another role's tuning. What holds
+ * for all rows, a superuser's too, is in the tables' CHECK constraints.
  *
  * It reads the registry with a new snapshot: what the transaction has restored before counts.
  */

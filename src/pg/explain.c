@@ -3,8 +3,8 @@
  * the profiles of both the user and the item, and both are encoded again. What does not come from tags stays as it is, and
  * so plays no part.
  *
- * Each tag that is looked at costs an encoding of all the others. Of profiles of many thousand tags the most frequent ones are
- * looked at, as many as keep the whole within MOST_ENTRIES.
+ * Each tag that is looked at costs an encoding of all the others. Of profiles of many thousand tags the most frequent ones
+ * are looked at, as many as keep the whole within MOST_ENTRIES.
  */
 #include "postgres.h"
 

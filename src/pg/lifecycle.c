@@ -142,9 +142,9 @@ first_relation(const TagrecModel *model)
 }
 
 /*
- * The owner of what is left of the model may drop it, who has to be the owner that the registry knows, too, where that role exists:
- * the schema may have been renamed, and this be another one. When nothing is left but the registry's rows, the owner that it
- * knows may remove them, and so may the owner of the database.
+ * The owner of what is left of the model may drop it, who has to be the owner that the registry knows, too, where that role
+ * exists: the schema may have been renamed, and this be another one. When nothing is left but the registry's rows, the
+ * owner that it knows may remove them, and so may the owner of the database.
  */
 static void
 check_droppable(const TagrecModel *model)

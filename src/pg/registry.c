@@ -5,9 +5,10 @@
  * invalidated, which DROP EXTENSION does, or a schema, which ALTER SCHEMA does; where the place has changed, the generation
  * moves on, and plans are made again.
  *
- * A statement names its tables, and a name may come to mean another role's table, whose triggers would run as the registry's
- * owner: a schema is renamed, and somebody makes one of the old name. So each statement is looked at when its names have been
- * looked up, before it is planned, and refused unless all its relations are the extension's or the system's.
+ * A statement names its tables, and a name may come to mean another role's table, whose triggers would run as the
+ * registry's owner: a schema is renamed, and somebody makes one of the old name. So each statement is looked at when its
+ * names have been looked up, before it is planned, and refused unless all its relations are the extension's or the
+ * system's.
  */
 #include "registry.h"
 
