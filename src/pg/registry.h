@@ -1,7 +1,7 @@
 /*
- * SQL on the registry tables, for catalog*.c alone: saved plans, run as the owner of the registry's tables, who alone may read
- * and write all of them; whether the caller may know or do it is for whoever asks to check. In the SQL text, "@" stands for the
- * schema of the extension: SELECT … FROM @.tagrec_model.
+ * SQL on the registry tables, for catalog*.c alone: saved plans, run as the owner of the registry's tables, who alone may
+ * read and write all of them; whether the caller may know or do it is for whoever asks to check. In the SQL text, "@" stands
+ * for the schema of the extension: SELECT … FROM @.tagrec_model.
  *
  * A caller is always inside SPI_connect()/SPI_finish(): tagrec_registry_begin() and _end() are those, with the identity.
  */
