@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "compat.h"
+#include "core/task.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -70,6 +71,9 @@ extern TagrecVersion *tagrec_version_find(const char *model, int32 version);
  * too, unless that role is gone: has its privileges, owns the database, or is a superuser.
  */
 extern bool tagrec_is_registered_owner(const char *owner);
+
+/* What the version recommends. */
+extern const TrTask *tagrec_version_task(const TagrecVersion *version);
 
 /* ereport(ERROR) unless the current user may use (SELECT on the item embedding relation) or owns the model. */
 extern void tagrec_check_use(const TagrecVersion *version);

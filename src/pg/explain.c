@@ -11,10 +11,11 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "core/topn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "options.h"
-#include "score.h"
+#include "scorer.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
@@ -42,8 +43,7 @@ typedef struct Sparse
 {
 	const TagrecNeighbours *neighbours;
 	int32		item;
-	int64		features;
-	const char *relation;
+	const TagrecVersion *version;
 } Sparse;
 
 /* Variants first..first+n-1 of a profile. With `with`, which is for a user, their sparse parts are set, too. */
@@ -78,7 +78,7 @@ encode_variants(TagrecEncoder *encoder, TrSide which, const Side *side, int firs
 	{
 		TrSparse	features = tagrec_encode_features(encoder, &profiles, v);
 
-		tagrec_check_features(&features, with->features, with->relation);
+		tagrec_check_features(&features, with->version);
 		side->sparse[first + v] = tagrec_neighbours_pair(with->neighbours, &features, with->item);
 	}
 	pfree(tag);
@@ -212,23 +212,25 @@ return_tag(ReturnSetInfo *result, int rank, const char *name, float contribution
 
 /* The score of variant u of the user and i of the item. */
 static float
-variant_score(const Side *user, const Side *item, int u, int i, size_t stride)
+variant_score(TagrecEncoder *network, const Side *user, const Side *item, int u, int i, int width)
 {
-	float		score = tr_dot(user->array + u * stride, item->array + i * stride, stride);
+	size_t		stride = tr_dot_stride(width);
+	float		score = tagrec_score_arrays(network, user->array + u * stride, item->array + i * stride, width);
 
 	return user->sparse ? score + user->sparse[u] : score;
 }
 
 /* The n tags that the score loses most without, as positions in `tags`; n_tags of these are looked at. */
 static void
-rank_tags(TrTopN *top, const SharedTag *tags, int n_tags, const Side *user, const Side *item, int n, size_t stride)
+rank_tags(TrTopN *top, TagrecEncoder *network, const SharedTag *tags, int n_tags, const Side *user, const Side *item, int n,
+		  int width)
 {
-	float		whole = variant_score(user, item, 0, 0, stride);
+	float		whole = variant_score(network, user, item, 0, 0, width);
 
 	n = Min(n, n_tags);
 	tr_topn_init(top, palloc_extended(Max(n, 1) * sizeof(TrScored), MCXT_ALLOC_HUGE), n);
 	for (int t = 0; t < n_tags; t++)
-		tr_topn_offer(top, whole - variant_score(user, item, tags[t].user_variant, tags[t].item_variant, stride), t);
+		tr_topn_offer(top, whole - variant_score(network, user, item, tags[t].user_variant, tags[t].item_variant, width), t);
 	tr_topn_sort(top);
 }
 
@@ -237,6 +239,7 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 		int n)
 {
 	int			width = call->version->width;
+	TagrecEncoder *network = tagrec_scoring_network(call);
 	Size		entries = (Size) user->n_tags + item->n_tags;
 	SharedTag  *tags = palloc_extended((entries + 1) * sizeof(SharedTag), MCXT_ALLOC_HUGE);
 	int			n_tags = choose_tags(tags, union_of_tags(user, item, tags), (int) Min(entries, MOST_ENTRIES));
@@ -244,17 +247,16 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 	Side		i = {.row = item};
 	Sparse		sparse = {
 		.item = item->position,
-		.features = tagrec_feature_count(call->version),
-		.relation = call->served->users.name
+		.version = call->version
 	};
 	TrTopN		top;
 
 	if (call->version->features)
-		sparse.neighbours = tagrec_served_neighbours(call->served, call->version);
+		sparse.neighbours = tagrec_call_neighbours(call);
 	plan_variants(tags, n_tags, &u, &i);
 	encode_side(&u, encoder, TR_USER, width, sparse.neighbours ? &sparse : NULL);
 	encode_side(&i, encoder, TR_ITEM, width, NULL);
-	rank_tags(&top, tags, n_tags, &u, &i, n, tr_dot_stride(width));
+	rank_tags(&top, network, tags, n_tags, &u, &i, n, width);
 	for (int r = 0; r < top.count; r++)
 	{
 		const SharedTag *tag = &tags[top.best[r].index];
@@ -294,7 +296,7 @@ tagrec_explain(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin(model);
 	check_tags_read(call->version);
-	encoder = tagrec_served_encoder(call->served, call->version);
+	encoder = tagrec_call_encoder(call);
 	if (tagrec_id_argument(fcinfo, 1, &user_id) && tagrec_id_argument(fcinfo, 2, &item_id) &&
 		tagrec_find_user(call, &user_id, &user) && tagrec_find_item(call, &item_id, &item))
 		explain((ReturnSetInfo *) fcinfo->resultinfo, call, encoder, &user, &item, n);
