@@ -483,7 +483,17 @@ void
 tagrec_check_use(const TagrecVersion *version)
 {
 	AclResult	result = pg_class_aclcheck(version->item_relation, GetUserId(), ACL_SELECT);
+	Oid			registered = get_role_oid(version->registered_owner, true);
 
+	/* else whoever makes a schema of that name, once the model's is renamed, answers in its place */
+	if (OidIsValid(registered) && version->owner != registered)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relations of model \"%s\" do not belong to its owner", version->model),
+				 errdetail("They belong to \"%s\", and belonged to \"%s\" when a version was deployed last.",
+						   GetUserNameFromId(version->owner, true), version->registered_owner),
+				 errhint("If they have been given away, a superuser or a role with the privileges of both settles it with"
+						 " tagrec_deploy().")));
 	if (result != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -75,7 +75,10 @@ extern bool tagrec_is_registered_owner(const char *owner);
 /* What the version recommends. */
 extern const TrTask *tagrec_version_task(const TagrecVersion *version);
 
-/* ereport(ERROR) unless the current user may use (SELECT on the item embedding relation) or owns the model. */
+/*
+ * ereport(ERROR) unless the current user may use (SELECT on the item embedding relation) or owns the model, and the relations are
+ * those of the owner that the registry knows, if there still is such a role.
+ */
 extern void tagrec_check_use(const TagrecVersion *version);
 extern void tagrec_check_owner(const TagrecVersion *version);
 

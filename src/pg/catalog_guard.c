@@ -70,20 +70,26 @@ has_role(const char *name)
 	return OidIsValid(role) && has_privs_of_role(GetUserId(), role);
 }
 
-/* The row, with the current role in place of one whose privileges it lacks. */
+/* The row, with this role in that column. */
 static HeapTuple
-own(const Row *row, const char *name)
+with_role(const Row *row, const char *column, Oid role)
 {
-	int			number = SPI_fnumber(row->desc, name);
-	char	   *role = column_text(row, name);
-	NameData	self;
-	Datum		value = NameGetDatum(&self);
+	int			number = SPI_fnumber(row->desc, column);
+	NameData	name;
+	Datum		value = NameGetDatum(&name);
 	bool		isnull = false;
 
-	if (!role || has_role(role))
-		return row->tuple;
-	namestrcpy(&self, GetUserNameFromId(GetUserId(), false));
+	namestrcpy(&name, GetUserNameFromId(role, false));
 	return heap_modify_tuple_by_cols(row->tuple, row->desc, 1, &number, &value, &isnull);
+}
+
+/* The row, with the current role in place of one whose privileges it lacks. */
+static HeapTuple
+own(const Row *row, const char *column)
+{
+	char	   *role = column_text(row, column);
+
+	return !role || has_role(role) ? row->tuple : with_role(row, column, GetUserId());
 }
 
 /* ------------------------------------------------------------------ models and versions */
@@ -230,6 +236,17 @@ check_part_of_job(const Row *row)
 
 /* ------------------------------------------------------------------ the trigger */
 
+/* A model whose relations have been restored already, by whomever, is their owner's. */
+static HeapTuple
+settle_owner(const Row *row)
+{
+	char	   *model = column_text(row, "model");
+	char	   *schema = column_text(row, "schema");
+	Oid			view = model && schema ? tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS)) : InvalidOid;
+
+	return OidIsValid(view) ? with_role(row, "owner", tagrec_relation_owner(view)) : row->tuple;
+}
+
 static HeapTuple
 check_row(const char *table, const Row *row)
 {
@@ -259,7 +276,9 @@ tagrec_guard(PG_FUNCTION_ARGS)
 				 errmsg("tagrec_guard() is the trigger of tagrec's own tables")));
 	relation = trigger->tg_relation;
 	row = (Row) {trigger->tg_trigtuple, RelationGetDescr(relation)};
-	if (GetUserId() == relation->rd_rel->relowner || superuser())
-		return PointerGetDatum(row.tuple);
-	return PointerGetDatum(check_row(RelationGetRelationName(relation), &row));
+	if (GetUserId() != relation->rd_rel->relowner && !superuser())
+		row.tuple = check_row(RelationGetRelationName(relation), &row);
+	if (strcmp(RelationGetRelationName(relation), "tagrec_model") == 0)
+		row.tuple = settle_owner(&row);
+	return PointerGetDatum(row.tuple);
 }

@@ -211,6 +211,10 @@ refused('mallory', qq{SELECT $_}, qr/must be owner of model "shared"\nDETAIL:  I
 	q{tagrec_train('shared', 'a', 'popularity')});
 refused('mallory', q{SELECT tagrec_drop('shared')}, qr/must be owner of model "shared"/, "... or drops it");
 gives('ann', $models, 'secret shared', 'its owner still sees it');
+works('mallory', q{GRANT USAGE ON SCHEMA ann TO PUBLIC; GRANT SELECT ON ann.shared_item_embedding TO PUBLIC}, '... and who has made them');
+refused('ben', q{SELECT * FROM tagrec_recommend('shared', 1)},
+	qr/relations of model "shared" do not belong to its owner\nDETAIL:  They belong to "mallory", and belonged to "ann" when a version was deployed last/,
+	'... does not answer in its place');
 super(q{DROP SCHEMA ann CASCADE; ALTER SCHEMA anns RENAME TO ann});
 gives('ann', q{SELECT count(*) > 0 FROM tagrec_recommend('shared', 1)}, 't', '... and has it back with the name');
 
