@@ -80,6 +80,7 @@ make_segment(Waiting *waiting, const char *request)
 	waiting->shared = shm_toc_allocate(toc, sizeof(TagrecShared));
 	memset(waiting->shared, 0, sizeof(TagrecShared));
 	pg_atomic_init_u32(&waiting->shared->cancelled, 0);
+	pg_atomic_init_u32(&waiting->shared->taken, 0);
 	pg_atomic_init_u32(&waiting->shared->ended, 0);
 	shm_toc_insert(toc, TAGREC_KEY_SHARED, waiting->shared);
 	text = shm_toc_allocate(toc, length);

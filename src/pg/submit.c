@@ -176,7 +176,7 @@ static void
 add_settings(TagrecRequest *request)
 {
 	request->threads = tagrec_threads;
-	request->max_memory = tagrec_max_memory;
+	request->max_memory = tagrec_memory_limit();
 	request->progress_interval = tagrec_progress_interval;
 }
 
