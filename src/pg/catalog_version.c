@@ -102,12 +102,12 @@ static TagrecQuery delete_model_query = {
 };
 
 static int32
-one_int(TagrecQuery *query, const Datum *values)
+one_int(TagrecQuery *query, bool fresh, const Datum *values)
 {
 	TagrecSession session = tagrec_registry_begin(false);
 	int32		value = 0;
 
-	if (tagrec_registry_run(query, true, values, NULL) > 0)
+	if (tagrec_registry_run(query, fresh, values, NULL) > 0)
 		value = tagrec_row_int(0, SPI_fname(SPI_tuptable->tupdesc, 1), 0);
 	tagrec_registry_end(session);
 	return value;
@@ -139,7 +139,7 @@ tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *vers
 	found->schema = tagrec_row_text(0, "schema", session.caller);
 	found->deployed_version = tagrec_row_int(0, "deployed_version", 0);
 	tagrec_registry_end(session);
-	*version = tagrec_version_next(found->model_id);
+	*version = tagrec_version_next(found->model_id, true);
 	return found;
 }
 
@@ -246,11 +246,11 @@ tagrec_version_replaced(int32 model_id, int32 version)
 }
 
 int32
-tagrec_version_next(int32 model_id)
+tagrec_version_next(int32 model_id, bool fresh)
 {
 	Datum		values[1] = {Int32GetDatum(model_id)};
 
-	return one_int(&next_query, values);
+	return one_int(&next_query, fresh, values);
 }
 
 void
@@ -280,7 +280,7 @@ tagrec_version_below(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	return one_int(&below_query, values);
+	return one_int(&below_query, true, values);
 }
 
 bool
@@ -288,7 +288,7 @@ tagrec_version_exists(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	return one_int(&exists_query, values) != 0;
+	return one_int(&exists_query, true, values) != 0;
 }
 
 void

@@ -63,8 +63,8 @@ extern int	tagrec_versions_beyond(int32 model_id, int keep, int32 **versions);
 /* The transaction that has deployed another version in place of this one; Invalid when it is deployed, or gone. */
 extern TransactionId tagrec_version_replaced(int32 model_id, int32 version);
 
-/* The number of the next version. */
-extern int32 tagrec_version_next(int32 model_id);
+/* The number of the next version; fresh as in tagrec_model_find(). */
+extern int32 tagrec_version_next(int32 model_id, bool fresh);
 
 /* The newest version below the given one, 0 = none. */
 extern int32 tagrec_version_below(int32 model_id, int32 version);

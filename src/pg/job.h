@@ -33,6 +33,7 @@
 #include "postmaster/bgworker.h"
 #include "request.h"
 #include "storage/dsm.h"
+#include "storage/lock.h"
 
 #define TAGREC_MAGIC 0x74616772
 
@@ -60,6 +61,7 @@ enum
 typedef struct TagrecShared
 {
 	/* set by the client */
+	VirtualTransactionId client;
 	pg_atomic_uint32 cancelled;
 	/* set by the worker that does the job, so that no other one does it */
 	pg_atomic_uint32 taken;

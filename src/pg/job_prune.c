@@ -82,6 +82,25 @@ horizon(void)
 	return oldest;
 }
 
+/*
+ * The statement of a client that waits has a snapshot from before the job. It does not count: the statement runs no parallel
+ * workers, and where it asks the model, it is given the version of now.
+ */
+static bool
+client_alone_sees(const TagrecRun *run, TransactionId replaced)
+{
+	int			count;
+	VirtualTransactionId *holders;
+
+	if (!run->shared)
+		return false;
+	holders = GetCurrentVirtualXIDs(replaced, true, false, 0, &count);
+	for (int i = 0; i < count; i++)
+		if (!VirtualTransactionIdEquals(holders[i], run->shared->client))
+			return false;
+	return true;
+}
+
 /* In a transaction; true when it is this job's to drop, and has its locks. */
 static bool
 may_go(Pruning *p, int i, TransactionId oldest)
@@ -93,7 +112,7 @@ may_go(Pruning *p, int i, TransactionId oldest)
 	replaced = tagrec_version_replaced(p->place.model_id, p->versions[i]);
 	if (!TransactionIdIsValid(replaced))
 		return false;
-	if (i < WAITING_VERSIONS && !TransactionIdPrecedes(replaced, oldest))
+	if (i < WAITING_VERSIONS && !TransactionIdPrecedes(replaced, oldest) && !client_alone_sees(p->run, replaced))
 		return false;
 	p->place.version = p->versions[i];
 	return tagrec_store_lock_version(&p->place);

@@ -15,7 +15,7 @@
  * A version that is to go (job_prune.c) makes nobody wait: its locks are taken only where they are free that moment, all of
  * them or none, and else tried again a little later, and by the next job. It stays while a snapshot of this database may
  * still see it as the deployed one: its row in the registry was last written by the transaction that has replaced it, and
- * that must precede every such snapshot. Of versions that wait for this, though, only the newest ones may (two): a
+ * that must precede every such snapshot but that of a client that waits for the job. Of versions that wait for this, though, only the newest ones may (two): a
  * transaction that has been idle since long before gets an error when it asks a version that is gone, and does not make
  * versions pile up.
  */

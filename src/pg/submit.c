@@ -154,7 +154,7 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 				 errhint("Leave out the option schema, or drop the model with tagrec_drop() first.")));
 	tagrec_submit_check_schema(existing->schema, version->owner);
 	tagrec_store_check_model(model, existing->schema, source);
-	tagrec_store_check_version(model, existing->schema, tagrec_version_next(existing->model_id));
+	tagrec_store_check_version(model, existing->schema, tagrec_version_next(existing->model_id, false));
 	return existing->schema;
 }
 
