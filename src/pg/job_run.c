@@ -134,6 +134,16 @@ read_relations(TagrecRun *run, TrAssignments *raw, TrAssignments *held_out)
 	tagrec_act_again(before);
 }
 
+/* The owner of the model, when that is there and is the current user's to train; else who would be: the current user. */
+static Oid
+owner_to_be(const TagrecRun *run)
+{
+	TagrecModel *model = tagrec_model_find(run->request->model, true, true);
+	Oid			view = model ? tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS)) : InvalidOid;
+
+	return OidIsValid(view) && tagrec_owns_relation(view, GetUserId()) ? tagrec_relation_owner(view) : GetUserId();
+}
+
 static void
 read_data(TagrecRun *run)
 {
@@ -141,6 +151,7 @@ read_data(TagrecRun *run)
 	bool		validated = !refresh && OidIsValid(run->request->validation_source);
 	TrAssignments raw;
 	TrAssignments held_out;
+	TagrecActing before;
 
 	tagrec_data_init(&run->data, &run->memory);
 	tr_assignments_init(&raw, &run->memory);
@@ -149,8 +160,11 @@ read_data(TagrecRun *run)
 		tagrec_refresh_read(run, &raw);
 	else
 		read_relations(run, &raw, validated ? &held_out : NULL);
+	/* keys are ranked as values of their type, which may be a row with a domain in it */
+	before = tagrec_act_as(owner_to_be(run));
 	tagrec_data_build(&run->data, &run->source, &raw, &run->options->train, run->options->algorithm->task,
 					  validated ? &held_out : NULL);
+	tagrec_act_again(before);
 }
 
 /*

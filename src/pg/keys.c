@@ -195,7 +195,8 @@ key_values(const TagrecKeys *keys, Oid type)
 
 	if (OidIsValid(type))
 	{
-		getTypeInputInfo(type, &function, &ioparam);
+		/* what a domain's constraints had to say they have said when the value was stored */
+		getTypeInputInfo(getBaseType(type), &function, &ioparam);
 		fmgr_info(function, &input);
 	}
 	for (int32 i = 0; i < keys->count; i++)

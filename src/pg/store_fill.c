@@ -37,7 +37,7 @@ typedef struct Writer
 	MemoryContext rows;			/* values of the waiting rows */
 } Writer;
 
-/* Input of one key type. */
+/* Input of one key type: a domain's values come from a column of it, so that its constraints need not run. */
 typedef struct KeyInput
 {
 	FmgrInfo	function;
@@ -128,7 +128,7 @@ key_input(KeyInput *input, Oid type)
 {
 	Oid			function;
 
-	getTypeInputInfo(type, &function, &input->ioparam);
+	getTypeInputInfo(getBaseType(type), &function, &input->ioparam);
 	fmgr_info(function, &input->function);
 }
 

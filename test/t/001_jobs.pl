@@ -171,7 +171,7 @@ like($stderr, qr/ERROR:  role "limited" runs 1 jobs, and tagrec.max_running_jobs
 my @waiting = map { $node->safe_psql('postgres', "SELECT tagrec_train('n$_', 'a', 'popularity', wait => false)", @limited) } (1, 2);
 ($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('n', 'a', 'popularity', wait => false)}, @limited);
 like($stderr, qr/ERROR:  role "limited" has 2 jobs in the queue, and tagrec.max_queued_jobs allows 2/, '... nor queues more');
-($ret, $stdout, $stderr) = $node->psql('postgres', q{SET tagrec.max_queued_jobs = 1000}, @limited);
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT count(*) FROM tagrec_algorithms; SET tagrec.max_queued_jobs = 1000}, @limited);
 like($stderr, qr/permission denied to set parameter/, '... and cannot help itself');
 $node->safe_psql('postgres', q{SELECT tagrec_train('unlimited', 'a', 'popularity')});
 ok( $node->poll_query_until(
