@@ -351,6 +351,8 @@ serve_next(void)
 	TagrecRequest *request;
 	int64		job;
 
+	/* meant for the job that this worker was started for; nobody can mean the next one before its lock is ours */
+	QueryCancelPending = false;
 	begin(context);
 	job = tagrec_job_claim_next(&request);
 	if (job)

@@ -158,6 +158,20 @@ is($node->safe_psql('postgres', q{SELECT version FROM tagrec_versions WHERE mode
 	'2', 'the model can be trained again');
 $node->safe_psql('postgres', q{SELECT tagrec_drop('m')});
 
+# ---------------------------------------------------------------- memory
+
+SKIP:
+{
+	skip 'no /proc here', 2 unless -r '/proc/meminfo';
+	my ($all) = slurp_file('/proc/meminfo') =~ /^MemTotal: *(\d+) kB/m;
+	my $last = q{SELECT request ->> 'max_memory' FROM tagrec_job ORDER BY job DESC LIMIT 1};
+	$node->safe_psql('postgres', q{SELECT tagrec_train('memory', 'a', 'popularity')});
+	my $half = $node->safe_psql('postgres', $last);
+	ok($half > 0 && $half <= $all / 2048, "a training may take half of the machine's memory, or less: $half MB");
+	$node->safe_psql('postgres', q{SELECT tagrec_drop('memory'); SET tagrec.max_memory = 0; SELECT tagrec_train('memory', 'a', 'popularity')});
+	is($node->safe_psql('postgres', $last), '0', '... unless somebody says otherwise');
+}
+
 # ---------------------------------------------------------------- limits of a role
 
 $node->safe_psql('postgres', 'CREATE ROLE limited LOGIN; CREATE SCHEMA limited AUTHORIZATION limited; GRANT SELECT ON a TO limited;
