@@ -13,7 +13,8 @@
 #include "request.h"
 
 /*
- * Fourth field of the job's advisory lock; pg_advisory_lock() takes locks with 1 and 2 there, so nobody else can hold ours.
+ * Fourth field of the job's advisory lock; pg_advisory_lock() takes locks with 1 and 2 there, so nobody else can hold
+ * ours.
  */
 #define TAGREC_JOB_LOCK 29799
 /* And of a role's, which a worker holds while it claims a job for it. */
@@ -74,8 +75,8 @@ extern void tagrec_job_done(int64 job, int32 version, Size peak_memory);
 extern void tagrec_job_failed(int64 job, const char *state, const TagrecJobError *error, Size peak_memory);
 
 /*
- * Deletes the current role's jobs that have ended, but the newest ones, so many; not those of existing versions, nor the given
- * one. most < 0: none.
+ * Deletes the current role's jobs that have ended, but the newest ones, so many; not those of existing versions, nor the
+ * given one. most < 0: none.
  */
 extern void tagrec_job_purge(int64 job, int most);
 

@@ -50,7 +50,8 @@ static TagrecQuery insert_query = {
 
 /* Leaves in the row's xmin which transaction has replaced the version: see tagrec_version_replaced(). */
 static TagrecQuery replace_query = {
-	"UPDATE @.tagrec_version SET format = format WHERE model_id OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=)"
+	"UPDATE @.tagrec_version SET format = format WHERE model_id OPERATOR(pg_catalog.=) $1"
+	" AND version OPERATOR(pg_catalog.=)"
 	" (SELECT deployed_version FROM @.tagrec_model WHERE model_id OPERATOR(pg_catalog.=) $1)",
 	1, {INT4OID}
 };

@@ -7,8 +7,9 @@
 #include "utils/guc.h"
 
 /*
- * Core's own maintenance commands set the same, and nothing else (RestrictSearchPath() from 17 on). What else the caller may
- * have set changes how code runs, not which: statements of tagrec name schemas and operators in full, and bind their values.
+ * Core's own maintenance commands set the same, and nothing else (RestrictSearchPath() from 17 on). What else the caller
+ * may have set changes how code runs, not which: statements of tagrec name schemas and operators in full, and bind their
+ * values.
  */
 static void
 restrict_search_path(void)

@@ -4,15 +4,15 @@
  *   tagrec_train(wait => true)    the request travels in a shared memory segment. The worker makes and commits the job's
  *                                 row itself, and sends notices and errors back over a queue in that segment. When the
  *                                 client goes, for whatever reason, its detaching from the segment cancels the job.
- *   tagrec_train(wait => false)    the job's row is the caller's, in the caller's transaction. The worker is registered just
- *                                 before that commits, and first waits for the commit: no slot is taken before, none after
- *                                 a rollback. (Not behind the commit: an error there would take the server down.)
+ *   tagrec_train(wait => false)   the job's row is the caller's, in the caller's transaction. The worker is registered
+ *                                 just before that commits, and first waits for the commit: no slot is taken before, none
+ *                                 after a rollback. (Not behind the commit: an error there would take the server down.)
  *
- * One process does one job, and ends: whatever the source's code has left in the session (settings, another role, temporary
- * tables, prepared statements, advisory locks, LISTEN, loaded libraries and what they remember) ends with it, and no list of
- * what there is to be undone can be out of date. If jobs of its database and role are still queued, it starts a worker for
- * the next one first; where no slot is free for that, the postmaster starts it again in the slot it has (after a second:
- * TAGREC_RESTART). tagrec_wait() starts one for a job that is still queued.
+ * One process does one job, and ends: whatever the source's code has left in the session (settings, another role,
+ * temporary tables, prepared statements, advisory locks, LISTEN, loaded libraries and what they remember) ends with it,
+ * and no list of what there is to be undone can be out of date. If jobs of its database and role are still queued, it
+ * starts a worker for the next one first; where no slot is free for that, the postmaster starts it again in the slot it
+ * has (after a second: TAGREC_RESTART). tagrec_wait() starts one for a job that is still queued.
  *
  * A role runs no more jobs at once than tagrec.max_running_jobs of its settings: a worker counts them when it claims one,
  * one worker of a role at a time (tagrec_job_claim()), and leaves the job queued for those that run. No more than
@@ -20,8 +20,8 @@
  *
  * A worker runs as the role that asked, in its own session, with search_path = pg_catalog, pg_temp. What ends it: SIGINT
  * (tagrec_cancel, pg_cancel_backend, a client that waits no more) cancels the job; SIGTERM ends the worker after it has
- * marked the job as failed. Both only set flags that CHECK_FOR_INTERRUPTS() sees, on the main thread, between the steps of a
- * training.
+ * marked the job as failed. Both only set flags that CHECK_FOR_INTERRUPTS() sees, on the main thread, between the steps
+ * of a training.
  */
 #ifndef TAGREC_JOB_H
 #define TAGREC_JOB_H

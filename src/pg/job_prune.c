@@ -26,7 +26,7 @@
 #define TRIES 20
 #define NAP_MS 10
 
-/* For what hangs on a version's partitions, a foreign key of the owner's, say; the partitions' own locks are had by then. */
+/* For what hangs on a version's partitions, a foreign key of the owner's, say; their own locks are had by then. */
 #define DROP_LOCK_TIMEOUT "10ms"
 
 /* So many versions beyond those that are kept may wait for snapshots that still see them as deployed. */
@@ -83,8 +83,8 @@ horizon(void)
 }
 
 /*
- * The statement of a client that waits has a snapshot from before the job. It does not count: the statement runs no parallel
- * workers, and where it asks the model, it is given the version of now.
+ * The statement of a client that waits has a snapshot from before the job. It does not count: the statement runs no
+ * parallel workers, and where it asks the model, it is given the version of now.
  */
 static bool
 client_alone_sees(const TagrecRun *run, TransactionId replaced)

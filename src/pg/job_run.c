@@ -139,7 +139,8 @@ static Oid
 owner_to_be(const TagrecRun *run)
 {
 	TagrecModel *model = tagrec_model_find(run->request->model, true, true);
-	Oid			view = model ? tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS)) : InvalidOid;
+	char	   *relname = tagrec_view_relname(run->request->model, TAGREC_ITEMS);
+	Oid			view = model ? tagrec_model_relation(model->schema, relname) : InvalidOid;
 
 	return OidIsValid(view) && tagrec_owns_relation(view, GetUserId()) ? tagrec_relation_owner(view) : GetUserId();
 }

@@ -1,14 +1,15 @@
 /*
  * Whether a version can be written to a model's partitioned tables. The rule, which is stated here and nowhere else:
  *
- *   They are data alone. Beside its columns and its primary key, such a table may have columns that stay NULL, and indexes. It
- *   has no trigger of anybody's, no rule, no row security, no CHECK, foreign key or exclusion constraint, no generated column;
- *   it is nobody's partition and has no default partition. The functions of an index, its predicate included, belong to
- *   superusers, as those of the server and of extensions do: an index on embedding::vector(128) may be, one on a function of
- *   the owner's may not. A unique index holds a key of the table, so that no version can fail on it.
+ *   They are data alone. Beside its columns and its primary key, such a table may have columns that stay NULL, and
+ *   indexes. It has no trigger of anybody's, no rule, no row security, no CHECK, foreign key or exclusion constraint, no
+ *   generated column; it is nobody's partition and has no default partition. The functions of an index, its predicate
+ *   included, belong to superusers, as those of the server and of extensions do: an index on embedding::vector(128) may
+ *   be, one on a function of the owner's may not. A unique index holds a key of the table, so that no version can fail
+ *   on it.
  *
- * Whatever else there is might run code, or be in the way of a version that took hours to train; so it is asked before a job
- * starts, and again before it writes. That what does run then runs as the owner is identity.h's concern.
+ * Whatever else there is might run code, or be in the way of a version that took hours to train; so it is asked before a
+ * job starts, and again before it writes. That what does run then runs as the owner is identity.h's concern.
  */
 #include "store_write.h"
 

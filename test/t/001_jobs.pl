@@ -227,11 +227,19 @@ ok(wait_for_state($queued, 'done'), 'its slot goes to the queued job');
 $node->safe_psql(
 	'postgres', q{
 	CREATE TABLE seen (pid int, setting text, role text, temporary bool, prepared bigint, locked bigint);
+	CREATE TABLE late (x int);
+	CREATE FUNCTION leave_late() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM set_config('search_path', 'nowhere', false), set_config('role', 'limited', false);
+		RETURN NULL;
+	END $$;
+	CREATE CONSTRAINT TRIGGER late AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION leave_late();
 	CREATE FUNCTION leave() RETURNS text LANGUAGE plpgsql AS $$
 	BEGIN
 		INSERT INTO public.seen SELECT pg_backend_pid(), current_setting('left.here', true), current_user,
 			to_regclass('pg_temp.left_here') IS NOT NULL, (SELECT count(*) FROM pg_prepared_statements WHERE from_sql),
 			(SELECT count(*) FROM pg_locks l WHERE l.pid = pg_backend_pid() AND locktype = 'advisory' AND objsubid < 3);
+		INSERT INTO public.late VALUES (1);
 		PERFORM set_config('left.here', 'yes', false), set_config('role', 'limited', false);
 		PERFORM pg_advisory_lock(1);
 		EXECUTE 'PREPARE left_here AS SELECT 1';

@@ -31,6 +31,7 @@ my $scripts = PostgreSQL::Test::Utils::tempdir();
 append_to_file("$scripts/recommend.sql",
 	"\\set u random(1, 100)\nSELECT 1 / count(*) FROM tagrec_recommend('m', :u, 3, false);\n");
 append_to_file("$scripts/view.sql", "SELECT 1 / count(*) FROM m_item_embedding;\n");
+append_to_file("$scripts/users.sql", "SELECT 1 / count(*) FROM m_user_embedding;\n");
 
 my $parallel = ($node->pg_version >= 16 ? '-c debug_parallel_query=on' : '-c force_parallel_mode=on')
   . ' -c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0 -c max_parallel_workers_per_gather=2';
@@ -71,8 +72,8 @@ $idle->query_safe('BEGIN; SELECT count(*) FROM m_user_embedding; SELECT count(*)
 	local $ENV{PGOPTIONS} = '-c lock_timeout=50ms';
 	my $bench = IPC::Run::start(
 		[
-			'pgbench', '-n', '-c', '2', '-T', '2', '-f', "$scripts/recommend.sql", '-f', "$scripts/view.sql", '-h', $node->host,
-			'-p', $node->port, 'postgres'
+			'pgbench', '-n', '-c', '2', '-T', '2', '-f', "$scripts/recommend.sql", '-f', "$scripts/view.sql", '-f',
+			"$scripts/users.sql", '-h', $node->host, '-p', $node->port, 'postgres'
 		],
 		'<', \'', '>', \$stdout, '2>', \$stderr);
 	{
