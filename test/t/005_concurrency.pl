@@ -162,7 +162,7 @@ foreach my $sql (q{SELECT tagrec_train('d', 'a', 'popularity')}, q{SELECT tagrec
 }
 
 # the drop has begun before the job, and has the model when the job comes to write
-$dropping->query_safe(q{BEGIN; SELECT tagrec_deploy('d', 1)});
+$dropping->query_safe(q{BEGIN; SELECT FROM tagrec_model WHERE model = 'd' FOR UPDATE});
 my $client = start_waiting(q{SELECT tagrec_drop('d')}, \$out);
 my $job = $node->safe_psql('postgres', q{SELECT tagrec_train('d', 'a', 'popularity', wait => false)});
 $node->poll_query_until('postgres', "SELECT phase = 'writing' FROM tagrec_jobs WHERE job = $job") or die 'the job does not get there';
