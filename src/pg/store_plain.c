@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/partition.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -76,6 +77,27 @@ runs_somebodys(Node *node, void *context)
 	return expression_tree_walker(node, runs_somebodys, context);
 }
 
+/*
+ * An index's expressions or its predicate, NULL = none. Not as the relcache gives them: it computes what is constant in
+ * them, as whoever asks.
+ */
+static Node *
+stored_tree(Relation index, AttrNumber column)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(RelationGetRelid(index)));
+	Node	   *tree = NULL;
+	Datum		stored;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", RelationGetRelid(index));
+	stored = SysCacheGetAttr(INDEXRELID, tuple, column, &isnull);
+	if (!isnull)
+		tree = stringToNode(TextDatumGetCString(stored));
+	ReleaseSysCache(tuple);
+	return tree;
+}
+
 static bool
 covers(Relation index, TupleDesc desc, const char *const *names)
 {
@@ -123,8 +145,8 @@ check_index(Relation relation, Relation index, TagrecRelation which)
 
 	if (form->indisexclusion)
 		refuse(relation, "the exclusion constraint", name);
-	if (runs_somebodys((Node *) RelationGetIndexExpressions(index), NULL)
-		|| runs_somebodys((Node *) RelationGetIndexPredicate(index), NULL))
+	if (runs_somebodys(stored_tree(index, Anum_pg_index_indexprs), NULL)
+		|| runs_somebodys(stored_tree(index, Anum_pg_index_indpred), NULL))
 		refuse(relation, "an index with functions that are not a superuser's,", name);
 	if (form->indisunique && !holds_key(index, RelationGetDescr(relation), which))
 		refuse(relation, "the unique index", name);

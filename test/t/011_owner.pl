@@ -161,6 +161,17 @@ foreach (
 	as_mallory($undo) if $undo;
 }
 is(query('SELECT count(*) FROM tagrec_jobs'), $jobs, 'what is refused makes no job');
+
+# looking at an index must not compute what is constant in it
+as_mallory(q{
+	CREATE FUNCTION mallory.constant(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM mallory.note(''index''); RETURN 1; END';
+	CREATE INDEX constant ON p_item_versions ((posts + mallory.constant(1))) WHERE posts > mallory.constant(2);
+});
+query('TRUNCATE ran');
+like(complaint(q{SELECT tagrec_train('p', 'public.a', 'popularity')}), qr/an index with functions that are not a superuser's, "constant"/,
+	'an index with a constant function is in the way');
+is(who(), '', '... and the function does not run');
+as_mallory('DROP INDEX constant');
 as_mallory('CREATE TABLE mallory.p_tag_v3 ()');
 like(complaint(q{SELECT tagrec_train('p', 'public.a', 'popularity')}), qr/relation "mallory.p_tag_v3" exists/, 'a relation with the next version\'s name is');
 as_mallory('DROP TABLE mallory.p_tag_v3');
