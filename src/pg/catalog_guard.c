@@ -19,6 +19,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "names.h"
 #include "nodes/makefuncs.h"
 #include "registry.h"
 #include "utils/builtins.h"

@@ -38,6 +38,17 @@ static TagrecQuery claim_next_query = {
 	1, {NAMEOID}
 };
 
+static TagrecQuery running_query = {
+	"SELECT job FROM @.tagrec_job WHERE state OPERATOR(pg_catalog.=) 'running' AND role OPERATOR(pg_catalog.=) $1",
+	1, {NAMEOID}
+};
+
+static TagrecQuery queued_query = {
+	"SELECT pg_catalog.count(*)::pg_catalog.int4 AS jobs FROM @.tagrec_job"
+	" WHERE state OPERATOR(pg_catalog.=) 'queued' AND role OPERATOR(pg_catalog.=) $1",
+	1, {NAMEOID}
+};
+
 static Datum
 role_name(void)
 {
@@ -75,14 +86,70 @@ tagrec_job_insert(const TagrecRequest *request, bool running)
 	return job;
 }
 
+int
+tagrec_job_queued(void)
+{
+	Datum		values[1] = {role_name()};
+	TagrecSession session = tagrec_registry_begin();
+	int			jobs;
+
+	(void) tagrec_registry_run(&queued_query, true, values, NULL);
+	jobs = tagrec_row_int(0, "jobs", 0);
+	tagrec_registry_end(session);
+	return jobs;
+}
+
+/*
+ * Jobs of the current role that a worker works on; lost ones do not count. Until the transaction ends, no other worker of
+ * the role gets here, so that two of them do not both find room for one.
+ */
+static int
+count_running(void)
+{
+	LOCKTAG		tag;
+	Datum		values[1] = {role_name()};
+	int			running = 0;
+	TagrecSession session;
+	uint64		count;
+	int64	   *jobs;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, GetUserId(), TAGREC_CLAIM_LOCK);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	session = tagrec_registry_begin();
+	count = tagrec_registry_run(&running_query, true, values, NULL);
+	jobs = palloc(Max(count, 1) * sizeof(int64));
+	for (uint64 i = 0; i < count; i++)
+		jobs[i] = row_int8(i, "job");
+	for (uint64 i = 0; i < count; i++)
+		running += tagrec_job_worker(jobs[i]) != 0;
+	tagrec_registry_end(session);
+	return running;
+}
+
+void
+tagrec_job_check_running(void)
+{
+	int			running = count_running();
+
+	if (running >= tagrec_max_running_jobs)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("role \"%s\" runs %d jobs, and tagrec.max_running_jobs allows %d",
+						GetUserNameFromId(GetUserId(), false), running, tagrec_max_running_jobs),
+				 errhint("Wait for one of them, or queue the job with wait => false.")));
+}
+
 static int64
 claim(TagrecQuery *query, Datum value, TagrecRequest **request)
 {
 	Datum		values[1] = {value};
-	TagrecSession session = tagrec_registry_begin();
+	TagrecSession session;
 	int64		job = 0;
 
 	*request = NULL;
+	if (count_running() >= tagrec_max_running_jobs)
+		return 0;
+	session = tagrec_registry_begin();
 	if (tagrec_registry_run(query, true, values, NULL) > 0)
 	{
 		bool		isnull;
@@ -142,6 +209,16 @@ static TagrecQuery failed_query = {
 static TagrecQuery error_query = {
 	"INSERT INTO @.tagrec_job_error (job, message, detail, hint) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
 	4, {INT8OID, TEXTOID, TEXTOID, TEXTOID}
+};
+
+/* A version's job has its curve and its trials. */
+static TagrecQuery purge_query = {
+	"DELETE FROM @.tagrec_job WHERE job OPERATOR(pg_catalog.=) ANY (SELECT j.job FROM @.tagrec_job j"
+	" WHERE j.role OPERATOR(pg_catalog.=) $1 AND j.job OPERATOR(pg_catalog.<>) $2"
+	" AND j.state OPERATOR(pg_catalog.=) ANY (ARRAY['done', 'failed', 'cancelled'])"
+	" AND NOT EXISTS (SELECT FROM @.tagrec_version v WHERE v.job OPERATOR(pg_catalog.=) j.job)"
+	" ORDER BY j.job DESC OFFSET $3)",
+	3, {NAMEOID, INT8OID, INT8OID}
 };
 
 static TagrecQuery unqueue_query = {
@@ -241,6 +318,15 @@ tagrec_job_failed(int64 job, const char *state, const TagrecJobError *error, Siz
 	put_text(values, nulls, 2, error->detail);
 	put_text(values, nulls, 3, error->hint);
 	run_write(&error_query, values, nulls);
+}
+
+void
+tagrec_job_purge(int64 job, int most)
+{
+	Datum		values[3] = {role_name(), Int64GetDatum(job), Int64GetDatum(most)};
+
+	if (most >= 0)
+		run_write(&purge_query, values, NULL);
 }
 
 bool

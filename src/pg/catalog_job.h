@@ -13,9 +13,12 @@
 #include "request.h"
 
 /*
- * Fourth field of the job's advisory lock; pg_advisory_lock() takes locks with 1 and 2 there, so nobody else can hold ours.
+ * Fourth field of the job's advisory lock; pg_advisory_lock() takes locks with 1 and 2 there, so nobody else can hold
+ * ours.
  */
 #define TAGREC_JOB_LOCK 29799
+/* And of a role's, which a worker holds while it claims a job for it. */
+#define TAGREC_CLAIM_LOCK 29798
 
 typedef struct TagrecJob
 {
@@ -54,7 +57,13 @@ typedef struct TagrecJobError
 
 extern int64 tagrec_job_insert(const TagrecRequest *request, bool running);
 
-/* Makes a queued job running and returns its request; NULL when it is not there or not queued. */
+/* Queued jobs of the current role. */
+extern int	tagrec_job_queued(void);
+
+/* ereport(ERROR) when the current role runs as many jobs as tagrec.max_running_jobs allows; holds until the commit. */
+extern void tagrec_job_check_running(void);
+
+/* Makes a queued job running and returns its request; NULL when it is not there or not queued, or as many run as may. */
 extern TagrecRequest *tagrec_job_claim(int64 job);
 
 /* Claims the oldest queued job of the current role: its number, or 0. */
@@ -64,6 +73,12 @@ extern void tagrec_job_progress(int64 job, const TagrecProgress *progress);
 extern void tagrec_job_epochs(int64 job, int trial, const TrEpoch *epochs, int count);
 extern void tagrec_job_done(int64 job, int32 version, Size peak_memory);
 extern void tagrec_job_failed(int64 job, const char *state, const TagrecJobError *error, Size peak_memory);
+
+/*
+ * Deletes the current role's jobs that have ended, but the newest ones, so many; not those of existing versions, nor the
+ * given one. most < 0: none.
+ */
+extern void tagrec_job_purge(int64 job, int most);
 
 /* Makes a queued job cancelled; false when it is not queued. */
 extern bool tagrec_job_unqueue(int64 job);

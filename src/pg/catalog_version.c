@@ -21,6 +21,16 @@ static TagrecQuery lock_query = {
 	1, {TEXTOID}
 };
 
+static TagrecQuery hold_query = {
+	"SELECT model_id FROM @.tagrec_model WHERE model_id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+	1, {INT4OID}
+};
+
+static TagrecQuery hold_at_once_query = {
+	"SELECT model_id FROM @.tagrec_model WHERE model_id OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED",
+	1, {INT4OID}
+};
+
 static TagrecQuery next_query = {
 	"SELECT COALESCE(pg_catalog.max(version), 0) OPERATOR(pg_catalog.+) 1 AS version FROM @.tagrec_version"
 	" WHERE model_id OPERATOR(pg_catalog.=) $1",
@@ -36,6 +46,14 @@ static TagrecQuery insert_query = {
 	31, {INT4OID, INT4OID, INT4OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 		TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, INT4OID,
 		INT4OID, FLOAT8OID, TEXTOID, FLOAT8OID, FLOAT8OID, TEXTOID, INT4OID}
+};
+
+/* Leaves in the row's xmin which transaction has replaced the version: see tagrec_version_replaced(). */
+static TagrecQuery replace_query = {
+	"UPDATE @.tagrec_version SET format = format WHERE model_id OPERATOR(pg_catalog.=) $1"
+	" AND version OPERATOR(pg_catalog.=)"
+	" (SELECT deployed_version FROM @.tagrec_model WHERE model_id OPERATOR(pg_catalog.=) $1)",
+	1, {INT4OID}
 };
 
 static TagrecQuery deploy_query = {
@@ -71,6 +89,13 @@ static TagrecQuery exists_query = {
 	2, {INT4OID, INT4OID}
 };
 
+static TagrecQuery replaced_query = {
+	"SELECT v.xmin FROM @.tagrec_version v JOIN @.tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) v.model_id"
+	" WHERE v.model_id OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2"
+	" AND m.deployed_version OPERATOR(pg_catalog.<>) v.version",
+	2, {INT4OID, INT4OID}
+};
+
 static TagrecQuery delete_version_query = {
 	"DELETE FROM @.tagrec_version WHERE model_id OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2",
 	2, {INT4OID, INT4OID}
@@ -82,12 +107,12 @@ static TagrecQuery delete_model_query = {
 };
 
 static int32
-one_int(TagrecQuery *query, const Datum *values)
+one_int(TagrecQuery *query, bool fresh, const Datum *values)
 {
 	TagrecSession session = tagrec_registry_begin();
 	int32		value = 0;
 
-	if (tagrec_registry_run(query, true, values, NULL) > 0)
+	if (tagrec_registry_run(query, fresh, values, NULL) > 0)
 		value = tagrec_row_int(0, SPI_fname(SPI_tuptable->tupdesc, 1), 0);
 	tagrec_registry_end(session);
 	return value;
@@ -107,7 +132,6 @@ tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *vers
 {
 	Datum		values[3] = {CStringGetTextDatum(model), CStringGetTextDatum(schema),
 		CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))};
-	Datum		next[1];
 	TagrecSession session = tagrec_registry_begin();
 	TagrecModel *found = MemoryContextAllocZero(session.caller, sizeof(TagrecModel));
 
@@ -122,8 +146,7 @@ tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *vers
 	found->registered_owner = tagrec_row_text(0, "owner", session.caller);
 	found->deployed_version = tagrec_row_int(0, "deployed_version", 0);
 	tagrec_registry_end(session);
-	next[0] = Int32GetDatum(found->model_id);
-	*version = one_int(&next_query, next);
+	*version = tagrec_version_next(found->model_id, true);
 	return found;
 }
 
@@ -183,12 +206,58 @@ tagrec_version_insert(const TagrecVersionRow *row)
 	run_write(&insert_query, values, nulls);
 }
 
+static bool
+hold(TagrecQuery *query, int32 model_id)
+{
+	Datum		values[1] = {Int32GetDatum(model_id)};
+	TagrecSession session = tagrec_registry_begin();
+	bool		held = tagrec_registry_run(query, true, values, NULL) > 0;
+
+	tagrec_registry_end(session);
+	return held;
+}
+
+bool
+tagrec_model_hold(int32 model_id)
+{
+	return hold(&hold_query, model_id);
+}
+
+bool
+tagrec_model_hold_at_once(int32 model_id)
+{
+	return hold(&hold_at_once_query, model_id);
+}
+
 void
 tagrec_model_deploy(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
+	run_write(&replace_query, values, NULL);
 	run_write(&deploy_query, values, NULL);
+}
+
+TransactionId
+tagrec_version_replaced(int32 model_id, int32 version)
+{
+	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
+	TransactionId replaced = InvalidTransactionId;
+	TagrecSession session = tagrec_registry_begin();
+	bool		isnull;
+
+	if (tagrec_registry_run(&replaced_query, true, values, NULL) > 0)
+		replaced = DatumGetTransactionId(tagrec_row_datum(0, "xmin", &isnull));
+	tagrec_registry_end(session);
+	return replaced;
+}
+
+int32
+tagrec_version_next(int32 model_id, bool fresh)
+{
+	Datum		values[1] = {Int32GetDatum(model_id)};
+
+	return one_int(&next_query, fresh, values);
 }
 
 void
@@ -218,7 +287,7 @@ tagrec_version_below(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	return one_int(&below_query, values);
+	return one_int(&below_query, true, values);
 }
 
 bool
@@ -226,7 +295,7 @@ tagrec_version_exists(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	return one_int(&exists_query, values) != 0;
+	return one_int(&exists_query, true, values) != 0;
 }
 
 void

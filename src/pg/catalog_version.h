@@ -46,6 +46,11 @@ typedef struct TagrecVersionRow
  * whether it is new, *version what the next version's number is.
  */
 extern TagrecModel *tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *version);
+
+/* Locks the row of a model in the same way; false when it is gone, or, at once, when somebody else has it. */
+extern bool tagrec_model_hold(int32 model_id);
+extern bool tagrec_model_hold_at_once(int32 model_id);
+
 extern void tagrec_version_insert(const TagrecVersionRow *row);
 extern void tagrec_model_deploy(int32 model_id, int32 version);
 extern void tagrec_model_rename(int32 model_id, const char *model);
@@ -54,6 +59,12 @@ extern void tagrec_model_rename(int32 model_id, const char *model);
  * Versions beyond the `keep` newest ones, the deployed one not counted: their number, and *versions in the current context.
  */
 extern int	tagrec_versions_beyond(int32 model_id, int keep, int32 **versions);
+
+/* The transaction that has deployed another version in place of this one; Invalid when it is deployed, or gone. */
+extern TransactionId tagrec_version_replaced(int32 model_id, int32 version);
+
+/* The number of the next version; fresh as in tagrec_model_find(). */
+extern int32 tagrec_version_next(int32 model_id, bool fresh);
 
 /* The newest version below the given one, 0 = none. */
 extern int32 tagrec_version_below(int32 model_id, int32 version);

@@ -1,5 +1,5 @@
 /*
- * The training worker: its session, the job it was started for, and the queued ones after it. See job.h.
+ * The training worker: its session, and the one job it does. See job.h.
  */
 #include "job.h"
 
@@ -18,16 +18,17 @@
 #include "storage/proc.h"
 #include "storage/shm_mq.h"
 #include "storage/shm_toc.h"
+#include "tagrec.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* SIGTERM came: mark the job, take no other, end. */
+/* SIGTERM came: mark the job, start no successor, end. */
 static volatile sig_atomic_t terminated = false;
 
-/* A device has failed in this process: what it does there from now on fails as well, and another process may do better. */
-static bool broken = false;
+/* The postmaster is to start a worker in this slot again. */
+static bool again = false;
 
 /* A job is being done, which a cancel or a termination may end. */
 static volatile sig_atomic_t working = false;
@@ -56,6 +57,7 @@ static void
 settle_session(void)
 {
 	static const char *const settings[][2] = {
+		{"role", "none"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
@@ -179,6 +181,33 @@ mark_failed(int64 job, const ErrorData *error, Size peak)
 	PG_END_TRY();
 }
 
+/* Deletes jobs that have ended long ago, in a transaction of its own. What goes wrong with that is not the job's error. */
+static void
+purge(int64 job)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *error;
+
+	PG_TRY();
+	{
+		begin(context);
+		tagrec_job_purge(job, tagrec_max_finished_jobs);
+		commit(context);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		refuse_cancels();
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+		error->elevel = LOG;
+		ThrowErrorData(error);
+	}
+	PG_END_TRY();
+}
+
 /* To the log, and to the client that waits. */
 static void
 report(ErrorData *error)
@@ -228,7 +257,6 @@ do_job(int64 job, const TagrecRequest *request, TagrecShared *shared)
 	PG_END_TRY();
 
 	/* what has failed after the version was deployed does not undo it */
-	broken |= error && error->sqlerrcode == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
 	if (error && !tagrec_run_done(run))
 	{
 		reword(error, job);
@@ -237,11 +265,22 @@ do_job(int64 job, const TagrecRequest *request, TagrecShared *shared)
 	}
 	tagrec_run_end(run);
 	tagrec_job_unlock(job);
+	purge(job);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-/* The job of a client that waits in the segment. */
-static void
+static TagrecShared *
+find_shared(shm_toc *toc)
+{
+	if (!toc)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("bad magic number in shared memory segment")));
+	return shm_toc_lookup(toc, TAGREC_KEY_SHARED, false);
+}
+
+/* The job of a client that waits in the segment. False when it has gone, or this is the slot's second worker. */
+static bool
 serve_client(dsm_handle handle)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -253,18 +292,20 @@ serve_client(dsm_handle handle)
 	int64		job;
 
 	if (!segment)
-		return;					/* the client has gone already */
+		return false;
 	toc = shm_toc_attach(TAGREC_MAGIC, dsm_segment_address(segment));
-	if (!toc)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("bad magic number in shared memory segment")));
-	shared = shm_toc_lookup(toc, TAGREC_KEY_SHARED, false);
+	shared = find_shared(toc);
+	if (pg_atomic_exchange_u32(&shared->taken, 1) != 0)
+	{
+		dsm_detach(segment);
+		return false;
+	}
 	queue = shm_toc_lookup(toc, TAGREC_KEY_QUEUE, false);
 	shm_mq_set_sender(queue, MyProc);
 	pq_redirect_to_shm_mq(segment, shm_mq_attach(queue, segment, NULL));
 
 	begin(context);
+	tagrec_job_check_running();
 	request = tagrec_request_read(tagrec_jsonb(shm_toc_lookup(toc, TAGREC_KEY_REQUEST, false)));
 	job = tagrec_job_insert(request, true);
 	tagrec_job_lock(job);
@@ -274,10 +315,11 @@ serve_client(dsm_handle handle)
 	pg_write_barrier();
 	pg_atomic_write_u32(&shared->ended, 1);
 	dsm_detach(segment);
+	return true;
 }
 
-/* The job that a transaction has submitted: there is none when it was rolled back, or another worker was faster. */
-static void
+/* The job that a transaction has submitted. False when it was rolled back, or another worker was faster. */
+static bool
 serve_submitted(const TagrecLaunch *launch)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -299,9 +341,10 @@ serve_submitted(const TagrecLaunch *launch)
 		do_job(launch->job, request, NULL);
 	else if (locked)
 		tagrec_job_unlock(launch->job);
+	return request != NULL;
 }
 
-/* False when no queued job was left. */
+/* False when no queued job was left, or as many run as may. */
 static bool
 serve_next(void)
 {
@@ -309,7 +352,7 @@ serve_next(void)
 	TagrecRequest *request;
 	int64		job;
 
-	/* came too late for the last job; nobody can mean the next one before its lock is ours */
+	/* meant for the job that this worker was started for; nobody can mean the next one before its lock is ours */
 	QueryCancelPending = false;
 	begin(context);
 	job = tagrec_job_claim_next(&request);
@@ -322,41 +365,51 @@ serve_next(void)
 	return true;
 }
 
-/* Another worker for the jobs that are queued. Where no slot is free, whoever waits for one of them starts it. */
+/* A worker for the jobs that are still queued: another one, so that it need not wait, or else this slot's next. */
 static void
 start_successor(const TagrecLaunch *launch)
 {
 	TagrecLaunch successor = {.database = launch->database, .role = launch->role};
+	MemoryContext context = CurrentMemoryContext;
+	bool		queued;
 
-	if (!tagrec_worker_start(&successor))
-		ereport(LOG,
-				(errmsg("queued jobs of tagrec wait for a background worker slot"),
-				 errdetail("The worker whose device has failed takes no more of them.")));
+	begin(context);
+	queued = tagrec_job_queued() > 0;
+	commit(context);
+	if (queued && !tagrec_worker_start(&successor))
+		again = true;
+}
+
+/* However the process ends, a FATAL included. The status that this exit() replaces would mean a new start for ever. */
+static void
+end_for_good(int code, Datum argument)
+{
+	if (code == 1 && !again)
+		proc_exit(0);
 }
 
 void
 tagrec_worker_main(Datum argument)
 {
 	TagrecLaunch launch;
-	MemoryContext context;
+	bool		served = false;
 
 	memcpy(&launch, MyBgworkerEntry->bgw_extra, sizeof(launch));
+	on_proc_exit(end_for_good, (Datum) 0);
 	pqsignal(SIGTERM, handle_terminate);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(launch.database, launch.role, TAGREC_WORKER_FLAGS);
 	settle_session();
 
 	refuse_cancels();
-	context = AllocSetContextCreate(TopMemoryContext, "tagrec job", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "tagrec job", ALLOCSET_DEFAULT_SIZES));
 	if (launch.segment)
-		serve_client(launch.segment);
+		served = serve_client(launch.segment);
 	else if (launch.job)
-		serve_submitted(&launch);
-	do
-	{
-		MemoryContextReset(context);
-	} while (!terminated && !broken && serve_next());
-	if (broken && !terminated)
+		served = serve_submitted(&launch);
+	if (!served)
+		served = serve_next();
+	if (served && !terminated)
 		start_successor(&launch);
+	proc_exit(again ? 1 : 0);
 }

@@ -1,9 +1,15 @@
 /*
  * Refreshing: current profiles, encoded by the network of the deployed version; for an algorithm that counts, counted
  * again, with the version's tags. See job.h.
+ *
+ * The version is the owner's, and so is the name of its source: what that name has come to mean since (a view, say) is for
+ * the owner to say, and not for a superuser who refreshes the model to run. So all is read as the owner, who must be able
+ * to read the source, whoever refreshes. What the owner himself refreshes is read like any source.
  */
 #include "job_run.h"
 
+#include "identity.h"
+#include "miscadmin.h"
 #include "tagrec.h"
 #include "version_read.h"
 
@@ -23,15 +29,29 @@ take_tag(void *argument, const char *tag)
 	tagrec_keys_intern(tags, tag, strlen(tag));
 }
 
-void
-tagrec_refresh_vocabulary(TagrecRun *run)
+static void
+read_vocabulary(TagrecRun *run, const TagrecVersion *version)
 {
-	TagrecVersion *version = version_of(run);
-
 	tagrec_read_tags(version, take_tag, &run->data.tags);
 	if (run->data.tags.count != version->tags)
 		tagrec_version_corrupted(version, "It has a tag twice.");
 	run->data.tags.closed = true;
+}
+
+void
+tagrec_refresh_read(TagrecRun *run, TrAssignments *raw)
+{
+	TagrecVersion *version = version_of(run);
+	TagrecActing before;
+
+	tagrec_check_owner(version);
+	before = tagrec_act_as(version->owner);
+	read_vocabulary(run, version);
+	tagrec_act_again(before);
+	before = version->owner == GetUserId() ? tagrec_act_aside() : tagrec_act_as(version->owner);
+	tagrec_source_check(&run->source);
+	tagrec_source_read(&run->source, &run->data, raw);
+	tagrec_act_again(before);
 }
 
 static void
@@ -49,7 +69,10 @@ load_network(TagrecRun *run, const TagrecVersion *version)
 {
 	TrError		err = {0};
 
+	TagrecActing before = tagrec_act_as(version->owner);
+
 	run->tensors = tagrec_read_weights(version, &run->memory, &run->n_tensors);
+	tagrec_act_again(before);
 	tagrec_check(tr_model_load(&run->model, run->options->algorithm, &run->memory, run->backend, version->tags,
 							   run->options->values, run->tensors, run->n_tensors, &err), &err);
 	if (tr_features(run->model) != version->features)

@@ -13,6 +13,7 @@
 #include "catalog_version.h"
 #include "core/validation.h"
 #include "held_out.h"
+#include "identity.h"
 #include "miscadmin.h"
 #include "store_write.h"
 #include "tagrec.h"
@@ -21,11 +22,6 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-
-/* Dropping old partitions locks their parents against readers: not for longer than this. */
-#define PRUNE_LOCK_TIMEOUT "100ms"
-/* Old versions that may be in use before the others are left to the next training. */
-#define PRUNE_FAILURES 10
 
 #define MB(bytes) ((bytes) >> 20)
 
@@ -125,6 +121,30 @@ read_held_out(TagrecRun *run, TrAssignments *assignments)
 	run->options->validation_source = held_out.name;
 }
 
+/* What the source's own code sets (views' functions, policies) ends with the reading of it. */
+static void
+read_relations(TagrecRun *run, TrAssignments *raw, TrAssignments *held_out)
+{
+	TagrecActing before = tagrec_act_aside();
+
+	tagrec_source_check(&run->source);
+	tagrec_source_read(&run->source, &run->data, raw);
+	if (held_out)
+		read_held_out(run, held_out);
+	tagrec_act_again(before);
+}
+
+/* The owner of the model, when that is there and is the current user's to train; else who would be: the current user. */
+static Oid
+owner_to_be(const TagrecRun *run)
+{
+	TagrecModel *model = tagrec_model_find(run->request->model, true, true);
+	char	   *relname = tagrec_view_relname(run->request->model, TAGREC_ITEMS);
+	Oid			view = model ? tagrec_model_relation(model->schema, relname) : InvalidOid;
+
+	return OidIsValid(view) && tagrec_owns_relation(view, GetUserId()) ? tagrec_relation_owner(view) : GetUserId();
+}
+
 static void
 read_data(TagrecRun *run)
 {
@@ -132,17 +152,34 @@ read_data(TagrecRun *run)
 	bool		validated = !refresh && OidIsValid(run->request->validation_source);
 	TrAssignments raw;
 	TrAssignments held_out;
+	TagrecActing before;
 
 	tagrec_data_init(&run->data, &run->memory);
 	tr_assignments_init(&raw, &run->memory);
 	tr_assignments_init(&held_out, &run->memory);
 	if (refresh)
-		tagrec_refresh_vocabulary(run);
-	tagrec_source_read(&run->source, &run->data, &raw);
-	if (validated)
-		read_held_out(run, &held_out);
+		tagrec_refresh_read(run, &raw);
+	else
+		read_relations(run, &raw, validated ? &held_out : NULL);
+	/* keys are ranked as values of their type, which may be a row with a domain in it */
+	before = tagrec_act_as(owner_to_be(run));
 	tagrec_data_build(&run->data, &run->source, &raw, &run->options->train, run->options->algorithm->task,
 					  validated ? &held_out : NULL);
+	tagrec_act_again(before);
+}
+
+/*
+ * A deferred trigger of the source's has run at the commit, and may have set what it liked: back to what the session began
+ * with. (RESET ALL leaves alone who the user is.)
+ */
+static void
+settle_again(TagrecRun *run)
+{
+	tagrec_run_begin(run);
+	SetConfigOption("session_authorization", NULL, PGC_SUSET, PGC_S_SESSION);
+	SetConfigOption("role", "none", PGC_SUSET, PGC_S_SESSION);
+	ResetAllOptions();
+	tagrec_run_commit(run);
 }
 
 static void
@@ -152,11 +189,11 @@ read_source(TagrecRun *run)
 	tagrec_run_begin(run);
 	run->options = tagrec_options_read(tagrec_algorithm(run->request->algorithm), run->request->options);
 	name_source(run);
-	tagrec_source_check(&run->source);
 	read_data(run);
 	if (tagrec_request_is_refresh(run->request))
 		tagrec_refresh_model(run);
 	tagrec_run_commit(run);
+	settle_again(run);
 }
 
 /* ------------------------------------------------------------------ training */
@@ -349,31 +386,39 @@ insert_version(TagrecRun *run, const TagrecPlace *place)
 	tagrec_version_insert(&row);
 }
 
-/* The model's row, locked; a new model's relations. Acts as the owner from then on: returns who it was. */
-static TagrecIdentity
+static void
+check_place(TagrecRun *run, const TagrecPlace *place, Oid view)
+{
+	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of model \"%s\"", place->model)));
+	tagrec_store_check_model(place->model, place->schema, &run->source);
+}
+
+/* The model's row, locked; a new model's relations. Returns who owns them. */
+static Oid
 prepare_place(TagrecRun *run, TagrecPlace *place)
 {
 	bool		made;
 	TagrecModel *model = tagrec_model_lock(run->request->model, run->request->schema, &made, &place->version);
-	TagrecIdentity before = {InvalidOid, 0};
+	Oid			view;
 
+	if (made && tagrec_request_is_refresh(run->request))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("model \"%s\" was dropped while it was being refreshed", model->model)));
 	place->model_id = model->model_id;
 	place->model = model->model;
 	place->schema = model->schema;
 	if (made)
-		tagrec_store_create(place, &run->source);
-	else
 	{
-		Oid			view = tagrec_model_relation(place->schema, tagrec_view_relname(place->model, TAGREC_ITEMS));
-
-		tagrec_store_check_model(place->model, place->schema, &run->source);
-		if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("must be owner of model \"%s\"", place->model)));
-		before = tagrec_become(tagrec_relation_owner(view));
+		tagrec_store_create(place, &run->source);
+		return GetUserId();
 	}
-	return before;
+	view = tagrec_model_relation(place->schema, tagrec_view_relname(place->model, TAGREC_ITEMS));
+	check_place(run, place, view);
+	return tagrec_relation_owner(view);
 }
 
 /* Everything about the new version, in one transaction. */
@@ -381,90 +426,18 @@ static int32
 write_version(TagrecRun *run)
 {
 	TagrecPlace place;
-	TagrecIdentity before;
+	TagrecActing before;
 
 	tagrec_progress_phase(run, "writing");
 	tagrec_run_begin(run);
-	before = prepare_place(run, &place);
+	before = tagrec_act_as(prepare_place(run, &place));
 	tagrec_store_write(&place, &run->source, &run->data, run->model, run->tensors, run->n_tensors);
-	if (OidIsValid(before.user))
-		tagrec_become_again(before);
+	tagrec_act_again(before);
 	insert_version(run, &place);
 	tagrec_model_deploy(place.model_id, place.version);
 	tagrec_job_done(run->job, place.version, tagrec_run_peak(run));
 	tagrec_run_commit(run);
 	return place.version;
-}
-
-/* The versions that are to go and where they lie; 0 when the model is gone, or somebody else's. */
-static int
-old_versions(TagrecRun *run, TagrecPlace *place, Oid *owner, int32 **versions)
-{
-	TagrecModel *model = tagrec_model_find(run->request->model, true, true);
-	Oid			view;
-
-	if (!model)
-		return 0;
-	view = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS));
-	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
-		return 0;
-	*owner = tagrec_relation_owner(view);
-	place->model_id = model->model_id;
-	place->model = model->model;
-	place->schema = model->schema;
-	return tagrec_versions_beyond(model->model_id, run->options->train.keep_versions, versions);
-}
-
-/* False when a reader is in the way, or a view on one of its partitions: it is left to the next training. */
-static bool
-drop_version(TagrecRun *run, const TagrecPlace *place, Oid owner)
-{
-	volatile bool dropped = false;
-
-	PG_TRY();
-	{
-		TagrecIdentity before;
-
-		tagrec_run_begin(run);
-		(void) set_config_option("lock_timeout", PRUNE_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
-								 0, false);
-		before = tagrec_become(owner);
-		tagrec_store_drop_version(place);
-		tagrec_become_again(before);
-		tagrec_version_delete(place->model_id, place->version);
-		tagrec_run_commit(run);
-		dropped = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(run->context);
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(run->context);
-	}
-	PG_END_TRY();
-	return dropped;
-}
-
-/* Each version in a transaction of its own, so that one that cannot go does not keep the others. */
-static void
-prune(TagrecRun *run)
-{
-	TagrecPlace place;
-	Oid			owner = InvalidOid;
-	int32	   *versions;
-	int			count;
-	int			kept = 0;
-
-	tagrec_run_begin(run);
-	count = old_versions(run, &place, &owner, &versions);
-	tagrec_run_commit(run);
-	for (int i = 0; i < count && kept < PRUNE_FAILURES; i++)
-	{
-		place.version = versions[i];
-		if (!drop_version(run, &place, owner))
-			kept++;
-	}
 }
 
 static void
@@ -486,6 +459,7 @@ tagrec_run(TagrecRun *run)
 	int32		version;
 
 	read_source(run);
+	tagrec_run_prune(run, false);
 	if (tagrec_request_is_tune(run->request))
 		tagrec_run_tune(run);
 	else if (!tagrec_request_is_refresh(run->request))
@@ -496,5 +470,5 @@ tagrec_run(TagrecRun *run)
 	run->done = true;
 	if (run->shared)
 		announce(run, version);
-	prune(run);
+	tagrec_run_prune(run, true);
 }

@@ -1,5 +1,6 @@
 /*
- * A job while it is done, private to job_run.c, job_progress.c, job_tune.c and job_refresh.c.
+ * A job while it is done, private to job_run.c, job_progress.c, job_tune.c,
+ * job_refresh.c and job_prune.c.
  */
 #ifndef TAGREC_JOB_RUN_H
 #define TAGREC_JOB_RUN_H
@@ -81,8 +82,11 @@ extern void tagrec_progress_flush(TagrecRun *run);
 /* "ndcg@20", "mrr"; NULL without validation. */
 extern char *tagrec_metric_name(const TagrecOptions *options);
 
-/* job_refresh.c: instead of training, loads the deployed version's network. */
-extern void tagrec_refresh_vocabulary(TagrecRun *run);
+/* job_refresh.c: instead of training, loads the deployed version's network; reads the source for it. */
+extern void tagrec_refresh_read(TagrecRun *run, TrAssignments *raw);
 extern void tagrec_refresh_model(TagrecRun *run);
+
+/* job_prune.c: drops the versions that are not kept; patiently: tries again for a moment what is in use. */
+extern void tagrec_run_prune(TagrecRun *run, bool patiently);
 
 #endif

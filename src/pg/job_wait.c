@@ -79,7 +79,9 @@ make_segment(Waiting *waiting, const char *request)
 	toc = shm_toc_create(TAGREC_MAGIC, dsm_segment_address(waiting->segment), size);
 	waiting->shared = shm_toc_allocate(toc, sizeof(TagrecShared));
 	memset(waiting->shared, 0, sizeof(TagrecShared));
+	GET_VXID_FROM_PGPROC(waiting->shared->client, *MyProc);
 	pg_atomic_init_u32(&waiting->shared->cancelled, 0);
+	pg_atomic_init_u32(&waiting->shared->taken, 0);
 	pg_atomic_init_u32(&waiting->shared->ended, 0);
 	shm_toc_insert(toc, TAGREC_KEY_SHARED, waiting->shared);
 	text = shm_toc_allocate(toc, length);

@@ -2,7 +2,8 @@
  * tagrec_deploy(), tagrec_rollback(), tagrec_rename(), tagrec_drop(): which version queries use, what a model is called,
  * and its end.
  *
- * Deploying changes one row of the registry; queries that have begun go on with the version they began with.
+ * Deploying changes one row of the registry; queries that have begun go on with the version they began with. Whatever is
+ * done to a model is done by who has its row, and to what the row says then: see store_write.h for the order of the locks.
  */
 #include "tagrec.h"
 
@@ -16,6 +17,7 @@
 #include "store.h"
 #include "store_write.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(tagrec_deploy);
 PG_FUNCTION_INFO_V1(tagrec_rollback);
@@ -29,6 +31,16 @@ check_writable(const char *function)
 	PreventCommandIfParallelMode(function);
 }
 
+/* A training, a rename or a drop that has the row comes first. */
+static void
+hold_model(int32 model_id, const char *model)
+{
+	if (!tagrec_model_hold(model_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("model \"%s\" has just been dropped", model)));
+}
+
 Datum
 tagrec_deploy(PG_FUNCTION_ARGS)
 {
@@ -38,8 +50,25 @@ tagrec_deploy(PG_FUNCTION_ARGS)
 	check_writable("tagrec_deploy()");
 	version = tagrec_version_find(model, PG_GETARG_INT32(1));
 	tagrec_check_owner(version);
+	hold_model(version->model_id, model);
+	PushActiveSnapshot(GetLatestSnapshot());
+	version = tagrec_version_find(model, version->version);
+	PopActiveSnapshot();
 	tagrec_model_deploy(version->model_id, version->version);
 	PG_RETURN_VOID();
+}
+
+/* The deployed version of a model that the caller owns and now has. */
+static TagrecVersion *
+held_version(const char *model)
+{
+	TagrecVersion *version = tagrec_version_deployed_now(model);
+
+	tagrec_check_owner(version);
+	hold_model(version->model_id, model);
+	version = tagrec_version_deployed_now(model);
+	tagrec_check_owner(version);
+	return version;
 }
 
 Datum
@@ -50,8 +79,7 @@ tagrec_rollback(PG_FUNCTION_ARGS)
 	int32		below;
 
 	check_writable("tagrec_rollback()");
-	version = tagrec_version_deployed_now(model);
-	tagrec_check_owner(version);
+	version = held_version(model);
 	below = tagrec_version_below(version->model_id, version->version);
 	if (below == 0)
 		ereport(ERROR,
@@ -88,17 +116,17 @@ check_unused(const char *name, const char *schema)
 	tagrec_store_check_free(name, schema);
 }
 
-/* Every version's number, in the current context. */
+/* Every version's number, in the current context; deployed = 0: there is none yet. */
 static int32 *
-all_versions(const TagrecVersion *version, int *count)
+all_versions(int32 model_id, int32 deployed, int *count)
 {
 	int32	   *others;
-	int			n = tagrec_versions_beyond(version->model_id, 0, &others);
+	int			n = tagrec_versions_beyond(model_id, 0, &others);
 	int32	   *all = palloc((n + 1) * sizeof(int32));
 
 	memcpy(all, others, n * sizeof(int32));
-	all[n] = version->version;
-	*count = n + 1;
+	all[n] = deployed;
+	*count = n + (deployed > 0);
 	return all;
 }
 
@@ -116,12 +144,14 @@ tagrec_rename(PG_FUNCTION_ARGS)
 	version = tagrec_version_deployed_now(model);
 	tagrec_check_owner(version);
 	check_idle(model);
+	version = held_version(model);
+	check_idle(model);
 	tagrec_check_model_name(name);
 	check_unused(name, version->schema);
 	place.model_id = version->model_id;
 	place.model = version->model;
 	place.schema = version->schema;
-	versions = all_versions(version, &n_versions);
+	versions = all_versions(version->model_id, version->version, &n_versions);
 	tagrec_store_rename(&place, name, versions, n_versions);
 	tagrec_model_rename(version->model_id, name);
 	PG_RETURN_VOID();
@@ -160,24 +190,37 @@ check_droppable(const TagrecModel *model)
 			 errmsg("must be owner of model \"%s\"", model->model)));
 }
 
+static TagrecModel *
+find_droppable(const char *name)
+{
+	TagrecModel *model = tagrec_model_find(name, true, true);
+
+	if (!model)
+		tagrec_model_missing(name);
+	check_droppable(model);
+	check_idle(name);
+	return model;
+}
+
 Datum
 tagrec_drop(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	TagrecModel *model;
 	TagrecPlace place = {0};
+	int32	   *versions;
+	int			n_versions;
 
 	check_writable("tagrec_drop()");
-	model = tagrec_model_find(name, true, true);
-	if (!model)
-		tagrec_model_missing(name);
-	check_droppable(model);
-	check_idle(name);
+	model = find_droppable(name);
+	hold_model(model->model_id, name);
+	model = find_droppable(name);
+	versions = all_versions(model->model_id, model->deployed_version, &n_versions);
 	place.model_id = model->model_id;
 	place.model = model->model;
 	place.schema = model->schema;
 	if (OidIsValid(get_namespace_oid(model->schema, true)))
-		tagrec_store_drop(&place);
+		tagrec_store_drop(&place, versions, n_versions);
 	tagrec_model_delete(model->model_id);
 	PG_RETURN_VOID();
 }

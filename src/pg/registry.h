@@ -11,7 +11,7 @@
 #include "postgres.h"
 #include "executor/spi.h"
 
-#include "store.h"
+#include "identity.h"
 
 #define TAGREC_QUERY_ARGS 32
 

@@ -1,5 +1,5 @@
 /*
- * Finding and locking a version's partitions, and acting as their owner.
+ * Finding and locking a version's partitions.
  */
 #include "store.h"
 
@@ -72,21 +72,4 @@ tagrec_lock_partition(const TagrecVersion *version, TagrecRelation relation)
 		UnlockRelationOid(before, AccessShareLock);
 	}
 	return false;
-}
-
-TagrecIdentity
-tagrec_become(Oid role)
-{
-	TagrecIdentity identity;
-
-	GetUserIdAndSecContext(&identity.user, &identity.security_context);
-	SetUserIdAndSecContext(role, identity.security_context | SECURITY_LOCAL_USERID_CHANGE
-						   | SECURITY_RESTRICTED_OPERATION);
-	return identity;
-}
-
-void
-tagrec_become_again(TagrecIdentity identity)
-{
-	SetUserIdAndSecContext(identity.user, identity.security_context);
 }

@@ -56,14 +56,4 @@ extern Oid	tagrec_partition(const TagrecVersion *version, TagrecRelation relatio
 /* Keeps a version's partition from being dropped until the transaction ends; false when it is gone. */
 extern bool tagrec_lock_partition(const TagrecVersion *version, TagrecRelation relation);
 
-/* Acting as another role: the registry is written as its owner, and a model's relations as theirs. */
-typedef struct TagrecIdentity
-{
-	Oid			user;
-	int			security_context;
-} TagrecIdentity;
-
-extern TagrecIdentity tagrec_become(Oid role);
-extern void tagrec_become_again(TagrecIdentity identity);
-
 #endif

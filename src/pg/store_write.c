@@ -4,13 +4,16 @@
 #include "store_write.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "identity.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "store_columns.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
@@ -85,13 +88,37 @@ tagrec_store_check_free(const char *model, const char *schema)
 		check_free(schema, tagrec_view_relname(model, views[i]), model);
 }
 
+pg_noreturn static void relation_missing(const char *model, const char *schema, const char *relname);
+
 static void
 relation_missing(const char *model, const char *schema, const char *relname)
 {
+	if (!tagrec_model_find(model, true, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("model \"%s\" has just been dropped", model)));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("relation \"%s.%s\" of model \"%s\" does not exist", schema, relname, model),
 			 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+}
+
+/* NULL when there is none, also when somebody drops or renames it while we wait for the lock. */
+static Relation
+open_relation(const char *schema, const char *relname, LOCKMODE mode)
+{
+	for (;;)
+	{
+		Oid			found = tagrec_model_relation(schema, relname);
+		Relation	relation = OidIsValid(found) ? try_relation_open(found, mode) : NULL;
+
+		if (!OidIsValid(found))
+			return NULL;
+		if (relation && tagrec_model_relation(schema, relname) == found)
+			return relation;
+		if (relation)
+			relation_close(relation, mode);
+	}
 }
 
 static void
@@ -120,23 +147,41 @@ check_key(const char *model, const char *schema, TagrecRelation which, const cha
 }
 
 static void
-check_columns(const char *model, const char *schema, TagrecRelation which)
+check_parent(const char *model, const char *schema, Oid owner, TagrecRelation which)
 {
 	char	   *relname = tagrec_parent_relname(model, which);
-	Oid			relation = tagrec_model_relation(schema, relname);
+	Relation	relation = open_relation(schema, relname, AccessShareLock);
 
-	if (!OidIsValid(relation))
+	if (!relation)
 		relation_missing(model, schema, relname);
-	tagrec_check_writable(relation, which);
+	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE || relation->rd_rel->relowner != owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("relation \"%s.%s\" is not a partitioned table of the owner of model \"%s\"", schema, relname,
+						model),
+				 errdetail("The model belongs to \"%s\".", GetUserNameFromId(owner, true)),
+				 errhint("Undo what has changed it, or remove the model with tagrec_drop() and train it again.")));
+	tagrec_check_writable(RelationGetRelid(relation), which);
+	tagrec_check_plain(relation, which);
+	relation_close(relation, AccessShareLock);
 }
 
 void
 tagrec_store_check_model(const char *model, const char *schema, const TagrecSource *source)
 {
+	Oid			owner = tagrec_relation_owner(tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS)));
+
 	for (TagrecRelation which = 0; which < RELATIONS; which++)
-		check_columns(model, schema, which);
+		check_parent(model, schema, owner, which);
 	check_key(model, schema, TAGREC_USERS, "user_id", source->user);
 	check_key(model, schema, TAGREC_ITEMS, "item_id", source->item);
+}
+
+void
+tagrec_store_check_version(const char *model, const char *schema, int32 version)
+{
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
+		check_free(schema, tagrec_partition_relname(model, which, version), model);
 }
 
 /* ------------------------------------------------------------------ a model's relations */
@@ -246,27 +291,95 @@ create_neighbour_view(const TagrecPlace *place)
 void
 tagrec_store_create(const TagrecPlace *place, const TagrecSource *source)
 {
+	TagrecActing before;
+
 	tagrec_store_check_free(place->model, place->schema);
+	before = tagrec_act_as(GetUserId());
 	create_tables(place, source);
 	create_view(place, TAGREC_USERS, "user_id");
 	create_view(place, TAGREC_ITEMS, "item_id");
 	create_neighbour_view(place);
+	tagrec_act_again(before);
+}
+
+/* ------------------------------------------------------------------ renaming and dropping */
+
+/*
+ * The owner of what is there under a name of the model's, when the current user may act as him; InvalidOid when nothing is.
+ * Somebody else's is nobody's to touch: whoever may create relations in the schema could have put it there.
+ */
+static Oid
+owner_to_act_as(const TagrecPlace *place, const char *relname)
+{
+	Oid			found = tagrec_model_relation(place->schema, relname);
+
+	if (!OidIsValid(found))
+		return InvalidOid;
+	if (!tagrec_owns_relation(found, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of relation %s", relname),
+				 errdetail("It has the name of a relation of model \"%s\".", place->model)));
+	return tagrec_relation_owner(found);
+}
+
+static void
+lock_relation(const TagrecPlace *place, const char *relname)
+{
+	Relation	relation;
+
+	if (!OidIsValid(owner_to_act_as(place, relname)))
+		return;
+	relation = open_relation(place->schema, relname, AccessExclusiveLock);
+	if (relation)
+		relation_close(relation, NoLock);
+}
+
+/* Everything at once, in the order that store_write.h gives. */
+static void
+lock_model(const TagrecPlace *place, const int32 *versions, int n_versions)
+{
+	for (int i = 0; i < VIEWS; i++)
+		lock_relation(place, tagrec_view_relname(place->model, views[i]));
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
+		lock_relation(place, tagrec_parent_relname(place->model, which));
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
+		for (int v = 0; v < n_versions; v++)
+			lock_relation(place, tagrec_partition_relname(place->model, which, versions[v]));
 }
 
 static void
 rename_relation(const TagrecPlace *place, const char *kind, const char *from, const char *to)
 {
+	Oid			owner = owner_to_act_as(place, from);
+	TagrecActing before;
+
+	if (!OidIsValid(owner))
+		relation_missing(place->model, place->schema, from);
+	before = tagrec_act_as(owner);
 	execute("ALTER %s %s RENAME TO %s", kind, tagrec_place_name(place, from), quote_identifier(to));
+	tagrec_act_again(before);
+}
+
+static void
+rename_view(const TagrecPlace *place, const char *name, TagrecRelation which)
+{
+	char	   *from = tagrec_view_relname(place->model, which);
+	Oid			owner = owner_to_act_as(place, from);
+	TagrecActing before;
+
+	rename_relation(place, "VIEW", from, tagrec_view_relname(name, which));
+	before = tagrec_act_as(owner);
+	comment_view(place, name, which);
+	tagrec_act_again(before);
 }
 
 void
 tagrec_store_rename(const TagrecPlace *place, const char *name, const int32 *versions, int n_versions)
 {
+	lock_model(place, versions, n_versions);
 	for (int i = 0; i < VIEWS; i++)
-	{
-		rename_relation(place, "VIEW", tagrec_view_relname(place->model, views[i]), tagrec_view_relname(name, views[i]));
-		comment_view(place, name, views[i]);
-	}
+		rename_view(place, name, views[i]);
 	for (TagrecRelation which = 0; which < RELATIONS; which++)
 	{
 		rename_relation(place, "TABLE", tagrec_parent_relname(place->model, which), tagrec_parent_relname(name, which));
@@ -276,20 +389,52 @@ tagrec_store_rename(const TagrecPlace *place, const char *name, const int32 *ver
 	}
 }
 
+static void
+drop_relation(const TagrecPlace *place, const char *kind, const char *relname)
+{
+	Oid			owner = owner_to_act_as(place, relname);
+	TagrecActing before;
+
+	if (!OidIsValid(owner))
+		return;
+	before = tagrec_act_as(owner);
+	execute("DROP %s %s RESTRICT", kind, tagrec_place_name(place, relname));
+	tagrec_act_again(before);
+}
+
+static bool
+lock_at_once(const TagrecPlace *place, const char *relname)
+{
+	Oid			found = tagrec_model_relation(place->schema, relname);
+
+	return !OidIsValid(found) || ConditionalLockRelationOid(found, AccessExclusiveLock);
+}
+
+bool
+tagrec_store_lock_version(const TagrecPlace *place)
+{
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
+		if (!lock_at_once(place, tagrec_parent_relname(place->model, which)))
+			return false;
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
+		if (!lock_at_once(place, tagrec_partition_relname(place->model, which, place->version)))
+			return false;
+	return true;
+}
+
 void
 tagrec_store_drop_version(const TagrecPlace *place)
 {
 	for (TagrecRelation which = 0; which < RELATIONS; which++)
-		execute("DROP TABLE IF EXISTS %s RESTRICT",
-				tagrec_place_name(place, tagrec_partition_relname(place->model, which, place->version)));
+		drop_relation(place, "TABLE", tagrec_partition_relname(place->model, which, place->version));
 }
 
 void
-tagrec_store_drop(const TagrecPlace *place)
+tagrec_store_drop(const TagrecPlace *place, const int32 *versions, int n_versions)
 {
+	lock_model(place, versions, n_versions);
 	for (int i = 0; i < VIEWS; i++)
-		execute("DROP VIEW IF EXISTS %s RESTRICT", tagrec_place_name(place, tagrec_view_relname(place->model, views[i])));
+		drop_relation(place, "VIEW", tagrec_view_relname(place->model, views[i]));
 	for (TagrecRelation which = 0; which < RELATIONS; which++)
-		execute("DROP TABLE IF EXISTS %s RESTRICT",
-				tagrec_place_name(place, tagrec_parent_relname(place->model, which)));
+		drop_relation(place, "TABLE", tagrec_parent_relname(place->model, which));
 }

@@ -12,6 +12,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
+#include "catalog_version.h"
 #include "commands/dbcommands.h"
 #include "compat.h"
 #include "held_out.h"
@@ -153,6 +154,7 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 				 errhint("Leave out the option schema, or drop the model with tagrec_drop() first.")));
 	tagrec_submit_check_schema(existing->schema, version->owner);
 	tagrec_store_check_model(model, existing->schema, source);
+	tagrec_store_check_version(model, existing->schema, tagrec_version_next(existing->model_id, false));
 	return existing->schema;
 }
 
@@ -174,7 +176,7 @@ static void
 add_settings(TagrecRequest *request)
 {
 	request->threads = tagrec_threads;
-	request->max_memory = tagrec_max_memory;
+	request->max_memory = tagrec_memory_limit();
 	request->progress_interval = tagrec_progress_interval;
 }
 

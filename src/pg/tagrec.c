@@ -16,6 +16,9 @@ PG_MODULE_MAGIC;
 
 int			tagrec_threads;
 int			tagrec_max_memory;
+int			tagrec_max_running_jobs;
+int			tagrec_max_queued_jobs;
+int			tagrec_max_finished_jobs;
 int			tagrec_cache_size;
 int			tagrec_progress_interval;
 
@@ -39,14 +42,34 @@ define_training_settings(void)
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("tagrec.max_memory",
 							"Most memory that a training worker may take.",
-							"0 means no limit.",
-							&tagrec_max_memory, 0, 0, INT_MAX,
+							"-1 means half of the machine's memory, or of its control group's; 0 means no limit.",
+							&tagrec_max_memory, -1, -1, INT_MAX,
 							PGC_SUSET, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomIntVariable("tagrec.progress_interval",
 							"Least time between two progress notices of a training that is waited for.",
 							NULL,
 							&tagrec_progress_interval, 3, 0, 3600,
 							PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+static void
+define_job_settings(void)
+{
+	DefineCustomIntVariable("tagrec.max_running_jobs",
+							"Most jobs of one role that run at once in a database.",
+							NULL,
+							&tagrec_max_running_jobs, 4, 1, 1024,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tagrec.max_queued_jobs",
+							"Most jobs of one role that wait in a database.",
+							NULL,
+							&tagrec_max_queued_jobs, 100, 0, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tagrec.max_finished_jobs",
+							"Finished jobs of one role that are kept beside those of existing versions.",
+							"-1 means all.",
+							&tagrec_max_finished_jobs, 1000, -1, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 static void
@@ -63,6 +86,7 @@ void
 _PG_init(void)
 {
 	define_training_settings();
+	define_job_settings();
 	define_serving_settings();
 	MarkGUCPrefixReserved("tagrec");
 }

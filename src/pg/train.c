@@ -7,6 +7,7 @@
 #include "backend_load.h"
 #include "catalog.h"
 #include "fmgr.h"
+#include "identity.h"
 #include "options.h"
 #include "source.h"
 #include "store.h"
@@ -124,6 +125,17 @@ check_refreshable(const TagrecVersion *version)
 				 errhint("Train it again with tagrec_train() to have both.")));
 }
 
+/* It is read as the owner: see job_refresh.c. */
+static void
+check_source_as_owner(const TagrecVersion *version, TagrecRequest *request, TagrecSource *source)
+{
+	TagrecActing before = tagrec_act_as(version->owner);
+
+	request->source = tagrec_source_find(version->source);
+	tagrec_submit_check_source(source, request);
+	tagrec_act_again(before);
+}
+
 Datum
 tagrec_refresh(PG_FUNCTION_ARGS)
 {
@@ -146,12 +158,11 @@ tagrec_refresh(PG_FUNCTION_ARGS)
 	request.options = version->options;
 	request.requested = version->requested_options;
 	request.device = "auto";
-	request.source = tagrec_source_find(version->source);
 	request.user_column = version->user_column;
 	request.item_column = version->item_column;
 	request.tag_column = version->tag_column;
 	request.weight_column = version->weight_column;
-	tagrec_submit_check_source(&source, &request);
+	check_source_as_owner(version, &request, &source);
 	tagrec_submit_check_schema(version->schema, version->owner);
 	tagrec_store_check_model(version->model, version->schema, &source);
 	tagrec_submit_check_role();
