@@ -1,5 +1,5 @@
 /*
- * The registry: tagrec_model, tagrec_version, tagrec_job, tagrec_epoch, tagrec_trial (sql/registry.sql). the files of this
+ * The registry: tagrec_model, tagrec_version, tagrec_job, tagrec_epoch, tagrec_trial (sql/registry.sql). The files of this
  * folder alone run SQL on these tables: version.c reads models and versions, version_write.c writes them, job_row.c and
  * trial_row.c do both for jobs and trials; guard.c checks what a restore writes. Reads use the caller's snapshot, so that
  * MVCC decides what is deployed (after a rollback, on a standby). Both run as the owner of the tables, after or before the
