@@ -73,6 +73,9 @@ build/server: always
 	@$(PG_CONFIG) --version --pgxs | cmp -s - $@ || $(PG_CONFIG) --version --pgxs > $@
 $(OBJS) $(CPU_OBJS): build/server
 
+# Where scores are added up
+$(filter src/core/dot.o %/neighbours.o,$(OBJS)): override CFLAGS += $(EXACT_CFLAGS)
+
 # Its only symbol is the one that tagrec.so asks for; -z defs: it needs nothing from the server.
 $(CPU_OBJS): override CFLAGS += -fvisibility=hidden $(BLAS_CFLAGS)
 $(CPU_LIB): $(CPU_OBJS)
