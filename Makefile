@@ -131,9 +131,8 @@ include test/unit/unit.mk
 
 # The benchmarks: every operation of the CPU backend; then training on Last.fm, read from TAGREC_DATA (its licence keeps it out
 # of this repository); and, where BENCH_PYTHON has torch, the same models in PyTorch.
-BENCH_SOURCES = $(wildcard test/bench/bench_train.c)
-bench: $(if $(wildcard test/bench/bench_ops.c),bench-ops) $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
-	@test/bench/run.sh $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
+bench: bench-ops build/unit/bench_train
+	@test/bench/run.sh build/unit/bench_train
 
 # Ranking quality of every item algorithm, in tables, and how fast the towers learn. Takes minutes to an hour, and goes on where it
 # was interrupted. QUALITY_ARGS="--only ease --seeds 1" and the like: test/bench/quality.py says what there is.
@@ -141,9 +140,6 @@ bench-quality: build/unit/bench_train
 	test/bench/quality.py $< build/bench $(QUALITY_ARGS)
 	test/bench/convergence.py $< build/bench $(CONVERGENCE_ARGS)
 	test/bench/sweep.py $< build/bench $(SWEEP_ARGS)
-
-build/unit/bench_train: build/unit/test/bench/bench_train.o $(patsubst %.c,build/unit/%.o,$(UNIT_SOURCES))
-	$(CC) -o $@ $^ $(UNIT_LIBS)
 
 # gpu, check-gpu, bench-gpu; and the emulation that lets check-core test the CUDA backend without a GPU
 ifneq ($(wildcard gpu/gpu.mk),)
