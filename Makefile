@@ -6,6 +6,7 @@
 #   make install        install it into the server that PG_CONFIG belongs to
 #   make installcheck   run the regression tests against a running server
 #   make check-core     run the tests that need no server
+#   make check-matrix   the same with every compiler of the machine, for arm64 and without optimisation
 #   make gpu            build the CUDA backend, when there is nvcc
 #   make bench          run the benchmarks
 #   make bench-quality  measure every algorithm's ranking quality
@@ -126,6 +127,9 @@ all install installcheck:
 
 endif
 
+check-matrix:
+	@scripts/matrix.sh
+
 # check-core, check-core-sanitize, bench-ops: tests and benchmarks without a server, in build/
 include test/unit/unit.mk
 
@@ -149,4 +153,4 @@ gpu:
 	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
 endif
 
-.PHONY: all install installcheck demo check check-core gpu bench bench-quality
+.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-quality

@@ -31,7 +31,7 @@ UNIT_CFLAGS += $(BLAS_CFLAGS)
 ifeq ($(BLAS),none)
 BLAS_LIBS =
 UNIT_CFLAGS += -DTR_NO_BLAS
-UNIT_SOURCES := $(filter-out src/cpu/%,$(UNIT_SOURCES))
+UNIT_SOURCES := $(filter-out src/cpu/%,$(UNIT_SOURCES)) test/unit/no_blas.c
 endif
 
 # Each test is one object, and what it needs of unit.a: all the sources'. $(1) = directory below build/, $(2) = flags
