@@ -64,6 +64,11 @@ else ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(SERVER_HEADERS)/postgres.h)),
 
 include $(PGXS)
 
+# PostgreSQL's flags and headers are those of the compiler it was built by.
+ifneq ($(findstring clang,$(shell $(CC) --version)),)
+override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-attributes
+endif
+
 CPU_LIB = tagrec_cpu$(DLSUFFIX)
 
 all: $(CPU_LIB)
