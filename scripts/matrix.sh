@@ -59,4 +59,4 @@ for name in ${*:-$ROWS}; do
 	esac
 done
 say "$PASSED passed, $FAILED failed, $SKIPPED skipped"
-[ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]
+[ "$FAILED" -eq 0 ] && [ $((PASSED + SKIPPED)) -gt 0 ]
