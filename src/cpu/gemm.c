@@ -3,9 +3,9 @@
  * block is in cache. A C too small to be cut far enough is cut along k as well: every slice of k leaves a partial C, and
  * the partial Cs are added in their order.
  */
+#include "cpu/blas.h"
 #include "cpu/cpu.h"
 
-#include <cblas.h>
 #include <string.h>
 
 /* No block is smaller than this, and there are no more blocks than that. */

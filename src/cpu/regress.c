@@ -3,9 +3,9 @@
  * LAPACK's Cholesky, both of OpenBLAS on the thread that has the task.
  * Legend: R rows, D width, C entries gathered at a time.
  */
+#include "cpu/blas.h"
 #include "cpu/cpu.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
