@@ -37,7 +37,7 @@ typedef struct TrBackendConfig
 {
 	int			threads;		/* >= 1; a backend never runs more */
 	int			device;			/* ordinal of a GPU */
-	TrPrecision precision;		/* GPUs; a CPU multiplies in float32 whatever this says */
+	TrPrecision precision;		/* GPUs; a CPU always multiplies in float32 */
 } TrBackendConfig;
 
 /* A device that a backend could run on, for tagrec_devices(). */
@@ -101,7 +101,7 @@ typedef struct TrSoftmax
 	int32_t		users,
 				columns;
 	float	   *logits;			/* (U,C) in, out */
-	const float *column_offset; /* (C) log of the column's sampling probability, INFINITY = nobody's negative; NULL = 0 */
+	const float *column_offset; /* (C) log of the column's sampling probability, INFINITY = never a negative; NULL = 0 */
 	const int32_t *pair_ptr;	/* (U+1) */
 	const int32_t *pair_column; /* (P) */
 	const float *pair_weight;	/* (P) */
@@ -274,7 +274,7 @@ typedef struct TrBackendOps
 
 	/*
 	 * Row r of out = the profile of entity[r] over the posts that pass rule->keep and are not without_post[r]
-	 * (-1 or a NULL array: none), as tr_tag_weight gives it, then tag dropout, then normalised over what is left. Pointers
+	 * (-1 or a NULL array: none), as tr_tag_weight gives it, then tag dropout, then normalised over the rest. Pointers
 	 * of table, entity, without_post and weights->idf are backend memory; out->ptr has room for R+1, out->col and out->val
 	 * for the sum of the entities' entries. An entry whose count is 0 is left out, or kept with value 0.
 	 */
@@ -315,7 +315,7 @@ typedef struct TrBackendOps
 								 const float *ridge, int D, double *loss);
 
 	/*
-	 * (optional) After alloc() returned NULL: adds to err what was asked for and what is free; or err = the failure before.
+	 * (optional) After alloc() returned NULL: adds the requested and the free memory to err; or err = an earlier failure.
 	 */
 	void		(*shortage) (TrBackend *b, TrError *err);
 	/* (optional) Bytes that a device has left for alloc(); 0 when that cannot be told. None: memory is the host's. */
@@ -328,7 +328,7 @@ typedef struct TrBackendOps
 	int			(*devices) (TrDevice *devices, int most, TrError *err);
 } TrBackendOps;
 
-/* Every backend's struct starts with this. What suits it is open()'s to say; 0 = what suits a CPU. */
+/* Every backend's struct starts with this. Set by open(); 0 = suitable for a CPU. */
 struct TrBackend
 {
 	const TrBackendOps *ops;

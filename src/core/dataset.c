@@ -251,7 +251,7 @@ tr_dataset_count_tags(double *count, const TrDataset *dataset)
 void
 tr_dataset_idf(float *idf, const TrDataset *dataset)
 {
-	/* a float stops counting at 2^24: whole numbers stand in its place until all is counted */
+	/* a float stops counting at 2^24: integers are used until all is counted */
 	int32_t    *items = (int32_t *) idf;
 
 	_Static_assert(sizeof(int32_t) == sizeof(float), "a count must fit in the place of a float");
