@@ -19,7 +19,7 @@
 #define MAX_WEIGHT TR_MOST_WEIGHT
 #define KEY_COLUMNS 3
 
-/* A key column, in the order of the query; the weight is behind them. */
+/* A key column, in the order of the query; the weight follows them. */
 typedef struct Column
 {
 	const char *name;
@@ -77,8 +77,8 @@ intern_text(const Column *column, const char *text, Size length)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("column \"%s\" contains a key of %zu bytes", column->name, length),
-				 errdetail("Keys of users and items are indexed, and may have %zu bytes.", column->longest),
-				 errhint("Shorten them in a view, with md5() for example.")));
+				 errdetail("Keys of users and items are indexed and must not exceed %zu bytes.", column->longest),
+				 errhint("Shorten them in a view, for example with md5().")));
 	return tagrec_keys_intern(column->keys, text, length);
 }
 
@@ -109,16 +109,16 @@ read_weight(const Reading *reading, HeapTuple tuple, TupleDesc desc)
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
 				 errmsg("weight column \"%s\" of %s contains NULL", reader->columns.weight, reader->relation),
-				 errhint("Give those rows a weight, or leave them out with a view.")));
+				 errhint("Assign a weight to those rows, or exclude them with a view.")));
 	if (isnan(weight) || weight < 0 || weight > MAX_WEIGHT)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("weight column \"%s\" of %s contains %g", reader->columns.weight, reader->relation, weight),
-				 errdetail("Weights are numbers from 0 to %g.", MAX_WEIGHT)));
+				 errdetail("Weights must be between 0 and %g.", MAX_WEIGHT)));
 	return (float) weight;
 }
 
-/* The last column first: a row whose tag a closed vocabulary does not have adds neither user nor item. */
+/* The last column first: a row whose tag is not in a closed vocabulary adds neither user nor item. */
 static void
 read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 {
@@ -163,7 +163,7 @@ check_rows(const Reading *reading)
 					 errmsg("column \"%s\" of %s contains NULL", reading->column[c].name, reader->relation),
 					 errdetail("It is NULL in %lld of %lld rows.", (long long) reading->column[c].nulls,
 							   (long long) reader->rows),
-					 errhint("Leave them out with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.", reader->relation,
+					 errhint("Exclude these rows with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.", reader->relation,
 							 quote_identifier(reading->column[c].name))));
 	if (reader->rows == 0)
 		ereport(ERROR,
