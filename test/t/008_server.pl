@@ -144,7 +144,7 @@ is($node->psql('other', q{SET client_min_messages = error; SET lock_timeout = '5
 	0, 'DROP EXTENSION … CASCADE while a job runs');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM ($worker) w"), '... whose worker ends');
 my ($ret, $stdout, $stderr) = $node->psql('other', q{CREATE EXTENSION tagrec; SELECT tagrec_train('m', 'a', 'popularity')});
-like($stderr, qr/relation "public.m_user_versions" exists, .*HINT:  .*if a removed installation of tagrec has left it/s,
+like($stderr, qr/relation "public.m_user_versions" already exists\nDETAIL:  Model "m" needs this name, .*HINT:  .*if it was left by a removed installation of tagrec/s,
 	'... and what models are left is told from what a new installation makes');
 is($node->safe_psql('other', q{SELECT count(*) FROM tagrec_jobs}), '0', '... which knows nothing of the old jobs');
 
