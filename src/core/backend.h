@@ -363,7 +363,7 @@ tr_end_step(TrBackend *b)
 }
 
 /*
- * The plain backend: portable C loops, one thread, no library. Serving encodes with it; tests hold the others against it.
+ * The reference backend: portable C loops, one thread, no library. Serving encodes with it; tests hold the others against it.
  */
 extern const TrBackendOps tr_plain_ops;
 

@@ -74,7 +74,7 @@ ok(wait_for_state($job, 'done'), 'a savepoint that is released keeps its job');
 
 my ($ret, $stdout, $stderr) = $node->psql('postgres',
 	q{BEGIN; SELECT tagrec_train('prepared', 'a', 'popularity', wait => false); PREPARE TRANSACTION 'p'});
-like($stderr, qr/cannot PREPARE a transaction that has submitted a job/, 'a transaction with a job cannot be prepared');
+like($stderr, qr/cannot PREPARE a transaction that has submitted a tagrec job/, 'a transaction with a job cannot be prepared');
 
 # ---------------------------------------------------------------- waiting
 
@@ -212,7 +212,7 @@ my @jobs =
 wait_for_state($_, 'running') foreach @jobs;
 ($ret, $stdout, $stderr) =
   $node->psql('postgres', q{SELECT tagrec_train('queued', 'a', 'popularity', wait => false)});
-like($stderr, qr/NOTICE:  job \d+ stays queued/, 'without a free slot a job stays queued');
+like($stderr, qr/NOTICE:  job \d+ remains queued/, 'without a free slot a job stays queued');
 like($stderr, qr/HINT:  .*max_worker_processes \(now 2\)/, '... and the hint names the setting');
 my $queued = $stdout;
 is(state_of($queued), 'queued', '... and its state says so');

@@ -208,11 +208,11 @@ is($node->safe_psql('euc', q{SET client_encoding = 'UTF8'; SELECT count(o::text)
 $node->safe_psql('euc', q{SELECT tagrec_train('m', 'known', 'popularity')});
 like($node->safe_psql('euc', q{SET client_encoding = 'UTF8'; SELECT item FROM tagrec_recommend('m', 1, 1)}), qr/^日本\d+$/, '... models trained');
 foreach my $call (
-	[ q{tagrec_train('x', 'a', 'popularity')}, qr/HINT:  Leave them out with a view/ ],
-	[ q{tagrec_train('x', 'a', '{}')}, qr/DETAIL:  Options are given by name/ ],
+	[ q{tagrec_train('x', 'a', 'popularity')}, qr/HINT:  Exclude these rows with a view/ ],
+	[ q{tagrec_train('x', 'a', '{}')}, qr/DETAIL:  Specify options by name/ ],
 	[ q{tagrec_train('x', 'a', 'blend', '{"members": ""}')}, qr/HINT:  Members are written/ ],
-	[ q{tagrec_tune('x', 'a', space => '{"layers": {"min": 1, "max": 2}}')}, qr/HINT:  Give a list of choices/ ],
-	[ q{tagrec_evaluate('m', 'a')}, qr/HINT:  Leave them out with a view/ ])
+	[ q{tagrec_tune('x', 'a', space => '{"layers": {"min": 1, "max": 2}}')}, qr/HINT:  Specify a list of choices/ ],
+	[ q{tagrec_evaluate('m', 'a')}, qr/HINT:  Exclude these rows with a view/ ])
 {
 	($ret, $stdout, $stderr) = $node->psql('euc', "SET client_encoding = 'UTF8'; SELECT $call->[0]");
 	like($stderr, $call->[1], "... and errors, of $call->[0]");

@@ -1,6 +1,6 @@
 /*
- * The trained network of a version, loaded to encode tag profiles, or to score the tags of posts, on the plain backend: no
- * thread, no library.
+ * The trained network of a version, loaded to encode tag profiles, or to score the tags of posts, on the reference backend:
+ * no thread, no library.
  */
 #ifndef TAGREC_ENCODER_H
 #define TAGREC_ENCODER_H
