@@ -129,9 +129,9 @@ works('ann', 'team', q{SELECT tagrec_drop('m'); SELECT tagrec_train('m', 'a', 'p
 my $job = q{INSERT INTO tagrec_job (model, kind, state, role, request) SELECT 'm', 'train', '%s', '%s', request FROM tagrec_job WHERE model = 'bens2' LIMIT 1};
 my $version = q{INSERT INTO tagrec_version SELECT (jsonb_populate_record(v, '%s')).* FROM tagrec_version v JOIN tagrec_model USING (model_id) WHERE model = '%s' LIMIT 1};
 my $denied = qr/permission denied to insert a job in state/;
-refused('ann', 'team', sprintf($job, 'queued', 'ben'), qr/$denied queued/, 'no job is queued for another role');
-refused('ann', 'team', sprintf($job, 'queued', 'ann'), qr/$denied queued/, '... or past tagrec_train()');
-refused('ann', 'team', sprintf($job, 'running', 'ben'), qr/$denied running/, '... or running');
+refused('ann', 'team', sprintf($job, 'queued', 'ben'), qr/$denied "queued"/, 'no job is queued for another role');
+refused('ann', 'team', sprintf($job, 'queued', 'ann'), qr/$denied "queued"/, '... or past tagrec_train()');
+refused('ann', 'team', sprintf($job, 'running', 'ben'), qr/$denied "running"/, '... or running');
 is(works('ann', 'team', sprintf($job, 'done', 'ben') . ' RETURNING role', 'a job that is done'), 'ann', '... is not another role\'s');
 refused('ann', 'team', q{INSERT INTO tagrec_model (model, schema) VALUES ('bens', 'ben') ON CONFLICT (model) DO UPDATE SET schema = 'public'},
 	qr/permission denied for table tagrec_model/, 'no row is changed');
@@ -175,7 +175,7 @@ refused('ann', 'team', q{INSERT INTO tagrec_epoch SELECT job, 1, 1, 0, 0, 0, 0 F
 	qr/permission denied for job \d+\nDETAIL:  It belongs to another role/, '... or epoch');
 refused('ann', 'team', q{SET session_replication_role = replica}, qr/permission denied/, 'triggers are not switched off');
 $node->safe_psql('team', 'GRANT SET ON PARAMETER session_replication_role TO ann');
-refused('ann', 'team', 'SET session_replication_role = replica; ' . sprintf($job, 'queued', 'ben'), qr/$denied queued/, '... nor would it help');
+refused('ann', 'team', 'SET session_replication_role = replica; ' . sprintf($job, 'queued', 'ben'), qr/$denied "queued"/, '... nor would it help');
 $node->safe_psql('team', 'REVOKE SET ON PARAMETER session_replication_role FROM ann');
 refused('ben', 'team', q{INSERT INTO tagrec_model (model, schema) VALUES ('x', 'ben')}, qr/permission denied for table tagrec_model/,
 	'who does not own the database inserts nothing at all');

@@ -198,7 +198,7 @@ $session->quit;
 # ---------------------------------------------------------------- a model's schema is renamed
 
 super(q{ALTER SCHEMA ann RENAME TO anns});
-my $gone = qr/schema "ann" of model "shared" does not exist\nDETAIL:  It was dropped or renamed after the model was trained\.\nHINT:  Give it its name back/;
+my $gone = qr/schema "ann" of model "shared" does not exist\nDETAIL:  It was dropped or renamed after the model was trained\.\nHINT:  Restore the name of the schema/;
 refused('ann', q{SELECT * FROM tagrec_recommend('shared', 1)}, $gone, 'a model whose schema has another name says so');
 refused('mallory', q{SELECT tagrec_drop('shared')}, qr/must be owner of model "shared"/, '... and is not dropped by just anybody');
 super(q{CREATE SCHEMA ann AUTHORIZATION mallory});

@@ -63,7 +63,7 @@ SKIP:
 # ---------------------------------------------------------------- a library that cannot be loaded
 
 append_to_file($library, 'not a library');
-check_unusable('a broken file', 'Could not open the library tagrec_cuda.so: .*(too short|invalid ELF header)');
+check_unusable('a broken file', 'Could not open library "tagrec_cuda.so": .*(too short|invalid ELF header)');
 unlink $library;
 
 # Compiles C text to a library.
