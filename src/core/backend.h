@@ -240,7 +240,7 @@ tr_end_step(TrBackend *b)
 }
 
 /*
- * The reference backend: portable C loops, one thread, no library. Serving encodes with it; tests hold the others against it.
+ * The reference backend: portable C loops, one thread, no library. Serving encodes with it; tests compare others with it.
  */
 extern const TrBackendOps tr_plain_ops;
 
