@@ -12,7 +12,7 @@
 #define GATHER 64				/* C */
 #define MOST_TASKS 32
 
-/* LAPACK of OpenBLAS, with Fortran's conventions (the lengths of characters, which nobody reads, included). */
+/* LAPACK of OpenBLAS, with Fortran's conventions (including the lengths of strings, which are unused). */
 extern void spotrf_(const char *uplo, const int *n, float *a, const int *lda, int *info, size_t length);
 extern void spotrs_(const char *uplo, const int *n, const int *columns, const float *a, const int *lda, float *y,
 					const int *ldy, int *info, size_t length);

@@ -23,14 +23,14 @@ check_arguments(const TagrecTestArguments *arguments, const TagrecVersion *versi
 	if (arguments->tag && !task->tags)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("model \"%s\" does not recommend tags, and takes no tag_column", version->model),
-				 errdetail("Its algorithm, %s, is for the task \"%s\": how it ranks items for users is measured.",
+				 errmsg("model \"%s\" does not recommend tags and does not accept tag_column", version->model),
+				 errdetail("Its algorithm, %s, is for the task \"%s\"; it is evaluated on how it ranks items for users.",
 						   version->algorithm, version->task)));
 	if (arguments->candidates && task->tags)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("model \"%s\" does not recommend items, and takes no candidates", version->model),
-				 errdetail("Its algorithm, %s, is for the task \"%s\": how it ranks tags for posts is measured.",
+				 errmsg("model \"%s\" does not recommend items and does not accept candidates", version->model),
+				 errdetail("Its algorithm, %s, is for the task \"%s\"; it is evaluated on how it ranks tags for posts.",
 						   version->algorithm, version->task)));
 }
 
@@ -119,11 +119,11 @@ tell_left_out(const TagrecTest *test, int64 all)
 				 errmsg("no pair of %s has an item among the candidates", test->source.name)));
 	if (test->pairs.count < all)
 		ereport(NOTICE,
-				(errmsg("%lld of %lld test pairs are left out, as their items are no candidates",
+				(errmsg("ignoring %lld of %lld test pairs because their items are not candidates",
 						(long long) (all - test->pairs.count), (long long) all)));
 }
 
-/* Leaves the pairs of the items that are marked, and the users and items of these. */
+/* Keeps only the pairs of marked items, with their users and items. */
 static void
 keep_marked(TagrecTest *test, const uint8 *mark)
 {

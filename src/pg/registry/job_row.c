@@ -100,8 +100,8 @@ tagrec_job_queued(void)
 }
 
 /*
- * Jobs of the current role that a worker works on; lost ones do not count. Until the transaction ends, no other worker of
- * the role gets here, so that two of them do not both find room for one.
+ * Jobs of the current role that a worker works on; lost ones do not count. Other workers of the role are locked out until
+ * the transaction ends, so that two of them cannot take the last free place.
  */
 static int
 count_running(void)
@@ -134,8 +134,10 @@ tagrec_job_check_running(void)
 	if (running >= tagrec_max_running_jobs)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("role \"%s\" runs %d jobs, and tagrec.max_running_jobs allows %d",
-						GetUserNameFromId(GetUserId(), false), running, tagrec_max_running_jobs),
+				 errmsg("too many running jobs for role \"%s\"", GetUserNameFromId(GetUserId(), false)),
+				 errdetail_plural("%d job is running, and tagrec.max_running_jobs is %d.",
+								  "%d jobs are running, and tagrec.max_running_jobs is %d.",
+								  running, running, tagrec_max_running_jobs),
 				 errhint("Wait for one of them, or queue the job with wait => false.")));
 }
 

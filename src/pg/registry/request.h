@@ -1,5 +1,5 @@
 /*
- * What a job is asked to do. It travels as a jsonb object: in tagrec_job.request, and in the shared memory that a waiting
+ * What a job is to do. It is passed as a jsonb object: in tagrec_job.request, and in the shared memory that a waiting
  * client hands to its worker.
  */
 #ifndef TAGREC_REQUEST_H

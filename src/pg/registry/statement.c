@@ -5,10 +5,9 @@
  * invalidated, which DROP EXTENSION does, or a schema, which ALTER SCHEMA does; where the place has changed, the generation
  * moves on, and plans are made again.
  *
- * A statement names its tables, and a name may come to mean another role's table, whose triggers would run as the
- * registry's owner: a schema is renamed, and somebody makes one of the old name. So each statement is looked at when its
- * names have been looked up, before it is planned, and refused unless all its relations are the extension's or the
- * system's.
+ * A statement names its tables, and a name may later refer to another role's table, whose triggers would run as the
+ * registry's owner: a schema is renamed, and another one gets its name. So each statement is checked after parse analysis,
+ * before it is planned, and rejected unless all its relations belong to the extension or the system.
  */
 #include "pg/registry/statement.h"
 
@@ -93,9 +92,9 @@ check_relations(Node *node, void *context)
 	if (entry->rtekind == RTE_RELATION && !is_own(entry->relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("relation \"%s\" does not belong to the extension tagrec", get_rel_name(entry->relid)),
-				 errdetail("A table or the schema of the extension has been renamed, and this one has the name instead."),
-				 errhint("Give it its name back, or try again if it was the schema, just now.")));
+				 errmsg("relation \"%s\" does not belong to extension \"tagrec\"", get_rel_name(entry->relid)),
+				 errdetail("A table or the schema of the extension was renamed, and this relation now has its name."),
+				 errhint("Restore the original name, or retry if the schema has only just been renamed.")));
 	return false;
 }
 
@@ -179,7 +178,7 @@ find_place(void)
 	if (!name || !OidIsValid(found.owner) || getExtensionOfObject(RelationRelationId, found.table) != found.extension)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the tables of the extension tagrec are missing")));
+				 errmsg("tables of extension \"tagrec\" are missing")));
 	namestrcpy(&found.name, name);
 	if (found.schema != place.schema || found.table != place.table || strcmp(name, NameStr(place.name)) != 0)
 		found.generation++;

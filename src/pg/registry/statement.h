@@ -1,6 +1,6 @@
 /*
- * SQL on the registry tables, for the files of this folder alone: saved plans, run as the owner of the registry's tables,
- * who alone may read and write all of them; whether the caller may know or do it is for whoever asks to check. In the SQL
+ * SQL on the registry tables, only for the files of this folder: saved plans, run as the owner of the registry's tables,
+ * the only role that may read and write all of them. Callers must check the privileges of the current user. In the SQL
  * text, "@" stands for the schema of the extension: SELECT … FROM @.tagrec_model.
  *
  * A caller is always inside SPI_connect()/SPI_finish(): tagrec_registry_begin() and _end() are those, with the identity.

@@ -17,7 +17,7 @@ static TagrecQuery insert_query = {
 		TEXTOID, TEXTOID, TEXTOID}
 };
 
-/* The registry's owner asks, for a fingerprint is not for everyone to read. */
+/* Runs as the registry's owner, because fingerprints are not public. */
 static TagrecQuery find_query = {
 	"SELECT t.done_by, t.value, t.epochs, t.best_epoch, t.seconds, t.device, t.library,"
 	" t.fingerprint OPERATOR(pg_catalog.=) $2 AS same_data"

@@ -159,9 +159,9 @@ check_format(const TagrecVersion *v, int format)
 	if (format > TAGREC_FORMAT)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("version %d of model \"%s\" is stored in format %d, newer than format %d that this tagrec reads",
+				 errmsg("version %d of model \"%s\" has format %d, but this version of tagrec reads formats up to %d",
 						v->version, v->model, format, TAGREC_FORMAT),
-				 errhint("Install the tagrec library that wrote it, or a newer one.")));
+				 errhint("Install the version of tagrec that wrote it, or a newer one.")));
 }
 
 Oid
@@ -196,8 +196,7 @@ find_relation(TagrecVersion *v)
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("schema \"%s\" of model \"%s\" does not exist", v->schema, v->model),
 				 errdetail("It was dropped or renamed after the model was trained."),
-				 errhint("Give it its name back, or remove what is left of the model with tagrec_drop() and train it"
-						 " again.")));
+				 errhint("Restore the name of the schema, or drop the model with tagrec_drop() and train it again.")));
 	v->item_relation = tagrec_model_relation(v->schema, relname);
 	v->owner = OidIsValid(v->item_relation) ? tagrec_relation_owner(v->item_relation) : InvalidOid;
 	if (!OidIsValid(v->owner))
@@ -205,13 +204,13 @@ find_relation(TagrecVersion *v)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s.%s\" of model \"%s\" does not exist", v->schema, relname, v->model),
 				 errdetail("It was dropped, renamed or moved after the model was trained."),
-				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+				 errhint("Drop the model with tagrec_drop() and train it again.")));
 	if (get_rel_relkind(v->item_relation) != RELKIND_VIEW)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("relation \"%s.%s\" of model \"%s\" is not a view", v->schema, relname, v->model),
 				 errdetail("It was replaced after the model was trained."),
-				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+				 errhint("Drop the model with tagrec_drop() and train it again.")));
 }
 
 /* Inside a registry session. NULL when the query finds no row. */
@@ -327,7 +326,7 @@ tagrec_is_registered_owner(const char *owner)
 	return (OidIsValid(role) && has_privs_of_role(GetUserId(), role)) || tagrec_owns_database(MyDatabaseId, GetUserId());
 }
 
-/* To those who may use or own a model. It may be dropped at any moment. */
+/* Visible to roles that may use or own the model. It may be dropped at any moment. */
 static bool
 is_visible(const char *model, const char *schema, const char *owner)
 {
@@ -447,15 +446,15 @@ tagrec_model_missing(const char *model)
 				 errmsg(queued ? "model \"%s\" is waiting to be trained for the first time"
 						: "model \"%s\" is still being trained for the first time", model),
 				 errdetail("%s", progress),
-				 errhint("Wait for it with CALL tagrec_wait(), or look at tagrec_jobs.")));
+				 errhint("Wait for it with CALL tagrec_wait(), or check tagrec_jobs.")));
 	if (exists_by_now(model))
 	{
 		const char *what = IsolationUsesXactSnapshot() ? "transaction" : "statement";
 
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("model \"%s\" was not there yet when this %s began", model, what),
-				 errhint("Ask it in a %s of its own.", what)));
+				 errmsg("model \"%s\" did not exist when this %s started", model, what),
+				 errhint("Retry in a new %s.", what)));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -474,8 +473,8 @@ tagrec_version_task(const TagrecVersion *version)
 	if (!task)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("model \"%s\" is for the task \"%s\", which this tagrec does not know", version->model,
-						version->task)));
+				 errmsg("model \"%s\" is for the task \"%s\", which this version of tagrec does not support",
+						version->model, version->task)));
 	return task;
 }
 
@@ -485,20 +484,20 @@ tagrec_check_use(const TagrecVersion *version)
 	AclResult	result = pg_class_aclcheck(version->item_relation, GetUserId(), ACL_SELECT);
 	Oid			registered = get_role_oid(version->registered_owner, true);
 
-	/* else whoever makes a schema of that name, once the model's is renamed, answers in its place */
+	/* else a role that creates a schema of that name, after the model's is renamed, could replace the model */
 	if (OidIsValid(registered) && version->owner != registered)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("relations of model \"%s\" do not belong to its owner", version->model),
-				 errdetail("They belong to \"%s\", and belonged to \"%s\" when a version was deployed last.",
+				 errdetail("They belong to role \"%s\", but belonged to role \"%s\" when a version was last deployed.",
 						   GetUserNameFromId(version->owner, true), version->registered_owner),
-				 errhint("If they have been given away, a superuser or a role with the privileges of both settles it with"
-						 " tagrec_deploy().")));
+				 errhint("If the change of owner is intended, call tagrec_deploy() as a superuser or as a role with the"
+						 " privileges of both.")));
 	if (result != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for model \"%s\"", version->model),
-				 errdetail("The right to use a model is SELECT on \"%s.%s\".", version->schema,
+				 errdetail("Using a model requires SELECT on \"%s.%s\".", version->schema,
 						   tagrec_view_relname(version->model, TAGREC_ITEMS))));
 }
 
@@ -517,8 +516,8 @@ tagrec_check_owner(const TagrecVersion *version)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of model \"%s\"", version->model),
-				 errdetail("Its relations belonged to role \"%s\" when a version was deployed last.",
+				 errdetail("Its relations belonged to role \"%s\" when a version was last deployed.",
 						   version->registered_owner),
-				 errhint("If they have been given away, a superuser or a role with the privileges of both settles it with"
-						 " tagrec_deploy().")));
+				 errhint("If the change of owner is intended, call tagrec_deploy() as a superuser or as a role with the"
+						 " privileges of both.")));
 }

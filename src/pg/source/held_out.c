@@ -33,8 +33,7 @@ check_column(Relation relation, const char *column, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of relation \"%s\" does not exist", column, RelationGetRelationName(relation)),
-			 errdetail("Held-out %s are read from columns of the names that the model is trained with, unless others"
-					   " are given.", what),
+			 errdetail("By default, held-out %s are read from columns with the same names as in the training data.", what),
 			 errhint("Its columns are %s.", names.data)));
 }
 
@@ -52,7 +51,7 @@ tagrec_held_out_check(TagrecHeldOut *held_out)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot read held-out %s from \"%s\"", what, RelationGetRelationName(relation)),
-				 errhint("They come from a table, a partitioned table, a view, a materialized view or a foreign table.")));
+				 errhint("Use a table, a partitioned table, a view, a materialized view or a foreign table.")));
 	held_out->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 												RelationGetRelationName(relation));
 	tagrec_check_schema_usage(relation);

@@ -2,9 +2,9 @@
  * A relation of held-out (user, item) pairs, for the task tag (user, item, tag) assignments: what a model is tested on, or
  * validated with while it trains.
  *
- * It is read as the current user, so that privileges and row security apply. Further columns do not matter, and neither do
- * repeated pairs, so that a relation of (user, item, tag) rows is one, too. A NULL in a column that is read is an error, as
- * in training; so is a relation without rows.
+ * It is read as the current user, so that privileges and row security apply. Other columns and repeated pairs are ignored,
+ * so that a relation of (user, item, tag) rows can be used, too. A NULL in a column that is read is an error, as in
+ * training; so is a relation without rows.
  */
 #ifndef TAGREC_HELD_OUT_H
 #define TAGREC_HELD_OUT_H

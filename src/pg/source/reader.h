@@ -13,7 +13,7 @@
 #include "core/dataset.h"
 #include "pg/base/keys.h"
 
-/* Keys of users and items must fit an index, whose entries hold a third of a page; better said here than after training. */
+/* Keys of users and items must fit an index, whose entries hold a third of a page; checked here, not after training. */
 #define TAGREC_MAX_KEY_BYTES 2600
 
 /* The columns of a relation of interactions; NULL = it is not read. */

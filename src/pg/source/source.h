@@ -80,7 +80,7 @@ extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const 
 
 /*
  * The same from assignments that another relation holds out, of which `all` were read and those left whose keys are trained
- * on. Those that stand in training themselves are left out, too: NOTICE, or ERROR when there are no others.
+ * on. Those that are in the training data themselves are excluded, too: NOTICE, or ERROR if there are no others.
  */
 extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, const TrTask *task);
 

@@ -1,6 +1,6 @@
 /*
- * Whether a model's relations still have the columns that were made for them. Their owner may alter them like any others,
- * and what is read or written as something it is not would take the server down.
+ * Whether a model's relations still have the columns that were made for them. Their owner may alter them like any other
+ * relation, and reading or writing values as the wrong type would crash the server.
  */
 #include "pg/store/columns.h"
 
@@ -32,7 +32,7 @@ complain(Relation relation, const char *detail)
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("relation \"%s\" does not have the columns of its model", RelationGetRelationName(relation)),
 			 errdetail("%s", detail),
-			 errhint("Undo what has changed them, or remove the model with tagrec_drop() and train it again.")));
+			 errhint("Undo the change, or drop the model with tagrec_drop() and train it again.")));
 }
 
 /* The column of that name and its place among those that are not dropped, from 0; NULL when there is none. */

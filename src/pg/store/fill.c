@@ -1,8 +1,8 @@
 /*
  * Filling a version's partitions. See write.h.
  *
- * Rows go in through the table access method, many at a time, as COPY does it: the tables are new, nobody else sees them,
- * and they have neither indexes nor triggers yet.
+ * Rows go in through the table access method, in batches, as in COPY: the tables are new, not visible to others, and have
+ * neither indexes nor triggers yet.
  */
 #include "postgres.h"
 
@@ -277,7 +277,7 @@ add_weight(Writer *writer, const TagrecPlace *place, const TrTensor *tensor)
 	}
 }
 
-/* What stands in the rows of users and items is not stored once more. */
+/* Tensors that the rows of users and items contain are not stored again. */
 static void
 fill_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
 {
@@ -350,8 +350,8 @@ attach_partition(const TagrecPlace *place, TagrecRelation which)
 }
 
 /*
- * The columns that the view of neighbours joins by, of the partitioned tables themselves, which nobody else analyzes:
- * without that its plans are made for 200 items. An old partition that somebody is at work on is passed over.
+ * The columns that the view of neighbours joins by, of the partitioned tables themselves, which autovacuum does not
+ * analyze: without that, plans assume 200 items. Locked old partitions are skipped.
  */
 static void
 analyze_joins(const TagrecPlace *place)

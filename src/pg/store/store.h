@@ -20,8 +20,8 @@
  *
  * The score of a user and an item is the inner product of their embeddings, which are empty for a model without any, plus
  *     sum over e of feature_values[e] * (the weight of the item's position in the neighbour row of features[e])
- * tagrec_version.features says what the features stand for, as a set of TrFeatures (core/model.h): items, tags, users, one
- * behind the other, each by its position; 0 = the model has no such part, and the arrays and the table of neighbours are
+ * tagrec_version.features says what the features stand for, as a set of TrFeatures (core/model.h): items, tags and users,
+ * one after the other, each by its position; 0 = the model has no such part, and the arrays and the table of neighbours are
  * empty. A feature without weights has no row. features and items ascend.
  *
  * For the task "tag" alone, post p of the user, on the item seen[p], has the tags post_tags[p = 0 ? 0 : post_ends[p - 1] ..
@@ -33,13 +33,13 @@
  *   m_item_embedding   (item_id, embedding)
  *   m_item_neighbour   (item_id, neighbour_id, weight)   what having neighbour_id adds to the score of item_id
  *
- * The last one is for people to read. It has rows when the features of the deployed version include items. For one
+ * The last one is for users to read. It has rows when the features of the deployed version include items. For one
  * neighbour_id it reads one row; for one item_id it asks the array of every row whether the item is in it
  * (neighbour_view.c) and unnests those.
  *
- * Attaching a partition waits for nobody, so a query that was planned just before may run with a snapshot of just after,
- * which shows a deployed version that its plan has no partition for. Its plan holds the previous one's, which the views
- * then show.
+ * Attaching a partition does not wait for queries, so a query that was planned just before may run with a snapshot of just
+ * after, which shows a deployed version that its plan has no partition for. Its plan holds the previous one's, which the
+ * views then show.
  *
  * An index made on m_item_versions (a pgvector HNSW one, say) is made again on every later version's partition.
  */

@@ -73,10 +73,10 @@ check_free(const char *schema, const char *relname, const char *model)
 	if (OidIsValid(tagrec_model_relation(schema, relname)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("relation \"%s.%s\" exists, and model \"%s\" needs that name", schema, relname, model),
-				 errdetail("It belongs to no model that tagrec knows."),
-				 errhint("Choose another model name, or another schema with the option schema; or drop the relation, if a"
-						 " removed installation of tagrec has left it.")));
+				 errmsg("relation \"%s.%s\" already exists", schema, relname),
+				 errdetail("Model \"%s\" needs this name, but the relation does not belong to a model of tagrec.", model),
+				 errhint("Choose another model name or another schema; drop the relation if it was left by a removed"
+						 " installation of tagrec.")));
 }
 
 void
@@ -96,14 +96,14 @@ relation_missing(const char *model, const char *schema, const char *relname)
 	if (!tagrec_model_find(model, true, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("model \"%s\" has just been dropped", model)));
+				 errmsg("model \"%s\" was concurrently dropped", model)));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("relation \"%s.%s\" of model \"%s\" does not exist", schema, relname, model),
-			 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+			 errhint("Drop the model with tagrec_drop() and train it again.")));
 }
 
-/* NULL when there is none, also when somebody drops or renames it while we wait for the lock. */
+/* NULL if there is none, also if it is dropped or renamed while we wait for the lock. */
 static Relation
 open_relation(const char *schema, const char *relname, LOCKMODE mode)
 {
@@ -140,9 +140,9 @@ check_key(const char *model, const char *schema, TagrecRelation which, const cha
 	if (!same)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("%s of model \"%s\" has type %s, and in the source it has type %s", column, model,
+				 errmsg("%s of model \"%s\" has type %s, but the source has type %s", column, model,
 						format_type_be(type), format_type_be(key.type)),
-				 errdetail(type == key.type ? "The collations differ." : "All versions of a model share one type."),
+				 errdetail(type == key.type ? "The collations differ." : "All versions of a model must have one type."),
 				 errhint("Drop the model with tagrec_drop() first, or train under another name.")));
 }
 
@@ -157,10 +157,10 @@ check_parent(const char *model, const char *schema, Oid owner, TagrecRelation wh
 	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE || relation->rd_rel->relowner != owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("relation \"%s.%s\" is not a partitioned table of the owner of model \"%s\"", schema, relname,
+				 errmsg("relation \"%s.%s\" is not a partitioned table owned by the owner of model \"%s\"", schema, relname,
 						model),
 				 errdetail("The model belongs to \"%s\".", GetUserNameFromId(owner, true)),
-				 errhint("Undo what has changed it, or remove the model with tagrec_drop() and train it again.")));
+				 errhint("Undo the change, or drop the model with tagrec_drop() and train it again.")));
 	tagrec_check_writable(RelationGetRelid(relation), which);
 	tagrec_check_plain(relation, which);
 	relation_close(relation, AccessShareLock);
@@ -197,7 +197,7 @@ key_definition(TagrecKeyType key)
 	return psprintf("%s COLLATE %s", type, generate_collation_name(key.collation));
 }
 
-/* Embeddings stay in the row while it fits a page; weights go out of line, and neither pays to be compressed. */
+/* Embeddings stay in the row while it fits a page; weights go out of line, and compression does not pay for either. */
 static void
 create_tables(const TagrecPlace *place, const TagrecSource *source)
 {
@@ -234,7 +234,7 @@ comment_view(const TagrecPlace *place, const char *model, TagrecRelation which)
 	static const char *const rows[] = {
 		[TAGREC_USERS] = "users",
 		[TAGREC_ITEMS] = "items",
-		[TAGREC_NEIGHBOURS] = "what having one item adds to the score of another, by the neighbours"
+		[TAGREC_NEIGHBOURS] = "neighbour weights, what having one item adds to the score of another,"
 	};
 	char	   *comment = psprintf("tagrec: %s of the deployed version of model %s", rows[which], model);
 
@@ -305,8 +305,9 @@ tagrec_store_create(const TagrecPlace *place, const TagrecSource *source)
 /* ------------------------------------------------------------------ renaming and dropping */
 
 /*
- * The owner of what is there under a name of the model's, when the current user may act as him; InvalidOid when nothing is.
- * Somebody else's is nobody's to touch: whoever may create relations in the schema could have put it there.
+ * The owner of what is there under a name of the model's, if the current user may act as the owner; InvalidOid if there is
+ * none. Relations of other roles are left alone: any role that may create relations in the schema could have put them
+ * there.
  */
 static Oid
 owner_to_act_as(const TagrecPlace *place, const char *relname)

@@ -52,7 +52,7 @@ handle_terminate(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
-/* Whatever the role's and the database's settings say: keys must come out and go in unchanged, names mean what they say. */
+/* Override settings of role and database: keys must survive output and input, and names must not be hijacked. */
 static void
 settle_session(void)
 {
@@ -120,15 +120,15 @@ accept_cancels(void)
 
 /* ------------------------------------------------------------------ the end of a job */
 
-/* A function that a view calls, say, and that counts on its caller's search_path. */
+/* For example, a function used by a view that relies on the caller's search_path. */
 static void
 explain_missing(ErrorData *error)
 {
 	bool		missing = error->sqlerrcode == ERRCODE_UNDEFINED_TABLE || error->sqlerrcode == ERRCODE_UNDEFINED_FUNCTION;
 
 	if (missing && error->internalquery && !error->hint)
-		error->hint = pstrdup("The worker's search_path is pg_catalog: functions that the source calls must name schemas,"
-							  " or have a search_path of their own.");
+		error->hint = pstrdup("The worker's search_path is pg_catalog; functions that the source calls must qualify names"
+							  " with schemas, or set search_path.");
 }
 
 /* A cancelled statement is a cancelled job; a terminated worker says so. */
@@ -144,7 +144,7 @@ reword(ErrorData *error, int64 job)
 	if (terminated)
 	{
 		error->sqlerrcode = ERRCODE_ADMIN_SHUTDOWN;
-		error->message = psprintf("job %lld was ended by the termination of its worker", (long long) job);
+		error->message = psprintf("job %lld failed because its worker was terminated", (long long) job);
 	}
 	else
 		error->message = psprintf("job %lld was cancelled", (long long) job);
@@ -256,7 +256,7 @@ do_job(int64 job, const TagrecRequest *request, TagrecShared *shared)
 	}
 	PG_END_TRY();
 
-	/* what has failed after the version was deployed does not undo it */
+	/* an error after the version was deployed does not undo that */
 	if (error && !tagrec_run_done(run))
 	{
 		reword(error, job);
@@ -352,7 +352,7 @@ serve_next(void)
 	TagrecRequest *request;
 	int64		job;
 
-	/* meant for the job that this worker was started for; nobody can mean the next one before its lock is ours */
+	/* meant for the job that this worker was started for; the next one cannot be cancelled before we hold its lock */
 	QueryCancelPending = false;
 	begin(context);
 	job = tagrec_job_claim_next(&request);

@@ -1,5 +1,5 @@
 /*
- * What a training tells while it runs: the registry's rows, the notices of a client that waits, pg_stat_activity.
+ * Progress reporting of a training: the registry's rows, the notices of a client that waits, pg_stat_activity.
  */
 #include "pg/train/job_run.h"
 
@@ -96,13 +96,13 @@ tagrec_progress_poll(void *argument)
 	TagrecRun  *run = argument;
 
 	CHECK_FOR_INTERRUPTS();
-	/* a training waits on no latch that could tell, and while it lives the server cannot be started again */
+	/* a training waits on no latch that would notice, and while it lives the server cannot be restarted */
 	if (!PostmasterIsAlive())
 		proc_exit(1);
 	return run->shared && pg_atomic_read_u32(&run->shared->cancelled) != 0;
 }
 
-/* Time for the epochs that are left, at the pace of those that are done; early stopping may spare some. */
+/* Estimated time for the remaining epochs, from those that are done; early stopping may shorten it. */
 static double
 seconds_left(const TagrecRun *run, const TrEpoch *epoch)
 {

@@ -26,7 +26,7 @@
 #define TRIES 20
 #define NAP_MS 10
 
-/* For what hangs on a version's partitions, a foreign key of the owner's, say; their own locks are had by then. */
+/* For objects that depend on the partitions, such as a foreign key; the partitions are locked by then. */
 #define DROP_LOCK_TIMEOUT "10ms"
 
 /* So many versions beyond those that are kept may wait for snapshots that still see them as deployed. */
@@ -36,7 +36,7 @@ typedef enum Fate
 {
 	IN_USE,						/* it may go a little later */
 	GONE,
-	STUCK						/* something hangs on it that this job cannot drop */
+	STUCK						/* something depends on it that this job cannot drop */
 } Fate;
 
 /* Versions that are to go, newest first, and how far that is. */
@@ -49,7 +49,7 @@ typedef struct Pruning
 	Fate	   *fates;
 } Pruning;
 
-/* None when the model is gone, or somebody else's. */
+/* None if the model is gone or belongs to another role. */
 static void
 find_versions(Pruning *p)
 {

@@ -2,9 +2,9 @@
  * Refreshing: current profiles, encoded by the network of the deployed version; for an algorithm that counts, counted
  * again, with the version's tags. See job.h.
  *
- * The version is the owner's, and so is the name of its source: what that name has come to mean since (a view, say) is for
- * the owner to say, and not for a superuser who refreshes the model to run. So all is read as the owner, who must be able
- * to read the source, whoever refreshes. What the owner himself refreshes is read like any source.
+ * The version is the owner's, and so is the name of its source: that name may now refer to something else (such as a view),
+ * whose code a superuser who refreshes the model must not run. So everything is read as the owner, who must be able to read
+ * the source, whichever role refreshes. If the owner refreshes, the source is read like any other.
  */
 #include "pg/train/job_run.h"
 
@@ -34,7 +34,7 @@ read_vocabulary(TagrecRun *run, const TagrecVersion *version)
 {
 	tagrec_read_tags(version, take_tag, &run->data.tags);
 	if (run->data.tags.count != version->tags)
-		tagrec_version_corrupted(version, "It has a tag twice.");
+		tagrec_version_corrupted(version, "It has a duplicate tag.");
 	run->data.tags.closed = true;
 }
 
@@ -76,7 +76,7 @@ load_network(TagrecRun *run, const TagrecVersion *version)
 	tagrec_check(tr_model_load(&run->model, run->options->algorithm, &run->memory, run->backend, version->tags,
 							   run->options->values, run->tensors, run->n_tensors, &err), &err);
 	if (tr_features(run->model) != version->features)
-		tagrec_version_corrupted(version, "Its network scores by other neighbours than it.");
+		tagrec_version_corrupted(version, "Its network uses neighbours of other kinds than are stored.");
 }
 
 void

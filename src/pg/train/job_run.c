@@ -233,14 +233,14 @@ check_memory(TagrecRun *run, int width)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OUT_OF_MEMORY),
-			 errmsg("training needs about %zu MB, and tagrec.max_memory allows %zu MB", MB(needed) + 1,
+			 errmsg("training needs about %zu MB, but tagrec.max_memory allows %zu MB", MB(needed) + 1,
 					MB(run->memory.limit)),
 			 errdetail("The data take %zu MB: %d users, %d items, %d tags, %lld assignments.", MB(run->memory.used) + 1,
 					   d->n_users, d->n_items, d->n_tags, (long long) d->n_assignments),
-			 errhint("Raise tagrec.max_memory, or train on less data or a smaller network.")));
+			 errhint("Increase tagrec.max_memory, or train on less data or a smaller network.")));
 }
 
-/* A warning only: part of what is estimated lies in the host's memory, and training may fit after all. */
+/* Only a warning: part of the estimate is in the host's memory, and training may still fit. */
 static void
 check_device_memory(const TagrecRun *run)
 {
@@ -251,7 +251,7 @@ check_device_memory(const TagrecRun *run)
 	if (needed > available)
 		ereport(WARNING,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("training needs about %zu MB, and device \"%s\" has %zu MB free", MB(needed) + 1, ops->name,
+				 errmsg("training needs about %zu MB, but device \"%s\" has %zu MB free", MB(needed) + 1, ops->name,
 						MB(available)),
 				 errhint("If it fails, train a smaller network or a smaller batch, or use device => 'cpu'.")));
 }
@@ -280,7 +280,7 @@ tagrec_run_open(TagrecRun *run)
 static void
 check(TagrecRun *run, TrStatus status, TrError *err)
 {
-	/* a device without memory says so itself */
+	/* a device without enough memory reports that itself */
 	if (status == TR_NO_MEMORY && run->memory.limit > 0 && err->detail[0] == '\0')
 		tagrec_out_of_memory(&run->memory);
 	tagrec_check(status, err);
@@ -293,7 +293,7 @@ try_create(TagrecRun *run, TrError *err)
 						   run->options->values, err);
 }
 
-/* Not every algorithm runs on every device: with 'auto', the CPU does what the other one cannot. */
+/* Not every algorithm runs on every device: 'auto' falls back to the CPU. */
 static void
 create_model(TagrecRun *run)
 {
@@ -303,8 +303,8 @@ create_model(TagrecRun *run)
 	if (status == TR_UNSUPPORTED && tagrec_device(run->request->device).kind == TAGREC_AUTO)
 	{
 		ereport(NOTICE,
-				(errmsg("training on the CPU, for algorithm \"%s\" cannot use device \"%s\"", run->options->algorithm->name,
-						run->backend->ops->name),
+				(errmsg("training on the CPU because algorithm \"%s\" cannot use device \"%s\"",
+						run->options->algorithm->name, run->backend->ops->name),
 				 errdetail("%s", tagrec_sentence(err.message))));
 		run->backend->ops->close(run->backend);
 		run->backend = NULL;

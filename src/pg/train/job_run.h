@@ -69,7 +69,7 @@ extern void tagrec_run_forget_model(TagrecRun *run);
 /* job_tune.c: the trials of a tuning, and the model to deploy. */
 extern void tagrec_run_tune(TagrecRun *run);
 
-/* job_progress.c: the phase, which lives as long as it lasts, in a transaction of its own */
+/* job_progress.c: the phase, a string that must outlive it, in a transaction of its own */
 extern void tagrec_progress_phase(TagrecRun *run, const char *phase);
 
 /* The hooks of tr_train(), with the run as their argument. */
@@ -86,7 +86,7 @@ extern char *tagrec_metric_name(const TagrecOptions *options);
 extern void tagrec_refresh_read(TagrecRun *run, TrAssignments *raw);
 extern void tagrec_refresh_model(TagrecRun *run);
 
-/* job_prune.c: drops the versions that are not kept; patiently: tries again for a moment what is in use. */
+/* job_prune.c: drops the versions that are not kept; patiently: retries those in use for a moment. */
 extern void tagrec_run_prune(TagrecRun *run, bool patiently);
 
 #endif

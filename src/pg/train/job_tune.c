@@ -2,9 +2,8 @@
  * Tuning: random search over options by the validation metric. See tune_space.h for the space and its trials.
  *
  * The source is read once. Trial after trial is trained on it and leaves a row of its own, in a transaction of its own, so
- * that what ends the job (a cancel, a crash) takes no finished trial with it: a tuning of the same model that meets the
- * same options on the same data takes their figures over. A trial that fails because of its settings is recorded; the
- * search goes on.
+ * that finished trials survive a cancel or a crash: a tuning of the same model that draws the same options on the same data
+ * reuses their results. A trial that fails because of its settings is recorded; the search goes on.
  *
  * The model to deploy is trained once more, rather than its weights kept: the best trial may be another job's, and memory
  * then has to hold one model. With refit it is trained on the held-out pairs as well, for as many epochs as were best
@@ -133,7 +132,7 @@ take_over(Tuning *t, int i)
 		t->other_library = other;
 }
 
-/* A client that calls again to go on is told why the search begins anew. */
+/* A client that calls again to continue is told why the search starts over. */
 static void
 tell_refused(const Tuning *t)
 {
@@ -153,9 +152,10 @@ tell_refused(const Tuning *t)
 		appendStringInfo(&why, "%s%d of them by tagrec %s instead of %s", why.len ? ", " : "",
 						 n[TAGREC_TRIAL_OTHER_LIBRARY], t->other_library, t->rows[0].library);
 	ereport(NOTICE,
-			(errmsg("%d trial%s that earlier tunings of model \"%s\" have done cannot be taken over", all,
-					all == 1 ? "" : "s", t->run->request->model),
-			 errdetail("Their figures may differ: %s.", why.data)));
+			(errmsg_plural("%d trial of earlier tunings of model \"%s\" cannot be reused",
+						   "%d trials of earlier tunings of model \"%s\" cannot be reused", all,
+						   all, t->run->request->model),
+			 errdetail("Results would not be comparable: %s.", why.data)));
 }
 
 /* All trials, with the figures of those that earlier jobs have done. */
@@ -201,7 +201,7 @@ draw_trials(Tuning *t)
 	tell_refused(t);
 }
 
-/* Is it the settings that are at fault? What these say is about options and sizes, never about data. */
+/* Was the error caused by the settings? Such messages are about options and sizes, never about data. */
 static bool
 is_trials_own(const ErrorData *error)
 {
@@ -351,8 +351,8 @@ announce_best(const Tuning *t)
 	if (!t->run->shared)
 		return;
 	ereport(NOTICE,
-			(errmsg("the best of %d trials is number %d: %s %.4f", t->count, best->trial, best->metric, best->value),
-			 errdetail("Its settings are %s. %d trials were done by earlier jobs, %d failed.", settings_text(t, t->best),
+			(errmsg("best of %d trials is trial %d: %s %.4f", t->count, best->trial, best->metric, best->value),
+			 errdetail("Its settings are %s. Trials reused from earlier jobs: %d, failed: %d.", settings_text(t, t->best),
 					   t->taken_over, t->failed)));
 }
 

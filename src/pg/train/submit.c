@@ -38,8 +38,8 @@ tagrec_submit_check_server(const char *function)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("cannot execute %s during recovery", function),
-				 errdetail("This server is a standby, where nothing can be written."),
-				 errhint("Train on the primary server; its models arrive here by replication.")));
+				 errdetail("This server is a read-only standby."),
+				 errhint("Train on the primary server; models are replicated to this server.")));
 	PreventCommandIfReadOnly(function);
 	PreventCommandIfParallelMode(function);
 	if (InSecurityRestrictedOperation())
@@ -48,7 +48,7 @@ tagrec_submit_check_server(const char *function)
 				 errmsg("cannot execute %s within a security-restricted operation", function)));
 }
 
-/* The worker could not see what this transaction has written, and would wait for its locks for ever. */
+/* The worker could not see this transaction's changes, and would wait for its locks forever. */
 void
 tagrec_submit_check_unwritten(const char *function)
 {
@@ -56,8 +56,8 @@ tagrec_submit_check_unwritten(const char *function)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-			 errmsg("%s cannot wait in a transaction that has written", function),
-			 errdetail("Training runs in another session, which does not see what is not committed."),
+			 errmsg("%s cannot wait in a transaction that has written data", function),
+			 errdetail("Training runs in another session, which does not see uncommitted changes."),
 			 errhint("Commit first, or submit the job with wait => false: it starts when this transaction commits.")));
 }
 
@@ -73,8 +73,9 @@ check_login(void)
 	if (!can_login)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("role \"%s\" cannot train, because it may not log in", GetUserNameFromId(GetUserId(), true)),
-				 errdetail("Before PostgreSQL 17, a background worker runs as a role only if that may log in."),
+				 errmsg("role \"%s\" cannot train because it is not permitted to log in",
+						GetUserNameFromId(GetUserId(), true)),
+				 errdetail("Before PostgreSQL 17, a background worker can run only as a role that is permitted to log in."),
 				 errhint("Train as a role with LOGIN, or use ALTER ROLE ... LOGIN.")));
 }
 #endif
@@ -89,7 +90,7 @@ tagrec_submit_check_role(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for database \"%s\"", get_database_name(MyDatabaseId)),
-				 errdetail("The training worker of role \"%s\" needs CONNECT.", GetUserNameFromId(GetUserId(), true))));
+				 errdetail("The training worker of role \"%s\" requires CONNECT.", GetUserNameFromId(GetUserId(), true))));
 }
 
 /* ------------------------------------------------------------------ where the model goes */
@@ -103,7 +104,7 @@ creation_schema(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("no schema has been selected to create the model in"),
-				 errhint("Set search_path, or name a schema with the option schema.")));
+				 errhint("Set search_path, or specify a schema with the option schema.")));
 	return get_namespace_name(linitial_oid(path));
 }
 
@@ -116,19 +117,19 @@ tagrec_submit_check_schema(const char *schema, Oid owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 				 errmsg("a model cannot be stored in a temporary schema"),
-				 errhint("Name another schema with the option schema.")));
+				 errhint("Specify another schema with the option schema.")));
 	/* none of which is dumped */
 	if (IsCatalogNamespace(id) || IsToastNamespace(id) || strcmp(schema, "information_schema") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("a model cannot be stored in the system schema %s", schema),
-				 errhint("Name another schema with the option schema.")));
+				 errhint("Specify another schema with the option schema.")));
 	if (tagrec_namespace_aclcheck(id, owner, ACL_CREATE) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for schema %s", schema),
-				 errdetail("The relations of the model are created there, which needs CREATE."),
-				 errhint("Name another schema with the option schema.")));
+				 errdetail("Creating the relations of the model requires CREATE."),
+				 errhint("Specify another schema with the option schema.")));
 }
 
 static char *
@@ -150,15 +151,15 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 	if (options->schema && strcmp(options->schema, existing->schema) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("model \"%s\" lives in schema \"%s\"", model, existing->schema),
-				 errhint("Leave out the option schema, or drop the model with tagrec_drop() first.")));
+				 errmsg("model \"%s\" already exists in schema \"%s\"", model, existing->schema),
+				 errhint("Omit the option schema, or drop the model with tagrec_drop() first.")));
 	tagrec_submit_check_schema(existing->schema, version->owner);
 	tagrec_store_check_model(model, existing->schema, source);
 	tagrec_store_check_version(model, existing->schema, tagrec_version_next(existing->model_id, false));
 	return existing->schema;
 }
 
-/* What this statement, or this transaction, has trained before counts, though its snapshot does not show it. */
+/* Models trained earlier by this statement or transaction count, though its snapshot does not show them. */
 char *
 tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
 {
@@ -217,13 +218,13 @@ tagrec_submit_validation_source(const TagrecRequest *request, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist", name),
-				 errdetail("The option validation_source names a relation to validate the model on.")));
+				 errdetail("The option validation_source names the relation to validate the model on.")));
 	tagrec_held_out_check(&held_out);
 	if (get_rel_persistence(held_out.relation) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot validate on the temporary relation \"%s\"", name),
-				 errdetail("Training runs in a worker, which does not see this session's temporary relations."),
+				 errdetail("Training runs in a background worker, which cannot access this session's temporary relations."),
 				 errhint("Use an unlogged table.")));
 	return held_out.relation;
 }

@@ -1,5 +1,5 @@
 /*
- * tagrec_train() and tagrec_refresh(): everything a job could stumble over is checked here, in the caller's statement,
+ * tagrec_train() and tagrec_refresh(): everything that could make a job fail is checked here, in the caller's statement,
  * before a worker starts; then the job is submitted, or run and waited for.
  */
 #include "pg/base/tagrec.h"
@@ -108,7 +108,7 @@ check_refreshable(const TagrecVersion *version)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot be refreshed", version->model),
-				 errdetail("The weights between neighbours that its algorithm, %s, stores come from training alone.",
+				 errdetail("The neighbour weights that its algorithm, %s, stores can only be computed by training.",
 						   version->algorithm),
 				 errhint("Train it again with tagrec_train().")));
 	if (!algorithm->encode || !algorithm->load)
@@ -119,10 +119,10 @@ check_refreshable(const TagrecVersion *version)
 				 errhint("Train it again with tagrec_train().")));
 	if (algorithm->knows_items)
 		ereport(WARNING,
-				(errmsg("refreshed, model \"%s\" knows all users and items by their tags alone", version->model),
-				 errdetail("What its algorithm, %s, learns from who has which item comes from training.",
+				(errmsg("refreshed model \"%s\" knows users and items only by their tags", version->model),
+				 errdetail("What its algorithm, %s, learns from (user, item) pairs requires training.",
 						   version->algorithm),
-				 errhint("Train it again with tagrec_train() to have both.")));
+				 errhint("Train it again with tagrec_train() to use both.")));
 }
 
 /* It is read as the owner: see job_refresh.c. */
