@@ -39,9 +39,9 @@ tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ranking, const
 						 test->users.count, ranking->known_items, test->items.count),
 			 test->task->tags
 			 ? errhint("What is in columns %s, %s and %s must be what is in those of the training data.",
-					   test->source.user_column, test->source.item_column, test->source.tag_column)
-			 : errhint("The ids in columns %s and %s must be those of the training data.", test->source.user_column,
-					   test->source.item_column)));
+					   test->source.columns.user, test->source.columns.item, test->source.columns.tag)
+			 : errhint("The ids in columns %s and %s must be those of the training data.", test->source.columns.user,
+					   test->source.columns.item)));
 }
 
 static int

@@ -103,9 +103,7 @@ extern void tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ra
  */
 typedef struct TagrecTestArguments
 {
-	char	   *user,
-			   *item,
-			   *tag;			/* ERROR when the version is for the task item */
+	TagrecColumns columns;		/* tag: ERROR when the version is for the task item */
 	ArrayType  *candidates;		/* text[]; ERROR when it is for the task tag */
 } TagrecTestArguments;
 

@@ -136,10 +136,10 @@ read_version(int *format)
 	v->options = jsonb_column(tuple, Col_options);
 	v->requested_options = jsonb_column(tuple, Col_requested_options);
 	v->source = text_column(tuple, Col_source);
-	v->user_column = text_column(tuple, Col_user_column);
-	v->item_column = text_column(tuple, Col_item_column);
-	v->tag_column = text_column(tuple, Col_tag_column);
-	v->weight_column = text_column(tuple, Col_weight_column);
+	v->columns.user = text_column(tuple, Col_user_column);
+	v->columns.item = text_column(tuple, Col_item_column);
+	v->columns.tag = text_column(tuple, Col_tag_column);
+	v->columns.weight = text_column(tuple, Col_weight_column);
 	v->user_type = text_column(tuple, Col_user_type);
 	v->item_type = text_column(tuple, Col_item_type);
 	v->width = int_column(tuple, Col_width);

@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "core/task.h"
 #include "pg/base/compat.h"
+#include "pg/base/source_columns.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -34,10 +35,7 @@ typedef struct TagrecVersion
 	Jsonb	   *options;
 	Jsonb	   *requested_options;
 	char	   *source;
-	char	   *user_column,
-			   *item_column,
-			   *tag_column,
-			   *weight_column;	/* NULL = none */
+	TagrecColumns columns;		/* of the source */
 	char	   *user_type,
 			   *item_type;		/* as format_type gives them */
 	int			width,

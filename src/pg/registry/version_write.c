@@ -181,10 +181,10 @@ tagrec_version_insert(const TagrecVersionRow *row)
 	values[6] = JsonbPGetDatum(row->options);
 	values[7] = JsonbPGetDatum(row->requested_options);
 	put_text(values, nulls, 8, row->source);
-	put_text(values, nulls, 9, row->user_column);
-	put_text(values, nulls, 10, row->item_column);
-	put_text(values, nulls, 11, row->tag_column);
-	put_text(values, nulls, 12, row->weight_column);
+	put_text(values, nulls, 9, row->columns.user);
+	put_text(values, nulls, 10, row->columns.item);
+	put_text(values, nulls, 11, row->columns.tag);
+	put_text(values, nulls, 12, row->columns.weight);
 	put_text(values, nulls, 13, row->user_type);
 	put_text(values, nulls, 14, row->item_type);
 	values[15] = Int32GetDatum(row->width);

@@ -12,18 +12,10 @@
 
 #include "core/dataset.h"
 #include "pg/base/keys.h"
+#include "pg/base/source_columns.h"
 
 /* Keys of users and items must fit an index, whose entries hold a third of a page; better said here than after training. */
 #define TAGREC_MAX_KEY_BYTES 2600
-
-/* The columns of a relation of interactions; NULL = it is not read. */
-typedef struct TagrecColumns
-{
-	const char *user,
-			   *item,
-			   *tag,
-			   *weight;
-} TagrecColumns;
 
 typedef struct TagrecReader
 {

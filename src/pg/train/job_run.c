@@ -98,10 +98,7 @@ name_source(TagrecRun *run)
 	const TagrecRequest *request = run->request;
 
 	run->source.relation = request->source;
-	run->source.user_column = request->user_column;
-	run->source.item_column = request->item_column;
-	run->source.tag_column = request->tag_column;
-	run->source.weight_column = request->weight_column;
+	run->source.columns = request->columns;
 }
 
 /* What the option validation_source holds out; its keys join the source's. */
@@ -110,9 +107,7 @@ read_held_out(TagrecRun *run, TrAssignments *assignments)
 {
 	TagrecHeldOut held_out = {
 		.relation = run->request->validation_source,
-		.user_column = run->request->user_column,
-		.item_column = run->request->item_column,
-		.tag_column = run->options->algorithm->task->tags ? run->request->tag_column : NULL
+		.columns = tagrec_held_out_columns(&run->request->columns, run->options->algorithm->task)
 	};
 
 	tagrec_held_out_check(&held_out);
@@ -361,10 +356,7 @@ insert_version(TagrecRun *run, const TagrecPlace *place)
 		.requested_options = run->asked ? run->asked
 		: refresh && request->requested ? request->requested : request->options,
 		.source = run->source.name,
-		.user_column = request->user_column,
-		.item_column = request->item_column,
-		.tag_column = request->tag_column,
-		.weight_column = request->weight_column,
+		.columns = request->columns,
 		.user_type = format_type_extended(run->source.user.type, -1, FORMAT_TYPE_TYPEMOD_GIVEN),
 		.item_type = format_type_extended(run->source.item.type, -1, FORMAT_TYPE_TYPEMOD_GIVEN),
 		.users = d->n_users,

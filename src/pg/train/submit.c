@@ -29,6 +29,21 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+/* ------------------------------------------------------------------ arguments */
+
+static char *
+name_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(argument)));
+}
+
+TagrecColumns
+tagrec_submit_columns(FunctionCallInfo fcinfo, int first)
+{
+	return (TagrecColumns) {name_argument(fcinfo, first), name_argument(fcinfo, first + 1), name_argument(fcinfo, first + 2),
+		name_argument(fcinfo, first + 3)};
+}
+
 /* ------------------------------------------------------------------ where and when training is possible */
 
 void
@@ -195,10 +210,7 @@ tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request)
 {
 	memset(source, 0, sizeof(*source));
 	source->relation = request->source;
-	source->user_column = request->user_column;
-	source->item_column = request->item_column;
-	source->tag_column = request->tag_column;
-	source->weight_column = request->weight_column;
+	source->columns = request->columns;
 	tagrec_source_check(source);
 }
 
@@ -208,9 +220,7 @@ tagrec_submit_validation_source(const TagrecRequest *request, const char *name)
 	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
 	TagrecHeldOut held_out = {
 		.relation = RangeVarGetRelid(range, NoLock, true),
-		.user_column = request->user_column,
-		.item_column = request->item_column,
-		.tag_column = tagrec_algorithm(request->algorithm)->task->tags ? request->tag_column : NULL
+		.columns = tagrec_held_out_columns(&request->columns, tagrec_algorithm(request->algorithm)->task)
 	};
 
 	if (!OidIsValid(held_out.relation))

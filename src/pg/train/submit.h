@@ -7,9 +7,13 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "pg/base/options.h"
 #include "pg/registry/request.h"
 #include "pg/source/source.h"
+
+/* Four arguments: the columns of the source, in the order of the struct. */
+extern TagrecColumns tagrec_submit_columns(FunctionCallInfo fcinfo, int first);
 
 /* May this server, this transaction, this role train? function is for messages: "tagrec_train()". */
 extern void tagrec_submit_check_server(const char *function);

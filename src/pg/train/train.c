@@ -57,12 +57,6 @@ check_arguments(FunctionCallInfo fcinfo)
 	check_not_null(fcinfo, Arg_wait, "wait");
 }
 
-static char *
-name_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(argument)));
-}
-
 Datum
 tagrec_train(PG_FUNCTION_ARGS)
 {
@@ -83,10 +77,7 @@ tagrec_train(PG_FUNCTION_ARGS)
 	request.device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request.options = PG_ARGISNULL(Arg_options) ? tagrec_jsonb("{}") : PG_GETARG_JSONB_P(Arg_options);
 	request.source = PG_GETARG_OID(Arg_source);
-	request.user_column = name_argument(fcinfo, Arg_user_column);
-	request.item_column = name_argument(fcinfo, Arg_item_column);
-	request.tag_column = name_argument(fcinfo, Arg_tag_column);
-	request.weight_column = name_argument(fcinfo, Arg_weight_column);
+	request.columns = tagrec_submit_columns(fcinfo, Arg_user_column);
 	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
 	(void) tagrec_device(request.device);
 	tagrec_submit_check_source(&source, &request);
@@ -158,10 +149,7 @@ tagrec_refresh(PG_FUNCTION_ARGS)
 	request.options = version->options;
 	request.requested = version->requested_options;
 	request.device = "auto";
-	request.user_column = version->user_column;
-	request.item_column = version->item_column;
-	request.tag_column = version->tag_column;
-	request.weight_column = version->weight_column;
+	request.columns = version->columns;
 	check_source_as_owner(version, &request, &source);
 	tagrec_submit_check_schema(version->schema, version->owner);
 	tagrec_store_check_model(version->model, version->schema, &source);

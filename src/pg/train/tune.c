@@ -184,12 +184,6 @@ fixed_options(FunctionCallInfo fcinfo, const TrAlgorithm *algorithm, bool *valid
 
 /* ------------------------------------------------------------------ the request */
 
-static char *
-name_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(argument)));
-}
-
 static void
 fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
 {
@@ -198,10 +192,7 @@ fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
 	request->algorithm = text_to_cstring(PG_GETARG_TEXT_PP(Arg_algorithm));
 	request->device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request->source = PG_GETARG_OID(Arg_source);
-	request->user_column = name_argument(fcinfo, Arg_user_column);
-	request->item_column = name_argument(fcinfo, Arg_item_column);
-	request->tag_column = name_argument(fcinfo, Arg_tag_column);
-	request->weight_column = name_argument(fcinfo, Arg_weight_column);
+	request->columns = tagrec_submit_columns(fcinfo, Arg_user_column);
 	request->space = PG_GETARG_JSONB_P(Arg_space);
 	request->trials = PG_GETARG_INT32(Arg_trials);
 	request->search_seed = PG_GETARG_INT64(Arg_seed);
