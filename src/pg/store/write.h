@@ -38,6 +38,12 @@ typedef struct TagrecPlace
 	int32		version;
 } TagrecPlace;
 
+static inline TagrecPlace
+tagrec_place_of(const TagrecModel *model)
+{
+	return (TagrecPlace) {.model_id = model->model_id, .model = model->model, .schema = model->schema};
+}
+
 /* Quoted and schema-qualified: the partitioned table, the version's partition, the view. */
 extern char *tagrec_place_parent(const TagrecPlace *place, TagrecRelation which);
 extern char *tagrec_place_partition(const TagrecPlace *place, TagrecRelation which);
