@@ -4,6 +4,11 @@
 #ifndef TAGREC_SOURCE_COLUMNS_H
 #define TAGREC_SOURCE_COLUMNS_H
 
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+
 /* NULL = there is none, or it is not read. */
 typedef struct TagrecColumns
 {
@@ -12,5 +17,12 @@ typedef struct TagrecColumns
 			   *tag,
 			   *weight;
 } TagrecColumns;
+
+/* An argument of type name; NULL = it is NULL. */
+static inline char *
+tagrec_name_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(argument)));
+}
 
 #endif

@@ -106,12 +106,6 @@ tagrec_test_argument(FunctionCallInfo fcinfo, int n)
 	return PG_GETARG_OID(n);
 }
 
-char *
-tagrec_name_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(n)));
-}
-
 ArrayType *
 tagrec_candidates_argument(FunctionCallInfo fcinfo, int n)
 {

@@ -70,16 +70,12 @@ row_int8(uint64 row, const char *name)
 int64
 tagrec_job_insert(const TagrecRequest *request, bool running)
 {
-	Datum		values[5];
+	Datum		values[5] = {CStringGetTextDatum(request->model), CStringGetTextDatum(request->kind),
+		CStringGetTextDatum(running ? "running" : "queued"), role_name(),
+		JsonbPGetDatum(tagrec_jsonb(tagrec_request_text(request)))};
+	TagrecSession session = tagrec_registry_begin();
 	int64		job;
-	TagrecSession session;
 
-	values[0] = CStringGetTextDatum(request->model);
-	values[1] = CStringGetTextDatum(request->kind);
-	values[2] = CStringGetTextDatum(running ? "running" : "queued");
-	values[3] = role_name();
-	values[4] = JsonbPGetDatum(tagrec_jsonb(tagrec_request_text(request)));
-	session = tagrec_registry_begin();
 	tagrec_registry_run(&insert_query, true, values, NULL);
 	job = row_int8(0, "job");
 	tagrec_registry_end(session);
@@ -90,13 +86,8 @@ int
 tagrec_job_queued(void)
 {
 	Datum		values[1] = {role_name()};
-	TagrecSession session = tagrec_registry_begin();
-	int			jobs;
 
-	(void) tagrec_registry_run(&queued_query, true, values, NULL);
-	jobs = tagrec_row_int(0, "jobs", 0);
-	tagrec_registry_end(session);
-	return jobs;
+	return tagrec_registry_int(&queued_query, true, values);
 }
 
 /*
@@ -417,19 +408,10 @@ tagrec_job_of_model(const char *model)
 int
 tagrec_job_worker(int64 job)
 {
-	Datum		values[4];
-	int			pid = 0;
-	TagrecSession session;
+	Datum		values[4] = {ObjectIdGetDatum(MyDatabaseId), ObjectIdGetDatum((Oid) ((uint64) job >> 32)),
+		ObjectIdGetDatum((Oid) job), Int16GetDatum(TAGREC_JOB_LOCK)};
 
-	values[0] = ObjectIdGetDatum(MyDatabaseId);
-	values[1] = ObjectIdGetDatum((Oid) ((uint64) job >> 32));
-	values[2] = ObjectIdGetDatum((Oid) job);
-	values[3] = Int16GetDatum(TAGREC_JOB_LOCK);
-	session = tagrec_registry_begin();
-	if (tagrec_registry_run(&worker_query, true, values, NULL) > 0)
-		pid = tagrec_row_int(0, "pid", 0);
-	tagrec_registry_end(session);
-	return pid;
+	return tagrec_registry_int(&worker_query, true, values);
 }
 
 void

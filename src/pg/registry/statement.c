@@ -277,6 +277,18 @@ tagrec_registry_run(TagrecQuery *query, bool fresh, const Datum *values, const c
 	return SPI_processed;
 }
 
+int32
+tagrec_registry_int(TagrecQuery *query, bool fresh, const Datum *values)
+{
+	TagrecSession session = tagrec_registry_begin();
+	int32		value = 0;
+
+	if (tagrec_registry_run(query, fresh, values, NULL) > 0)
+		value = tagrec_row_int(0, SPI_fname(SPI_tuptable->tupdesc, 1), 0);
+	tagrec_registry_end(session);
+	return value;
+}
+
 uint64
 tagrec_registry_write(TagrecQuery *query, const Datum *values)
 {

@@ -48,7 +48,10 @@ extern void tagrec_registry_end(TagrecSession session);
  */
 extern uint64 tagrec_registry_run(TagrecQuery *query, bool fresh, const Datum *values, const char *nulls);
 
-/* The same in a session of its own, with a new snapshot; also for values that were put. */
+/* The first column of its first row, an integer, in a session of its own; 0 when there is none. */
+extern int32 tagrec_registry_int(TagrecQuery *query, bool fresh, const Datum *values);
+
+/* Runs it in a session of its own, with a new snapshot; also with values that were put. */
 extern uint64 tagrec_registry_write(TagrecQuery *query, const Datum *values);
 extern uint64 tagrec_registry_put(TagrecQuery *query, const TagrecValues *values);
 

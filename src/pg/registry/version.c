@@ -165,6 +165,12 @@ check_format(const TagrecVersion *v, int format)
 }
 
 Oid
+tagrec_model_view(const char *schema, const char *model)
+{
+	return tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS));
+}
+
+Oid
 tagrec_model_relation(const char *schema, const char *relname)
 {
 	Oid			namespace = get_namespace_oid(schema, true);
@@ -331,7 +337,7 @@ tagrec_is_registered_owner(const char *owner)
 static bool
 is_visible(const char *model, const char *schema, const char *owner)
 {
-	Oid			relation = tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS));
+	Oid			relation = tagrec_model_view(schema, model);
 	bool		missing = false;
 
 	return tagrec_is_registered_owner(owner)

@@ -100,6 +100,7 @@ pg_noreturn extern void tagrec_model_missing(const char *model);
 
 /* The relations of a model: its owner is the owner of its item embedding view; InvalidOid when that was dropped. */
 extern Oid	tagrec_model_relation(const char *schema, const char *relname);
+extern Oid	tagrec_model_view(const char *schema, const char *model);
 extern Oid	tagrec_relation_owner(Oid relation);
 
 /* The schema the extension lives in. */

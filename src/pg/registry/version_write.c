@@ -141,18 +141,6 @@ static TagrecQuery delete_model_query = {
 	1, {INT4OID}
 };
 
-static int32
-one_int(TagrecQuery *query, bool fresh, const Datum *values)
-{
-	TagrecSession session = tagrec_registry_begin();
-	int32		value = 0;
-
-	if (tagrec_registry_run(query, fresh, values, NULL) > 0)
-		value = tagrec_row_int(0, SPI_fname(SPI_tuptable->tupdesc, 1), 0);
-	tagrec_registry_end(session);
-	return value;
-}
-
 TagrecModel *
 tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *version)
 {
@@ -239,7 +227,7 @@ tagrec_version_next(int32 model_id, bool fresh)
 {
 	Datum		values[1] = {Int32GetDatum(model_id)};
 
-	return one_int(&next_query, fresh, values);
+	return tagrec_registry_int(&next_query, fresh, values);
 }
 
 void
@@ -269,7 +257,7 @@ tagrec_version_below(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	return one_int(&below_query, true, values);
+	return tagrec_registry_int(&below_query, true, values);
 }
 
 bool
@@ -277,7 +265,7 @@ tagrec_version_exists(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	return one_int(&exists_query, true, values) != 0;
+	return tagrec_registry_int(&exists_query, true, values) != 0;
 }
 
 void

@@ -170,7 +170,7 @@ check_parent(const char *model, const char *schema, Oid owner, TagrecRelation wh
 void
 tagrec_store_check_model(const char *model, const char *schema, const TagrecSource *source)
 {
-	Oid			owner = tagrec_relation_owner(tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS)));
+	Oid			owner = tagrec_relation_owner(tagrec_model_view(schema, model));
 
 	for (TagrecRelation which = 0; which < RELATIONS; which++)
 		check_parent(model, schema, owner, which);

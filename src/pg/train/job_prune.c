@@ -58,7 +58,7 @@ find_versions(Pruning *p, int keep)
 
 	tagrec_worker_begin(p->job->context);
 	model = tagrec_model_find(p->job->request->model, true, true);
-	view = model ? tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS)) : InvalidOid;
+	view = model ? tagrec_model_view(model->schema, model->model) : InvalidOid;
 	if (OidIsValid(view) && tagrec_owns_relation(view, GetUserId()))
 	{
 		p->place = tagrec_place_of(model);

@@ -95,7 +95,7 @@ static Oid
 owner_to_be(const char *name)
 {
 	TagrecModel *model = tagrec_model_find(name, true, true);
-	Oid			view = model ? tagrec_model_relation(model->schema, tagrec_view_relname(name, TAGREC_ITEMS)) : InvalidOid;
+	Oid			view = model ? tagrec_model_view(model->schema, name) : InvalidOid;
 
 	return OidIsValid(view) && tagrec_owns_relation(view, GetUserId()) ? tagrec_relation_owner(view) : GetUserId();
 }
@@ -243,7 +243,7 @@ prepare_place(const TagrecRequest *request, const TagrecSource *source, TagrecPl
 		tagrec_store_create(place, source);
 		return GetUserId();
 	}
-	view = tagrec_model_relation(place->schema, tagrec_view_relname(place->model, TAGREC_ITEMS));
+	view = tagrec_model_view(place->schema, place->model);
 	check_place(place, source, view);
 	return tagrec_relation_owner(view);
 }

@@ -162,7 +162,7 @@ tagrec_rename(PG_FUNCTION_ARGS)
 static Oid
 first_relation(const TagrecModel *model)
 {
-	Oid			relation = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS));
+	Oid			relation = tagrec_model_view(model->schema, model->model);
 
 	if (!OidIsValid(relation))
 		relation = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_USERS));

@@ -21,6 +21,7 @@
 #include "pg/source/held_out.h"
 #include "pg/store/store.h"
 #include "pg/store/write.h"
+#include "pg/train/backend_load.h"
 #include "pg/train/job.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -28,21 +29,6 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
-
-/* ------------------------------------------------------------------ arguments */
-
-static char *
-name_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(argument)));
-}
-
-TagrecColumns
-tagrec_submit_columns(FunctionCallInfo fcinfo, int first)
-{
-	return (TagrecColumns) {name_argument(fcinfo, first), name_argument(fcinfo, first + 1), name_argument(fcinfo, first + 2),
-		name_argument(fcinfo, first + 3)};
-}
 
 /* ------------------------------------------------------------------ where and when training is possible */
 
@@ -174,8 +160,8 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 }
 
 /* What this statement, or this transaction, has trained before counts, though its snapshot does not show it. */
-char *
-tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
+static char *
+choose_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
 {
 	char	   *schema;
 
@@ -185,24 +171,13 @@ tagrec_submit_schema(const char *model, const TagrecOptions *options, const Tagr
 	return schema;
 }
 
-/* ------------------------------------------------------------------ submitting */
+/* ------------------------------------------------------------------ a new training */
 
-static void
-add_settings(TagrecRequest *request)
+TagrecColumns
+tagrec_submit_columns(FunctionCallInfo fcinfo, int first)
 {
-	request->threads = tagrec_threads;
-	request->max_memory = tagrec_memory_limit();
-	request->progress_interval = tagrec_progress_interval;
-}
-
-int64
-tagrec_submit(TagrecRequest *request, bool wait, const char *function)
-{
-	add_settings(request);
-	if (!wait)
-		return tagrec_job_submit(request);
-	tagrec_submit_check_unwritten(function);
-	return tagrec_job_run_waiting(request);
+	return (TagrecColumns) {tagrec_name_argument(fcinfo, first), tagrec_name_argument(fcinfo, first + 1),
+		tagrec_name_argument(fcinfo, first + 2), tagrec_name_argument(fcinfo, first + 3)};
 }
 
 void
@@ -214,8 +189,8 @@ tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request)
 	tagrec_source_check(source);
 }
 
-Oid
-tagrec_submit_validation_source(const TagrecRequest *request, const char *name)
+static Oid
+find_validation_source(const TagrecRequest *request, const char *name)
 {
 	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
 	TagrecHeldOut held_out = {
@@ -236,4 +211,37 @@ tagrec_submit_validation_source(const TagrecRequest *request, const char *name)
 				 errdetail("Training runs in a worker, which does not see this session's temporary relations."),
 				 errhint("Use an unlogged table.")));
 	return held_out.relation;
+}
+
+void
+tagrec_submit_check(TagrecRequest *request, const TagrecOptions *options)
+{
+	TagrecSource source;
+
+	(void) tagrec_device(request->device);
+	tagrec_submit_check_source(&source, request);
+	if (options->validation_source)
+		request->validation_source = find_validation_source(request, options->validation_source);
+	request->schema = choose_schema(request->model, options, &source);
+	tagrec_submit_check_role();
+}
+
+/* ------------------------------------------------------------------ submitting */
+
+static void
+add_settings(TagrecRequest *request)
+{
+	request->threads = tagrec_threads;
+	request->max_memory = tagrec_memory_limit();
+	request->progress_interval = tagrec_progress_interval;
+}
+
+int64
+tagrec_submit(TagrecRequest *request, bool wait, const char *function)
+{
+	add_settings(request);
+	if (!wait)
+		return tagrec_job_submit(request);
+	tagrec_submit_check_unwritten(function);
+	return tagrec_job_run_waiting(request);
 }

@@ -7,10 +7,8 @@
 #include "core/metrics.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "pg/base/names.h"
 #include "pg/base/options.h"
-#include "pg/source/source.h"
-#include "pg/store/store.h"
-#include "pg/train/backend_load.h"
 #include "pg/train/submit.h"
 #include "pg/train/tune_space.h"
 #include "utils/builtins.h"
@@ -230,8 +228,6 @@ tagrec_tune(PG_FUNCTION_ARGS)
 	TagrecRequest request = {0};
 	const TrAlgorithm *algorithm;
 	TagrecSpace *space;
-	TagrecOptions *options;
-	TagrecSource source;
 	bool		validation_added;
 
 	tagrec_submit_check_server("tagrec_tune()");
@@ -243,13 +239,7 @@ tagrec_tune(PG_FUNCTION_ARGS)
 	algorithm = tagrec_algorithm(request.algorithm);
 	space = tagrec_space_read(algorithm, request.space);
 	request.options = fixed_options(fcinfo, algorithm, &validation_added);
-	options = tagrec_options_read(algorithm, request.options);
-	(void) tagrec_device(request.device);
-	tagrec_submit_check_source(&source, &request);
-	if (options->validation_source)
-		request.validation_source = tagrec_submit_validation_source(&request, options->validation_source);
-	request.schema = tagrec_submit_schema(request.model, options, &source);
-	tagrec_submit_check_role();
+	tagrec_submit_check(&request, tagrec_options_read(algorithm, request.options));
 	check_trials(&request, space, algorithm);
 	if (validation_added)
 		tell_validation();
