@@ -15,7 +15,9 @@ typedef struct TagrecColumns
 	const char *user,
 			   *item,
 			   *tag,
-			   *weight;
+			   *weight,			/* of a tag in profiles */
+			   *value,			/* of the interaction: a rating, or how much it counts */
+			   *time;			/* of the interaction: what can be cast to timestamptz */
 } TagrecColumns;
 
 /* An argument of type name; NULL = it is NULL. */

@@ -37,13 +37,16 @@ tagrec_check_task(const TagrecVersion *version, TagrecAsks asks)
 					   " tagrec_algorithms.")));
 }
 
-/* Locks the relations against a training that takes old versions away. */
+/* Locks the relations against a drop: all of them, in the order in which a drop does, also those that may not be read. */
 bool
 tagrec_hold(const TagrecVersion *version)
 {
+	bool		held = true;
+
 	tagrec_check_use(version);
-	return tagrec_lock_partition(version, TAGREC_USERS) && tagrec_lock_partition(version, TAGREC_ITEMS)
-		&& (!version->features || tagrec_lock_partition(version, TAGREC_NEIGHBOURS));
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS && held; which++)
+		held = tagrec_lock_partition(version, which);
+	return held;
 }
 
 /* The call goes on with the newest snapshot. */
