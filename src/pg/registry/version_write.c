@@ -35,7 +35,7 @@ static TagrecQuery next_query = {
 	1, {INT4OID}
 };
 
-/* X(how it is put, column, member of TagrecVersionRow): the columns of tagrec_version, but for the format. */
+/* X(how it is put, column, member of TagrecVersionRow): the row of a version, but for its format. some: 0 is NULL. */
 #define VERSION_COLUMNS(X) \
 	X(int4, model_id, model_id) \
 	X(int4, version, version) \

@@ -22,7 +22,6 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 /* SIGTERM came: mark the job, start no successor, end. */
 static volatile sig_atomic_t terminated = false;

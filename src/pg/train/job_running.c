@@ -7,7 +7,6 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 bool

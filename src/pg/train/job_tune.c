@@ -14,7 +14,6 @@
 
 #include <math.h>
 
-#include "access/xact.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -22,7 +21,6 @@
 #include "pg/registry/trial_row.h"
 #include "pg/train/tune_space.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 /* Bytes between two looks for a cancel. */
 #define HASHED_AT_ONCE ((Size) 1 << 26)
