@@ -289,25 +289,27 @@ tagrec_registry_int(TagrecQuery *query, bool fresh, const Datum *values)
 	return value;
 }
 
-uint64
-tagrec_registry_write(TagrecQuery *query, const Datum *values)
+static uint64
+run_alone(TagrecQuery *query, const Datum *values, const char *nulls)
 {
 	TagrecSession session = tagrec_registry_begin();
-	uint64		rows = tagrec_registry_run(query, true, values, NULL);
+	uint64		rows = tagrec_registry_run(query, true, values, nulls);
 
 	tagrec_registry_end(session);
 	return rows;
 }
 
 uint64
+tagrec_registry_write(TagrecQuery *query, const Datum *values)
+{
+	return run_alone(query, values, NULL);
+}
+
+uint64
 tagrec_registry_put(TagrecQuery *query, const TagrecValues *values)
 {
-	TagrecSession session = tagrec_registry_begin();
-	uint64		rows = tagrec_registry_run(query, true, values->value, values->null);
-
 	Assert(values->count == query->nargs);
-	tagrec_registry_end(session);
-	return rows;
+	return run_alone(query, values->value, values->null);
 }
 
 void
