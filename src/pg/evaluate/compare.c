@@ -144,9 +144,9 @@ rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 {
 	TagrecVersion **version = palloc(c->models * sizeof(TagrecVersion *));
 	TagrecTestArguments arguments = {
-		.user = tagrec_name_argument(fcinfo, Arg_user_column),
-		.item = tagrec_name_argument(fcinfo, Arg_item_column),
-		.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
+		.columns.user = tagrec_name_argument(fcinfo, Arg_user_column),
+		.columns.item = tagrec_name_argument(fcinfo, Arg_item_column),
+		.columns.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
 		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 

@@ -221,9 +221,9 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 	int32		number = PG_ARGISNULL(Arg_version) ? 0 : PG_GETARG_INT32(Arg_version);
 	Oid			relation = tagrec_test_argument(fcinfo, Arg_test);
 	TagrecTestArguments arguments = {
-		.user = tagrec_name_argument(fcinfo, Arg_user_column),
-		.item = tagrec_name_argument(fcinfo, Arg_item_column),
-		.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
+		.columns.user = tagrec_name_argument(fcinfo, Arg_user_column),
+		.columns.item = tagrec_name_argument(fcinfo, Arg_item_column),
+		.columns.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
 		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 	TagrecVersion *version;

@@ -39,9 +39,9 @@ tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ranking, const
 						 test->users.count, ranking->known_items, test->items.count),
 			 test->task->tags
 			 ? errhint("The values in columns %s, %s and %s must match those of the training data.",
-					   test->source.user_column, test->source.item_column, test->source.tag_column)
-			 : errhint("The ids in columns %s and %s must match those of the training data.", test->source.user_column,
-					   test->source.item_column)));
+					   test->source.columns.user, test->source.columns.item, test->source.columns.tag)
+			 : errhint("The ids in columns %s and %s must match those of the training data.", test->source.columns.user,
+					   test->source.columns.item)));
 }
 
 static int
@@ -104,12 +104,6 @@ tagrec_test_argument(FunctionCallInfo fcinfo, int n)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("test must not be null")));
 	return PG_GETARG_OID(n);
-}
-
-char *
-tagrec_name_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(n)));
 }
 
 ArrayType *

@@ -75,9 +75,8 @@ tagrec_test_answer(const TagrecTest *test, int64 pair)
 /* The version (NULL = the deployed one) of a model that the caller may use. */
 extern TagrecVersion *tagrec_evaluated_version(const char *model, const int32 *version);
 
-/* Arguments: the test relation; a column's name or NULL; an array or NULL. */
+/* Arguments: the test relation; an array or NULL. */
 extern Oid	tagrec_test_argument(FunctionCallInfo fcinfo, int n);
-extern char *tagrec_name_argument(FunctionCallInfo fcinfo, int n);
 extern ArrayType *tagrec_candidates_argument(FunctionCallInfo fcinfo, int n);
 
 /* An argument that is a list of lengths: ascending, each once. */
@@ -103,9 +102,7 @@ extern void tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ra
  */
 typedef struct TagrecTestArguments
 {
-	char	   *user,
-			   *item,
-			   *tag;			/* ERROR when the version is for the task item */
+	TagrecColumns columns;		/* tag: ERROR when the version is for the task item */
 	ArrayType  *candidates;		/* text[]; ERROR when it is for the task tag */
 } TagrecTestArguments;
 

@@ -20,7 +20,7 @@ check_arguments(const TagrecTestArguments *arguments, const TagrecVersion *versi
 {
 	const TrTask *task = tagrec_version_task(version);
 
-	if (arguments->tag && !task->tags)
+	if (arguments->columns.tag && !task->tags)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("model \"%s\" does not recommend tags and does not accept tag_column", version->model),
@@ -51,10 +51,13 @@ tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const Tagre
 	test->task = tagrec_version_task(version);
 	test->candidates = arguments->candidates;
 	test->source.relation = relation;
-	test->source.user_column = arguments->user ? arguments->user : version->user_column;
-	test->source.item_column = arguments->item ? arguments->item : version->item_column;
-	if (test->task->tags)
-		test->source.tag_column = arguments->tag ? arguments->tag : version->tag_column;
+	test->source.columns = tagrec_held_out_columns(&version->columns, test->task);
+	if (arguments->columns.user)
+		test->source.columns.user = arguments->columns.user;
+	if (arguments->columns.item)
+		test->source.columns.item = arguments->columns.item;
+	if (arguments->columns.tag)
+		test->source.columns.tag = arguments->columns.tag;
 	tagrec_held_out_check(&test->source);
 	(void) tagrec_held_out_read(&test->source, &test->users, &test->items, &test->tags, &test->pairs);
 	return test;

@@ -244,7 +244,7 @@ settle_owner(const Row *row)
 {
 	char	   *model = column_text(row, "model");
 	char	   *schema = column_text(row, "schema");
-	Oid			view = model && schema ? tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS)) : InvalidOid;
+	Oid			view = model && schema ? tagrec_model_view(schema, model) : InvalidOid;
 
 	return OidIsValid(view) ? with_role(row, "owner", tagrec_relation_owner(view)) : row->tuple;
 }

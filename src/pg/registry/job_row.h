@@ -34,17 +34,6 @@ typedef struct TagrecJob
 	char	   *sqlstate;
 } TagrecJob;
 
-typedef struct TagrecProgress
-{
-	const char *phase;
-	int			epoch,
-				epochs;
-	double		loss,
-				metric,			/* NAN = not measured */
-				rate;
-	const char *backend;
-} TagrecProgress;
-
 /* The error that a job ended with. */
 typedef struct TagrecJobError
 {
@@ -68,7 +57,8 @@ extern TagrecRequest *tagrec_job_claim(int64 job);
 /* Claims the oldest queued job of the current role: its number, or 0. */
 extern int64 tagrec_job_claim_next(TagrecRequest **request);
 
-extern void tagrec_job_progress(int64 job, const TagrecProgress *progress);
+/* An epoch numbered 0: none is done. backend NULL: as before. */
+extern void tagrec_job_progress(int64 job, const char *phase, const TrEpoch *epoch, const char *backend);
 extern void tagrec_job_epochs(int64 job, int trial, const TrEpoch *epochs, int count);
 extern void tagrec_job_done(int64 job, int32 version, Size peak_memory);
 extern void tagrec_job_failed(int64 job, const char *state, const TagrecJobError *error, Size peak_memory);

@@ -11,6 +11,8 @@
  */
 #include "pg/registry/statement.h"
 
+#include <math.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -213,20 +215,23 @@ tagrec_registry_end(TagrecSession session)
 	MemoryContextSwitchTo(session.caller);
 }
 
-/* The statement with its schema in place of every "@". */
+/* The statement with its schema in place of every "@", and "$1, $2, ..." in place of "#". */
 static char *
-statement(const char *sql)
+statement(const TagrecQuery *query)
 {
 	StringInfoData text;
 	const char *schema = quote_identifier(NameStr(place.name));
 
 	initStringInfo(&text);
-	for (; *sql; sql++)
+	for (const char *sql = query->sql; *sql; sql++)
 	{
 		if (*sql == '@')
 			appendStringInfoString(&text, schema);
-		else
+		else if (*sql != '#')
 			appendStringInfoChar(&text, *sql);
+		else
+			for (int i = 1; i <= query->nargs; i++)
+				appendStringInfo(&text, i == 1 ? "$%d" : ", $%d", i);
 	}
 	return text.data;
 }
@@ -241,7 +246,7 @@ prepare(TagrecQuery *query)
 		SPI_freeplan(query->plan);
 		query->plan = NULL;
 	}
-	query->plan = SPI_prepare(statement(query->sql), query->nargs, query->types);
+	query->plan = SPI_prepare(statement(query), query->nargs, query->types);
 	if (!query->plan || SPI_keepplan(query->plan) != 0)
 		elog(ERROR, "could not prepare \"%s\": %s", query->sql, SPI_result_code_string(SPI_result));
 	query->generation = place.generation;
@@ -269,6 +274,61 @@ tagrec_registry_run(TagrecQuery *query, bool fresh, const Datum *values, const c
 	if (rc < 0)
 		elog(ERROR, "could not run \"%s\": %s", query->sql, SPI_result_code_string(rc));
 	return SPI_processed;
+}
+
+int32
+tagrec_registry_int(TagrecQuery *query, bool fresh, const Datum *values)
+{
+	TagrecSession session = tagrec_registry_begin();
+	int32		value = 0;
+
+	if (tagrec_registry_run(query, fresh, values, NULL) > 0)
+		value = tagrec_row_int(0, SPI_fname(SPI_tuptable->tupdesc, 1), 0);
+	tagrec_registry_end(session);
+	return value;
+}
+
+static uint64
+run_alone(TagrecQuery *query, const Datum *values, const char *nulls)
+{
+	TagrecSession session = tagrec_registry_begin();
+	uint64		rows = tagrec_registry_run(query, true, values, nulls);
+
+	tagrec_registry_end(session);
+	return rows;
+}
+
+uint64
+tagrec_registry_write(TagrecQuery *query, const Datum *values)
+{
+	return run_alone(query, values, NULL);
+}
+
+uint64
+tagrec_registry_put(TagrecQuery *query, const TagrecValues *values)
+{
+	Assert(values->count == query->nargs);
+	return run_alone(query, values->value, values->null);
+}
+
+void
+tagrec_put(TagrecValues *values, Datum value, bool isnull)
+{
+	Assert(values->count < TAGREC_QUERY_ARGS);
+	values->value[values->count] = value;
+	values->null[values->count++] = isnull ? 'n' : ' ';
+}
+
+void
+tagrec_put_text(TagrecValues *values, const char *text)
+{
+	tagrec_put(values, text ? CStringGetTextDatum(text) : (Datum) 0, !text);
+}
+
+void
+tagrec_put_float(TagrecValues *values, double number)
+{
+	tagrec_put(values, Float8GetDatum(number), isnan(number));
 }
 
 Datum

@@ -23,49 +23,44 @@ PG_FUNCTION_INFO_V1(tagrec_sees);
 /* The names of models, jobs, … that a hint lists. */
 #define MAX_LISTED 10
 
-#define VERSION_COLUMNS \
-	"m.model_id, m.model, m.schema, v.version, m.deployed_version, v.algorithm, v.task, v.options, v.requested_options," \
-	" v.source, v.user_column, v.item_column, v.tag_column, v.weight_column, v.user_type, v.item_type, v.width," \
-	" v.unit_width, v.features, v.users, v.items, v.tags, v.format, m.owner"
+/* X(kind, column, member of TagrecVersion): what the two queries below read, behind the format. */
+#define VERSION_COLUMNS(X) \
+	X(int, m.model_id, model_id) \
+	X(text, m.model, model) \
+	X(text, m.schema, schema) \
+	X(int, v.version, version) \
+	X(int, m.deployed_version, deployed_version) \
+	X(text, v.algorithm, algorithm) \
+	X(text, v.task, task) \
+	X(jsonb, v.options, options) \
+	X(jsonb, v.requested_options, requested_options) \
+	X(text, v.source, source) \
+	X(text, v.user_column, columns.user) \
+	X(text, v.item_column, columns.item) \
+	X(text, v.tag_column, columns.tag) \
+	X(text, v.weight_column, columns.weight) \
+	X(text, v.user_type, user_type) \
+	X(text, v.item_type, item_type) \
+	X(int, v.width, width) \
+	X(int, v.unit_width, unit_width) \
+	X(int, v.features, features) \
+	X(int, v.users, users) \
+	X(int, v.items, items) \
+	X(int, v.tags, tags) \
+	X(text, m.owner, registered_owner)
 
-/* Columns of the two queries below. */
-enum
-{
-	Col_model_id = 1,
-	Col_model,
-	Col_schema,
-	Col_version,
-	Col_deployed_version,
-	Col_algorithm,
-	Col_task,
-	Col_options,
-	Col_requested_options,
-	Col_source,
-	Col_user_column,
-	Col_item_column,
-	Col_tag_column,
-	Col_weight_column,
-	Col_user_type,
-	Col_item_type,
-	Col_width,
-	Col_unit_width,
-	Col_features,
-	Col_users,
-	Col_items,
-	Col_tags,
-	Col_format,
-	Col_owner
-};
+#define COLUMN_NAME(kind, column, member) ", " #column
+#define SELECT_VERSION "SELECT v.format" VERSION_COLUMNS(COLUMN_NAME)
 
 static TagrecQuery deployed_query = {
-	"SELECT " VERSION_COLUMNS " FROM @.tagrec_model m"
+	SELECT_VERSION " FROM @.tagrec_model m"
 	" JOIN @.tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) m.model_id"
 	" AND v.version OPERATOR(pg_catalog.=) m.deployed_version WHERE m.model OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
 
 static TagrecQuery version_query = {
-	"SELECT " VERSION_COLUMNS " FROM @.tagrec_model m"
+	SELECT_VERSION " FROM @.tagrec_model m"
 	" JOIN @.tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) m.model_id"
 	" WHERE m.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2",
 	2, {TEXTOID, INT4OID}
@@ -125,31 +120,12 @@ read_version(int *format)
 {
 	HeapTuple	tuple = SPI_tuptable->vals[0];
 	TagrecVersion *v = palloc0(sizeof(TagrecVersion));
+	int			n = 0;
 
-	v->model_id = int_column(tuple, Col_model_id);
-	v->model = text_column(tuple, Col_model);
-	v->schema = text_column(tuple, Col_schema);
-	v->version = int_column(tuple, Col_version);
-	v->deployed_version = int_column(tuple, Col_deployed_version);
-	v->algorithm = text_column(tuple, Col_algorithm);
-	v->task = text_column(tuple, Col_task);
-	v->options = jsonb_column(tuple, Col_options);
-	v->requested_options = jsonb_column(tuple, Col_requested_options);
-	v->source = text_column(tuple, Col_source);
-	v->user_column = text_column(tuple, Col_user_column);
-	v->item_column = text_column(tuple, Col_item_column);
-	v->tag_column = text_column(tuple, Col_tag_column);
-	v->weight_column = text_column(tuple, Col_weight_column);
-	v->user_type = text_column(tuple, Col_user_type);
-	v->item_type = text_column(tuple, Col_item_type);
-	v->width = int_column(tuple, Col_width);
-	v->unit_width = int_column(tuple, Col_unit_width);
-	v->features = int_column(tuple, Col_features);
-	v->users = int_column(tuple, Col_users);
-	v->items = int_column(tuple, Col_items);
-	v->tags = int_column(tuple, Col_tags);
-	*format = int_column(tuple, Col_format);
-	v->registered_owner = text_column(tuple, Col_owner);
+	*format = int_column(tuple, ++n);
+#define READ(kind, column, member) v->member = kind##_column(tuple, ++n);
+	VERSION_COLUMNS(READ)
+#undef READ
 	return v;
 }
 
@@ -162,6 +138,12 @@ check_format(const TagrecVersion *v, int format)
 				 errmsg("version %d of model \"%s\" has format %d, but this version of tagrec reads formats up to %d",
 						v->version, v->model, format, TAGREC_FORMAT),
 				 errhint("Install the version of tagrec that wrote it, or a newer one.")));
+}
+
+Oid
+tagrec_model_view(const char *schema, const char *model)
+{
+	return tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS));
 }
 
 Oid
@@ -330,7 +312,7 @@ tagrec_is_registered_owner(const char *owner)
 static bool
 is_visible(const char *model, const char *schema, const char *owner)
 {
-	Oid			relation = tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS));
+	Oid			relation = tagrec_model_view(schema, model);
 	bool		missing = false;
 
 	return tagrec_is_registered_owner(owner)

@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "core/task.h"
 #include "pg/base/compat.h"
+#include "pg/base/source_columns.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -34,10 +35,7 @@ typedef struct TagrecVersion
 	Jsonb	   *options;
 	Jsonb	   *requested_options;
 	char	   *source;
-	char	   *user_column,
-			   *item_column,
-			   *tag_column,
-			   *weight_column;	/* NULL = none */
+	TagrecColumns columns;		/* of the source */
 	char	   *user_type,
 			   *item_type;		/* as format_type gives them */
 	int			width,
@@ -102,6 +100,7 @@ pg_noreturn extern void tagrec_model_missing(const char *model);
 
 /* The relations of a model: its owner is the owner of its item embedding view; InvalidOid when that was dropped. */
 extern Oid	tagrec_model_relation(const char *schema, const char *relname);
+extern Oid	tagrec_model_view(const char *schema, const char *model);
 extern Oid	tagrec_relation_owner(Oid relation);
 
 /* The schema the extension lives in. */

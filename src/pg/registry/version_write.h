@@ -18,10 +18,7 @@ typedef struct TagrecVersionRow
 	Jsonb	   *options;
 	Jsonb	   *requested_options;
 	const char *source;
-	const char *user_column,
-			   *item_column,
-			   *tag_column,
-			   *weight_column;
+	TagrecColumns columns;
 	const char *user_type,
 			   *item_type;
 	int32		width,

@@ -30,7 +30,7 @@ tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *
 {
 	TagrecReader reader = {
 		.relation = source->name,
-		.columns = {source->user_column, source->item_column, source->tag_column, source->weight_column},
+		.columns = source->columns,
 		.users = &data->users,
 		.items = &data->items,
 		.tags = &data->tags,

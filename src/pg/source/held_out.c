@@ -37,11 +37,18 @@ check_column(Relation relation, const char *column, const char *what)
 			 errhint("Its columns are %s.", names.data)));
 }
 
+TagrecColumns
+tagrec_held_out_columns(const TagrecColumns *columns, const TrTask *task)
+{
+	return (TagrecColumns) {columns->user, columns->item, task->tags ? columns->tag : NULL};
+}
+
 void
 tagrec_held_out_check(TagrecHeldOut *held_out)
 {
 	Relation	relation = try_relation_open(held_out->relation, AccessShareLock);
-	const char *what = held_out->tag_column ? "tags" : "pairs";
+	const TagrecColumns *columns = &held_out->columns;
+	const char *what = columns->tag ? "tags" : "pairs";
 
 	if (!relation)
 		ereport(ERROR,
@@ -55,10 +62,10 @@ tagrec_held_out_check(TagrecHeldOut *held_out)
 	held_out->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 												RelationGetRelationName(relation));
 	tagrec_check_schema_usage(relation);
-	check_column(relation, held_out->user_column, what);
-	check_column(relation, held_out->item_column, what);
-	if (held_out->tag_column)
-		check_column(relation, held_out->tag_column, what);
+	check_column(relation, columns->user, what);
+	check_column(relation, columns->item, what);
+	if (columns->tag)
+		check_column(relation, columns->tag, what);
 	relation_close(relation, AccessShareLock);
 }
 
@@ -68,7 +75,7 @@ tagrec_held_out_read(const TagrecHeldOut *held_out, TagrecKeys *users, TagrecKey
 {
 	TagrecReader reader = {
 		.relation = held_out->name,
-		.columns = {held_out->user_column, held_out->item_column, held_out->tag_column},
+		.columns = held_out->columns,
 		.users = users,
 		.items = items,
 		.tags = tags,

@@ -12,16 +12,19 @@
 #include "postgres.h"
 
 #include "core/dataset.h"
+#include "core/task.h"
 #include "pg/base/keys.h"
+#include "pg/base/source_columns.h"
 
 typedef struct TagrecHeldOut
 {
 	Oid			relation;
 	char	   *name;			/* quoted and schema-qualified */
-	const char *user_column,
-			   *item_column,
-			   *tag_column;		/* NULL = pairs */
+	TagrecColumns columns;		/* without a tag: pairs */
 } TagrecHeldOut;
+
+/* Those of the columns that are read for a task. */
+extern TagrecColumns tagrec_held_out_columns(const TagrecColumns *columns, const TrTask *task);
 
 /*
  * Fills name from relation; ereport(ERROR) unless that is of a kind that has rows, and the current user may read its

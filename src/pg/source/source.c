@@ -134,6 +134,7 @@ tagrec_check_schema_usage(Relation relation)
 void
 tagrec_source_check(TagrecSource *source)
 {
+	const TagrecColumns *columns = &source->columns;
 	Relation	relation = try_relation_open(source->relation, AccessShareLock);
 
 	if (!relation)
@@ -146,16 +147,16 @@ tagrec_source_check(TagrecSource *source)
 	tagrec_check_schema_usage(relation);
 	source->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 											  RelationGetRelationName(relation));
-	if (strcmp(source->user_column, source->item_column) == 0)
+	if (strcmp(columns->user, columns->item) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("user_column and item_column are both \"%s\"", source->user_column),
+				 errmsg("user_column and item_column are both \"%s\"", columns->user),
 				 errhint("Specify the columns that contain users and items.")));
-	source->user = key_column(relation, source->user_column, "user_column");
-	source->item = key_column(relation, source->item_column, "item_column");
-	tagrec_check_column_readable(relation, find_column(relation, source->tag_column, "tag_column"));
-	if (source->weight_column)
-		weight_column(relation, source->weight_column);
+	source->user = key_column(relation, columns->user, "user_column");
+	source->item = key_column(relation, columns->item, "item_column");
+	tagrec_check_column_readable(relation, find_column(relation, columns->tag, "tag_column"));
+	if (columns->weight)
+		weight_column(relation, columns->weight);
 	relation_close(relation, AccessShareLock);
 }
 

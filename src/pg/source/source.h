@@ -15,16 +15,14 @@
 #include "core/model.h"
 #include "core/trainer.h"
 #include "pg/base/keys.h"
+#include "pg/base/source_columns.h"
 #include "utils/rel.h"
 
 typedef struct TagrecSource
 {
 	Oid			relation;
 	char	   *name;			/* quoted and schema-qualified */
-	char	   *user_column,
-			   *item_column,
-			   *tag_column,
-			   *weight_column;	/* NULL = none */
+	TagrecColumns columns;
 	TagrecKeyType user,
 				item;
 } TagrecSource;

@@ -9,7 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-#define COLUMN(relation, column, type, sql) {#column, type, sql},
+#define COLUMN(relation, column, type, storage) {#column, type, storage},
 static const TagrecColumn user_columns[] = {TAGREC_USER_COLUMNS(COLUMN)};
 static const TagrecColumn item_columns[] = {TAGREC_ITEM_COLUMNS(COLUMN)};
 static const TagrecColumn tag_columns[] = {TAGREC_TAG_COLUMNS(COLUMN)};
@@ -18,11 +18,11 @@ static const TagrecColumn neighbour_columns[] = {TAGREC_NEIGHBOUR_COLUMNS(COLUMN
 #undef COLUMN
 
 const TagrecLayout tagrec_layout[] = {
-	[TAGREC_USERS] = {user_columns, User_columns, 2},
-	[TAGREC_ITEMS] = {item_columns, Item_columns, 2},
-	[TAGREC_TAGS] = {tag_columns, Tag_columns, 2},
-	[TAGREC_WEIGHTS] = {weight_columns, Weight_columns, 3},
-	[TAGREC_NEIGHBOURS] = {neighbour_columns, Neighbour_columns, 2}
+	[TAGREC_USERS] = {user_columns, User_columns, 2, 0},
+	[TAGREC_ITEMS] = {item_columns, Item_columns, 2, Item_position},
+	[TAGREC_TAGS] = {tag_columns, Tag_columns, 2, Tag_tag},
+	[TAGREC_WEIGHTS] = {weight_columns, Weight_columns, 3, 0},
+	[TAGREC_NEIGHBOURS] = {neighbour_columns, Neighbour_columns, 2, 0}
 };
 
 static void

@@ -24,6 +24,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/primnodes.h"
 #include "partitioning/partdesc.h"
+#include "pg/store/columns.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -98,43 +99,29 @@ stored_tree(Relation index, AttrNumber column)
 	return tree;
 }
 
+/* Is it one of the columns by which the index tells rows apart? */
 static bool
-covers(Relation index, TupleDesc desc, const char *const *names)
+covers(Relation index, const TagrecColumn *column)
 {
 	Form_pg_index form = index->rd_index;
+	Oid			table = form->indrelid;
 
-	for (; *names; names++)
-	{
-		bool		found = false;
-
-		for (int i = 0; i < form->indnkeyatts; i++)
-		{
-			AttrNumber	column = form->indkey.values[i];
-
-			found |= column > 0 && strcmp(NameStr(TupleDescAttr(desc, column - 1)->attname), *names) == 0;
-		}
-		if (!found)
-			return false;
-	}
-	return true;
-}
-
-/* Columns of which no two rows have the same values, by table. */
-static bool
-holds_key(Relation index, TupleDesc desc, TagrecRelation which)
-{
-	static const char *const keys[][3][4] = {
-		[TAGREC_USERS] = {{"version", "user_id"}},
-		[TAGREC_ITEMS] = {{"version", "item_id"}, {"version", "position"}},
-		[TAGREC_TAGS] = {{"version", "position"}, {"version", "tag"}},
-		[TAGREC_WEIGHTS] = {{"version", "name", "part"}},
-		[TAGREC_NEIGHBOURS] = {{"version", "feature"}}
-	};
-
-	for (int i = 0; keys[which][i][0]; i++)
-		if (covers(index, desc, keys[which][i]))
+	for (int i = 0; i < form->indnkeyatts; i++)
+		if (form->indkey.values[i] > 0 && form->indkey.values[i] == get_attnum(table, column->name))
 			return true;
 	return false;
+}
+
+/* Columns of which no two rows have the same values: the primary key, or the version and what is unique in it. */
+static bool
+holds_key(Relation index, const TagrecLayout *layout)
+{
+	int			covered = 0;
+
+	while (covered < layout->key_columns && covers(index, &layout->column[covered]))
+		covered++;
+	return covered == layout->key_columns
+		|| (covered > 0 && layout->unique > 0 && covers(index, &layout->column[layout->unique]));
 }
 
 static void
@@ -148,7 +135,7 @@ check_index(Relation relation, Relation index, TagrecRelation which)
 	if (runs_somebodys(stored_tree(index, Anum_pg_index_indexprs), NULL)
 		|| runs_somebodys(stored_tree(index, Anum_pg_index_indpred), NULL))
 		refuse(relation, "an index with functions not owned by a superuser,", name);
-	if (form->indisunique && !holds_key(index, RelationGetDescr(relation), which))
+	if (form->indisunique && !holds_key(index, &tagrec_layout[which]))
 		refuse(relation, "the unique index", name);
 }
 

@@ -4,19 +4,19 @@
  * For model m, five tables partitioned by LIST (version), one partition per version, which is written once, attached
  * without blocking readers, and never changes:
  *
- *   m_user_versions       (version int, user_id <source type>, embedding real[], seen int[], tags int[], counts real[],
- *                          features int[], feature_values real[], post_ends int[], post_tags int[])
- *   m_item_versions       (version int, item_id <source type>, position int, embedding real[], tags int[], counts real[], posts int)
- *   m_tag_versions        (version int, position int, tag text)
- *   m_weight_versions     (version int, name text, part int, rows int, cols int, value real[])
- *   m_neighbour_versions  (version int, feature int, items int[], weights real[])
+ *   m_user_versions        a row for each user: user_id, embedding, seen, tags, counts, features, feature_values,
+ *                          post_ends, post_tags
+ *   m_item_versions        a row for each item: item_id, position, embedding, tags, counts, posts
+ *   m_tag_versions         a row for each tag: position, tag
+ *   m_weight_versions      the network's weights: name, part, rows, cols, value
+ *   m_neighbour_versions   a row for each feature that has weights: feature, items, weights
  *
- * partitions m_user_v3, m_item_v3, m_tag_v3, m_weight_v3, m_neighbour_v3; primary keys (version, user_id), (version,
- * item_id), (version, position), (version, name, part), (version, feature). position: 0-based rank of the key in its type's
- * default order, so that a tie broken by position is a tie broken by key. seen: positions of the user's items, ascending.
- * tags, counts: the profile, as positions of tags, ascending, and raw counts. posts: distinct users of the item. A weight
- * is a (rows,cols) row-major matrix cut into parts of whole rows of at most 4 million values each; part = 0, 1, …; rows and
- * cols are the whole matrix's.
+ * and before all of these the version; columns.h has the types and the primary keys. Partitions: m_user_v3, m_item_v3,
+ * m_tag_v3, m_weight_v3, m_neighbour_v3. position: 0-based rank of the key in its type's default order, so that a tie
+ * broken by position is a tie broken by key. seen: positions of the user's items, ascending. tags, counts: the profile, as
+ * positions of tags, ascending, and raw counts. posts: distinct users of the item. A weight is a (rows,cols) row-major
+ * matrix cut into parts of whole rows of at most 4 million values each; part = 0, 1, …; rows and cols are the whole
+ * matrix's.
  *
  * The score of a user and an item is the inner product of their embeddings, which are empty for a model without any, plus
  *     sum over e of feature_values[e] * (the weight of the item's position in the neighbour row of features[e])

@@ -39,8 +39,15 @@ typedef struct TagrecPlace
 	int32		version;
 } TagrecPlace;
 
-/* Quoted and schema-qualified. */
-extern char *tagrec_place_name(const TagrecPlace *place, const char *relname);
+static inline TagrecPlace
+tagrec_place_of(const TagrecModel *model)
+{
+	return (TagrecPlace) {.model_id = model->model_id, .model = model->model, .schema = model->schema};
+}
+
+/* Quoted and schema-qualified: the partitioned table, the version's partition, the view. */
+extern char *tagrec_place_parent(const TagrecPlace *place, TagrecRelation which);
+extern char *tagrec_place_partition(const TagrecPlace *place, TagrecRelation which);
 
 /* ereport(ERROR) when a relation that a new model of that name needs exists already. */
 extern void tagrec_store_check_free(const char *model, const char *schema);
@@ -75,6 +82,6 @@ extern bool tagrec_store_lock_version(const TagrecPlace *place);
 extern void tagrec_store_rename(const TagrecPlace *place, const char *name, const int32 *versions, int n_versions);
 
 /* Runs one statement. */
-extern void tagrec_execute(const char *sql);
+extern void tagrec_execute(const char *format,...) pg_attribute_printf(1, 2);
 
 #endif

@@ -80,13 +80,13 @@ extern int64 tagrec_job_submit(const TagrecRequest *request);
 extern int64 tagrec_job_run_waiting(const TagrecRequest *request);
 
 /* job_run.c: does the job, outside any transaction; errors are raised. shared may be NULL. */
-struct TagrecRun;
-extern struct TagrecRun *tagrec_run_start(int64 job, const TagrecRequest *request, TagrecShared *shared);
-extern void tagrec_run(struct TagrecRun *run);
-extern Size tagrec_run_peak(const struct TagrecRun *run);
-extern bool tagrec_run_done(const struct TagrecRun *run);	/* an error that comes later does not count */
+typedef struct TagrecRun TagrecRun;
+extern TagrecRun *tagrec_run_start(int64 job, const TagrecRequest *request, TagrecShared *shared);
+extern void tagrec_run(TagrecRun *run);
+extern Size tagrec_run_peak(const TagrecRun *run);
+extern bool tagrec_run_done(const TagrecRun *run);	/* an error that comes later does not count */
 /* Frees everything, also after an error. */
-extern void tagrec_run_end(struct TagrecRun *run);
+extern void tagrec_run_end(TagrecRun *run);
 
 /* job_main.c */
 extern PGDLLEXPORT void tagrec_worker_main(Datum argument);

@@ -162,7 +162,7 @@ tagrec_rename(PG_FUNCTION_ARGS)
 static Oid
 first_relation(const TagrecModel *model)
 {
-	Oid			relation = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS));
+	Oid			relation = tagrec_model_view(model->schema, model->model);
 
 	if (!OidIsValid(relation))
 		relation = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_USERS));
@@ -207,7 +207,7 @@ tagrec_drop(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	TagrecModel *model;
-	TagrecPlace place = {0};
+	TagrecPlace place;
 	int32	   *versions;
 	int			n_versions;
 
@@ -216,9 +216,7 @@ tagrec_drop(PG_FUNCTION_ARGS)
 	hold_model(model->model_id, name);
 	model = find_droppable(name);
 	versions = all_versions(model->model_id, model->deployed_version, &n_versions);
-	place.model_id = model->model_id;
-	place.model = model->model;
-	place.schema = model->schema;
+	place = tagrec_place_of(model);
 	if (OidIsValid(get_namespace_oid(model->schema, true)))
 		tagrec_store_drop(&place, versions, n_versions);
 	tagrec_model_delete(model->model_id);

@@ -21,6 +21,7 @@
 #include "pg/source/held_out.h"
 #include "pg/store/store.h"
 #include "pg/store/write.h"
+#include "pg/train/backend_load.h"
 #include "pg/train/job.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -160,8 +161,8 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 }
 
 /* Models trained earlier by this statement or transaction count, though its snapshot does not show them. */
-char *
-tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
+static char *
+choose_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
 {
 	char	   *schema;
 
@@ -169,6 +170,61 @@ tagrec_submit_schema(const char *model, const TagrecOptions *options, const Tagr
 	schema = find_schema(model, options, source);
 	PopActiveSnapshot();
 	return schema;
+}
+
+/* ------------------------------------------------------------------ a new training */
+
+TagrecColumns
+tagrec_submit_columns(FunctionCallInfo fcinfo, int first)
+{
+	return (TagrecColumns) {tagrec_name_argument(fcinfo, first), tagrec_name_argument(fcinfo, first + 1),
+		tagrec_name_argument(fcinfo, first + 2), tagrec_name_argument(fcinfo, first + 3)};
+}
+
+void
+tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request)
+{
+	memset(source, 0, sizeof(*source));
+	source->relation = request->source;
+	source->columns = request->columns;
+	tagrec_source_check(source);
+}
+
+static Oid
+find_validation_source(const TagrecRequest *request, const char *name)
+{
+	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	TagrecHeldOut held_out = {
+		.relation = RangeVarGetRelid(range, NoLock, true),
+		.columns = tagrec_held_out_columns(&request->columns, tagrec_algorithm(request->algorithm)->task)
+	};
+
+	if (!OidIsValid(held_out.relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist", name),
+				 errdetail("The option validation_source names the relation to validate the model on.")));
+	tagrec_held_out_check(&held_out);
+	if (get_rel_persistence(held_out.relation) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot validate on the temporary relation \"%s\"", name),
+				 errdetail("Training runs in a background worker, which cannot access this session's temporary relations."),
+				 errhint("Use an unlogged table.")));
+	return held_out.relation;
+}
+
+void
+tagrec_submit_check(TagrecRequest *request, const TagrecOptions *options)
+{
+	TagrecSource source;
+
+	(void) tagrec_device(request->device);
+	tagrec_submit_check_source(&source, request);
+	if (options->validation_source)
+		request->validation_source = find_validation_source(request, options->validation_source);
+	request->schema = choose_schema(request->model, options, &source);
+	tagrec_submit_check_role();
 }
 
 /* ------------------------------------------------------------------ submitting */
@@ -189,42 +245,4 @@ tagrec_submit(TagrecRequest *request, bool wait, const char *function)
 		return tagrec_job_submit(request);
 	tagrec_submit_check_unwritten(function);
 	return tagrec_job_run_waiting(request);
-}
-
-void
-tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request)
-{
-	memset(source, 0, sizeof(*source));
-	source->relation = request->source;
-	source->user_column = request->user_column;
-	source->item_column = request->item_column;
-	source->tag_column = request->tag_column;
-	source->weight_column = request->weight_column;
-	tagrec_source_check(source);
-}
-
-Oid
-tagrec_submit_validation_source(const TagrecRequest *request, const char *name)
-{
-	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
-	TagrecHeldOut held_out = {
-		.relation = RangeVarGetRelid(range, NoLock, true),
-		.user_column = request->user_column,
-		.item_column = request->item_column,
-		.tag_column = tagrec_algorithm(request->algorithm)->task->tags ? request->tag_column : NULL
-	};
-
-	if (!OidIsValid(held_out.relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s\" does not exist", name),
-				 errdetail("The option validation_source names the relation to validate the model on.")));
-	tagrec_held_out_check(&held_out);
-	if (get_rel_persistence(held_out.relation) == RELPERSISTENCE_TEMP)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("cannot validate on the temporary relation \"%s\"", name),
-				 errdetail("Training runs in a background worker, which cannot access this session's temporary relations."),
-				 errhint("Use an unlogged table.")));
-	return held_out.relation;
 }

@@ -7,10 +7,8 @@
 #include "core/metrics.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "pg/base/names.h"
 #include "pg/base/options.h"
-#include "pg/source/source.h"
-#include "pg/store/store.h"
-#include "pg/train/backend_load.h"
 #include "pg/train/submit.h"
 #include "pg/train/tune_space.h"
 #include "utils/builtins.h"
@@ -184,12 +182,6 @@ fixed_options(FunctionCallInfo fcinfo, const TrAlgorithm *algorithm, bool *valid
 
 /* ------------------------------------------------------------------ the request */
 
-static char *
-name_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(argument)));
-}
-
 static void
 fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
 {
@@ -198,10 +190,7 @@ fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
 	request->algorithm = text_to_cstring(PG_GETARG_TEXT_PP(Arg_algorithm));
 	request->device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request->source = PG_GETARG_OID(Arg_source);
-	request->user_column = name_argument(fcinfo, Arg_user_column);
-	request->item_column = name_argument(fcinfo, Arg_item_column);
-	request->tag_column = name_argument(fcinfo, Arg_tag_column);
-	request->weight_column = name_argument(fcinfo, Arg_weight_column);
+	request->columns = tagrec_submit_columns(fcinfo, Arg_user_column);
 	request->space = PG_GETARG_JSONB_P(Arg_space);
 	request->trials = PG_GETARG_INT32(Arg_trials);
 	request->search_seed = PG_GETARG_INT64(Arg_seed);
@@ -240,8 +229,6 @@ tagrec_tune(PG_FUNCTION_ARGS)
 	TagrecRequest request = {0};
 	const TrAlgorithm *algorithm;
 	TagrecSpace *space;
-	TagrecOptions *options;
-	TagrecSource source;
 	bool		validation_added;
 
 	tagrec_submit_check_server("tagrec_tune()");
@@ -253,13 +240,7 @@ tagrec_tune(PG_FUNCTION_ARGS)
 	algorithm = tagrec_algorithm(request.algorithm);
 	space = tagrec_space_read(algorithm, request.space);
 	request.options = fixed_options(fcinfo, algorithm, &validation_added);
-	options = tagrec_options_read(algorithm, request.options);
-	(void) tagrec_device(request.device);
-	tagrec_submit_check_source(&source, &request);
-	if (options->validation_source)
-		request.validation_source = tagrec_submit_validation_source(&request, options->validation_source);
-	request.schema = tagrec_submit_schema(request.model, options, &source);
-	tagrec_submit_check_role();
+	tagrec_submit_check(&request, tagrec_options_read(algorithm, request.options));
 	check_trials(&request, space, algorithm);
 	if (validation_added)
 		tell_validation();
