@@ -20,6 +20,7 @@ int			tagrec_max_running_jobs;
 int			tagrec_max_queued_jobs;
 int			tagrec_max_finished_jobs;
 int			tagrec_cache_size;
+bool		tagrec_fast_scan;
 int			tagrec_progress_interval;
 
 PGDLLEXPORT void _PG_init(void);
@@ -80,6 +81,11 @@ define_serving_settings(void)
 							"The version being asked is always kept, whatever its size.",
 							&tagrec_cache_size, 256, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("tagrec.fast_scan",
+							 "Leaves out rows that cannot be among the best ones, by bounds on their scores.",
+							 "The answers are the same; turn it off to compare.",
+							 &tagrec_fast_scan, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 void

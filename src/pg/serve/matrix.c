@@ -152,6 +152,58 @@ tagrec_matrix_load(TagrecTable *table)
 	return loader.matrix;
 }
 
+/* ------------------------------------------------------------------ codes */
+
+/* Searches that do without codes before they are made */
+#define SEARCHES_BEFORE 3
+
+/* Rows coded between two looks at the interrupts */
+#define CODED_ROWS 4096
+
+/* The part that is coded: all but the few entries behind what similarity compares. */
+static int
+coded_width(const TagrecMatrix *m)
+{
+	return m->unit_width > 0 && m->width - m->unit_width <= TR_CODES_MOST_EXTRA ? m->unit_width : m->width;
+}
+
+static void *
+aligned_bytes(MemoryContext context, size_t n)
+{
+	return aligned_floats(context, n / sizeof(float));
+}
+
+static void
+make_codes(TagrecMatrix *m)
+{
+	TrCodes		plan;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tagrec codes", ALLOCSET_DEFAULT_SIZES);
+	void	   *work = aligned_bytes(context, tr_codes_work(coded_width(m), m->stride));
+
+	if (tr_codes_plan(&plan, m->value, m->rows, m->width, coded_width(m), m->stride, work))
+	{
+		TrCodes    *codes = tr_codes_begin(aligned_bytes(m->context, plan.bytes), &plan, work);
+
+		for (int32 first = 0; first < m->rows; first += CODED_ROWS)
+		{
+			CHECK_FOR_INTERRUPTS();
+			tr_codes_fill(codes, m->value, first, Min(CODED_ROWS, m->rows - first), work);
+		}
+		m->codes = codes;
+		m->bytes = MemoryContextMemAllocated(m->context, true);
+	}
+	MemoryContextDelete(context);
+}
+
+const TrCodes *
+tagrec_matrix_codes(TagrecMatrix *matrix)
+{
+	if (!matrix->codes && coded_width(matrix) <= TR_CODES_MOST_UNIT && matrix->searches <= SEARCHES_BEFORE)
+		if (matrix->searches++ == SEARCHES_BEFORE)
+			make_codes(matrix);
+	return matrix->codes;
+}
+
 void
 tagrec_matrix_free(TagrecMatrix *matrix)
 {

@@ -6,7 +6,7 @@
 
 #include "postgres.h"
 
-#include "core/dot.h"
+#include "core/codes.h"
 #include "pg/store/read.h"
 
 typedef struct TagrecMatrix
@@ -22,6 +22,8 @@ typedef struct TagrecMatrix
 	Oid			key_type;
 	Oid			collation;
 	Datum	   *key;			/* (rows) */
+	TrCodes    *codes;			/* NULL = none so far, or none at all */
+	int			searches;		/* by whom codes were missed */
 } TagrecMatrix;
 
 /* Of a table of items, or of users. The matrix is in a context of its own below the current one. */
@@ -36,6 +38,12 @@ tagrec_matrix_row(const TagrecMatrix *matrix, int32 row)
 {
 	return matrix->value + (size_t) row * matrix->stride;
 }
+
+/*
+ * The codes of the rows; NULL when there are none. They take about the time of twenty plain scans to make, so that a session
+ * makes them for its own matrix when it comes back for more.
+ */
+extern const TrCodes *tagrec_matrix_codes(TagrecMatrix *matrix);
 
 /* A vector of zeros in the current context, aligned and padded to be multiplied with rows this wide. */
 extern float *tagrec_padded_vectors(int n, int width);
