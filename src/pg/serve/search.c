@@ -182,7 +182,7 @@ tagrec_return_ranking(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMat
 	fmgr_info(input, &function);
 	for (int i = 0; i < top->count; i++)
 	{
-		char	   *key = OutputFunctionCall(&output, matrix->key[top->best[i].index]);
+		char	   *key = OutputFunctionCall(&output, tagrec_matrix_key(matrix, top->best[i].index));
 		Datum		values[3] = {Int32GetDatum(i + 1), 0, Float4GetDatum(top->best[i].score)};
 		bool		nulls[3] = {false, false, false};
 
