@@ -1,6 +1,8 @@
 /*
- * The scan by bounds against the plain one: time of a query, and the share of rows it scores. Arguments: numbers of rows;
- * width 129. Variants take turns; the least and the median time of each are shown.
+ * The scan by bounds against the plain one: time of a query, and the share of rows it scores.
+ *
+ *     bench_scan rows…                 width 129; variants take turns; the least and the median time of each are shown
+ *     bench_scan write first rows      the rows first .. first+rows-1, as COPY reads them: key, key, array
  *
  * The rows are mixtures around 300 centres in a space whose axes fall off, of length 1, and a column of popularity, as
  * training leaves them; a query is a row with noise.
@@ -143,6 +145,22 @@ run(int32_t rows, float *mix)
 	free(matrix);
 }
 
+static void
+write_rows(uint64_t first, uint64_t rows, float *mix)
+{
+	float	   *x = aligned_alloc(64, stride * sizeof(float));
+
+	for (uint64_t row = first; row < first + rows; row++)
+	{
+		make_row(x, row, mix);
+		printf("%lld\t%lld\t{", (long long) (row - first), (long long) (row - first));
+		for (int k = 0; k < WIDTH; k++)
+			printf("%s%.6g", k ? "," : "", (double) x[k]);
+		printf("}\n");
+	}
+	free(x);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -151,6 +169,11 @@ main(int argc, char **argv)
 	stride = tr_dot_stride(WIDTH);
 	for (int i = 0; i < UNIT * UNIT; i++)
 		mix[i] = tr_normal(5, 5, 5, (uint64_t) i);
+	if (argc == 4 && strcmp(argv[1], "write") == 0)
+	{
+		write_rows(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10), mix);
+		return 0;
+	}
 	printf("     rows    plain (least, median)   by bounds         scored %% (median, 90 %%)  axes  coding, ms\n");
 	for (int i = 1; i < argc; i++)
 		run(atoi(argv[i]), mix);

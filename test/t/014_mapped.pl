@@ -74,6 +74,16 @@ is(answers(''), $expected, 'and the next one');
 is(answers('SET tagrec.fast_scan = off'), $expected, 'without bounds from the file');
 is((stat(file_of('texts_item_v1')))[2] & 07777, 0600, 'it is for the server alone');
 
+# ---- what was used is seen from SQL
+is($node->safe_psql('postgres', q(SELECT relation FROM tagrec_mapped ORDER BY relation::text)),
+	"numbers_item_v1\ntexts_item_v1\ntexts_user_v1", 'the view of what is mapped');
+my $counted = q(SELECT searches, by_bounds, searched_rows, scored_rows < searched_rows / 2 FROM tagrec_searches);
+my $five = q(SELECT count(*) FROM generate_series(1, 5) u, LATERAL tagrec_recommend('texts', large_key(u), 10) r;);
+is($node->safe_psql('postgres', "$five $counted"), "50\n5|5|30000|t", 'searches go by bounds, and score a part of the rows');
+is($node->safe_psql('postgres', "SET tagrec.fast_scan = off; $five $counted"), "50\n5|0|30000|f", 'but for those that are not to');
+is($node->safe_psql('postgres', "SET tagrec.mapped_size = 0; $five $counted"), "50\n5|2|30000|f",
+	'a session that comes back for more makes bounds of its own');
+
 # ---- the file is what the second session reads
 sub reads_of
 {

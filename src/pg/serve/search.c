@@ -92,6 +92,14 @@ finish_rows(void *argument, float *score, int32 first, int32 n)
 /* Its pages are touched as far as they are used. */
 static TrScanRoom room;
 
+static TagrecSearchCounts counts;
+
+const TagrecSearchCounts *
+tagrec_searches(void)
+{
+	return &counts;
+}
+
 /* Can the search go by bounds? Not when a network scores, nor when most rows are wanted. */
 static bool
 bounds_of(Searching *s, TagrecMatrix *matrix, int32 limit, TrCodeQuery *query)
@@ -121,9 +129,15 @@ search_all(Searching *s, TagrecMatrix *matrix, TrTopN *top)
 	};
 
 	if (bounds_of(s, matrix, top->limit, &query))
+	{
 		tr_scan_by_bounds(&scan, &query, top, &room);
+		counts.by_bounds++;
+	}
 	else
 		tr_scan_plain(&scan, top, &room);
+	counts.searches++;
+	counts.rows += scan.rows;
+	counts.scored += scan.scored;
 }
 
 static void

@@ -22,6 +22,17 @@ typedef struct TagrecSearch
 	int			n;				/* rows wanted */
 } TagrecSearch;
 
+/* This session's searches of all rows. */
+typedef struct TagrecSearchCounts
+{
+	int64		searches;
+	int64		by_bounds;		/* of them */
+	int64		rows;			/* that there were */
+	int64		scored;			/* of them */
+} TagrecSearchCounts;
+
+extern const TagrecSearchCounts *tagrec_searches(void);
+
 /* The best first; fewer than n when there are no more. In the current memory context. */
 extern TrTopN tagrec_search(const TagrecSearch *search);
 
