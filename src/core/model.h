@@ -23,13 +23,35 @@ typedef enum TrSide
 	TR_ITEM
 } TrSide;
 
+struct TrAlgorithm;
+struct TrTensor;
+struct TrRange;
+
 /* A model in training, or loaded from its tensors; every implementation's struct starts with this. */
 typedef struct TrModel
 {
-	const struct TrAlgorithm *algorithm;	/* set by tr_model_create() and tr_model_load() */
+	const struct TrAlgorithm *algorithm;
 	TrBackend  *backend;
-	TrMemory   *memory;
+	TrMemory   *memory;			/* its own: what is taken here goes with the model */
+	const TrDataset *dataset;	/* that it is trained on; NULL in a model that was loaded */
+	const void *options;		/* of the algorithm; its own copy */
+	int32_t		n_tags;
 	int			epochs;			/* planned at most; set by tr_train(), 0 outside it; the first epoch may set it anew */
+
+	/* models/base.c: backend memory that goes with it; whether an allocation failed, on the host or there */
+	void	  **device;
+	int			n_device;
+	bool		host_is_full;
+	bool		device_is_full;
+
+	/* what save() gives, and where restore() puts it; the ranges of the numbers */
+	struct TrTensor *tensors;
+	struct TrRange *ranges;
+	int			n_tensors;
+
+	/* what is being loaded or restored; NULL at other times */
+	const struct TrTensor *stored;
+	int			n_stored;
 } TrModel;
 
 typedef struct TrShape
@@ -65,8 +87,8 @@ tr_poll(const TrPoll *poll)
 }
 
 /*
- * A named matrix of a trained model, in host memory. Where one is read, everything of it may be wrong but that value is
- * NULL or has rows x cols numbers.
+ * A named matrix of a trained model, in host memory. Where one is read, everything of it may be wrong but that value, and
+ * whole, is NULL or has rows x cols numbers.
  */
 typedef struct TrTensor
 {
@@ -74,6 +96,7 @@ typedef struct TrTensor
 	int32_t		rows,
 				cols;
 	float	   *value;			/* (rows,cols) */
+	const int32_t *whole;		/* (rows,cols) in place of value, which is then NULL: whole numbers */
 	bool		training;		/* restore() reads it and load() does not: a version does not store it */
 } TrTensor;
 
@@ -163,31 +186,26 @@ typedef struct TrAlgorithm
 	/* Bytes that training will need at its peak beyond the dataset: host and backend memory together. */
 	size_t		(*estimate) (const TrShape *shape, const void *options);
 
-	/* A model ready to train; dataset and options outlive it. */
-	TrStatus	(*create) (TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset,
-						   const void *options, TrError *err);
+	size_t		size;			/* of the struct that starts with a TrModel */
+	bool		loads;			/* a model can be loaded from what is stored, to encode or to score tags */
+
+	/*
+	 * Makes a model ready to train on model->dataset, which outlives it; or, where that is NULL, one to be loaded: what it
+	 * takes of the stored tensors is there as soon as it has asked for it (models/base.h). The struct is zeroed but for its
+	 * TrModel. Of a model that fails, whatever it has taken is freed.
+	 */
+	TrStatus	(*create) (TrModel *model, TrError *err);
 
 	/* One pass over the training pairs; epoch = 1, 2, … */
 	TrStatus	(*train_epoch) (TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 
-	/* The trained parameters, copied to model->memory; *tensors stays the model's. */
+	/* (optional) Before the tensors are read, after they were written by load() or restore(). */
+	TrStatus	(*saving) (TrModel *model, TrError *err);
+	TrStatus	(*restored) (TrModel *model, TrError *err);
+
+	/* (optional) In place of all that, for a model made of models; create() then loads what is stored by itself. */
 	TrStatus	(*save) (TrModel *model, TrTensor **tensors, int *count, TrError *err);
-
-	/*
-	 * Overwrites a trained or created model's parameters (same shapes): restores the best epoch. Tensors that are not
-	 * exactly what save() of such a model may give are TR_BAD_DATA, here and in load(): missing or surplus ones, other
-	 * sizes, numbers that are not finite or out of their range.
-	 */
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
-
-	/*
-	 * (optional) A model that can encode but not train, from what save() gave but for tensors of training, which need not
-	 * outlive the call; n_tags is the size of its vocabulary. Comes with encode. How many users and items the model
-	 * was trained on is what the tensors say: positions that encode_features() gives are for the caller to hold against
-	 * those that it knows of.
-	 */
-	TrStatus	(*load) (TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
-						 const TrTensor *tensors, int count, TrError *err);
 
 	/*
 	 * Width of the stored arrays, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
@@ -235,6 +253,7 @@ typedef struct TrAlgorithm
 	 */
 	void		(*held_out) (TrModel *model, const TrPairs *pairs);
 
+	/* (optional) Before the model's memory goes, on the host and in the backend. */
 	void		(*destroy) (TrModel *model);
 } TrAlgorithm;
 
@@ -245,28 +264,28 @@ tr_features(const TrModel *model)
 	return model->algorithm->features ? model->algorithm->features(model) : TR_FEATURES_NONE;
 }
 
-/* The way to call create() and load(): they leave the model's algorithm to us. */
-static inline TrStatus
-tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
-				const TrDataset *dataset, const void *options, TrError *err)
-{
-	TR_TRY(algorithm->create(model, memory, backend, dataset, options, err));
-	(*model)->algorithm = algorithm;
-	return TR_OK;
-}
+/* dataset outlives the model. */
+extern TrStatus tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
+								const TrDataset *dataset, const void *options, TrError *err);
+extern void tr_model_destroy(TrModel *model);
 
-static inline TrStatus
-tr_model_load(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend, int32_t n_tags,
-			  const void *options, const TrTensor *tensors, int count, TrError *err)
-{
-	if (!algorithm->load)
-		return tr_fail(err, TR_UNSUPPORTED, "algorithm \"%s\" cannot encode tags", algorithm->name);
-	if (n_tags < 1)
-		return tr_fail(err, TR_BAD_DATA, "a model of algorithm \"%s\" has %d tags", algorithm->name, n_tags);
-	TR_TRY(algorithm->load(model, memory, backend, n_tags, options, tensors, count, err));
-	(*model)->algorithm = algorithm;
-	return TR_OK;
-}
+/* The trained parameters, copied to model->memory; *tensors stays the model's. */
+extern TrStatus tr_model_save(TrModel *model, TrTensor **tensors, int *count, TrError *err);
+
+/*
+ * Overwrites a trained or created model's parameters (same shapes): restores the best epoch. Tensors that are not exactly
+ * what save() of such a model may give are TR_BAD_DATA, here and in tr_model_load(): missing or surplus ones, other sizes,
+ * numbers that are not finite or out of their range.
+ */
+extern TrStatus tr_model_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err);
+
+/*
+ * A model that can encode or score tags but not train, from what save() gave but for tensors of training, which need not
+ * outlive the call; n_tags is the size of its vocabulary. How many users and items the model was trained on is what the
+ * tensors say: positions that encode_features() gives are for the caller to hold against those that it knows of.
+ */
+extern TrStatus tr_model_load(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
+							  int32_t n_tags, const void *options, const TrTensor *tensors, int count, TrError *err);
 
 /*
  * The way to call embed() and encode() for what is stored or shown: a number that is not finite is TR_NOT_FINITE. They come

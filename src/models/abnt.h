@@ -24,7 +24,7 @@
 
 #include <math.h>
 
-#include "core/model.h"
+#include "models/nn/parameters.h"
 #include "models/rows.h"
 
 typedef enum AbntGiven
@@ -41,12 +41,6 @@ typedef enum AbntActivation
 	ABNT_SIGMOID
 } AbntActivation;
 
-typedef enum AbntOptimizer
-{
-	ABNT_SGD,
-	ABNT_ADAM
-} AbntOptimizer;
-
 typedef struct AbntOptions
 {
 	int			dimensions;
@@ -57,7 +51,7 @@ typedef struct AbntOptions
 	double		dropout;
 	double		id_dropout;
 	double		regularization;
-	int			optimizer;
+	int			optimizer;		/* TrOptimizerKind */
 	double		learning_rate;
 	double		init_std;
 	int			batch;
@@ -66,8 +60,6 @@ typedef struct AbntOptions
 } AbntOptions;
 
 extern const TrOptionSet abnt_option_set;
-
-#define ABNT_MOST_TENSORS (8 + 2 * TR_MAX_INTS)
 
 /* Parts of the perceptron's input, and of the vectors that a step makes: (3R,D), one part behind the other. */
 enum
@@ -78,7 +70,7 @@ enum
 	ABNT_PARTS
 };
 
-/* Where the parameters lie in one array of floats. */
+/* Where the parameters lie in their array. */
 typedef struct AbntLayout
 {
 	int32_t		U,				/* 0 in a model that was loaded: posts bring their vectors */
@@ -98,7 +90,6 @@ typedef struct AbntLayout
 	int64_t		layer_bias[TR_MAX_INTS];
 	int64_t		decoder;		/* (T,H) */
 	int64_t		tag_bias;		/* (T) */
-	int64_t		size;			/* floats in all */
 } AbntLayout;
 
 /* The plan of one step. */
@@ -115,16 +106,8 @@ typedef struct Abnt
 {
 	TrModel		model;
 	AbntOptions options;
-	const TrDataset *dataset;	/* NULL in a model that was loaded */
 	AbntLayout	layout;
-
-	/* backend memory, layout.size floats each; NULL when loaded */
-	float	   *parameters;
-	float	   *gradient;		/* of what lies behind the table */
-	float	   *moment1;
-	float	   *moment2;
-	double	   *loss;
-	int64_t		steps;
+	TrParameters p;
 
 	/* abnt_batch.c */
 	AbntBatch	batch;
@@ -150,10 +133,7 @@ typedef struct Abnt
 	TrBuffer	logits;			/* (R,T) */
 	TrBuffer	table_grad;		/* (touched,D) */
 
-	/* what save() or load() left on the host */
-	float	   *host;			/* (layout.size) */
-	float	   *decoder;		/* (T, tr_dot_stride(H)) padded with zeros */
-	TrTensor	tensors[ABNT_MOST_TENSORS];
+	float	   *decoder;		/* (T, tr_dot_stride(H)) padded with zeros: of what was last saved or loaded */
 	float	   *scratch;		/* of score_tags() */
 	size_t		scratch_floats;
 } Abnt;
@@ -171,13 +151,12 @@ abnt_scale(const AbntLayout *l)
 }
 
 /* abnt_network.c */
-extern void abnt_layout(AbntLayout *layout, const AbntOptions *o, int32_t n_users, int32_t n_items, int32_t n_tags);
-extern TrStatus abnt_initialize(const Abnt *m, float *host, TrError *err);
+extern void abnt_layout(AbntLayout *layout, TrParameters *p, const AbntOptions *o, int32_t n_users, int32_t n_items,
+						int32_t n_tags);
 extern TrActivation abnt_activation(const AbntOptions *o);
 
 /* abnt_batch.c */
 extern TrStatus abnt_planner_create(Abnt *m, TrError *err);
-extern void abnt_planner_destroy(Abnt *m);
 extern void abnt_plan_epoch(Abnt *m, int epoch);
 extern TrStatus abnt_plan_step(Abnt *m, int epoch, TrError *err);	/* no rows: the epoch is over */
 
@@ -193,7 +172,7 @@ extern TrStatus abnt_train_epoch(TrModel *model, int epoch, const TrPoll *poll, 
 
 /* abnt_serve.c */
 extern TrStatus abnt_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err);
-/* After host has changed: decoder follows. */
-extern TrStatus abnt_pad_decoder(Abnt *m, TrError *err);
+/* After the parameters on the host have changed: decoder follows. */
+extern void abnt_pad_decoder(Abnt *m);
 
 #endif

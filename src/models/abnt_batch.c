@@ -116,7 +116,7 @@ draw_given(const Abnt *m, int32_t post, int32_t n, uint64_t epoch)
 static void
 add_tags(Abnt *m, int32_t post, uint64_t epoch)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	int64_t		first = d->post_ptr[post];
 	int32_t		n = (int32_t) (d->post_ptr[post + 1] - first);
 	int32_t		n_given = draw_given(m, post, n, epoch);
@@ -141,7 +141,7 @@ add_tags(Abnt *m, int32_t post, uint64_t epoch)
 static TrStatus
 add_post(Abnt *m, int32_t post, uint64_t epoch, TrError *err)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	int32_t		user = d->post_user[post];
 	int64_t		first = d->user.entry_ptr[user];
 	TrSparse	profile = {(int32_t) (d->user.entry_ptr[user + 1] - first), d->user.tag + first, d->user.count + first};
@@ -168,7 +168,7 @@ static void
 add_ids(Abnt *m, const int32_t *posts, TrSide side, uint64_t epoch)
 {
 	const AbntOptions *o = &m->options;
-	const int32_t *id = side == TR_USER ? m->dataset->post_user : m->dataset->post_item;
+	const int32_t *id = side == TR_USER ? m->model.dataset->post_user : m->model.dataset->post_item;
 	int32_t		first = side == TR_USER ? m->layout.users : m->layout.items;
 
 	for (int32_t r = 0; r < m->batch.rows; r++)
@@ -185,7 +185,7 @@ add_ids(Abnt *m, const int32_t *posts, TrSide side, uint64_t epoch)
 void
 abnt_plan_epoch(Abnt *m, int epoch)
 {
-	int32_t		n = m->dataset->n_posts;
+	int32_t		n = m->model.dataset->n_posts;
 
 	for (int32_t i = 0; i < n; i++)
 		m->order[i] = i;
@@ -197,7 +197,7 @@ TrStatus
 abnt_plan_step(Abnt *m, int epoch, TrError *err)
 {
 	AbntBatch  *b = &m->batch;
-	int32_t		left = m->dataset->n_posts - m->next;
+	int32_t		left = m->model.dataset->n_posts - m->next;
 	const int32_t *posts = m->order + m->next;
 	TrRows	   *reading[] = {&b->sequence, &b->ids};
 
@@ -232,28 +232,14 @@ abnt_planner_create(Abnt *m, TrError *err)
 {
 	TrMemory   *memory = m->model.memory;
 	AbntBatch  *b = &m->batch;
-	int32_t		posts = m->dataset->n_posts;
+	int32_t		posts = m->model.dataset->n_posts;
 	int32_t		most = m->options.batch < posts ? m->options.batch : posts;
 
-	m->order = tr_alloc(memory, ((size_t) posts + 1) * sizeof(int32_t));
-	m->keys = tr_alloc(memory, ((size_t) longest_profile(m->dataset) + 1) * sizeof(uint64_t));
+	m->order = TR_NEW(&m->model, int32_t, posts);
+	m->keys = TR_NEW(&m->model, uint64_t, longest_profile(m->model.dataset));
 	if (!m->order || !m->keys || !tr_touched_init(memory, &b->touched, m->layout.rows)
 		|| !tr_rows_init(memory, &b->sequence, most, true) || !tr_rows_init(memory, &b->targets, most, false)
 		|| !tr_rows_init(memory, &b->ids, 2 * most, true) || !tr_rows_reserve(memory, &b->ids, 2 * (int64_t) most))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
 	return TR_OK;
-}
-
-void
-abnt_planner_destroy(Abnt *m)
-{
-	TrMemory   *memory = m->model.memory;
-	AbntBatch  *b = &m->batch;
-
-	tr_rows_free(memory, &b->sequence);
-	tr_rows_free(memory, &b->ids);
-	tr_rows_free(memory, &b->targets);
-	tr_touched_free(memory, &b->touched);
-	tr_free(memory, m->order);
-	tr_free(memory, m->keys);
 }

@@ -7,7 +7,6 @@
 
 static const char *const given_names[] = {"none", "some", "others", NULL};
 static const char *const activation_names[] = {"relu", "tanh", "sigmoid", NULL};
-static const char *const optimizer_names[] = {"sgd", "adam", NULL};
 
 #define FIELD(field) offsetof(AbntOptions, field)
 
@@ -29,7 +28,7 @@ static const TrOption options[] = {
 	"probability that the user's vector, or the item's, is left out: as it is for a user or an item nobody knows"},
 	{"regularization", TR_OPTION_REAL, FIELD(regularization), "0", 0, 1000, NULL,
 	"weight of half the squared parameters next to the sum of the posts' losses (lambda)"},
-	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, optimizer_names,
+	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, tr_optimizer_names,
 	"how a gradient becomes a step"},
 	{"learning_rate", TR_OPTION_REAL, FIELD(learning_rate), "0.003", 1e-9, 10, NULL,
 	"size of a step"},

@@ -12,18 +12,14 @@
 /* Posts scored together. */
 #define BLOCK 64
 
-TrStatus
-abnt_pad_decoder(Abnt *m, TrError *err)
+void
+abnt_pad_decoder(Abnt *m)
 {
 	int			H = abnt_last_width(&m->layout);
 	size_t		stride = tr_dot_stride(H);
-	const float *from = m->host + m->layout.decoder;
 
-	if (!m->decoder && !(m->decoder = tr_calloc(m->model.memory, (size_t) m->layout.T * stride + 1, sizeof(float))))
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the last layer");
 	for (int32_t t = 0; t < m->layout.T; t++)
-		memcpy(m->decoder + (size_t) t * stride, from + (size_t) t * H, (size_t) H * sizeof(float));
-	return TR_OK;
+		memcpy(m->decoder + (size_t) t * stride, m->p.host + m->layout.decoder + (size_t) t * H, (size_t) H * sizeof(float));
 }
 
 /* Work space of one post; every vector is padded for tr_dot(). */
@@ -108,14 +104,14 @@ attend(const Abnt *m, const TrPost *post, float *context, Room *room)
 
 	for (int32_t e = 0; e < n; e++)
 	{
-		memcpy(room->vector, m->host + (size_t) room->col[e] * l->D, (size_t) l->D * sizeof(float));
+		memcpy(room->vector, m->p.host + (size_t) room->col[e] * l->D, (size_t) l->D * sizeof(float));
 		score[e] = abnt_scale(l) * tr_dot(room->query, room->vector, stride);
 		top = fmaxf(top, score[e]);
 	}
 	for (int32_t e = 0; e < n; e++)
 		sum += score[e] = room->val[e] * expf(score[e] - top);
 	for (int32_t e = 0; e < n; e++)
-		add_scaled(context, score[e] / sum, m->host + (size_t) room->col[e] * l->D, l->D);
+		add_scaled(context, score[e] / sum, m->p.host + (size_t) room->col[e] * l->D, l->D);
 }
 
 /* last (H): the perceptron's last layer; an unknown user or item is a vector of zeros */
@@ -130,13 +126,13 @@ climb(const Abnt *m, const TrPost *post, float *last, Room *room)
 		memcpy(room->from + ABNT_USER * D, post->user, D * sizeof(float));
 	if (post->item)
 		memcpy(room->from + ABNT_ITEM * D, post->item, D * sizeof(float));
-	layer(room->query, room->from + ABNT_USER * D, m->host + l->query, m->host + l->query_bias, 2 * l->D, l->D, TR_TANH);
+	layer(room->query, room->from + ABNT_USER * D, m->p.host + l->query, m->p.host + l->query_bias, 2 * l->D, l->D, TR_TANH);
 	attend(m, post, room->from + ABNT_CONTEXT * D, room);
 	for (int i = 0; i < l->layers; i++)
 	{
 		float	   *read = room->from;
 
-		layer(room->to, read, m->host + l->layer[i], m->host + l->layer_bias[i], l->width[i], l->width[i + 1],
+		layer(room->to, read, m->p.host + l->layer[i], m->p.host + l->layer_bias[i], l->width[i], l->width[i + 1],
 			  abnt_activation(&m->options));
 		room->from = room->to;
 		room->to = read;
@@ -214,8 +210,6 @@ abnt_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrEr
 	size_t		T = (size_t) m->layout.T;
 	Room		room;
 
-	if (!m->host)
-		return tr_fail(err, TR_BAD_DATA, "abnt scores with what save() or load() left: neither was called");
 	TR_TRY(reserve(m, posts, n, &room, err));
 	for (int32_t first = 0; first < n; first += BLOCK)
 	{
@@ -225,7 +219,7 @@ abnt_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrEr
 			climb(m, &posts[first + p], room.last + (size_t) p * stride, &room);
 		tr_dot_block(out + (size_t) first * T, T, room.last, some, m->decoder, m->layout.T, stride);
 		for (int32_t p = 0; p < some; p++)
-			add_scaled(out + (size_t) (first + p) * T, 1, m->host + m->layout.tag_bias, m->layout.T);
+			add_scaled(out + (size_t) (first + p) * T, 1, m->p.host + m->layout.tag_bias, m->layout.T);
 	}
 	return TR_OK;
 }

@@ -111,13 +111,6 @@ prepare_moves(Abnt *m, int R, TrError *err)
 
 /* ------------------------------------------------------------------ forward */
 
-/* gradient of a parameter behind the table */
-static float *
-gradient_of(const Abnt *m, int64_t parameter)
-{
-	return m->gradient + (parameter - (int64_t) m->layout.rows * m->layout.D);
-}
-
 /* parts (3R,D) from part k on */
 static float *
 part_of(const TrBuffer *parts, const Abnt *m, int R, int k)
@@ -134,13 +127,13 @@ attend(Abnt *m, const DeviceBatch *d)
 	TrCsr		mixed = d->sequence.full;
 	Moves		moves = moves_of(m, d->R);
 
-	b->ops->sparse_forward(b, part_of(&m->parts, m, d->R, ABNT_USER), &d->ids.full, m->parameters, NULL, l->D, TR_LINEAR);
+	b->ops->sparse_forward(b, part_of(&m->parts, m, d->R, ABNT_USER), &d->ids.full, m->p.value, NULL, l->D, TR_LINEAR);
 	b->ops->gather_rows(b, m->ids.data, part_of(&m->parts, m, d->R, ABNT_USER), moves.join_ids, 2 * d->R, l->D);
-	b->ops->dense_forward(b, m->query.data, m->ids.data, m->parameters + l->query, m->parameters + l->query_bias, d->R,
+	b->ops->dense_forward(b, m->query.data, m->ids.data, m->p.value + l->query, m->p.value + l->query_bias, d->R,
 						  2 * l->D, l->D, TR_STORED_IO, TR_TANH);
-	b->ops->attention_weights(b, m->weight.data, &d->sequence.full, m->query.data, m->parameters, l->D, abnt_scale(l));
+	b->ops->attention_weights(b, m->weight.data, &d->sequence.full, m->query.data, m->p.value, l->D, abnt_scale(l));
 	mixed.val = m->weight.data;
-	b->ops->sparse_forward(b, part_of(&m->parts, m, d->R, ABNT_CONTEXT), &mixed, m->parameters, NULL, l->D, TR_LINEAR);
+	b->ops->sparse_forward(b, part_of(&m->parts, m, d->R, ABNT_CONTEXT), &mixed, m->p.value, NULL, l->D, TR_LINEAR);
 }
 
 /* Dropout of one layer's values, or of their gradient: steps and layers draw their own numbers. */
@@ -149,7 +142,7 @@ drop(Abnt *m, float *out, const float *in, int R, int layer)
 {
 	m->model.backend->ops->dropout(m->model.backend, out, in, (int64_t) R * m->layout.width[layer],
 								   (float) m->options.dropout, m->options.seed,
-								   (uint64_t) m->steps * (TR_MAX_INTS + 1) + (uint64_t) layer);
+								   (uint64_t) m->p.steps * (TR_MAX_INTS + 1) + (uint64_t) layer);
 }
 
 /* What the next layer reads. */
@@ -168,8 +161,8 @@ climb(Abnt *m, int R)
 	b->ops->gather_rows(b, m->value[0].data, m->parts.data, moves_of(m, R).join, ABNT_PARTS * R, l->D);
 	for (int i = 0; i < l->layers; i++)
 	{
-		b->ops->dense_forward(b, m->value[i + 1].data, output_of(m, i), m->parameters + l->layer[i],
-							  m->parameters + l->layer_bias[i], R, l->width[i], l->width[i + 1], TR_STORED_IO,
+		b->ops->dense_forward(b, m->value[i + 1].data, output_of(m, i), m->p.value + l->layer[i],
+							  m->p.value + l->layer_bias[i], R, l->width[i], l->width[i + 1], TR_STORED_IO,
 							  abnt_activation(&m->options));
 		if (m->options.dropout > 0)
 			drop(m, m->dropped[i + 1].data, m->value[i + 1].data, R, i + 1);
@@ -183,11 +176,11 @@ decode(Abnt *m, const DeviceBatch *d)
 	const AbntLayout *l = &m->layout;
 	TrBackend  *b = m->model.backend;
 	TrTagLoss	loss = {
-		.softmax = true, .logits = m->logits.data, .targets = &d->targets, .bias = m->parameters + l->tag_bias,
-		.dbias = gradient_of(m, l->tag_bias), .scale = 1.0f / (float) d->R, .loss = m->loss
+		.softmax = true, .logits = m->logits.data, .targets = &d->targets, .bias = m->p.value + l->tag_bias,
+		.dbias = tr_gradient(&m->p, l->tag_bias), .scale = 1.0f / (float) d->R, .loss = m->p.loss
 	};
 
-	b->ops->dense_forward(b, m->logits.data, output_of(m, l->layers), m->parameters + l->decoder, NULL, d->R,
+	b->ops->dense_forward(b, m->logits.data, output_of(m, l->layers), m->p.value + l->decoder, NULL, d->R,
 						  abnt_last_width(l), l->T, TR_STORED_OI, TR_LINEAR);
 	b->ops->tag_loss(b, &loss);
 }
@@ -201,18 +194,18 @@ descend(Abnt *m, int R)
 	const AbntLayout *l = &m->layout;
 	TrBackend  *b = m->model.backend;
 
-	b->ops->dense_backward(b, m->value_grad[l->layers].data, gradient_of(m, l->decoder), m->logits.data,
-						   output_of(m, l->layers), m->parameters + l->decoder, R, abnt_last_width(l), l->T, TR_STORED_OI);
+	b->ops->dense_backward(b, m->value_grad[l->layers].data, tr_gradient(&m->p, l->decoder), m->logits.data,
+						   output_of(m, l->layers), m->p.value + l->decoder, R, abnt_last_width(l), l->T, TR_STORED_OI);
 	for (int i = l->layers - 1; i >= 0; i--)
 	{
 		float	   *dz = m->value_grad[i + 1].data;
 
 		if (m->options.dropout > 0)
 			drop(m, dz, dz, R, i + 1);
-		b->ops->activation_backward(b, dz, gradient_of(m, l->layer_bias[i]), dz, m->value[i + 1].data, R, l->width[i + 1],
+		b->ops->activation_backward(b, dz, tr_gradient(&m->p, l->layer_bias[i]), dz, m->value[i + 1].data, R, l->width[i + 1],
 									abnt_activation(&m->options));
-		b->ops->dense_backward(b, m->value_grad[i].data, gradient_of(m, l->layer[i]), dz, output_of(m, i),
-							   m->parameters + l->layer[i], R, l->width[i], l->width[i + 1], TR_STORED_IO);
+		b->ops->dense_backward(b, m->value_grad[i].data, tr_gradient(&m->p, l->layer[i]), dz, output_of(m, i),
+							   m->p.value + l->layer[i], R, l->width[i], l->width[i + 1], TR_STORED_IO);
 	}
 	b->ops->gather_rows(b, m->parts_grad.data, m->value_grad[0].data, moves_of(m, R).split, ABNT_PARTS * R, l->D);
 }
@@ -229,14 +222,14 @@ look_back(Abnt *m, const DeviceBatch *d)
 	TrCsr		scores = d->sequence.full;
 	TrCsr		compact = d->sequence.compact;
 
-	b->ops->attention_backward(b, m->score_grad.data, &d->sequence.full, m->weight.data, dcontext, m->parameters, l->D,
+	b->ops->attention_backward(b, m->score_grad.data, &d->sequence.full, m->weight.data, dcontext, m->p.value, l->D,
 							   abnt_scale(l));
 	scores.val = m->score_grad.data;
-	b->ops->sparse_forward(b, m->query_grad.data, &scores, m->parameters, NULL, l->D, TR_LINEAR);
-	b->ops->activation_backward(b, m->query_grad.data, gradient_of(m, l->query_bias), m->query_grad.data, m->query.data,
+	b->ops->sparse_forward(b, m->query_grad.data, &scores, m->p.value, NULL, l->D, TR_LINEAR);
+	b->ops->activation_backward(b, m->query_grad.data, tr_gradient(&m->p, l->query_bias), m->query_grad.data, m->query.data,
 								d->R, l->D, TR_TANH);
-	b->ops->dense_backward(b, m->ids_grad.data, gradient_of(m, l->query), m->query_grad.data, m->ids.data,
-						   m->parameters + l->query, d->R, 2 * l->D, l->D, TR_STORED_IO);
+	b->ops->dense_backward(b, m->ids_grad.data, tr_gradient(&m->p, l->query), m->query_grad.data, m->ids.data,
+						   m->p.value + l->query, d->R, 2 * l->D, l->D, TR_STORED_IO);
 	b->ops->scatter_rows(b, dids, moves.count, m->ids_grad.data, moves.split_ids, 2 * d->R, l->D, 1);
 	b->ops->zero(b, m->table_grad.data, (size_t) compact.cols * (size_t) l->D * sizeof(float));
 	b->ops->sparse_backward(b, m->table_grad.data, &d->ids.compact, dids, l->D);
@@ -251,19 +244,13 @@ look_back(Abnt *m, const DeviceBatch *d)
 static void
 update(Abnt *m, const DeviceBatch *d)
 {
-	const AbntLayout *l = &m->layout;
-	TrBackend  *b = m->model.backend;
-	int64_t		table = (int64_t) l->rows * l->D;
-	TrOptimizer o = {
-		.kind = m->options.optimizer == ABNT_ADAM ? TR_ADAM : TR_SGD, .rate = (float) m->options.learning_rate,
-		.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .step = m->steps,
-		.decay = (float) (m->options.regularization / 2 / m->dataset->n_posts)
-	};
+	const AbntOptions *o = &m->options;
+	TrOptimizer optimizer = tr_optimizer(o->optimizer, o->learning_rate, m->p.steps,
+										 o->regularization / 2 / m->model.dataset->n_posts);
 
-	b->ops->update_rows(b, &o, m->parameters, m->table_grad.data, m->moment1, m->moment2, d->touched,
-						d->sequence.compact.cols, l->D);
-	b->ops->update(b, &o, m->parameters + table, m->gradient, m->moment1 ? m->moment1 + table : NULL,
-				   m->moment2 ? m->moment2 + table : NULL, l->size - table);
+	tr_parameters_update_rows(&m->p, m->model.backend, &optimizer, m->table_grad.data, d->touched, d->sequence.compact.cols,
+							  m->layout.D);
+	tr_parameters_update(&m->p, m->model.backend, optimizer);
 }
 
 static TrStatus
@@ -293,14 +280,11 @@ reserve_step(Abnt *m, const DeviceBatch *d, TrError *err)
 static TrStatus
 train_step(Abnt *m, TrError *err)
 {
-	const AbntLayout *l = &m->layout;
-	TrBackend  *b = m->model.backend;
 	DeviceBatch d;
 
 	TR_TRY(upload_batch(m, &d, err));
 	TR_TRY(reserve_step(m, &d, err));
-	m->steps++;
-	b->ops->zero(b, m->gradient, (size_t) (l->size - (int64_t) l->rows * l->D) * sizeof(float));
+	tr_parameters_start_step(&m->p, m->model.backend);
 	attend(m, &d);
 	climb(m, d.R);
 	decode(m, &d);
@@ -318,8 +302,7 @@ abnt_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *st
 	double		sums[2];
 	int64_t		steps = 0;
 
-	b->ops->zero(b, m->loss, sizeof(sums));
-	b->ops->sum_squares(b, m->loss + 1, m->parameters, m->layout.size, 1.0f);
+	tr_parameters_start_epoch(&m->p, b);
 	abnt_plan_epoch(m, epoch);
 	for (;; steps++)
 	{
@@ -333,9 +316,8 @@ abnt_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *st
 		TR_TRY(train_step(m, err));
 		tr_end_step(b);
 	}
-	b->ops->download(b, sums, m->loss, sizeof(sums));
-	TR_TRY(b->ops->finish(b, err));
+	TR_TRY(tr_parameters_end_epoch(&m->p, b, sums, err));
 	stats->loss = (steps > 0 ? sums[0] / (double) steps : 0)
-		+ m->options.regularization / 2 * sums[1] / m->dataset->n_posts;
+		+ m->options.regularization / 2 * sums[1] / m->model.dataset->n_posts;
 	return TR_OK;
 }

@@ -15,7 +15,8 @@
 #ifndef ACF_H
 #define ACF_H
 
-#include "core/model.h"
+#include "models/nn/parameters.h"
+#include "models/rows.h"
 #include "models/user_neighbours.h"
 
 typedef struct AcfOptions
@@ -32,23 +33,20 @@ typedef struct AcfOptions
 	int			epochs;
 } AcfOptions;
 
-/* Where the parameters lie in one array of floats. */
+/* Where the parameters lie in their array. */
 typedef struct AcfLayout
 {
 	int			K;
 	int			dim[TR_MAX_INTS + 1];	/* [0] = T */
 	int64_t		weight[TR_MAX_INTS + 1];	/* [1..K]: W_k (dim[k-1],dim[k]) */
 	int64_t		bias[2 * TR_MAX_INTS + 1];	/* [1..K] encoder, [K+1..2K] decoder */
-	int64_t		size;			/* floats in all */
 } AcfLayout;
 
 /* Sparse rows on their way to the backend. */
 typedef struct AcfRows
 {
-	int64_t    *ptr;			/* (R+1) host */
-	int32_t    *col;
-	float	   *val;
-	int64_t		capacity;		/* entries */
+	TrRows		rows;
+	TrUpload	upload;
 	TrCsr		csr;			/* backend */
 } AcfRows;
 
@@ -56,18 +54,10 @@ typedef struct Acf
 {
 	TrModel		model;
 	AcfOptions	options;
-	const TrDataset *dataset;	/* NULL in a model that was loaded */
 	AcfLayout	layout;
+	TrParameters p;
 	TrProfileWeights weights;
 	float	   *idf;			/* (T) host */
-
-	/* backend memory, layout.size floats each; all but the first NULL in a model that was loaded */
-	float	   *parameters;
-	float	   *gradient;
-	float	   *moment1;
-	float	   *moment2;
-	int64_t		steps;
-	double	   *loss;			/* backend memory */
 
 	int			batch;			/* rows that the buffers below are for */
 	AcfRows		input;
@@ -82,16 +72,14 @@ typedef struct Acf
 
 	TrUserNeighbours neighbours;	/* of width D */
 	bool		placed;			/* are its vectors those of the parameters? */
-	float	   *host;			/* (max(R D, layout.size)) */
-	TrTensor   *tensors;		/* of the last save() */
+	int			users;			/* place of the tensor "users" (U,D) */
+	float	   *vectors;		/* (R,D) host */
 } Acf;
 
 /* acf_network.c */
-extern void acf_layout(AcfLayout *layout, const TrIntList *layers, int32_t n_tags);
-/* Memory of the network: for training, or to encode alone. */
-extern TrStatus acf_reserve(Acf *m, bool training, TrError *err);
-extern void acf_release(Acf *m);
-extern void acf_initialize(Acf *m, float *host);
+extern void acf_layout(AcfLayout *layout, TrParameters *p, const TrIntList *layers, int32_t n_tags);
+/* Memory of a batch: for training, or to encode alone. */
+extern TrStatus acf_reserve(Acf *m, TrError *err);
 /* out (rows,D) = h_K of these profiles, host memory. */
 extern TrStatus acf_encode(Acf *m, const TrProfiles *profiles, float *out, TrError *err);
 extern TrStatus acf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);

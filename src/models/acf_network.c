@@ -3,163 +3,51 @@
  * Legend: see acf.h.
  */
 #include <math.h>
-#include <string.h>
 
 #include "core/rng.h"
 #include "models/acf.h"
 #include "models/rows.h"
 
-void
-acf_layout(AcfLayout *layout, const TrIntList *layers, int32_t n_tags)
-{
-	int			K = layers->count;
-	int64_t		at = 0;
-
-	memset(layout, 0, sizeof(*layout));
-	layout->K = K;
-	layout->dim[0] = n_tags;
-	for (int k = 1; k <= K; k++)
-	{
-		layout->dim[k] = layers->value[k - 1];
-		layout->weight[k] = at;
-		at += (int64_t) layout->dim[k - 1] * layout->dim[k];
-	}
-	for (int j = 1; j <= 2 * K; j++)
-	{
-		layout->bias[j] = at;
-		at += layout->dim[j <= K ? j : 2 * K - j];
-	}
-	layout->size = at;
-}
-
 /* Weights after Glorot & Bengio (2010), biases 0. */
 void
-acf_initialize(Acf *m, float *host)
+acf_layout(AcfLayout *l, TrParameters *p, const TrIntList *layers, int32_t n_tags)
 {
-	const AcfLayout *l = &m->layout;
+	int			K = layers->count;
 
-	memset(host, 0, (size_t) l->size * sizeof(float));
-	for (int k = 1; k <= l->K; k++)
+	*l = (AcfLayout) {.K = K, .dim = {n_tags}};
+	for (int k = 1; k <= K; k++)
 	{
-		int64_t		n = (int64_t) l->dim[k - 1] * l->dim[k];
-		double		std = sqrt(2.0 / ((double) l->dim[k - 1] + l->dim[k]));
-
-		for (int64_t i = 0; i < n; i++)
-			host[l->weight[k] + i] = (float) (std * tr_normal(m->options.seed, TR_STREAM_INIT, (uint64_t) k, (uint64_t) i));
+		l->dim[k] = layers->value[k - 1];
+		l->weight[k] = tr_parameter(p, l->dim[k - 1], l->dim[k], sqrt(2.0 / ((double) l->dim[k - 1] + l->dim[k])),
+									(uint64_t) k, "W%d", k);
 	}
+	for (int j = 1; j <= 2 * K; j++)
+		l->bias[j] = tr_parameter(p, 1, l->dim[j <= K ? j : 2 * K - j], 0, 0, "b%d", j);
 }
 
 /* ------------------------------------------------------------------ memory */
 
-static bool
-reserve_floats(TrBackend *b, float **memory, int64_t n)
-{
-	*memory = b->ops->alloc(b, (size_t) (n + 16) * sizeof(float));
-	return *memory != NULL;
-}
-
-static bool
-reserve_training(Acf *m)
-{
-	const AcfLayout *l = &m->layout;
-	TrBackend  *b = m->model.backend;
-	int64_t		R = m->batch;
-	bool		adam = m->options.optimizer == TR_ADAM;
-	bool		done = reserve_floats(b, &m->gradient, l->size) && (!adam || reserve_floats(b, &m->moment1, l->size))
-		&& (!adam || reserve_floats(b, &m->moment2, l->size)) && reserve_floats(b, &m->output, R * l->dim[0])
-		&& reserve_floats(b, &m->ones, R) && (m->loss = b->ops->alloc(b, sizeof(double))) != NULL;
-
-	for (int k = 1; k <= l->K && done; k++)
-		done = reserve_floats(b, &m->grad[k], R * l->dim[k])
-			&& (k == l->K || reserve_floats(b, &m->decoded[k], R * l->dim[k]));
-	if (done && adam)
-	{
-		b->ops->zero(b, m->moment1, (size_t) l->size * sizeof(float));
-		b->ops->zero(b, m->moment2, (size_t) l->size * sizeof(float));
-	}
-	if (done)
-		b->ops->fill_column(b, m->ones, 1, NULL, NULL, m->batch);
-	return done;
-}
-
 TrStatus
-acf_reserve(Acf *m, bool training, TrError *err)
+acf_reserve(Acf *m, TrError *err)
 {
 	const AcfLayout *l = &m->layout;
-	TrBackend  *b = m->model.backend;
-	int64_t		rows = (int64_t) m->batch * l->dim[l->K];
-	bool		done = reserve_floats(b, &m->parameters, l->size);
+	TrModel    *model = &m->model;
+	size_t		R = (size_t) m->batch;
+	bool		training = model->dataset != NULL;
 
-	for (int k = 1; k <= l->K && done; k++)
-		done = reserve_floats(b, &m->hidden[k], (int64_t) m->batch * l->dim[k]);
-	m->host = tr_alloc(m->model.memory, (size_t) (rows > l->size ? rows : l->size) * sizeof(float));
-	if (done && m->host && (!training || reserve_training(m)))
-		return TR_OK;
-	tr_fail(err, TR_NO_MEMORY, "out of memory for an autoencoder of %lld parameters", (long long) l->size);
-	if (b->ops->shortage)
-		b->ops->shortage(b, err);
-	return TR_NO_MEMORY;
-}
-
-static void
-release_rows(Acf *m, AcfRows *rows)
-{
-	TrBackend  *b = m->model.backend;
-
-	tr_free(m->model.memory, rows->ptr);
-	tr_free(m->model.memory, rows->col);
-	tr_free(m->model.memory, rows->val);
-	b->ops->release(b, rows->csr.ptr);
-	b->ops->release(b, rows->csr.col);
-	b->ops->release(b, rows->csr.val);
-	*rows = (AcfRows) {0};
-}
-
-void
-acf_release(Acf *m)
-{
-	TrBackend  *b = m->model.backend;
-
-	release_rows(m, &m->input);
-	release_rows(m, &m->target);
-	for (int k = 1; k <= m->layout.K; k++)
+	m->vectors = TR_NEW(model, float, R * (size_t) l->dim[l->K]);
+	for (int k = 1; k <= l->K; k++)
 	{
-		b->ops->release(b, m->hidden[k]);
-		b->ops->release(b, m->decoded[k]);
-		b->ops->release(b, m->grad[k]);
+		m->hidden[k] = tr_device_floats(model, R * (size_t) l->dim[k]);
+		m->grad[k] = training ? tr_device_floats(model, R * (size_t) l->dim[k]) : NULL;
+		m->decoded[k] = training ? tr_device_floats(model, R * (size_t) l->dim[k]) : NULL;
 	}
-	b->ops->release(b, m->parameters);
-	b->ops->release(b, m->gradient);
-	b->ops->release(b, m->moment1);
-	b->ops->release(b, m->moment2);
-	b->ops->release(b, m->output);
-	b->ops->release(b, m->ones);
-	b->ops->release(b, m->loss);
-	tr_free(m->model.memory, m->host);
-}
-
-/* Room for so many entries, and for the rows of a batch. */
-static TrStatus
-reserve_rows(Acf *m, AcfRows *rows, int64_t entries, TrError *err)
-{
-	TrMemory   *memory = m->model.memory;
-	TrBackend  *b = m->model.backend;
-	size_t		R = (size_t) m->batch + 1;
-
-	if (rows->ptr && entries <= rows->capacity)
-		return TR_OK;
-	release_rows(m, rows);
-	rows->capacity = entries + entries / 4 + 16;
-	rows->ptr = tr_alloc(memory, R * sizeof(int64_t));
-	rows->col = tr_alloc(memory, (size_t) rows->capacity * sizeof(int32_t));
-	rows->val = tr_alloc(memory, (size_t) rows->capacity * sizeof(float));
-	rows->csr = (TrCsr) {.cols = m->layout.dim[0], .capacity = rows->capacity, .ptr = b->ops->alloc(b, R * sizeof(int64_t)),
-		.col = b->ops->alloc(b, (size_t) rows->capacity * sizeof(int32_t)),
-	.val = b->ops->alloc(b, (size_t) rows->capacity * sizeof(float))};
-	if (rows->ptr && rows->col && rows->val && rows->csr.ptr && rows->csr.col && rows->csr.val)
-		return TR_OK;
-	release_rows(m, rows);
-	return tr_fail(err, TR_NO_MEMORY, "out of memory for the profiles of a batch");
+	m->output = training ? tr_device_floats(model, R * (size_t) l->dim[0]) : NULL;
+	m->ones = training ? tr_device_floats(model, R) : NULL;
+	TR_TRY(tr_enough_memory(model, err, "an autoencoder of %lld parameters", (long long) m->p.size));
+	if (training)
+		model->backend->ops->fill_column(model->backend, m->ones, 1, NULL, NULL, m->batch);
+	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ rows */
@@ -181,14 +69,15 @@ selected(const Selection *s, int i)
 	return s->row ? s->row[i] : s->first + i;
 }
 
-/* Appends a profile, of length 1, without the tags that the dropout takes. */
-static int64_t
-add_row(const Acf *m, AcfRows *rows, int64_t at, const Selection *s, int32_t r)
+/* Adds a profile, of length 1, without the tags that the dropout takes. */
+static void
+add_row(const Acf *m, TrRows *rows, const Selection *s, int32_t r)
 {
 	const TrProfiles *p = s->profiles;
-	int64_t		start = at;
+	int64_t		start = tr_rows_entries(rows);
 	double		squares = 0;
 
+	tr_rows_start(rows);
 	for (int64_t e = p->ptr[r]; e < p->ptr[r + 1]; e++)
 	{
 		float		weight = tr_tag_weight(&m->weights, p->tag[e], p->count[e], 0);
@@ -196,32 +85,32 @@ add_row(const Acf *m, AcfRows *rows, int64_t at, const Selection *s, int32_t r)
 		if (s->dropout > 0 && tr_uniform(m->options.seed, TR_STREAM_TAG_DROPOUT, s->epoch,
 										 (uint64_t) r << 32 | (uint32_t) p->tag[e]) < (float) s->dropout)
 			continue;
-		rows->col[at] = p->tag[e];
-		rows->val[at++] = weight;
+		tr_rows_add(rows, p->tag[e], weight);
 		squares += (double) weight * weight;
 	}
-	for (int64_t e = start; e < at && squares > 0; e++)
+	rows->rows++;
+	for (int64_t e = start; e < tr_rows_entries(rows) && squares > 0; e++)
 		rows->val[e] = (float) (rows->val[e] / sqrt(squares));
-	return at;
 }
 
+/* to->csr = the selected rows, in backend memory */
 static TrStatus
-take_rows(Acf *m, AcfRows *rows, const Selection *s, TrError *err)
+take_rows(Acf *m, AcfRows *to, const Selection *s, TrError *err)
 {
-	TrBackend  *b = m->model.backend;
+	TrMemory   *memory = m->model.memory;
+	TrPiece		pieces[3];
 	int64_t		entries = 0;
 
 	for (int i = 0; i < s->n; i++)
 		entries += s->profiles->ptr[selected(s, i) + 1] - s->profiles->ptr[selected(s, i)];
-	TR_TRY(reserve_rows(m, rows, entries, err));
-	rows->ptr[0] = 0;
+	if (!to->rows.ptr && !tr_rows_init(memory, &to->rows, m->batch, false))
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the profiles of a batch");
+	tr_rows_clear(&to->rows);
+	if (!tr_rows_reserve(memory, &to->rows, entries + 1))
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the profiles of a batch");
 	for (int i = 0; i < s->n; i++)
-		rows->ptr[i + 1] = add_row(m, rows, rows->ptr[i], s, selected(s, i));
-	rows->csr.rows = s->n;
-	b->ops->upload(b, rows->csr.ptr, rows->ptr, ((size_t) s->n + 1) * sizeof(int64_t));
-	b->ops->upload(b, rows->csr.col, rows->col, (size_t) rows->ptr[s->n] * sizeof(int32_t));
-	b->ops->upload(b, rows->csr.val, rows->val, (size_t) rows->ptr[s->n] * sizeof(float));
-	return TR_OK;
+		add_row(m, &to->rows, s, selected(s, i));
+	return tr_upload(&m->model, &to->upload, pieces, tr_rows_pieces(pieces, &to->csr, NULL, &to->rows, m->layout.dim[0]), err);
 }
 
 /* ------------------------------------------------------------------ passes */
@@ -231,7 +120,7 @@ static void
 encode(Acf *m, int R)
 {
 	const AcfLayout *l = &m->layout;
-	const float *p = m->parameters;
+	const float *p = m->p.value;
 	TrBackend  *b = m->model.backend;
 
 	b->ops->sparse_forward(b, m->hidden[1], &m->input.csr, p + l->weight[1], p + l->bias[1], l->dim[1], TR_TANH);
@@ -270,8 +159,8 @@ static void
 reconstruct(Acf *m, const TrCsr *target, int R)
 {
 	const AcfLayout *l = &m->layout;
-	const float *p = m->parameters;
-	float	   *g = m->gradient;
+	const float *p = m->p.value;
+	float	   *g = m->p.gradient;
 	TrBackend  *b = m->model.backend;
 	int			K = l->K;
 
@@ -281,7 +170,7 @@ reconstruct(Acf *m, const TrCsr *target, int R)
 	b->ops->dense_forward(b, m->output, decoder_input(m, 1), p + l->weight[1], NULL, R, l->dim[1], l->dim[0], TR_STORED_OI,
 						  TR_LINEAR);
 	b->ops->reconstruction_loss(b, m->output, p + l->bias[2 * K], g + l->bias[2 * K], target, 0, R, m->ones, true,
-								1 / (float) R, m->loss);
+								1 / (float) R, m->p.loss);
 	b->ops->dense_backward(b, m->grad[1], g + l->weight[1], m->output, decoder_input(m, 1), p + l->weight[1], R, l->dim[1],
 						   l->dim[0], TR_STORED_OI);
 	for (int k = 2; k <= K; k++)
@@ -298,7 +187,7 @@ static void
 encode_backward(Acf *m, int R)
 {
 	const AcfLayout *l = &m->layout;
-	float	   *g = m->gradient;
+	float	   *g = m->p.gradient;
 	TrBackend  *b = m->model.backend;
 
 	for (int k = l->K; k >= 1; k--)
@@ -306,7 +195,7 @@ encode_backward(Acf *m, int R)
 		b->ops->activation_backward(b, m->grad[k], g + l->bias[k], m->grad[k], m->hidden[k], R, l->dim[k], TR_TANH);
 		if (k > 1)
 			b->ops->dense_backward(b, m->grad[k - 1], g + l->weight[k], m->grad[k], m->hidden[k - 1],
-								   m->parameters + l->weight[k], R, l->dim[k - 1], l->dim[k], TR_STORED_IO);
+								   m->p.value + l->weight[k], R, l->dim[k - 1], l->dim[k], TR_STORED_IO);
 	}
 	b->ops->sparse_backward(b, g + l->weight[1], &m->input.csr, m->grad[1], l->dim[1]);
 }
@@ -319,18 +208,16 @@ train_step(Acf *m, const TrProfiles *users, int epoch, int32_t first, int R, TrE
 	const AcfOptions *o = &m->options;
 	TrBackend  *b = m->model.backend;
 	Selection	s = {.profiles = users, .row = m->order + first, .n = R, .dropout = o->dropout, .epoch = (uint64_t) epoch};
-	TrOptimizer optimizer = {.kind = (TrOptimizerKind) o->optimizer, .rate = (float) o->learning_rate, .beta1 = 0.9f,
-	.beta2 = 0.999f, .epsilon = 1e-8f, .step = ++m->steps, .decay = (float) o->regularization};
 
 	TR_TRY(take_rows(m, &m->input, &s, err));
 	s.dropout = 0;
 	if (o->dropout > 0)
 		TR_TRY(take_rows(m, &m->target, &s, err));
-	b->ops->zero(b, m->gradient, (size_t) m->layout.size * sizeof(float));
+	tr_parameters_start_step(&m->p, b);
 	encode(m, R);
 	reconstruct(m, o->dropout > 0 ? &m->target.csr : &m->input.csr, R);
 	encode_backward(m, R);
-	b->ops->update(b, &optimizer, m->parameters, m->gradient, m->moment1, m->moment2, m->layout.size);
+	tr_parameters_update(&m->p, b, tr_optimizer(o->optimizer, o->learning_rate, m->p.steps, o->regularization));
 	return TR_OK;
 }
 
@@ -339,8 +226,7 @@ acf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 {
 	Acf		   *m = (Acf *) model;
 	TrBackend  *b = model->backend;
-	const TrProfileTable *table = &m->dataset->user;
-	TrProfiles	users = {.rows = table->n_entities, .ptr = table->entry_ptr, .tag = table->tag, .count = table->count};
+	TrProfiles	users = tr_profiles_of(model->dataset, TR_USER, 0, model->dataset->n_users);
 	double		total = 0;
 
 	tr_shuffle(m->order, m->n_order, m->options.seed, epoch);
@@ -353,10 +239,10 @@ acf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 		if (tr_poll(poll))
 			return TR_CANCELLED;
 		tr_begin_step(b);
-		b->ops->zero(b, m->loss, sizeof(double));
+		b->ops->zero(b, m->p.loss, sizeof(double));
 		TR_TRY(train_step(m, &users, epoch, first, R, err));
 		tr_end_step(b);
-		b->ops->download(b, &loss, m->loss, sizeof(double));
+		b->ops->download(b, &loss, m->p.loss, sizeof(double));
 		total += loss * R;
 	}
 	TR_TRY(b->ops->finish(b, err));

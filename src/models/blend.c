@@ -7,7 +7,7 @@
 
 #include "core/metrics.h"
 #include "models/blend.h"
-#include "models/tensors.h"
+#include "core/tensors.h"
 
 #define OPTION(field) offsetof(BlendOptions, field)
 
@@ -75,43 +75,18 @@ estimate(const TrShape *shape, const void *values)
 	return bytes + (size_t) shape->n_items * sizeof(float) * 2 * 256;
 }
 
+static TrStatus load(Blend *m, TrError *err);
+
 /* ------------------------------------------------------------------ life */
 
 static void
 destroy(TrModel *model)
 {
 	Blend	   *m = (Blend *) model;
-	TrMemory   *memory = model->memory;
 
 	for (int i = 0; i < m->n_members; i++)
-	{
 		if (m->member[i].model)
-			m->member[i].algorithm->destroy(m->member[i].model);
-		tr_free(memory, m->member[i].options);
-		tr_free(memory, m->member[i].deviation);
-	}
-	tr_free(memory, m->index);
-	tr_free(memory, m->value);
-	tr_free(memory, m->merged_index);
-	tr_free(memory, m->merged_value);
-	tr_free(memory, m->array);
-	tr_free(memory, m->tensors);
-	tr_free(memory, m);
-}
-
-static TrStatus
-new_blend(Blend **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, TrError *err)
-{
-	Blend	   *m = tr_calloc(memory, 1, sizeof(*m));
-
-	*result = m;
-	if (!m)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory");
-	m->model.backend = backend;
-	m->model.memory = memory;
-	m->options = *(const BlendOptions *) values;
-	m->n_tags = n_tags;
-	return blend_read_members(m->member, &m->n_members, &m->options, memory, err);
+			tr_model_destroy(m->member[i].model);
 }
 
 /* Features behind those of items are told apart by the number of items, which is stored as a float. */
@@ -128,14 +103,13 @@ static TrStatus
 create_member(Blend *m, BlendMember *member, TrError *err)
 {
 	int			known = 0;
+	const TrDataset *d = m->model.dataset;
 
-	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, m->dataset,
-						   member->options, err));
+	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options, err));
 	member->width = member->algorithm->width(member->model, NULL);
 	member->features = tr_features(member->model);
-	member->deviation = tr_calloc(m->model.memory, (size_t) m->dataset->n_users + 1, sizeof(float));
-	if (!member->deviation)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d users", m->dataset->n_users);
+	member->deviation = TR_NEW(&m->model, float, d->n_users);
+	TR_TRY(tr_enough_memory(&m->model, err, "%d users", d->n_users));
 	for (BlendMember *other = m->member; other < member; other++)
 		known |= other->features;
 	if (!(member->features & known))
@@ -150,22 +124,18 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 }
 
 static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
+create(TrModel *model, TrError *err)
 {
-	Blend	   *m = NULL;
-	TrStatus	status = new_blend(&m, memory, backend, dataset->n_tags, values, err);
+	Blend	   *m = (Blend *) model;
 
-	if (!m)
-		return status;
-	m->dataset = dataset;
-	m->n_items = dataset->n_items;
-	for (int i = 0; status == TR_OK && i < m->n_members; i++)
-		status = create_member(m, &m->member[i], err);
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
+	m->options = *(const BlendOptions *) model->options;
+	TR_TRY(blend_read_members(m->member, &m->n_members, &m->options, model->memory, err));
+	if (!model->dataset)
+		return load(m, err);
+	m->n_items = model->dataset->n_items;
+	for (int i = 0; i < m->n_members; i++)
+		TR_TRY(create_member(m, &m->member[i], err));
+	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ training */
@@ -253,8 +223,8 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	Blend	   *m = (Blend *) model;
 
 	summarize(m);
-	tr_free(model->memory, m->tensors);
-	m->tensors = NULL;
+	tr_free(model->memory, m->saved);
+	m->saved = NULL;
 	*count = 0;
 	for (int i = -1; i < m->n_members; i++)
 	{
@@ -267,11 +237,11 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 		int			n = 2;
 
 		if (i >= 0)
-			TR_TRY(m->member[i].algorithm->save(m->member[i].model, &from, &n, err));
-		all = tr_realloc(model->memory, m->tensors, (size_t) (*count + n) * sizeof(TrTensor) + 1);
+			TR_TRY(tr_model_save(m->member[i].model, &from, &n, err));
+		all = tr_realloc(model->memory, m->saved, (size_t) (*count + n) * sizeof(TrTensor) + 1);
 		if (!all)
 			return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights' names");
-		m->tensors = all;
+		m->saved = all;
 		for (int t = 0; t < n; t++)
 		{
 			all[*count] = from[t];
@@ -280,7 +250,7 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 			(*count)++;
 		}
 	}
-	*tensors = m->tensors;
+	*tensors = m->saved;
 	return TR_OK;
 }
 
@@ -343,10 +313,10 @@ restore_member(Blend *m, int i, TrTensor *own, const TrTensor *tensors, int coun
 	int			n = member_tensors(own, i, tensors, count);
 
 	if (member->model)
-		return member->algorithm->restore(member->model, own, n, err);
-	if (!member->algorithm->load)
+		return tr_model_restore(member->model, own, n, err);
+	if (!member->algorithm->loads)
 		return TR_OK;
-	return tr_model_load(&member->model, member->algorithm, m->model.memory, m->model.backend, m->n_tags, member->options,
+	return tr_model_load(&member->model, member->algorithm, m->model.memory, m->model.backend, m->model.n_tags, member->options,
 						 own, n, err);
 }
 
@@ -379,9 +349,9 @@ restore_summary(Blend *m, const float **row, const TrTensor *tensors, int count,
 	for (int i = 0; i < m->n_members; i++)
 		TR_TRY(check_row(*row + (size_t) i * 5, err));
 	items = tr_tensor_find("items", tensors, count)->value[0];
-	if (m->dataset && items != (float) m->n_items)
+	if (m->model.dataset && items != (float) m->n_items)
 		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", items, m->n_items);
-	if (!m->dataset)
+	if (!m->model.dataset)
 		m->n_items = (int32_t) items;
 	return TR_OK;
 }
@@ -436,26 +406,13 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 }
 
 static TrStatus
-load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
-	 int count, TrError *err)
+load(Blend *m, TrError *err)
 {
-	Blend	   *m = NULL;
-	TrStatus	status = new_blend(&m, memory, backend, n_tags, values, err);
-	bool		any = false;
-
-	if (!m)
-		return status;
-	if (status == TR_OK)
-		status = restore_all(m, tensors, count, err);
+	TR_TRY(restore_all(m, m->model.stored, m->model.n_stored, err));
 	for (int i = 0; i < m->n_members; i++)
-		any |= m->member[i].model != NULL;
-	if (status == TR_OK && !any)
-		status = tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode tags");
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
+		if (m->member[i].model)
+			return TR_OK;
+	return tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode tags");
 }
 
 const TrAlgorithm tr_algorithm_blend = {
@@ -466,11 +423,12 @@ const TrAlgorithm tr_algorithm_blend = {
 	.knows_items = true,		/* as some members do */
 	.options = &options,
 	.estimate = estimate,
+	.size = sizeof(Blend),
+	.loads = true,
 	.create = create,
 	.train_epoch = train_epoch,
 	.save = save,
 	.restore = restore,
-	.load = load,
 	.width = blend_width,
 	.embed = blend_embed,
 	.encode = blend_encode,

@@ -15,7 +15,7 @@
 #ifndef BLEND_H
 #define BLEND_H
 
-#include "core/model.h"
+#include "models/base.h"
 
 #define BLEND_MOST 8			/* members */
 
@@ -50,10 +50,8 @@ typedef struct Blend
 	BlendOptions options;
 	int			n_members;
 	BlendMember member[BLEND_MOST];
-	const TrDataset *dataset;	/* NULL when loaded */
 	const TrPairs *held_out;	/* NULL = none */
-	int32_t		n_items,
-				n_tags;
+	int32_t		n_items;
 	int			current;		/* member in training, and its epochs so far */
 	int			epoch;
 	int32_t		room;			/* of the features of a user, and of those being merged */
@@ -64,7 +62,7 @@ typedef struct Blend
 	float	   *merged_value;
 	float	   *array;			/* (array_room) arrays of one member */
 	size_t		array_room;
-	TrTensor   *tensors;
+	TrTensor   *saved;			/* tensors of the last save() */
 	float		summary[BLEND_MOST][5]; /* weight, typical, encoded, width, features */
 	float		items;			/* n_items */
 } Blend;

@@ -40,7 +40,7 @@ scale_of(const BlendMember *member, float deviation)
 static float
 user_scale(const Blend *m, const BlendMember *member, const TrDataset *dataset, int32_t user)
 {
-	return scale_of(member, dataset == m->dataset && member->deviation ? member->deviation[user] : member->typical);
+	return scale_of(member, dataset == m->model.dataset && member->deviation ? member->deviation[user] : member->typical);
 }
 
 static TrStatus
@@ -153,7 +153,7 @@ blend_features(const TrModel *model)
 static int64_t
 start_of(const Blend *m, int set, TrFeatures kind)
 {
-	return tr_feature_count(set & (kind - 1), 0, m->n_items, m->n_tags);
+	return tr_feature_count(set & (kind - 1), 0, m->n_items, m->model.n_tags);
 }
 
 /* The kind of a feature among those of `set`. */

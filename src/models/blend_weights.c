@@ -42,7 +42,7 @@ close_scorer(Scorer *s)
 static TrStatus
 embed_items(Scorer *s, TrError *err)
 {
-	const TrDataset *d = s->blend->dataset;
+	const TrDataset *d = s->blend->model.dataset;
 	TrBackend  *b = s->blend->model.backend;
 	size_t		bytes = (size_t) d->n_items * (size_t) s->member->width * sizeof(float);
 	float	   *host = tr_alloc(s->blend->model.memory, bytes + 1);
@@ -65,7 +65,7 @@ open_scorer(Scorer *s, TrError *err)
 {
 	TrBackend  *b = s->blend->model.backend;
 	TrMemory   *memory = s->blend->model.memory;
-	size_t		N = (size_t) s->blend->dataset->n_items;
+	size_t		N = (size_t) s->blend->model.dataset->n_items;
 	size_t		W = (size_t) s->member->width;
 
 	s->host_scores = tr_alloc(memory, BLOCK_USERS * N * sizeof(float));
@@ -86,7 +86,7 @@ static TrStatus
 multiply(Scorer *s, int n, TrError *err)
 {
 	TrBackend  *b = s->blend->model.backend;
-	int			N = s->blend->dataset->n_items;
+	int			N = s->blend->model.dataset->n_items;
 	int			W = s->member->width;
 
 	if (W == 0)
@@ -119,7 +119,7 @@ static TrStatus
 score_users(Scorer *s, int32_t first, int n, const TrPoll *poll, TrError *err)
 {
 	const TrAlgorithm *a = s->member->algorithm;
-	const TrDataset *d = s->blend->dataset;
+	const TrDataset *d = s->blend->model.dataset;
 
 	if (s->member->width > 0)
 		TR_TRY(a->embed(s->member->model, TR_USER, d, first, n, s->host_users, err));
@@ -141,7 +141,7 @@ static TrStatus
 score_profiles(Scorer *s, const TrProfiles *profiles, TrError *err)
 {
 	const TrAlgorithm *a = s->member->algorithm;
-	size_t		N = (size_t) s->blend->dataset->n_items;
+	size_t		N = (size_t) s->blend->model.dataset->n_items;
 
 	memset(s->host_users, 0, (size_t) profiles->rows * (size_t) s->member->width * sizeof(float));
 	if (a->encode)
@@ -179,7 +179,7 @@ deviation_of(const float *x, int32_t n)
 static TrStatus
 measure_users(Scorer *s, const TrPoll *poll, TrError *err)
 {
-	const TrDataset *d = s->blend->dataset;
+	const TrDataset *d = s->blend->model.dataset;
 	double		total = 0;
 	int32_t		count = 0;
 
@@ -207,7 +207,7 @@ measure_users(Scorer *s, const TrPoll *poll, TrError *err)
 static TrStatus
 measure_profiles(Scorer *s, const TrPoll *poll, TrError *err)
 {
-	const TrDataset *d = s->blend->dataset;
+	const TrDataset *d = s->blend->model.dataset;
 	int32_t		step = (d->n_users + MOST_ENCODED - 1) / MOST_ENCODED;
 	double		total = 0;
 	int32_t		count = 0;
@@ -296,7 +296,7 @@ measure(Search *s, double *value, TrError *err)
 {
 	const BlendOptions *o = &s->blend->options;
 
-	return tr_validate(&s->blend->model, s->blend->dataset, &s->pairs, (TrMetric) o->metric, o->metric_k, s->poll, value,
+	return tr_validate(&s->blend->model, s->blend->model.dataset, &s->pairs, (TrMetric) o->metric, o->metric_k, s->poll, value,
 					   err);
 }
 

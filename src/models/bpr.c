@@ -10,13 +10,10 @@
  * batch.
  */
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "core/model.h"
 #include "core/rng.h"
+#include "models/factors.h"
 #include "models/rows.h"
-#include "models/tensors.h"
 
 /* Draws of an item that the user does not have, before the items are tried in turn. */
 #define TRIES 64
@@ -31,7 +28,6 @@ typedef enum Sampling
 } Sampling;
 
 static const char *const samplings[] = {"uniform", "popularity", NULL};
-static const char *const optimizers[] = {"sgd", "adam", NULL};
 
 typedef struct BprOptions
 {
@@ -58,7 +54,7 @@ static const TrOption option_rows[] = {
 	"how the item that the user does not have is drawn: each alike, or by its number of users"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.005", 0, 1000, NULL,
 	"weight of the squared embeddings and bias of a triple"},
-	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, optimizers,
+	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, tr_optimizer_names,
 	"how a gradient becomes a step"},
 	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.001", 1e-9, 1000, NULL,
 	"size of a step; the gradient is summed over the triples of a batch"},
@@ -78,59 +74,25 @@ static const TrOptionSet options = {
 	.size = sizeof(BprOptions)
 };
 
-/* The embeddings of one side, all of them, and those of a batch; backend memory. */
-typedef struct BprSide
-{
-	int32_t		n;
-	float	   *rows;			/* (n,W) */
-	float	   *m;				/* (n,W) of Adam */
-	float	   *v;
-	float	   *gathered;		/* users: (distinct ones,W); items: (2B,W), every i, then every j */
-	float	   *gradient;		/* (distinct ones,W) */
-	int			n_distinct;
-} BprSide;
-
-/*
- * What a batch is about, in host memory and, a copy, in backend memory. Triples are sorted by user, and the 2B items by
- * themselves in `slot` and `from`.
- */
-typedef struct BprBatch
-{
-	int32_t    *row;			/* (B) of a triple: which of the distinct users */
-	int32_t    *user;			/* (B) the distinct users, ascending */
-	int32_t    *item;			/* (2B) every i, then every j */
-	int32_t    *slot;			/* (2B) which of the distinct items, ascending */
-	int32_t    *from;			/* (2B) the place in item that has it */
-	int32_t    *distinct;		/* (2B) the distinct items, ascending */
-} BprBatch;
-
 typedef struct Bpr
 {
 	TrModel		model;
 	BprOptions	options;
-	const TrDataset *dataset;
 	int			W;
 	int			B;				/* at most, in a batch */
-	BprSide		side[2];		/* by TrSide */
+	TrFactors	side[2];		/* by TrSide; a batch gathers each of its users once, and 2B items: every i, then every j */
+	float	   *saved[2];		/* by TrSide: tensors "users" (U,W), "items" (I,W) */
 	int32_t		n_posts;		/* posts whose user lacks an item */
 	int32_t    *order;			/* (n_posts) those posts, shuffled */
-	uint64_t   *sort;			/* (2B) item << 32 | place */
-	int32_t    *host_memory;
-	int32_t    *backend_memory;
-	BprBatch	host;
-	BprBatch	batch;
-	float	   *score;			/* (2B) of every i, then of every j; backend memory from here on */
-	float	   *dscore;			/* (2B) */
-	float	   *ditem;			/* (2B,W) */
-	int32_t    *pair_ptr;		/* (B+1) 0, 1, 2, … */
-	int32_t    *no_column;		/* (B) -1 */
-	float	   *ones;			/* (B) */
+	uint64_t   *sort;			/* (2B) */
+	TrBatchInts ints;
+	int32_t    *row;			/* (B) of a triple: which of the gathered users */
+	int32_t    *batch_row;		/* the same in backend memory */
+	TrRankLoss	loss;
 	float	   *nothing;		/* (1) 0 */
-	double	   *loss;
-	TrTensor	tensors[2];		/* by TrSide; "users" (U,W), "items" (I,W) */
 } Bpr;
 
-#define BATCH_INTS 10			/* of a BprBatch, per triple */
+#define BATCH_INTS 10			/* per triple: its row, a gathered user, two gathered items */
 
 static int
 width_of(const BprOptions *o)
@@ -153,53 +115,11 @@ estimate(const TrShape *shape, const void *values)
 
 /* ------------------------------------------------------------------ life */
 
-static void
-destroy(TrModel *model)
-{
-	Bpr		   *m = (Bpr *) model;
-	TrBackend  *b = model->backend;
-
-	for (int side = TR_USER; side <= TR_ITEM; side++)
-	{
-		b->ops->release(b, m->side[side].rows);
-		b->ops->release(b, m->side[side].m);
-		b->ops->release(b, m->side[side].v);
-		b->ops->release(b, m->side[side].gathered);
-		b->ops->release(b, m->side[side].gradient);
-		tr_free(model->memory, m->tensors[side].value);
-	}
-	b->ops->release(b, m->backend_memory);
-	b->ops->release(b, m->score);
-	b->ops->release(b, m->dscore);
-	b->ops->release(b, m->ditem);
-	b->ops->release(b, m->pair_ptr);
-	b->ops->release(b, m->no_column);
-	b->ops->release(b, m->ones);
-	b->ops->release(b, m->nothing);
-	b->ops->release(b, m->loss);
-	tr_free(model->memory, m->order);
-	tr_free(model->memory, m->sort);
-	tr_free(model->memory, m->host_memory);
-	tr_free(model->memory, m);
-}
-
-static TrStatus
-out_of_memory(TrError *err)
-{
-	return tr_fail(err, TR_NO_MEMORY, "out of memory for the factors of users and items");
-}
-
-static BprBatch
-carve_batch(int32_t *memory, size_t B)
-{
-	return (BprBatch) {memory, memory + B, memory + 2 * B, memory + 4 * B, memory + 6 * B, memory + 8 * B};
-}
-
 /* The posts that a triple can be made of: some item is not the user's. */
 static void
 list_posts(Bpr *m)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 
 	for (int32_t p = 0; p < d->n_posts; p++)
 	{
@@ -215,134 +135,50 @@ static TrStatus
 fill_side(Bpr *m, TrSide side, TrError *err)
 {
 	const BprOptions *o = &m->options;
-	TrBackend  *b = m->model.backend;
-	BprSide    *s = &m->side[side];
-	size_t		bytes = (size_t) s->n * (size_t) m->W * sizeof(float);
-	double		std = o->init_std / sqrt(o->factors);
-	float	   *host = m->tensors[side].value = tr_alloc(m->model.memory, bytes);
-	bool		adam = o->optimizer == TR_ADAM;
-	size_t		batch = (size_t) (side == TR_USER ? m->B : 2 * m->B) * (size_t) m->W * sizeof(float);
+	int32_t		n = side == TR_USER ? m->model.dataset->n_users : m->model.dataset->n_items;
+	float	  **saved = &m->saved[side];
 
-	s->rows = b->ops->alloc(b, bytes);
-	s->m = adam ? b->ops->alloc(b, bytes) : NULL;
-	s->v = adam ? b->ops->alloc(b, bytes) : NULL;
-	s->gathered = b->ops->alloc(b, batch);
-	s->gradient = b->ops->alloc(b, batch);
-	if (!host || !s->rows || (adam && (!s->m || !s->v)) || !s->gathered || !s->gradient)
-		return out_of_memory(err);
-	for (int32_t r = 0; r < s->n; r++)
-		for (int j = 0; j < m->W; j++)
-		{
-			uint64_t	at = (uint64_t) r * (uint64_t) m->W + (uint64_t) j;
-
-			host[at] = j < o->factors ? (float) (std * tr_normal(o->seed, TR_STREAM_INIT, side, at)) : side == TR_USER;
-		}
-	b->ops->upload(b, s->rows, host, bytes);
-	if (adam)
-	{
-		b->ops->zero(b, s->m, bytes);
-		b->ops->zero(b, s->v, bytes);
-	}
+	TR_TRY(tr_training_tensor(&m->model, side == TR_USER ? "users" : "items", n, m->W, saved, err));
+	tr_normals(*saved, (int64_t) n * m->W, o->init_std / sqrt(o->factors), o->seed, side);
+	for (int32_t r = 0; r < n && o->item_bias; r++)
+		(*saved)[(size_t) r * (size_t) m->W + (size_t) o->factors] = side == TR_USER;
+	tr_factors_create(&m->side[side], &m->model, *saved, n, m->W, (size_t) (side == TR_USER ? m->B : 2 * m->B),
+					  side == TR_ITEM, (TrOptimizerKind) o->optimizer);
 	return TR_OK;
 }
 
 static TrStatus
-fill_batch(Bpr *m, TrError *err)
+create(TrModel *model, TrError *err)
 {
-	TrBackend  *b = m->model.backend;
-	size_t		B = (size_t) m->B;
+	Bpr		   *m = (Bpr *) model;
+	int			B;
 
-	m->sort = tr_alloc(m->model.memory, 2 * B * sizeof(uint64_t));
-	m->host_memory = tr_alloc(m->model.memory, (BATCH_INTS * B + 1) * sizeof(int32_t));
-	m->backend_memory = b->ops->alloc(b, BATCH_INTS * B * sizeof(int32_t));
-	m->score = b->ops->alloc(b, 2 * B * sizeof(float));
-	m->dscore = b->ops->alloc(b, 2 * B * sizeof(float));
-	m->ditem = b->ops->alloc(b, 2 * B * (size_t) m->W * sizeof(float));
-	m->pair_ptr = b->ops->alloc(b, (B + 1) * sizeof(int32_t));
-	m->no_column = b->ops->alloc(b, B * sizeof(int32_t));
-	m->ones = b->ops->alloc(b, B * sizeof(float));
-	m->nothing = b->ops->alloc(b, sizeof(float));
-	m->loss = b->ops->alloc(b, sizeof(double));
-	if (!m->sort || !m->host_memory || !m->backend_memory || !m->score || !m->dscore || !m->ditem || !m->pair_ptr
-		|| !m->no_column || !m->ones || !m->nothing || !m->loss)
-		return out_of_memory(err);
-	m->host = carve_batch(m->host_memory, B);
-	m->batch = carve_batch(m->backend_memory, B);
-	for (size_t i = 0; i <= B; i++)
-		m->host_memory[i] = (int32_t) i;
-	b->ops->upload(b, m->pair_ptr, m->host_memory, (B + 1) * sizeof(int32_t));
-	for (size_t i = 0; i < B; i++)
-		m->host_memory[i] = -1;
-	b->ops->upload(b, m->no_column, m->host_memory, B * sizeof(int32_t));
-	b->ops->zero(b, m->nothing, sizeof(float));
-	b->ops->fill_column(b, m->ones, 1, NULL, NULL, m->B);
-	return b->ops->finish(b, err);
-}
-
-static TrStatus
-fill(Bpr *m, TrError *err)
-{
-	const TrDataset *d = m->dataset;
-
-	m->order = tr_alloc(m->model.memory, (size_t) d->n_posts * sizeof(int32_t) + 1);
-	if (!m->order)
-		return out_of_memory(err);
+	m->options = *(const BprOptions *) model->options;
+	m->W = width_of(&m->options);
+	m->order = TR_NEW(model, int32_t, model->dataset->n_posts);
+	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
 	list_posts(m);
 	if (m->n_posts == 0)
 		return tr_fail(err, TR_BAD_DATA, "there is nothing to rank: every user has every item");
-	m->B = m->options.batch < m->n_posts ? m->options.batch : m->n_posts;
+	m->B = B = m->options.batch < m->n_posts ? m->options.batch : m->n_posts;
 	TR_TRY(fill_side(m, TR_USER, err));
 	TR_TRY(fill_side(m, TR_ITEM, err));
-	return fill_batch(m, err);
-}
-
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
-{
-	Bpr		   *m = tr_calloc(memory, 1, sizeof(*m));
-	TrStatus	status;
-
-	if (!m)
-		return out_of_memory(err);
-	m->model.backend = backend;
-	m->model.memory = memory;
-	m->options = *(const BprOptions *) values;
-	m->dataset = dataset;
-	m->W = width_of(&m->options);
-	m->side[TR_USER].n = dataset->n_users;
-	m->side[TR_ITEM].n = dataset->n_items;
-	status = fill(m, err);
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
+	m->sort = TR_NEW(model, uint64_t, 2 * (size_t) B);
+	m->nothing = tr_device_zeros(model, 1);
+	tr_batch_ints(&m->ints, model, BATCH_INTS * (size_t) B);
+	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
+	tr_carve(&m->ints, &m->row, &m->batch_row, (size_t) B);
+	tr_carve(&m->ints, &m->side[TR_USER].host.index, &m->side[TR_USER].batch.index, (size_t) B);
+	tr_carve_gathered(&m->ints, &m->side[TR_ITEM], 2 * (size_t) B);
+	return tr_rank_loss_create(&m->loss, model, B, 1, err);
 }
 
 /* ------------------------------------------------------------------ batches */
 
-static int
-compare_posts(const void *a, const void *b)
-{
-	int32_t		x = *(const int32_t *) a;
-	int32_t		y = *(const int32_t *) b;
-
-	return (x > y) - (x < y);
-}
-
-static int
-compare_places(const void *a, const void *b)
-{
-	uint64_t	x = *(const uint64_t *) a;
-	uint64_t	y = *(const uint64_t *) b;
-
-	return (x > y) - (x < y);
-}
-
 static int32_t
 draw_item(const Bpr *m, int epoch, uint64_t draw)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	bool		alike = m->options.sampling == SAMPLE_UNIFORM;
 	uint64_t	n = (uint64_t) (alike ? d->n_items : d->n_posts);
 	int32_t		drawn = (int32_t) tr_below(m->options.seed, TR_STREAM_NEGATIVE, (uint64_t) epoch, draw, n);
@@ -354,7 +190,7 @@ draw_item(const Bpr *m, int epoch, uint64_t draw)
 static int32_t
 draw_negative(const Bpr *m, int epoch, int32_t post)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	int32_t		user = d->post_user[post];
 	int32_t		item = 0;
 
@@ -373,105 +209,76 @@ draw_negative(const Bpr *m, int epoch, int32_t post)
 static void
 list_triples(Bpr *m, int epoch, int32_t first, int n)
 {
-	const TrDataset *d = m->dataset;
-	BprBatch   *batch = &m->host;
+	const TrDataset *d = m->model.dataset;
+	int32_t    *user = m->side[TR_USER].host.index;
+	int32_t    *item = m->side[TR_ITEM].host.index;
 	int			users = 0;
 
-	qsort(m->order + first, (size_t) n, sizeof(int32_t), compare_posts);
+	tr_sort_ints(m->order + first, (size_t) n);
 	for (int p = 0; p < n; p++)
 	{
 		int32_t		post = m->order[first + p];
 
-		if (users == 0 || batch->user[users - 1] != d->post_user[post])
-			batch->user[users++] = d->post_user[post];
-		batch->row[p] = users - 1;
-		batch->item[p] = d->post_item[post];
-		batch->item[n + p] = draw_negative(m, epoch, post);
+		if (users == 0 || user[users - 1] != d->post_user[post])
+			user[users++] = d->post_user[post];
+		m->row[p] = users - 1;
+		item[p] = d->post_item[post];
+		item[n + p] = draw_negative(m, epoch, post);
 	}
-	m->side[TR_USER].n_distinct = users;
-}
-
-/* The items of n triples in their own order. */
-static void
-sort_items(Bpr *m, int n)
-{
-	BprBatch   *batch = &m->host;
-	int			items = 0;
-
-	for (int i = 0; i < 2 * n; i++)
-		m->sort[i] = (uint64_t) batch->item[i] << 32 | (uint64_t) i;
-	qsort(m->sort, 2 * (size_t) n, sizeof(uint64_t), compare_places);
-	for (int i = 0; i < 2 * n; i++)
-	{
-		int32_t		item = (int32_t) (m->sort[i] >> 32);
-
-		if (items == 0 || batch->distinct[items - 1] != item)
-			batch->distinct[items++] = item;
-		batch->slot[i] = items - 1;
-		batch->from[i] = (int32_t) (m->sort[i] & UINT32_MAX);
-	}
-	m->side[TR_ITEM].n_distinct = items;
+	m->side[TR_USER].n_gathered = users;
+	m->side[TR_ITEM].n_gathered = 2 * n;
+	tr_factors_sort(&m->side[TR_ITEM], m->sort);
 }
 
 /* ------------------------------------------------------------------ a step */
 
-/* score (2n): -ln sigmoid(x_i - x_j) is the softmax loss of x_i beside the single candidate x_j. */
+/* -ln sigmoid(x_i - x_j) is the softmax loss of x_i beside the single candidate x_j. */
 static void
-rank_loss(Bpr *m, int n)
+rank(Bpr *m, int n)
 {
 	TrBackend  *b = m->model.backend;
 	const float *users = m->side[TR_USER].gathered;
 	const float *items = m->side[TR_ITEM].gathered;
-	const float *other_items = items + (size_t) n * (size_t) m->W;
-	TrSoftmax	softmax = {.users = n, .columns = 1, .logits = m->score + n, .pair_ptr = m->pair_ptr,
-		.pair_column = m->no_column, .pair_weight = m->ones, .pair_logit = m->score, .pair_dlogit = m->dscore,
-	.include_positive = true, .scale = 1, .loss = m->loss};
 
-	b->ops->pair_scores(b, m->score, users, items, m->batch.row, n, m->W);
-	b->ops->pair_scores(b, m->score + n, users, other_items, m->batch.row, n, m->W);
-	b->ops->softmax_loss(b, &softmax);
+	b->ops->pair_scores(b, m->loss.score, users, items, m->batch_row, n, m->W);
+	b->ops->pair_scores(b, m->loss.score + n, users, items + (size_t) n * (size_t) m->W, m->batch_row, n, m->W);
+	tr_rank_loss(b, &m->loss, n, 1);
 }
 
-/* The gradients of the distinct users and items, the penalty's among them. */
+/* The gradients of the users, the penalty's among them, and of what was gathered of the items. */
 static void
 backward(Bpr *m, int n)
 {
 	TrBackend  *b = m->model.backend;
-	BprSide    *users = &m->side[TR_USER];
-	BprSide    *items = &m->side[TR_ITEM];
+	TrFactors  *users = &m->side[TR_USER];
+	TrFactors  *items = &m->side[TR_ITEM];
 	size_t		half = (size_t) n * (size_t) m->W;
-	float		penalty = (float) (2 * m->options.regularization);
 
-	b->ops->zero(b, users->gradient, (size_t) users->n_distinct * (size_t) m->W * sizeof(float));
-	b->ops->zero(b, items->gradient, (size_t) items->n_distinct * (size_t) m->W * sizeof(float));
-	b->ops->pair_scores_backward(b, users->gradient, m->ditem, m->dscore, users->gathered, items->gathered, m->batch.row,
-								 n, m->W);
-	b->ops->pair_scores_backward(b, users->gradient, m->ditem + half, m->score + n, users->gathered, items->gathered + half,
-								 m->batch.row, n, m->W);
-	b->ops->scatter_rows(b, users->gradient, m->batch.row, users->gathered, m->batch.row, n, m->W, penalty);
-	b->ops->scatter_rows(b, items->gradient, m->batch.slot, m->ditem, m->batch.from, 2 * n, m->W, 1);
-	b->ops->scatter_rows(b, items->gradient, m->batch.slot, items->gathered, m->batch.from, 2 * n, m->W, penalty);
+	b->ops->zero(b, users->gradient, (size_t) users->n_gathered * (size_t) m->W * sizeof(float));
+	b->ops->pair_scores_backward(b, users->gradient, items->dgathered, m->loss.dscore, users->gathered, items->gathered,
+								 m->batch_row, n, m->W);
+	b->ops->pair_scores_backward(b, users->gradient, items->dgathered + half, m->loss.score + n, users->gathered,
+								 items->gathered + half, m->batch_row, n, m->W);
+	b->ops->scatter_rows(b, users->gradient, m->batch_row, users->gathered, m->batch_row, n, m->W,
+						 (float) (2 * m->options.regularization));
 	if (m->options.item_bias)
-		b->ops->fill_column(b, users->gradient + m->options.factors, m->W, m->nothing, NULL, users->n_distinct);
+		b->ops->fill_column(b, users->gradient + m->options.factors, m->W, m->nothing, NULL, users->n_gathered);
 }
 
 static void
 step(Bpr *m, int n, int64_t number)
 {
 	TrBackend  *b = m->model.backend;
-	BprSide    *users = &m->side[TR_USER];
-	BprSide    *items = &m->side[TR_ITEM];
-	TrOptimizer o = {.kind = (TrOptimizerKind) m->options.optimizer, .rate = (float) m->options.learning_rate,
-	.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .step = number};
+	TrFactors  *users = &m->side[TR_USER];
+	TrOptimizer o = tr_optimizer(m->options.optimizer, m->options.learning_rate, number, 0);
 
-	b->ops->upload(b, m->backend_memory, m->host_memory, BATCH_INTS * (size_t) m->B * sizeof(int32_t));
-	b->ops->gather_rows(b, users->gathered, users->rows, m->batch.user, users->n_distinct, m->W);
-	b->ops->gather_rows(b, items->gathered, items->rows, m->batch.item, 2 * n, m->W);
-	rank_loss(m, n);
+	b->ops->upload(b, m->ints.device, m->ints.host, m->ints.n * sizeof(int32_t));
+	tr_factors_gather(b, users);
+	tr_factors_gather(b, &m->side[TR_ITEM]);
+	rank(m, n);
 	backward(m, n);
-	b->ops->update_rows(b, &o, users->rows, users->gradient, users->m, users->v, m->batch.user, users->n_distinct, m->W);
-	b->ops->update_rows(b, &o, items->rows, items->gradient, items->m, items->v, m->batch.distinct, items->n_distinct,
-						m->W);
+	b->ops->update_rows(b, &o, users->rows, users->gradient, users->m, users->v, users->batch.index, users->n_gathered, m->W);
+	tr_factors_learn(b, &m->side[TR_ITEM], &o, m->options.regularization);
 }
 
 static TrStatus
@@ -484,7 +291,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	double		loss;
 
 	tr_shuffle(m->order, m->n_posts, m->options.seed, epoch);
-	b->ops->zero(b, m->loss, sizeof(double));
+	b->ops->zero(b, m->loss.loss, sizeof(double));
 	for (int64_t i = 0; i < batches; i++)
 	{
 		int32_t		first = (int32_t) (i * m->B);
@@ -493,12 +300,11 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 		if (i % between == 0 && tr_poll(poll))
 			return TR_CANCELLED;
 		list_triples(m, epoch, first, n);
-		sort_items(m, n);
 		tr_begin_step(b);
 		step(m, n, (epoch - 1) * batches + i + 1);
 		tr_end_step(b);
 	}
-	b->ops->download(b, &loss, m->loss, sizeof(double));
+	b->ops->download(b, &loss, m->loss.loss, sizeof(double));
 	TR_TRY(b->ops->finish(b, err));
 	stats->pairs = m->n_posts;
 	stats->loss = loss / m->n_posts;
@@ -508,40 +314,25 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 /* ------------------------------------------------------------------ result */
 
 static TrStatus
-save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
+saving(TrModel *model, TrError *err)
 {
 	Bpr		   *m = (Bpr *) model;
 	TrBackend  *b = model->backend;
 
 	for (int side = TR_USER; side <= TR_ITEM; side++)
-	{
-		TrTensor   *tensor = &m->tensors[side];
-
-		strcpy(tensor->name, side == TR_USER ? "users" : "items");
-		tensor->rows = m->side[side].n;
-		tensor->cols = m->W;
-		tensor->training = true;
-		b->ops->download(b, tensor->value, m->side[side].rows, (size_t) tensor->rows * (size_t) m->W * sizeof(float));
-	}
-	*tensors = m->tensors;
-	*count = 2;
+		b->ops->download(b, m->saved[side], m->side[side].rows,
+						 (size_t) m->side[side].n * (size_t) m->W * sizeof(float));
 	return b->ops->finish(b, err);
 }
 
 static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
+restored(TrModel *model, TrError *err)
 {
 	Bpr		   *m = (Bpr *) model;
 	TrBackend  *b = model->backend;
-	TrTensor	wanted[] = {
-		{.name = "users", .rows = m->side[TR_USER].n, .cols = m->W},
-		{.name = "items", .rows = m->side[TR_ITEM].n, .cols = m->W}
-	};
 
-	TR_TRY(tr_tensors_check(wanted, NULL, 2, tensors, count, err));
 	for (int side = TR_USER; side <= TR_ITEM; side++)
-		b->ops->upload(b, m->side[side].rows, tr_tensor_find(wanted[side].name, tensors, count)->value,
-					   (size_t) wanted[side].rows * (size_t) wanted[side].cols * sizeof(float));
+		b->ops->upload(b, m->side[side].rows, m->saved[side], (size_t) m->side[side].n * (size_t) m->W * sizeof(float));
 	return b->ops->finish(b, err);
 }
 
@@ -575,11 +366,11 @@ const TrAlgorithm tr_algorithm_bpr = {
 	.task = TR_TASK_ITEM,
 	.options = &options,
 	.estimate = estimate,
+	.size = sizeof(Bpr),
 	.create = create,
 	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
+	.saving = saving,
+	.restored = restored,
 	.width = width,
 	.embed = embed,
-	.destroy = destroy,
 };

@@ -2,7 +2,6 @@
  * Cosines between sets. See cosine.h.
  */
 #include <math.h>
-#include <string.h>
 
 #include "models/cosine.h"
 
@@ -29,42 +28,23 @@ join(TrCosine *c, const TrDataset *d, TrSide side)
 }
 
 TrStatus
-tr_cosine_create(TrCosine *c, TrMemory *memory, const TrDataset *dataset, TrSide side, TrError *err)
+tr_cosine_create(TrCosine *c, TrModel *model, TrSide side, TrError *err)
 {
-	size_t		rows = (size_t) (side == TR_USER ? dataset->n_users : dataset->n_items);
+	const TrDataset *d = model->dataset;
+	int32_t		rows = side == TR_USER ? d->n_users : d->n_items;
 
-	memset(c, 0, sizeof(*c));
-	c->memory = memory;
-	c->rows = (int32_t) rows;
-	c->item_user = tr_alloc(memory, (size_t) dataset->n_posts * sizeof(int32_t));
-	c->length = tr_alloc(memory, rows * sizeof(float));
-	c->common = tr_calloc(memory, rows, sizeof(int32_t));
-	c->found = tr_alloc(memory, rows * sizeof(TrScored));
-	c->best = tr_alloc(memory, rows * sizeof(TrScored));
-	c->bits = tr_calloc(memory, TR_BIT_WORDS(rows), sizeof(uint64_t));
-	c->by_row = tr_alloc(memory, rows * sizeof(float));
-	c->index = tr_alloc(memory, rows * sizeof(int32_t));
-	c->value = tr_alloc(memory, rows * sizeof(float));
-	if (!c->item_user || !c->length || !c->common || !c->found || !c->best || !c->bits || !c->by_row || !c->index
-		|| !c->value)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the neighbours of %d %s", c->rows,
-					   side == TR_USER ? "users" : "items");
-	join(c, dataset, side);
+	*c = (TrCosine) {
+		.rows = rows, .item_user = TR_NEW(model, int32_t, d->n_posts), .length = TR_NEW(model, float, rows),
+		.common = TR_NEW(model, int32_t, rows), .found = TR_NEW(model, TrScored, rows),
+		.best = TR_NEW(model, TrScored, rows), .bits = TR_NEW(model, uint64_t, TR_BIT_WORDS(rows)),
+		.by_row = TR_NEW(model, float, rows), .index = TR_NEW(model, int32_t, rows), .value = TR_NEW(model, float, rows),
+		.ones = TR_NEW(model, float, d->n_items)
+	};
+	TR_TRY(tr_enough_memory(model, err, "the neighbours of %d %s", rows, side == TR_USER ? "users" : "items"));
+	for (int32_t i = 0; i < d->n_items; i++)
+		c->ones[i] = 1;
+	join(c, d, side);
 	return TR_OK;
-}
-
-void
-tr_cosine_free(TrCosine *c)
-{
-	tr_free(c->memory, c->item_user);
-	tr_free(c->memory, c->length);
-	tr_free(c->memory, c->common);
-	tr_free(c->memory, c->found);
-	tr_free(c->memory, c->best);
-	tr_free(c->memory, c->bits);
-	tr_free(c->memory, c->by_row);
-	tr_free(c->memory, c->index);
-	tr_free(c->memory, c->value);
 }
 
 int32_t
@@ -123,4 +103,12 @@ tr_cosine_in_order(TrCosine *c, const TrScored *row, int32_t n)
 		c->bits[w] = 0;
 	}
 	return (TrSparse) {.n = count, .index = c->index, .value = c->value};
+}
+
+TrSparse
+tr_cosine_items(const TrCosine *c, const TrDataset *dataset, int32_t user)
+{
+	int32_t		first = dataset->user_ptr[user];
+
+	return (TrSparse) {.n = dataset->user_ptr[user + 1] - first, .index = dataset->post_item + first, .value = c->ones};
 }

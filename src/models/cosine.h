@@ -7,12 +7,11 @@
 #ifndef TR_COSINE_H
 #define TR_COSINE_H
 
-#include "core/model.h"
 #include "core/topn.h"
+#include "models/base.h"
 
 typedef struct TrCosine
 {
-	TrMemory   *memory;
 	int32_t		rows;			/* R */
 	const int32_t *set_ptr;		/* (R+1) into set_member: the members of each set */
 	const int32_t *set_member;	/* (P) */
@@ -27,14 +26,14 @@ typedef struct TrCosine
 	float	   *by_row;			/* (R) cosines of those in the set */
 	int32_t    *index;			/* (R) the answer */
 	float	   *value;			/* (R) */
+	float	   *ones;			/* (items) */
 } TrCosine;
 
 /* Bytes that tr_cosine_create() takes. */
 extern size_t tr_cosine_estimate(const TrShape *shape, TrSide side);
 
-/* Between users, or between items; the dataset outlives it. After a failure, tr_cosine_free() is due. */
-extern TrStatus tr_cosine_create(TrCosine *c, TrMemory *memory, const TrDataset *dataset, TrSide side, TrError *err);
-extern void tr_cosine_free(TrCosine *c);
+/* Between the users, or between the items, that a model is trained on; in its memory. */
+extern TrStatus tr_cosine_create(TrCosine *c, TrModel *model, TrSide side, TrError *err);
 
 /*
  * found = the rows that share a member with the set of n members, but for the row `self`, in no order; returns how many.
@@ -47,5 +46,8 @@ extern int32_t tr_cosine_nearest(TrCosine *c, int32_t n, int32_t limit);
 
 /* These n rows, in the order of their numbers; good until the next call. */
 extern TrSparse tr_cosine_in_order(TrCosine *c, const TrScored *row, int32_t n);
+
+/* The items of a user, 1 each. */
+extern TrSparse tr_cosine_items(const TrCosine *c, const TrDataset *dataset, int32_t user);
 
 #endif

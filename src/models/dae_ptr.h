@@ -19,8 +19,8 @@
 #ifndef DAE_PTR_H
 #define DAE_PTR_H
 
-#include "core/model.h"
 #include "models/dae_ptr_options.h"
+#include "models/nn/parameters.h"
 #include "models/rows.h"
 #include "models/tag_neighbours.h"
 #include "models/tag_prior.h"
@@ -34,10 +34,9 @@ enum
 	DAE_PARTS
 };
 
-#define DAE_MOST_TENSORS 10
 #define DAE_LOGS 256
 
-/* Where the parameters lie in one array of floats. */
+/* Where the parameters lie in their array. */
 typedef struct DaeLayout
 {
 	int32_t		U,				/* 0 in a model that was loaded: posts bring their vectors */
@@ -54,8 +53,7 @@ typedef struct DaeLayout
 	int64_t		hidden_bias;	/* (K), behind the table (F,K) */
 	int64_t		decoder;		/* (T,K) */
 	int64_t		tag_bias;		/* (T) */
-	int64_t		prior;			/* (parts); what lies in front of it is regularized */
-	int64_t		size;			/* floats in all */
+	int64_t		prior;			/* (parts); not regularized */
 } DaeLayout;
 
 /* The plan of one step. */
@@ -131,16 +129,8 @@ typedef struct Dae
 {
 	TrModel		model;
 	DaeOptions	options;
-	const TrDataset *dataset;	/* NULL in a model that was loaded */
 	DaeLayout	layout;
-
-	/* backend memory, layout.size floats each; NULL when loaded */
-	float	   *parameters;
-	float	   *gradient;		/* of what lies behind the table */
-	float	   *moment1;
-	float	   *moment2;
-	double	   *loss;
-	int64_t		steps;
+	TrParameters p;
 	double		rate;			/* of this epoch */
 
 	TrTagPrior	prior;			/* its log_share (T) is stored */
@@ -164,10 +154,7 @@ typedef struct Dae
 	TrBuffer	logits;			/* (R,T) */
 	TrBuffer	table_grad;		/* (touched,K) with touched_rows, else (F,K) */
 
-	/* what save() or load() left on the host */
-	float	   *host;			/* (layout.size) */
-	float	   *decoder;		/* (T, tr_dot_stride(K)); in host where that is K */
-	TrTensor	tensors[DAE_MOST_TENSORS];
+	float	   *decoder;		/* (T, tr_dot_stride(K)) of what was last saved or loaded; in p.host where that is K */
 	float	   *scratch;		/* of score_tags() */
 	size_t		scratch_floats;
 	int32_t    *part_tag;		/* (T) of score_tags() */
@@ -175,13 +162,12 @@ typedef struct Dae
 } Dae;
 
 /* dae_ptr_network.c */
-extern void dae_layout(DaeLayout *layout, const DaeOptions *o, int32_t n_users, int32_t n_items, int32_t n_tags);
-extern void dae_initialize(const Dae *m, float *host);
+extern void dae_layout(DaeLayout *layout, TrParameters *p, const DaeOptions *o, int32_t n_users, int32_t n_items,
+					   int32_t n_tags);
 extern TrActivation dae_activation(const Dae *m);
 
 /* dae_ptr_batch.c */
 extern TrStatus dae_planner_create(Dae *m, TrError *err);
-extern void dae_planner_destroy(Dae *m);
 extern void dae_plan_epoch(Dae *m, int epoch);
 /* *more = false when the epoch is over; a batch may come out without rows. */
 extern TrStatus dae_plan_step(Dae *m, bool *more, TrError *err);
@@ -193,7 +179,6 @@ extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, int32_t fir
 
 /* dae_ptr_known.c */
 extern TrStatus dae_known_create(Dae *m, TrError *err);
-extern void dae_known_destroy(Dae *m);
 extern bool dae_has_neighbours(const Dae *m);
 extern bool dae_uses_history(const Dae *m);
 extern size_t dae_known_estimate(const TrShape *shape, const DaeOptions *o);
@@ -205,7 +190,7 @@ extern void dae_add_similar(Dae *m, int32_t post, int32_t n_dropped);
 /* dae_ptr_train.c, dae_ptr_serve.c: slots of TrAlgorithm */
 extern TrStatus dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 extern TrStatus dae_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err);
-/* After host has changed: decoder follows. */
-extern TrStatus dae_pad_decoder(Dae *m, TrError *err);
+/* After the parameters on the host have changed: decoder follows. */
+extern void dae_pad_decoder(Dae *m);
 
 #endif

@@ -92,8 +92,8 @@ add_tags(Dae *m, int32_t post)
 {
 	const DaeOptions *o = &m->options;
 	DaeBatch   *b = &m->batch;
-	int64_t		first = m->dataset->post_ptr[post];
-	int32_t		n = (int32_t) (m->dataset->post_ptr[post + 1] - first);
+	int64_t		first = m->model.dataset->post_ptr[post];
+	int32_t		n = (int32_t) (m->model.dataset->post_ptr[post + 1] - first);
 	float		c = corruption_of(m, post, n);
 	float		value = o->rescale && c < 1 ? 1 / (1 - c) : 1;
 	int32_t		only = o->drop == DAE_DROP_ONE
@@ -102,7 +102,7 @@ add_tags(Dae *m, int32_t post)
 
 	for (int32_t t = 0; t < n; t++)
 	{
-		int32_t		tag = m->dataset->post_tag[first + t];
+		int32_t		tag = m->model.dataset->post_tag[first + t];
 		bool		drop = only >= 0 ? t == only : tr_uniform_of(m->keys.tag_dropout, (uint64_t) (first + t)) < c;
 
 		if (drop)
@@ -124,9 +124,9 @@ add_ids(Dae *m, int32_t post)
 	uint64_t	draw = 2 * (uint64_t) post;
 
 	if (tr_uniform_of(m->keys.id_dropout, draw) >= dropout)
-		tr_rows_add(input, m->layout.users + m->dataset->post_user[post], 1);
+		tr_rows_add(input, m->layout.users + m->model.dataset->post_user[post], 1);
 	if (tr_uniform_of(m->keys.id_dropout, draw + 1) >= dropout)
-		tr_rows_add(input, m->layout.items + m->dataset->post_item[post], 1);
+		tr_rows_add(input, m->layout.items + m->model.dataset->post_item[post], 1);
 }
 
 static void
@@ -175,7 +175,7 @@ add_post(Dae *m, int32_t post, TrError *err)
 
 	if (m->options.profiles || m->layout.parts > 0)
 		dae_know(m, post);
-	if (!reserve_post(m, (int32_t) (m->dataset->post_ptr[post + 1] - m->dataset->post_ptr[post])))
+	if (!reserve_post(m, (int32_t) (m->model.dataset->post_ptr[post + 1] - m->model.dataset->post_ptr[post])))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
 	tr_rows_start(&b->input);
 	tr_rows_start(&b->targets);
@@ -199,7 +199,7 @@ dae_plan_epoch(Dae *m, int epoch)
 {
 	uint64_t	seed = m->options.seed;
 	uint64_t	a = (uint64_t) epoch;
-	int32_t		n = m->dataset->n_posts;
+	int32_t		n = m->model.dataset->n_posts;
 
 	m->keys = (DaeKeys) {
 		.history = tr_random_key(seed, TR_STREAM_HISTORY, a), .corruption = tr_random_key(seed, TR_STREAM_CORRUPTION, a),
@@ -216,7 +216,7 @@ TrStatus
 dae_plan_step(Dae *m, bool *more, TrError *err)
 {
 	DaeBatch   *b = &m->batch;
-	int32_t		n = m->dataset->n_posts;
+	int32_t		n = m->model.dataset->n_posts;
 	TrRows	   *input = &b->input;
 
 	*more = m->next < n;
@@ -239,13 +239,13 @@ dae_planner_create(Dae *m, TrError *err)
 {
 	TrMemory   *memory = m->model.memory;
 	DaeBatch   *b = &m->batch;
-	int32_t		posts = m->dataset->n_posts;
+	int32_t		posts = m->model.dataset->n_posts;
 	int32_t		most = m->options.batch < posts ? m->options.batch : posts;
 	bool		touched = m->options.touched_rows;
 	bool		done;
 
-	m->order = tr_alloc(memory, ((size_t) posts + 1) * sizeof(int32_t));
-	m->dropped_at = tr_alloc(memory, ((size_t) m->layout.T + 1) * sizeof(int32_t));
+	m->order = TR_NEW(&m->model, int32_t, posts);
+	m->dropped_at = TR_NEW(&m->model, int32_t, m->layout.T);
 	done = m->order && m->dropped_at && tr_rows_init(memory, &b->input, most, touched)
 		&& tr_rows_init(memory, &b->targets, most, false);
 	for (int j = 0; j < DAE_PARTS; j++)
@@ -253,20 +253,4 @@ dae_planner_create(Dae *m, TrError *err)
 	if (!done || (touched && !tr_touched_init(memory, &b->touched, m->layout.rows)))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
 	return dae_known_create(m, err);
-}
-
-void
-dae_planner_destroy(Dae *m)
-{
-	TrMemory   *memory = m->model.memory;
-	DaeBatch   *b = &m->batch;
-
-	tr_rows_free(memory, &b->input);
-	tr_rows_free(memory, &b->targets);
-	for (int j = 0; j < DAE_PARTS; j++)
-		tr_rows_free(memory, &b->part[j]);
-	tr_touched_free(memory, &b->touched);
-	tr_free(memory, m->order);
-	tr_free(memory, m->dropped_at);
-	dae_known_destroy(m);
 }

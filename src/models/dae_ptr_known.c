@@ -70,9 +70,9 @@ profile_of(const TrProfileTable *table, int32_t entity, const float *count)
 static void
 count_kept(const Dae *m, int32_t user, float *count)
 {
-	const TrProfileTable *table = &m->dataset->user;
+	const TrProfileTable *table = &m->model.dataset->user;
 	const uint8_t *keep = m->known.keep;
-	int32_t		first = m->dataset->user_ptr[user];
+	int32_t		first = m->model.dataset->user_ptr[user];
 	int64_t		from = table->entry_ptr[user];
 
 	for (int64_t e = from; e < table->entry_ptr[user + 1]; e++)
@@ -88,7 +88,7 @@ count_kept(const Dae *m, int32_t user, float *count)
 void
 dae_know(Dae *m, int32_t post)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	DaeKnown   *k = &m->known;
 	int32_t		user = d->post_user[post];
 	int32_t		item = d->post_item[post];
@@ -125,7 +125,7 @@ value_of(int32_t wanted, const int32_t *tag, const float *value, int32_t n)
 static void
 look_up(const Dae *m, int32_t item, const int32_t *tag, int32_t n, const float *value, DaeWord *out)
 {
-	const TrProfileTable *table = &m->dataset->item;
+	const TrProfileTable *table = &m->model.dataset->item;
 	int64_t		first = table->entry_ptr[item];
 	int32_t		entries = (int32_t) (table->entry_ptr[item + 1] - first);
 
@@ -163,7 +163,7 @@ match_words(size_t n, size_t tags)
 static const DaeWord *
 find_matches(Dae *m, int32_t post)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	DaeKnown   *k = &m->known;
 	int32_t		item = d->post_item[post];
 	int32_t		first = d->user_ptr[d->post_user[post]];
@@ -232,7 +232,7 @@ cosine_without(const DaeWord *match, const int32_t *dropped, int32_t n, const Da
 void
 dae_add_similar(Dae *m, int32_t post, int32_t n_dropped)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	DaeKnown   *k = &m->known;
 	int32_t		first = d->user_ptr[d->post_user[post]];
 	int32_t		n_tags = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
@@ -315,65 +315,42 @@ measure(const TrDataset *d)
 static TrStatus
 create_neighbours(Dae *m, const Longest *l, TrError *err)
 {
-	const TrDataset *d = m->dataset;
-	TrMemory   *memory = m->model.memory;
+	TrModel    *model = &m->model;
+	const TrDataset *d = model->dataset;
 	DaeKnown   *k = &m->known;
 	TrShape		shape = {.n_users = d->n_users, .n_items = d->n_items, .n_tags = d->n_tags, .n_posts = d->n_posts,
 	.n_assignments = d->n_assignments};
 	size_t		most;
 
-	TR_TRY(tr_tag_neighbours_create(&m->neighbours, memory, d, m->options.neighbours, err));
+	TR_TRY(tr_tag_neighbours_create(&m->neighbours, model, m->options.neighbours, err));
 	most = (size_t) m->neighbours.limit < l->posts ? (size_t) m->neighbours.limit : l->posts;
 	k->room = words_to_keep(&shape, m->options.neighbours);
-	k->position = tr_calloc(memory, (size_t) d->n_items + 1, sizeof(int32_t));
-	k->match = tr_alloc(memory, ((size_t) m->neighbours.limit + 1) * sizeof(DaeMatch));
-	k->less = tr_alloc(memory, l->tags * sizeof(DaeLess));
-	k->matches_of = tr_calloc(memory, (size_t) d->n_posts + 1, sizeof(DaeWord *));
-	k->matches = tr_alloc(memory, k->room * sizeof(DaeWord));
-	k->spare = tr_alloc(memory, match_words(most, l->tags) * sizeof(DaeWord));
-	if (!k->position || !k->match || !k->less || !k->matches_of || !k->matches || !k->spare)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
-	return TR_OK;
+	k->position = TR_NEW(model, int32_t, d->n_items);
+	k->match = TR_NEW(model, DaeMatch, m->neighbours.limit);
+	k->less = TR_NEW(model, DaeLess, l->tags);
+	k->matches_of = TR_NEW(model, const DaeWord *, d->n_posts);
+	k->matches = TR_NEW(model, DaeWord, k->room);
+	k->spare = TR_NEW(model, DaeWord, match_words(most, l->tags));
+	return tr_enough_memory(model, err, "planning batches");
 }
 
 TrStatus
 dae_known_create(Dae *m, TrError *err)
 {
-	const TrDataset *d = m->dataset;
-	TrMemory   *memory = m->model.memory;
+	TrModel    *model = &m->model;
+	const TrDataset *d = model->dataset;
+	const DaeOptions *o = &m->options;
 	DaeKnown   *k = &m->known;
 	Longest		l = measure(d);
-	bool		done;
 
-	k->keep = tr_alloc(memory, l.posts);
-	k->user_count = tr_alloc(memory, l.entries * sizeof(float));
-	k->item_count = tr_alloc(memory, l.entries * sizeof(float));
-	done = k->keep && k->user_count && k->item_count;
+	k->keep = TR_NEW(model, uint8_t, l.posts);
+	k->user_count = TR_NEW(model, float, l.entries);
+	k->item_count = TR_NEW(model, float, l.entries);
 	if (m->layout.parts > 0)
-		done = done
-			&& tr_tag_logs_init(memory, &k->user_logs, m->log_share, d->n_tags, m->options.user_smoothing, &d->user)
-			&& tr_tag_logs_init(memory, &k->item_logs, m->log_share, d->n_tags, m->options.item_smoothing, &d->item);
-	if (!done)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
+	{
+		tr_tag_logs_init(&k->user_logs, model, m->log_share, o->user_smoothing, &d->user);
+		tr_tag_logs_init(&k->item_logs, model, m->log_share, o->item_smoothing, &d->item);
+	}
+	TR_TRY(tr_enough_memory(model, err, "planning batches"));
 	return dae_has_neighbours(m) ? create_neighbours(m, &l, err) : TR_OK;
-}
-
-void
-dae_known_destroy(Dae *m)
-{
-	TrMemory   *memory = m->model.memory;
-	DaeKnown   *k = &m->known;
-
-	tr_free(memory, k->keep);
-	tr_free(memory, k->user_count);
-	tr_free(memory, k->item_count);
-	tr_free(memory, k->position);
-	tr_free(memory, k->match);
-	tr_free(memory, k->less);
-	tr_free(memory, k->matches_of);
-	tr_free(memory, k->matches);
-	tr_free(memory, k->spare);
-	tr_tag_logs_free(memory, &k->user_logs);
-	tr_tag_logs_free(memory, &k->item_logs);
-	tr_tag_neighbours_free(&m->neighbours);
 }

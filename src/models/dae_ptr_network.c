@@ -2,32 +2,33 @@
  * The parameters of dae_ptr: where they lie, and what they are before the first step. Legend: see dae_ptr.h.
  */
 #include <math.h>
-#include <string.h>
 
-#include "core/rng.h"
 #include "models/dae_ptr.h"
 
+/* Weights at random, biases 0. */
 void
-dae_layout(DaeLayout *l, const DaeOptions *o, int32_t n_users, int32_t n_items, int32_t n_tags)
+dae_layout(DaeLayout *l, TrParameters *p, const DaeOptions *o, int32_t n_users, int32_t n_items, int32_t n_tags)
 {
-	int64_t		at;
+	int			K = o->hidden;
+	int32_t		profiles = o->profiles ? n_tags : 0;
+	double		std = o->init == DAE_NORMAL ? o->init_std : sqrt(2.0 / ((double) n_tags + K));
 
-	memset(l, 0, sizeof(*l));
-	l->U = n_users;
-	l->I = n_items;
-	l->T = n_tags;
-	l->K = o->hidden;
-	l->parts = o->prior == DAE_NO_PRIOR ? 0 : DAE_PARTS;
-	l->users = l->T;
-	l->items = l->users + l->U;
-	l->user_profile = l->items + l->I;
-	l->item_profile = l->user_profile + (o->profiles ? l->T : 0);
-	l->rows = l->item_profile + (o->profiles ? l->T : 0);
-	l->hidden_bias = at = (int64_t) l->rows * l->K;
-	l->decoder = at += l->K;
-	l->tag_bias = at += (int64_t) l->T * l->K;
-	l->prior = at += l->T;
-	l->size = at + l->parts;
+	*l = (DaeLayout) {.U = n_users, .I = n_items, .T = n_tags, .K = K, .users = n_tags, .items = n_tags + n_users,
+	.parts = o->prior == DAE_NO_PRIOR ? 0 : DAE_PARTS};
+	l->user_profile = l->items + n_items;
+	l->item_profile = l->user_profile + profiles;
+	l->rows = l->item_profile + profiles;
+	(void) tr_parameter(p, n_tags, K, std, 1, "W");
+	(void) tr_training_parameter(p, n_users, K, std, 1, "P");
+	(void) tr_training_parameter(p, n_items, K, std, 1, "Q");
+	(void) tr_parameter(p, profiles, K, std, 1, "W_user");
+	(void) tr_parameter(p, profiles, K, std, 1, "W_item");
+	tr_parameters_begin_dense(p);
+	l->hidden_bias = tr_parameter(p, 1, K, 0, 0, "b");
+	l->decoder = tr_parameter(p, n_tags, K, std, 2, "W_out");
+	l->tag_bias = tr_parameter(p, 1, n_tags, 0, 0, "b_out");
+	l->prior = tr_parameter(p, l->parts > 0 ? 1 : 0, l->parts, 0, 0, "prior");
+	p->regularized = l->prior;
 }
 
 TrActivation
@@ -36,23 +37,4 @@ dae_activation(const Dae *m)
 	static const TrActivation of[] = {[DAE_SIGMOID] = TR_SIGMOID, [DAE_TANH] = TR_TANH, [DAE_RELU] = TR_RELU};
 
 	return of[m->options.activation];
-}
-
-/* Weights at random, biases 0. With a prior, training starts from what tag_product scores (tag_prior.h, a = 1). */
-void
-dae_initialize(const Dae *m, float *host)
-{
-	const DaeLayout *l = &m->layout;
-	const DaeOptions *o = &m->options;
-	double		std = o->init == DAE_NORMAL ? o->init_std : sqrt(2.0 / ((double) l->T + l->K));
-
-	memset(host, 0, (size_t) l->size * sizeof(float));
-	for (int64_t i = 0; i < l->hidden_bias; i++)
-		host[i] = (float) (std * tr_normal(o->seed, TR_STREAM_INIT, 1, (uint64_t) i));
-	for (int64_t i = l->decoder; i < l->tag_bias; i++)
-		host[i] = (float) (std * tr_normal(o->seed, TR_STREAM_INIT, 2, (uint64_t) (i - l->decoder)));
-	for (int32_t t = 0; t < l->T && l->parts > 0; t++)
-		host[l->tag_bias + t] = m->prior.log_share[t];
-	for (int j = 0; j < l->parts; j++)
-		host[l->prior + j] = 1;
 }

@@ -3,6 +3,7 @@
  */
 #include <stddef.h>
 
+#include "models/base.h"
 #include "models/dae_ptr_options.h"
 
 static const char *const activation_names[] = {"sigmoid", "tanh", "relu", NULL};
@@ -10,7 +11,6 @@ static const char *const drop_names[] = {"share", "random", "one", NULL};
 static const char *const loss_names[] = {"bce", "softmax", NULL};
 static const char *const target_names[] = {"all", "dropped", NULL};
 static const char *const prior_names[] = {"none", "product", NULL};
-static const char *const optimizer_names[] = {"sgd", "adam", NULL};
 static const char *const decay_names[] = {"none", "linear", NULL};
 static const char *const init_names[] = {"glorot", "normal", NULL};
 
@@ -53,7 +53,7 @@ static const TrOption options[] = {
 	"the hidden layer also reads the tag profiles of the user and of the item, without the post itself"},
 	{"regularization", TR_OPTION_REAL, FIELD(regularization), "0", 0, 1000, NULL,
 	"weight of half the squared parameters next to the sum of the posts' losses (the paper's lambda)"},
-	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, optimizer_names,
+	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, tr_optimizer_names,
 	"how a gradient becomes a step"},
 	{"learning_rate", TR_OPTION_REAL, FIELD(learning_rate), "0.001", 1e-9, 10, NULL,
 	"size of a step"},

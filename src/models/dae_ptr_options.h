@@ -38,12 +38,6 @@ typedef enum DaePrior
 	DAE_PRODUCT					/* what the user and the item were given before */
 } DaePrior;
 
-typedef enum DaeOptimizer
-{
-	DAE_SGD,
-	DAE_ADAM
-} DaeOptimizer;
-
 typedef enum DaeDecay
 {
 	DAE_CONSTANT,
@@ -76,7 +70,7 @@ typedef struct DaeOptions
 	int			neighbours;
 	bool		profiles;
 	double		regularization;
-	int			optimizer;
+	int			optimizer;		/* TrOptimizerKind */
 	double		learning_rate;
 	int			decay;
 	bool		touched_rows;

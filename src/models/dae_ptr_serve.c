@@ -12,23 +12,15 @@
 /* Posts scored together. */
 #define BLOCK 64
 
-TrStatus
-dae_pad_decoder(Dae *m, TrError *err)
+void
+dae_pad_decoder(Dae *m)
 {
 	const DaeLayout *l = &m->layout;
 	size_t		stride = tr_dot_stride(l->K);
-	const float *from = m->host + l->decoder;
+	const float *from = m->p.host + l->decoder;
 
-	if (stride == (size_t) l->K)
-	{
-		m->decoder = m->host + l->decoder;
-		return TR_OK;
-	}
-	if (!m->decoder && !(m->decoder = tr_calloc(m->model.memory, (size_t) l->T * stride + 1, sizeof(float))))
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the decoder");
-	for (int32_t t = 0; t < l->T; t++)
+	for (int32_t t = 0; t < l->T && m->decoder != from; t++)
 		memcpy(m->decoder + (size_t) t * stride, from + (size_t) t * l->K, (size_t) l->K * sizeof(float));
-	return TR_OK;
 }
 
 /* y (n) += a x (n) */
@@ -65,7 +57,7 @@ add_profile(const Dae *m, float *z, const TrSparse *profile, const int32_t *own,
 	tr_counts_without(profile, own, n_own, room);
 	n = dae_profile_row(m, &counts, first, col, val);
 	for (int32_t e = 0; e < n; e++)
-		add_scaled(z, val[e], m->host + (size_t) col[e] * m->layout.K, m->layout.K);
+		add_scaled(z, val[e], m->p.host + (size_t) col[e] * m->layout.K, m->layout.K);
 }
 
 /* z (K) = g(W y~ + p_u + q_i + b), without what is unknown */
@@ -76,9 +68,9 @@ encode(const Dae *m, const TrPost *post, float *z, float *room)
 	int32_t		n_own;
 	const int32_t *own = tr_post_own_tags(post, &n_own);
 
-	memcpy(z, m->host + l->hidden_bias, (size_t) l->K * sizeof(float));
+	memcpy(z, m->p.host + l->hidden_bias, (size_t) l->K * sizeof(float));
 	for (int32_t i = 0; i < post->n_given; i++)
-		add_scaled(z, 1, m->host + (size_t) post->given[i] * l->K, l->K);
+		add_scaled(z, 1, m->p.host + (size_t) post->given[i] * l->K, l->K);
 	if (post->user)
 		add_scaled(z, 1, post->user, l->K);
 	if (post->item)
@@ -95,7 +87,7 @@ encode(const Dae *m, const TrPost *post, float *z, float *room)
 static void
 add_part(const Dae *m, float *score, int part, int32_t n)
 {
-	float		weight = m->host[m->layout.prior + part];
+	float		weight = m->p.host[m->layout.prior + part];
 
 	for (int32_t i = 0; i < n; i++)
 		score[m->part_tag[i]] += weight * m->part_value[i];
@@ -106,7 +98,7 @@ finish(const Dae *m, const TrPost *post, float *score)
 {
 	const DaeLayout *l = &m->layout;
 
-	add_scaled(score, 1, m->host + l->tag_bias, l->T);
+	add_scaled(score, 1, m->p.host + l->tag_bias, l->T);
 	if (l->parts == 0)
 		return;
 	add_part(m, score, DAE_USER_PART, tr_tag_prior_user(&m->prior, post, m->part_tag, m->part_value));
@@ -141,8 +133,6 @@ dae_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrErr
 	size_t		stride = tr_dot_stride(m->layout.K);
 	size_t		T = (size_t) m->layout.T;
 
-	if (!m->host)
-		return tr_fail(err, TR_BAD_DATA, "dae_ptr scores with what save() or load() left: neither was called");
 	TR_TRY(reserve(m, posts, n, err));
 	for (int32_t first = 0; first < n; first += BLOCK)
 	{

@@ -55,20 +55,13 @@ forward(Dae *m, const DeviceBatch *d)
 	const DaeOptions *o = &m->options;
 	TrBackend  *b = m->model.backend;
 
-	b->ops->sparse_forward(b, m->hidden.data, &d->input, m->parameters, m->parameters + l->hidden_bias, l->K,
+	b->ops->sparse_forward(b, m->hidden.data, &d->input, m->p.value, m->p.value + l->hidden_bias, l->K,
 						   dae_activation(m));
 	if (o->dropout == 0)
 		return m->hidden.data;
 	b->ops->dropout(b, m->dropped.data, m->hidden.data, (int64_t) d->input.rows * l->K, (float) o->dropout, o->seed,
-					(uint64_t) m->steps);
+					(uint64_t) m->p.steps);
 	return m->dropped.data;
-}
-
-/* gradient of a parameter behind the table */
-static float *
-gradient_of(const Dae *m, int64_t parameter)
-{
-	return m->gradient + (parameter - m->layout.hidden_bias);
 }
 
 /* logits (R,T) = W' z + b' and the prior's parts; then their loss and its gradient */
@@ -79,14 +72,14 @@ decode(Dae *m, const DeviceBatch *d, const float *z)
 	TrBackend  *b = m->model.backend;
 	TrTagLoss	loss = {
 		.softmax = m->options.loss == DAE_SOFTMAX, .logits = m->logits.data, .targets = &d->targets,
-		.bias = m->parameters + l->tag_bias, .dbias = gradient_of(m, l->tag_bias), .parts = l->parts,
-		.part_weight = m->parameters + l->prior, .dpart_weight = gradient_of(m, l->prior),
-		.scale = 1.0f / (float) d->input.rows, .loss = m->loss
+		.bias = m->p.value + l->tag_bias, .dbias = tr_gradient(&m->p, l->tag_bias), .parts = l->parts,
+		.part_weight = m->p.value + l->prior, .dpart_weight = tr_gradient(&m->p, l->prior),
+		.scale = 1.0f / (float) d->input.rows, .loss = m->p.loss
 	};
 
 	for (int j = 0; j < l->parts; j++)
 		loss.part[j] = d->part[j];
-	b->ops->dense_forward(b, m->logits.data, z, m->parameters + l->decoder, NULL, d->input.rows, l->K, l->T, TR_STORED_OI,
+	b->ops->dense_forward(b, m->logits.data, z, m->p.value + l->decoder, NULL, d->input.rows, l->K, l->T, TR_STORED_OI,
 						  TR_LINEAR);
 	b->ops->tag_loss(b, &loss);
 }
@@ -100,43 +93,28 @@ backward(Dae *m, const DeviceBatch *d, const float *z)
 	int			R = d->input.rows;
 	float	   *dz = m->hidden_grad.data;
 
-	b->ops->dense_backward(b, dz, gradient_of(m, l->decoder), m->logits.data, z, m->parameters + l->decoder, R, l->K, l->T,
+	b->ops->dense_backward(b, dz, tr_gradient(&m->p, l->decoder), m->logits.data, z, m->p.value + l->decoder, R, l->K, l->T,
 						   TR_STORED_OI);
 	if (o->dropout > 0)
-		b->ops->dropout(b, dz, dz, (int64_t) R * l->K, (float) o->dropout, o->seed, (uint64_t) m->steps);
-	b->ops->activation_backward(b, dz, gradient_of(m, l->hidden_bias), dz, m->hidden.data, R, l->K, dae_activation(m));
+		b->ops->dropout(b, dz, dz, (int64_t) R * l->K, (float) o->dropout, o->seed, (uint64_t) m->p.steps);
+	b->ops->activation_backward(b, dz, tr_gradient(&m->p, l->hidden_bias), dz, m->hidden.data, R, l->K, dae_activation(m));
 	b->ops->zero(b, m->table_grad.data, (size_t) d->compact.cols * (size_t) l->K * sizeof(float));
 	b->ops->sparse_backward(b, m->table_grad.data, &d->compact, dz, l->K);
-}
-
-/* Parameters from..end-1, all behind the table */
-static void
-update_tail(Dae *m, const TrOptimizer *o, int64_t from, int64_t end)
-{
-	m->model.backend->ops->update(m->model.backend, o, m->parameters + from, gradient_of(m, from),
-								  m->moment1 ? m->moment1 + from : NULL, m->moment2 ? m->moment2 + from : NULL, end - from);
 }
 
 static void
 update(Dae *m, const DeviceBatch *d)
 {
-	const DaeLayout *l = &m->layout;
+	const DaeOptions *o = &m->options;
 	TrBackend  *b = m->model.backend;
-	TrOptimizer optimizer = {
-		.kind = m->options.optimizer == DAE_ADAM ? TR_ADAM : TR_SGD, .rate = (float) m->rate,
-		.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .step = m->steps,
-		.decay = (float) (m->options.regularization / 2 / m->dataset->n_posts)
-	};
+	TrOptimizer optimizer = tr_optimizer(o->optimizer, m->rate, m->p.steps,
+										 o->regularization / 2 / m->model.dataset->n_posts);
 
-	if (m->options.touched_rows)
-		b->ops->update_rows(b, &optimizer, m->parameters, m->table_grad.data, m->moment1, m->moment2, d->touched,
-							d->compact.cols, l->K);
+	if (o->touched_rows)
+		tr_parameters_update_rows(&m->p, b, &optimizer, m->table_grad.data, d->touched, d->compact.cols, m->layout.K);
 	else
-		b->ops->update(b, &optimizer, m->parameters, m->table_grad.data, m->moment1, m->moment2, l->hidden_bias);
-	update_tail(m, &optimizer, l->hidden_bias, l->prior);
-	optimizer.decay = 0;
-	if (l->parts > 0)
-		update_tail(m, &optimizer, l->prior, l->size);
+		b->ops->update(b, &optimizer, m->p.value, m->table_grad.data, m->p.moment1, m->p.moment2, m->p.dense);
+	tr_parameters_update(&m->p, b, optimizer);
 }
 
 static TrStatus
@@ -154,29 +132,17 @@ reserve_step(Dae *m, int R, int table_rows, TrError *err)
 static TrStatus
 train_step(Dae *m, TrError *err)
 {
-	TrBackend  *b = m->model.backend;
 	DeviceBatch d;
 	const float *z;
 
 	TR_TRY(upload_batch(m, &d, err));
 	TR_TRY(reserve_step(m, d.input.rows, d.compact.cols, err));
-	m->steps++;
-	b->ops->zero(b, m->gradient, (size_t) (m->layout.size - m->layout.hidden_bias) * sizeof(float));
+	tr_parameters_start_step(&m->p, m->model.backend);
 	z = forward(m, &d);
 	decode(m, &d, z);
 	backward(m, &d, z);
 	update(m, &d);
 	return TR_OK;
-}
-
-static double
-epoch_rate(const Dae *m, int epoch)
-{
-	double		rate = m->options.learning_rate;
-
-	if (m->options.decay == DAE_LINEAR && m->model.epochs > 0)
-		rate *= 1 - (epoch - 0.5) / m->model.epochs;
-	return rate;
 }
 
 TrStatus
@@ -188,9 +154,8 @@ dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 	int64_t		steps = 0;
 	bool		more;
 
-	b->ops->zero(b, m->loss, sizeof(sums));
-	b->ops->sum_squares(b, m->loss + 1, m->parameters, m->layout.prior, 1.0f);
-	m->rate = epoch_rate(m, epoch);
+	tr_parameters_start_epoch(&m->p, b);
+	m->rate = tr_epoch_rate(model, m->options.learning_rate, m->options.decay == DAE_LINEAR, epoch);
 	dae_plan_epoch(m, epoch);
 	for (;;)
 	{
@@ -207,9 +172,8 @@ dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 		tr_end_step(b);
 		steps++;
 	}
-	b->ops->download(b, sums, m->loss, sizeof(sums));
-	TR_TRY(b->ops->finish(b, err));
+	TR_TRY(tr_parameters_end_epoch(&m->p, b, sums, err));
 	stats->loss = (steps > 0 ? sums[0] / (double) steps : 0)
-		+ m->options.regularization / 2 * sums[1] / m->dataset->n_posts;
+		+ m->options.regularization / 2 * sums[1] / m->model.dataset->n_posts;
 	return TR_OK;
 }

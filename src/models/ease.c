@@ -6,12 +6,7 @@
  *
  * What is stored of the model are the rows of B. Legend: U users, N items.
  */
-#include <string.h>
-
-#include "core/model.h"
 #include "models/ease_solve.h"
-#include "models/no_arrays.h"
-#include "models/tensors.h"
 
 typedef struct EaseOptions
 {
@@ -44,12 +39,9 @@ typedef struct Ease
 {
 	TrModel		model;
 	TrEaseSettings settings;
-	const TrDataset *dataset;
 	TrEaseWeights weights;
-	int32_t		n_ones;
-	float	   *ones;			/* (n_ones) the values of a user's items */
-	float		lambda;
-	TrTensor	tensor;
+	float	   *ones;			/* (N) the values of a user's items */
+	float	   *lambda;			/* (1) */
 } Ease;
 
 static TrEaseSettings
@@ -67,32 +59,19 @@ estimate(const TrShape *shape, const void *values)
 	return tr_ease_bytes(shape->n_users, shape->n_items, shape->n_items, shape->n_posts, &settings) + (size_t) data;
 }
 
-/* ------------------------------------------------------------------ life */
-
-static void
-destroy(TrModel *model)
+/* The weights are far larger than what they follow from: lambda, and the dataset. So lambda is what is saved. */
+static TrStatus
+create(TrModel *model, TrError *err)
 {
 	Ease	   *m = (Ease *) model;
 
-	tr_ease_weights_free(&m->weights, model->memory);
-	tr_free(model->memory, m->ones);
-	tr_free(model->memory, m);
-}
-
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
-{
-	Ease	   *m = tr_calloc(memory, 1, sizeof(*m));
-
-	if (!m)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory");
-	m->model.backend = backend;
-	m->model.memory = memory;
-	m->settings = settings_of(values);
-	m->dataset = dataset;
-	m->lambda = (float) m->settings.lambda;
-	m->tensor = (TrTensor) {.name = "lambda", .rows = 1, .cols = 1, .value = &m->lambda};
-	*model = &m->model;
+	m->settings = settings_of(model->options);
+	TR_TRY(tr_tensor(model, "lambda", 1, 1, TR_FROM_ZERO, &m->lambda, err));
+	*m->lambda = (float) m->settings.lambda;
+	m->ones = TR_NEW(model, float, model->dataset->n_items);
+	TR_TRY(tr_enough_memory(model, err, "%d items", model->dataset->n_items));
+	for (int32_t i = 0; i < model->dataset->n_items; i++)
+		m->ones[i] = 1;
 	return TR_OK;
 }
 
@@ -126,7 +105,7 @@ solve(Ease *m, const TrPoll *poll, TrError *err)
 {
 	TrMemory   *memory = m->model.memory;
 	TrEaseData	data = {0};
-	TrStatus	status = fill_data(&data, memory, m->dataset, err);
+	TrStatus	status = fill_data(&data, memory, m->model.dataset, err);
 
 	if (status == TR_OK)
 		status = tr_ease_solve(&m->weights, memory, m->model.backend, &data, &m->settings, poll, err);
@@ -141,63 +120,33 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 
 	(void) epoch;
 	TR_TRY(solve(m, poll, err));
-	stats->pairs = m->dataset->n_posts;
-	stats->loss = m->weights.loss / m->dataset->n_posts;
+	stats->pairs = model->dataset->n_posts;
+	stats->loss = m->weights.loss / model->dataset->n_posts;
 	stats->last = true;
 	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ result */
 
-/* The weights are far larger than what they follow from: lambda, and the dataset. */
-static TrStatus
-save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
-{
-	Ease	   *m = (Ease *) model;
-
-	(void) err;
-	*tensors = &m->tensor;
-	*count = 1;
-	return TR_OK;
-}
-
 /* Solves again: what is restored is what the same data gave. */
 static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
+restored(TrModel *model, TrError *err)
 {
 	Ease	   *m = (Ease *) model;
 
-	TR_TRY(tr_tensors_check(&m->tensor, NULL, 1, tensors, count, err));
-	if (tr_tensor_find("lambda", tensors, count)->value[0] != m->lambda)
+	if (*m->lambda != (float) m->settings.lambda)
 		return tr_fail(err, TR_BAD_DATA, "the stored lambda is not %g", m->settings.lambda);
 	return solve(m, NULL, err);
-}
-
-static int
-features(const TrModel *model)
-{
-	(void) model;
-	return TR_FEATURES_ITEMS;
 }
 
 /* A user is his items, 1 each. */
 static TrStatus
 user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err)
 {
-	Ease	   *m = (Ease *) model;
-	int32_t		n = dataset->user_ptr[user + 1] - dataset->user_ptr[user];
+	int32_t		first = dataset->user_ptr[user];
 
-	if (n > m->n_ones)
-	{
-		float	   *ones = tr_realloc(model->memory, m->ones, (size_t) n * sizeof(float));
-
-		if (!ones)
-			return tr_fail(err, TR_NO_MEMORY, "out of memory for %d items of a user", n);
-		m->ones = ones;
-		while (m->n_ones < n)
-			m->ones[m->n_ones++] = 1;
-	}
-	*out = (TrSparse) {n, dataset->post_item + dataset->user_ptr[user], m->ones};
+	(void) err;
+	*out = (TrSparse) {dataset->user_ptr[user + 1] - first, dataset->post_item + first, ((Ease *) model)->ones};
 	return TR_OK;
 }
 
@@ -216,14 +165,13 @@ const TrAlgorithm tr_algorithm_ease = {
 	.task = TR_TASK_ITEM,
 	.options = &options,
 	.estimate = estimate,
+	.size = sizeof(Ease),
 	.create = create,
 	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
+	.restored = restored,
 	.width = tr_no_width,
 	.embed = tr_no_embed,
-	.features = features,
+	.features = tr_item_features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,
-	.destroy = destroy,
 };

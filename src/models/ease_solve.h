@@ -10,7 +10,7 @@
 #ifndef TR_EASE_SOLVE_H
 #define TR_EASE_SOLVE_H
 
-#include "core/model.h"
+#include "models/base.h"
 
 typedef enum TrEaseMethod
 {

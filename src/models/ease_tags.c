@@ -15,10 +15,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/model.h"
 #include "models/ease_solve.h"
-#include "models/no_arrays.h"
-#include "models/tensors.h"
 
 typedef struct EaseTagsOptions
 {
@@ -38,8 +35,7 @@ typedef struct EaseTagsOptions
 /* The number of items is stored as a float, which is exact up to here. */
 #define MOST_FEATURES (1 << 24)
 
-/* In the order of TrWeighting and of TrNorm. */
-static const char *const weightings[] = {"count", "binary", "log", "tfidf", "log_tfidf", NULL};
+/* In the order of TrNorm. */
 static const char *const norms[] = {"none", "l2", "max", NULL};
 static const char *const methods[] = {"auto", "primal", "dual", NULL};
 
@@ -50,9 +46,9 @@ static const TrOption option_rows[] = {
 	"what a user's tags count beside his items, 1 each; 0 = nothing, and then tags alone recommend nothing"},
 	{"item_tags", TR_OPTION_REAL, OPTION(item_tags), "1", 0, 1000, NULL,
 	"what the tags of items count beside the users they have; 0 = nothing"},
-	{"user_weighting", TR_OPTION_ENUM, OPTION(user_weighting), "binary", 0, 0, weightings,
+	{"user_weighting", TR_OPTION_ENUM, OPTION(user_weighting), "binary", 0, 0, tr_weighting_names,
 	"how often a user gave a tag becomes its weight in his profile"},
-	{"item_weighting", TR_OPTION_ENUM, OPTION(item_weighting), "log", 0, 0, weightings,
+	{"item_weighting", TR_OPTION_ENUM, OPTION(item_weighting), "log", 0, 0, tr_weighting_names,
 	"how often an item was given a tag becomes its weight in the item's profile"},
 	{"user_norm", TR_OPTION_ENUM, OPTION(user_norm), "l2", 0, 0, norms,
 	"what the weights of a user's profile are divided by"},
@@ -75,16 +71,13 @@ typedef struct EaseTags
 {
 	TrModel		model;
 	EaseTagsOptions options;
-	const TrDataset *dataset;	/* NULL when loaded */
 	TrEaseWeights weights;
-	int32_t		n_items,
-				n_tags;
-	float		items;			/* n_items, to be saved */
+	int32_t		n_items;
+	float	   *items;			/* (1) the same, saved */
 	float	   *idf;			/* (T) ln(items / items with the tag) */
 	int32_t		room;			/* of the two below: a user's features */
 	int32_t    *index;
 	float	   *value;
-	TrTensor	tensors[2];		/* "idf" (1,T), "items" (1,1) */
 } EaseTags;
 
 static TrEaseSettings
@@ -104,52 +97,24 @@ estimate(const TrShape *shape, const void *values)
 	return tr_ease_bytes(M, C, shape->n_items, entries, &settings) + (size_t) (16 * entries + 8 * (M + C));
 }
 
-/* ------------------------------------------------------------------ life */
-
-static void
-destroy(TrModel *model)
+/* What encoding tags takes is saved; the weights are stored as rows. */
+static TrStatus
+create(TrModel *model, TrError *err)
 {
 	EaseTags   *m = (EaseTags *) model;
+	const TrDataset *d = model->dataset;
 
-	tr_ease_weights_free(&m->weights, model->memory);
-	tr_free(model->memory, m->idf);
-	tr_free(model->memory, m->index);
-	tr_free(model->memory, m->value);
-	tr_free(model->memory, m);
-}
-
-static TrStatus
-new_model(EaseTags **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, TrError *err)
-{
-	EaseTags   *m = tr_calloc(memory, 1, sizeof(*m));
-
-	if (!m || !(m->idf = tr_calloc(memory, (size_t) n_tags + 1, sizeof(float))))
-	{
-		tr_free(memory, m);
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", n_tags);
-	}
-	m->model.backend = backend;
-	m->model.memory = memory;
-	m->options = *(const EaseTagsOptions *) values;
-	m->n_tags = n_tags;
-	m->tensors[0] = (TrTensor) {.name = "idf", .rows = 1, .cols = n_tags, .value = m->idf};
-	m->tensors[1] = (TrTensor) {.name = "items", .rows = 1, .cols = 1, .value = &m->items};
-	*result = m;
-	return TR_OK;
-}
-
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d, const void *values, TrError *err)
-{
-	EaseTags   *m = NULL;
-
-	if ((int64_t) d->n_items + d->n_tags > MOST_FEATURES)
+	if (d && (int64_t) d->n_items + d->n_tags > MOST_FEATURES)
 		return tr_fail(err, TR_BAD_DATA, "%d items and %d tags are more than %d", d->n_items, d->n_tags, MOST_FEATURES);
-	TR_TRY(new_model(&m, memory, backend, d->n_tags, values, err));
-	m->dataset = d;
-	m->n_items = d->n_items;
-	tr_dataset_idf(m->idf, d);
-	*model = &m->model;
+	m->options = *(const EaseTagsOptions *) model->options;
+	TR_TRY(tr_tensor(model, "idf", 1, model->n_tags, TR_IDF, &m->idf, err));
+	TR_TRY(tr_tensor(model, "items", 1, 1, (TrRange) {1, (float) (MOST_FEATURES - model->n_tags), true}, &m->items, err));
+	if (d)
+	{
+		tr_dataset_idf(m->idf, d);
+		*m->items = (float) d->n_items;
+	}
+	m->n_items = (int32_t) *m->items;
 	return TR_OK;
 }
 
@@ -184,7 +149,7 @@ weigh(const EaseTags *m, TrSide side, float factor, const int32_t *tag, const fl
 static int64_t
 fill_users(const EaseTags *m, TrCsr *x)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	int64_t		at = 0;
 
 	for (int32_t u = 0; u < d->n_users; u++)
@@ -209,7 +174,7 @@ fill_users(const EaseTags *m, TrCsr *x)
 static void
 fill_tags(const EaseTags *m, TrCsr *x, int64_t at, int64_t *next, float *value)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	const TrProfileTable *items = &d->item;
 	int64_t    *ptr = x->ptr + d->n_users;
 	int64_t		entries = m->options.item_tags > 0 ? items->n_entries : 0;
@@ -243,7 +208,7 @@ fill_tags(const EaseTags *m, TrCsr *x, int64_t at, int64_t *next, float *value)
 static TrStatus
 fill_data(const EaseTags *m, TrEaseData *data, TrError *err)
 {
-	const TrDataset *d = m->dataset;
+	const TrDataset *d = m->model.dataset;
 	TrMemory   *memory = m->model.memory;
 	TrCsr	   *x = &data->by_row;
 	size_t		entries = (size_t) (d->n_posts + d->user.n_entries + d->item.n_entries);
@@ -287,64 +252,21 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 
 	(void) epoch;
 	TR_TRY(solve(m, poll, err));
-	stats->pairs = m->dataset->n_posts;
-	stats->loss = m->weights.loss / m->dataset->n_posts;
+	stats->pairs = model->dataset->n_posts;
+	stats->loss = m->weights.loss / model->dataset->n_posts;
 	stats->last = true;
 	return TR_OK;
 }
 
-/* ------------------------------------------------------------------ tensors */
-
-/* What encoding tags takes; the weights are stored as rows. */
-static TrStatus
-save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
-{
-	EaseTags   *m = (EaseTags *) model;
-
-	(void) err;
-	m->items = (float) m->n_items;
-	*tensors = m->tensors;
-	*n = 2;
-	return TR_OK;
-}
-
-/* Into idf and items. */
-static TrStatus
-read_tensors(EaseTags *m, const TrTensor *tensors, int n, TrError *err)
-{
-	TrRange		ranges[] = {TR_IDF, {1, (float) (MOST_FEATURES - m->n_tags), true}};
-
-	return tr_tensors_read(m->tensors, ranges, 2, tensors, n, err);
-}
-
 /* Solves again: what is restored is what the same data gave. */
 static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
+restored(TrModel *model, TrError *err)
 {
 	EaseTags   *m = (EaseTags *) model;
 
-	TR_TRY(read_tensors(m, tensors, n, err));
-	if (m->items != (float) m->n_items)
-		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", m->items, m->n_items);
-	return solve(m, NULL, err);
-}
-
-static TrStatus
-load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
-	 int n, TrError *err)
-{
-	EaseTags   *m = NULL;
-	TrStatus	status;
-
-	TR_TRY(new_model(&m, memory, backend, n_tags, values, err));
-	status = read_tensors(m, tensors, n, err);
-	if (status == TR_OK)
-		m->n_items = (int32_t) m->items;
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
+	if (*m->items != (float) m->n_items)
+		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", *m->items, m->n_items);
+	return model->dataset ? solve(m, NULL, err) : TR_OK;
 }
 
 /* ------------------------------------------------------------------ result */
@@ -426,16 +348,15 @@ const TrAlgorithm tr_algorithm_ease_tags = {
 	.task = TR_TASK_ITEM,
 	.options = &options,
 	.estimate = estimate,
+	.size = sizeof(EaseTags),
+	.loads = true,
 	.create = create,
 	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
-	.load = load,
+	.restored = restored,
 	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.features = features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,
 	.encode_features = encode_features,
-	.destroy = destroy,
 };

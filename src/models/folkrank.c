@@ -25,7 +25,6 @@
 
 #include "core/topn.h"
 #include "models/folkrank.h"
-#include "models/tensors.h"
 
 /* A tag's number as a float is exact below. */
 #define MOST_TAGS (1 << 24)
@@ -66,31 +65,21 @@ static const TrOptionSet options = {
 	.size = sizeof(FolkOptions)
 };
 
-typedef enum FolkTensor
-{
-	TENSOR_NODES,				/* (1,2) U, I */
-	TENSOR_BASE,				/* (1,T) sum over all nodes v of G[v,t] */
-	TENSOR_SHARE,				/* (1,T) */
-	TENSOR_USER_MEAN,			/* (1,T) mean over the users of G[user,t]; 0 when arrays are T wide */
-	TENSOR_ITEM_MEAN,			/* (1,T) */
-	TENSOR_USERS,				/* (U,W), of a model in training alone */
-	TENSOR_ITEMS,				/* (I,W) */
-	TENSORS
-} FolkTensor;
-
-static const char *const tensor_names[] = {"nodes", "base", "share", "user_mean", "item_mean", "users", "items"};
-
 typedef struct Folk
 {
 	TrModel		model;
 	FolkOptions options;
-	const TrDataset *dataset;	/* NULL in a model that was loaded */
-	int32_t		n_tags;
 	int			kept;			/* m; 0 = all */
 	FolkGraph	graph;
 	TrScored   *best;			/* (U+I,m) while training; index is the tag, or ~tag where the difference is negative */
 	TrTopN	   *top;			/* (U+I) */
-	TrTensor	tensors[TENSORS];
+
+	/* tensors */
+	float	   *nodes;			/* (2) U, I; more than 2^24 are stored as about so many, good enough for a weight */
+	float	   *base;			/* (T) sum over all nodes v of G[v,t] */
+	float	   *share;			/* (T) */
+	float	   *mean[2];		/* (T) by TrSide: mean over the users of G[user,t]; 0 when arrays are T wide */
+	float	   *array[2];		/* (U,W), (I,W), of a model in training alone */
 } Folk;
 
 /* As many as T / 2 tags with their numbers are no shorter than all of them. */
@@ -103,7 +92,7 @@ kept_tags(const FolkOptions *o, int32_t n_tags)
 static int
 width_of(const Folk *m)
 {
-	return m->kept > 0 ? 2 * m->kept : m->n_tags;
+	return m->kept > 0 ? 2 * m->kept : m->model.n_tags;
 }
 
 static size_t
@@ -121,82 +110,38 @@ estimate(const TrShape *shape, const void *values)
 
 /* ------------------------------------------------------------------ life */
 
-static void
-destroy(TrModel *model)
-{
-	Folk	   *m = (Folk *) model;
-
-	folk_graph_free(&m->graph);
-	for (int i = 0; i < TENSORS; i++)
-		tr_free(model->memory, m->tensors[i].value);
-	tr_free(model->memory, m->best);
-	tr_free(model->memory, m->top);
-	tr_free(model->memory, m);
-}
-
 static TrStatus
-new_tensor(Folk *m, FolkTensor which, int32_t rows, int32_t cols, TrError *err)
+check_dataset(const TrDataset *d, TrError *err)
 {
-	TrTensor   *tensor = &m->tensors[which];
-
-	strcpy(tensor->name, tensor_names[which]);
-	tensor->rows = rows;
-	tensor->cols = cols;
-	tensor->training = which >= TENSOR_USERS;
-	tensor->value = tr_calloc(m->model.memory, (size_t) rows * (size_t) cols + 1, sizeof(float));
-	return tensor->value ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for %d x %d numbers", rows, cols);
-}
-
-/* What a loaded model has too. After a failure, destroy() is due. */
-static TrStatus
-new_folk(Folk **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, const FolkOptions *o, TrError *err)
-{
-	Folk	   *m = tr_calloc(memory, 1, sizeof(*m));
-
-	*result = m;
-	if (!m)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for a model");
-	m->model.backend = backend;
-	m->model.memory = memory;
-	m->options = *o;
-	m->n_tags = n_tags;
-	m->kept = kept_tags(o, n_tags);
-	TR_TRY(new_tensor(m, TENSOR_NODES, 1, 2, err));
-	for (int which = TENSOR_BASE; which <= TENSOR_ITEM_MEAN; which++)
-		TR_TRY(new_tensor(m, (FolkTensor) which, 1, n_tags, err));
-	return TR_OK;
-}
-
-static TrStatus
-fill(Folk *m, TrError *err)
-{
-	const TrDataset *d = m->dataset;
-
 	if (d->n_tags > MOST_TAGS)
 		return tr_fail(err, TR_BAD_DATA, "%d tags are more than folkrank can tell apart, %d", d->n_tags, MOST_TAGS);
 	if ((int64_t) d->n_tags + d->n_users + d->n_items > INT32_MAX / 2)
 		return tr_fail(err, TR_BAD_DATA, "more than %d users, items and tags", INT32_MAX / 2);
-	m->tensors[TENSOR_NODES].value[0] = (float) d->n_users;
-	m->tensors[TENSOR_NODES].value[1] = (float) d->n_items;
-	TR_TRY(new_tensor(m, TENSOR_USERS, d->n_users, width_of(m), err));
-	return new_tensor(m, TENSOR_ITEMS, d->n_items, width_of(m), err);
+	return TR_OK;
 }
 
 static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
+create(TrModel *model, TrError *err)
 {
-	Folk	   *m = NULL;
-	TrStatus	status = new_folk(&m, memory, backend, dataset->n_tags, values, err);
+	Folk	   *m = (Folk *) model;
+	const TrDataset *d = model->dataset;
+	int32_t		T = model->n_tags;
 
-	if (m)
-		m->dataset = dataset;
-	if (status == TR_OK)
-		status = fill(m, err);
-	if (status == TR_OK)
-		*model = &m->model;
-	else if (m)
-		destroy(&m->model);
-	return status;
+	m->options = *(const FolkOptions *) model->options;
+	m->kept = kept_tags(&m->options, T);
+	if (d)
+		TR_TRY(check_dataset(d, err));
+	TR_TRY(tr_tensor(model, "nodes", 1, 2, (TrRange) {1, 2147483648.0f, true}, &m->nodes, err));
+	TR_TRY(tr_tensor(model, "base", 1, T, TR_FINITE, &m->base, err));
+	TR_TRY(tr_tensor(model, "share", 1, T, TR_FINITE, &m->share, err));
+	TR_TRY(tr_tensor(model, "user_mean", 1, T, TR_FINITE, &m->mean[TR_USER], err));
+	TR_TRY(tr_tensor(model, "item_mean", 1, T, TR_FINITE, &m->mean[TR_ITEM], err));
+	if (!d)
+		return TR_OK;
+	m->nodes[0] = (float) d->n_users;
+	m->nodes[1] = (float) d->n_items;
+	TR_TRY(tr_training_tensor(model, "users", d->n_users, width_of(m), &m->array[TR_USER], err));
+	return tr_training_tensor(model, "items", d->n_items, width_of(m), &m->array[TR_ITEM], err);
 }
 
 /* ------------------------------------------------------------------ training */
@@ -217,14 +162,14 @@ set_shares(Folk *m)
 
 	for (int32_t v = 0; v < g->nodes; v++)
 		total += g->degree[v];
-	for (int32_t t = 0; t < m->n_tags; t++)
-		m->tensors[TENSOR_SHARE].value[t] = (float) (g->degree[t] / total);
+	for (int32_t t = 0; t < m->model.n_tags; t++)
+		m->share[t] = (float) (g->degree[t] / total);
 }
 
 static void
 start_lists(Folk *m)
 {
-	int32_t		entities = m->dataset->n_users + m->dataset->n_items;
+	int32_t		entities = m->model.dataset->n_users + m->model.dataset->n_items;
 
 	for (int32_t e = 0; e < entities; e++)
 		tr_topn_init(&m->top[e], m->best + (size_t) e * (size_t) m->kept, m->kept);
@@ -238,10 +183,10 @@ static void
 take_side(Folk *m, int j, int32_t tag, TrSide side)
 {
 	const FolkGraph *g = &m->graph;
-	int32_t		first = m->n_tags + (side == TR_USER ? 0 : m->dataset->n_users);
-	int32_t		n = side == TR_USER ? m->dataset->n_users : m->dataset->n_items;
-	float	   *array = m->tensors[side == TR_USER ? TENSOR_USERS : TENSOR_ITEMS].value;
-	TrTopN	   *top = m->kept > 0 ? m->top + (side == TR_USER ? 0 : m->dataset->n_users) : NULL;
+	int32_t		first = m->model.n_tags + (side == TR_USER ? 0 : m->model.dataset->n_users);
+	int32_t		n = side == TR_USER ? m->model.dataset->n_users : m->model.dataset->n_items;
+	float	   *array = m->array[side];
+	TrTopN	   *top = m->kept > 0 ? m->top + (side == TR_USER ? 0 : m->model.dataset->n_users) : NULL;
 	double		sum = 0;
 	int32_t		known = 0;
 	float		mean;
@@ -255,13 +200,13 @@ take_side(Folk *m, int j, int32_t tag, TrSide side)
 		known += g->degree[first + e] > 0;
 		sum += *weight;
 		if (m->kept == 0)
-			array[(size_t) e * (size_t) m->n_tags + (size_t) tag] = *weight;
+			array[(size_t) e * (size_t) m->model.n_tags + (size_t) tag] = *weight;
 	}
-	m->tensors[TENSOR_BASE].value[tag] += (float) sum;
+	m->base[tag] += (float) sum;
 	if (m->kept == 0)
 		return;
 	mean = known > 0 ? (float) (sum / known) : 0;
-	m->tensors[side == TR_USER ? TENSOR_USER_MEAN : TENSOR_ITEM_MEAN].value[tag] = mean;
+	m->mean[side][tag] = mean;
 	for (int32_t e = 0; e < n; e++)
 	{
 		float		apart = g->host[(size_t) (first + e) * FOLK_BLOCK + (size_t) j] - mean;
@@ -276,10 +221,10 @@ take_tag(Folk *m, int j, int32_t tag)
 	const FolkGraph *g = &m->graph;
 	double		sum = 0;
 
-	for (int32_t t = 0; t < m->n_tags; t++)
+	for (int32_t t = 0; t < m->model.n_tags; t++)
 		if (t == tag || g->degree[t] > 0)
 			sum += g->host[(size_t) t * FOLK_BLOCK + (size_t) j] * (t == tag ? 1 : g->degree[tag] / g->degree[t]);
-	m->tensors[TENSOR_BASE].value[tag] = (float) sum;
+	m->base[tag] = (float) sum;
 	take_side(m, j, tag, TR_USER);
 	take_side(m, j, tag, TR_ITEM);
 }
@@ -288,13 +233,13 @@ take_tag(Folk *m, int j, int32_t tag)
 static void
 write_arrays(Folk *m)
 {
-	int32_t		entities = m->dataset->n_users + m->dataset->n_items;
+	int32_t		entities = m->model.dataset->n_users + m->model.dataset->n_items;
 
 	for (int32_t e = 0; e < entities; e++)
 	{
-		bool		user = e < m->dataset->n_users;
-		size_t		row = (size_t) (user ? e : e - m->dataset->n_users);
-		float	   *pair = m->tensors[user ? TENSOR_USERS : TENSOR_ITEMS].value + row * 2 * (size_t) m->kept;
+		bool		user = e < m->model.dataset->n_users;
+		size_t		row = (size_t) (user ? e : e - m->model.dataset->n_users);
+		float	   *pair = m->array[user ? TR_USER : TR_ITEM] + row * 2 * (size_t) m->kept;
 
 		tr_topn_sort(&m->top[e]);
 		for (int32_t i = 0; i < m->top[e].count; i++)
@@ -312,9 +257,9 @@ walk_all(Folk *m, const TrPoll *poll, TrError *err)
 {
 	int			steps = steps_for(&m->options);
 
-	for (int32_t first = 0; first < m->n_tags; first += FOLK_BLOCK)
+	for (int32_t first = 0; first < m->model.n_tags; first += FOLK_BLOCK)
 	{
-		int			n = m->n_tags - first < FOLK_BLOCK ? m->n_tags - first : FOLK_BLOCK;
+		int			n = m->model.n_tags - first < FOLK_BLOCK ? m->model.n_tags - first : FOLK_BLOCK;
 
 		TR_TRY(folk_graph_walk(&m->graph, first, n, m->options.damping, steps, poll, err));
 		for (int j = 0; j < n; j++)
@@ -328,72 +273,28 @@ static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	Folk	   *m = (Folk *) model;
-	size_t		entities = (size_t) m->dataset->n_users + (size_t) m->dataset->n_items;
+	size_t		entities = (size_t) m->model.dataset->n_users + (size_t) m->model.dataset->n_items;
 
 	(void) epoch;
 	if (m->kept > 0)
 	{
-		m->best = tr_alloc(model->memory, entities * (size_t) m->kept * sizeof(TrScored));
-		m->top = tr_alloc(model->memory, entities * sizeof(TrTopN));
-		if (!m->best || !m->top)
-			return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags of every user and item", m->kept);
+		m->best = TR_NEW(model, TrScored, entities * (size_t) m->kept);
+		m->top = TR_NEW(model, TrTopN, entities);
+		TR_TRY(tr_enough_memory(model, err, "%d tags of every user and item", m->kept));
 		start_lists(m);
 	}
-	TR_TRY(folk_graph_create(&m->graph, model->memory, model->backend, m->dataset, m->options.damping, err));
+	TR_TRY(folk_graph_create(&m->graph, model, m->options.damping, err));
 	set_shares(m);
 	TR_TRY(walk_all(m, poll, err));
 	if (m->kept > 0)
 		write_arrays(m);
-	folk_graph_free(&m->graph);
+	folk_graph_free(&m->graph, model);
 	tr_free(model->memory, m->best);
 	tr_free(model->memory, m->top);
 	m->best = NULL;
 	m->top = NULL;
 	stats->last = true;
 	return TR_OK;
-}
-
-/* ------------------------------------------------------------------ tensors */
-
-static TrStatus
-save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
-{
-	Folk	   *m = (Folk *) model;
-
-	(void) err;
-	*tensors = m->tensors;
-	*n = m->dataset ? TENSORS : TENSOR_USERS;
-	return TR_OK;
-}
-
-static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
-{
-	Folk	   *m = (Folk *) model;
-	int			wanted = m->dataset ? TENSORS : TENSOR_USERS;
-	TrRange		ranges[TENSORS];
-
-	for (int i = 0; i < TENSORS; i++)
-		ranges[i] = TR_FINITE;
-	/* more nodes than 2^24 are stored as about so many, which is good enough for a weight */
-	ranges[TENSOR_NODES] = (TrRange) {1, 2147483648.0f, true};
-	return tr_tensors_read(m->tensors, ranges, wanted, tensors, n, err);
-}
-
-static TrStatus
-load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
-	 int n, TrError *err)
-{
-	Folk	   *m = NULL;
-	TrStatus	status = new_folk(&m, memory, backend, n_tags, values, err);
-
-	if (status == TR_OK)
-		status = restore(&m->model, tensors, n, err);
-	if (status == TR_OK)
-		*model = &m->model;
-	else if (m)
-		destroy(&m->model);
-	return status;
 }
 
 /* ------------------------------------------------------------------ result */
@@ -413,8 +314,7 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 	size_t		W = (size_t) width_of(m);
 
 	(void) dataset, (void) err;
-	memcpy(out, m->tensors[side == TR_USER ? TENSOR_USERS : TENSOR_ITEMS].value + (size_t) first * W,
-		   (size_t) n * W * sizeof(float));
+	memcpy(out, m->array[side] + (size_t) first * W, (size_t) n * W * sizeof(float));
 	return TR_OK;
 }
 
@@ -422,17 +322,17 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 static void
 add_array(const Folk *m, TrSide side, const float *array, float boost, float *score)
 {
-	const float *mean = m->tensors[side == TR_USER ? TENSOR_USER_MEAN : TENSOR_ITEM_MEAN].value;
+	const float *mean = m->mean[side];
 
 	if (m->kept == 0)
 		mean = array;
-	for (int32_t t = 0; t < m->n_tags; t++)
+	for (int32_t t = 0; t < m->model.n_tags; t++)
 		score[t] += boost * mean[t];
 	for (int i = 0; i < m->kept; i++)
 	{
 		float		tag = array[2 * i + 1];
 
-		if (tag >= 0 && tag < (float) m->n_tags)
+		if (tag >= 0 && tag < (float) m->model.n_tags)
 			score[(int32_t) tag] += boost * array[2 * i];
 	}
 }
@@ -441,25 +341,23 @@ static TrStatus
 score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err)
 {
 	const Folk *m = (const Folk *) model;
-	const float *nodes = m->tensors[TENSOR_NODES].value;
-	const float *share = m->tensors[TENSOR_SHARE].value;
 
 	(void) err;
-	for (int32_t p = 0; p < n; p++, out += m->n_tags)
+	for (int32_t p = 0; p < n; p++, out += m->model.n_tags)
 	{
-		float		all = nodes[0] + nodes[1] + (float) m->n_tags;
+		float		all = m->nodes[0] + m->nodes[1] + (float) m->model.n_tags;
 		float		both = (float) m->options.preference * all;
-		float		boost[2] = {!posts[p].user ? 0 : both > 0 ? both : nodes[0],
-			!posts[p].item ? 0 : both > 0 ? both : nodes[1]};
+		float		boost[2] = {!posts[p].user ? 0 : both > 0 ? both : m->nodes[0],
+			!posts[p].item ? 0 : both > 0 ? both : m->nodes[1]};
 		float		total = all + boost[TR_USER] + boost[TR_ITEM];
 
-		memcpy(out, m->tensors[TENSOR_BASE].value, (size_t) m->n_tags * sizeof(float));
+		memcpy(out, m->base, (size_t) m->model.n_tags * sizeof(float));
 		if (posts[p].user)
 			add_array(m, TR_USER, posts[p].user, boost[TR_USER], out);
 		if (posts[p].item)
 			add_array(m, TR_ITEM, posts[p].item, boost[TR_ITEM], out);
-		for (int32_t t = 0; t < m->n_tags; t++)
-			out[t] = out[t] / total - share[t];
+		for (int32_t t = 0; t < m->model.n_tags; t++)
+			out[t] = out[t] / total - m->share[t];
 	}
 	return TR_OK;
 }
@@ -472,13 +370,11 @@ const TrAlgorithm tr_algorithm_folkrank = {
 	.task = TR_TASK_TAG,
 	.options = &options,
 	.estimate = estimate,
+	.size = sizeof(Folk),
+	.loads = true,
 	.create = create,
 	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
-	.load = load,
 	.width = width,
 	.embed = embed,
 	.score_tags = score_tags,
-	.destroy = destroy,
 };

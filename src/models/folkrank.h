@@ -6,11 +6,10 @@
 #ifndef TR_FOLKRANK_H
 #define TR_FOLKRANK_H
 
-#include "core/model.h"
+#include "models/base.h"
 
 typedef struct FolkGraph
 {
-	TrMemory   *memory;
 	TrBackend  *backend;
 	int32_t		nodes;			/* V */
 	float	   *degree;			/* (V) sum of the weights of a node's edges */
@@ -23,10 +22,9 @@ typedef struct FolkGraph
 
 extern size_t folk_graph_estimate(const TrShape *shape);
 
-/* After a failure, folk_graph_free() is due. */
-extern TrStatus folk_graph_create(FolkGraph *g, TrMemory *memory, TrBackend *backend, const TrDataset *dataset,
-								  double damping, TrError *err);
-extern void folk_graph_free(FolkGraph *g);
+/* Of the dataset of a model, and in its memory; folk_graph_free() is for before that goes. */
+extern TrStatus folk_graph_create(FolkGraph *g, TrModel *model, double damping, TrError *err);
+extern void folk_graph_free(FolkGraph *g, TrModel *model);
 
 /*
  * host (V,B) column j = the weights w of the nodes after so many steps w <- d A^T w + (1 - d) p from w = p, where the

@@ -24,19 +24,15 @@ folk_graph_estimate(const TrShape *shape)
 }
 
 void
-folk_graph_free(FolkGraph *g)
+folk_graph_free(FolkGraph *g, TrModel *model)
 {
-	TrBackend  *b = g->backend;
-
-	if (!b)
-		return;
-	b->ops->release(b, g->walk.ptr);
-	b->ops->release(b, g->walk.col);
-	b->ops->release(b, g->walk.val);
-	b->ops->release(b, g->state[0]);
-	b->ops->release(b, g->state[1]);
-	tr_free(g->memory, g->degree);
-	tr_free(g->memory, g->host);
+	tr_device_free(model, g->walk.ptr);
+	tr_device_free(model, g->walk.col);
+	tr_device_free(model, g->walk.val);
+	tr_device_free(model, g->state[0]);
+	tr_device_free(model, g->state[1]);
+	tr_free(model->memory, g->degree);
+	tr_free(model->memory, g->host);
 	memset(g, 0, sizeof(*g));
 }
 
@@ -140,63 +136,52 @@ fill_edges(Edges *edges, FolkGraph *g, const TrDataset *d, double damping)
 
 /* ------------------------------------------------------------------ life */
 
-static bool
-upload_edges(FolkGraph *g, const Edges *edges)
+static void
+upload_edges(FolkGraph *g, TrModel *model, const Edges *edges)
 {
-	TrBackend  *b = g->backend;
 	size_t		n = (size_t) edges->ptr[g->nodes];
-	size_t		rows = (size_t) g->nodes + 1;
 
 	g->walk = (TrCsr) {.rows = g->nodes, .cols = 2 * g->nodes, .capacity = (int64_t) n,
-	.ptr = b->ops->alloc(b, rows * sizeof(int64_t)), .col = b->ops->alloc(b, n * sizeof(int32_t)),
-	.val = b->ops->alloc(b, n * sizeof(float))};
-	if (!g->walk.ptr || !g->walk.col || !g->walk.val)
-		return false;
-	b->ops->upload(b, g->walk.ptr, edges->ptr, rows * sizeof(int64_t));
-	b->ops->upload(b, g->walk.col, edges->col, n * sizeof(int32_t));
-	b->ops->upload(b, g->walk.val, edges->val, n * sizeof(float));
-	return true;
+	.ptr = tr_to_device(model, edges->ptr, ((size_t) g->nodes + 1) * sizeof(int64_t)),
+	.col = tr_to_device(model, edges->col, n * sizeof(int32_t)),
+	.val = tr_to_device(model, edges->val, n * sizeof(float))};
 }
 
-static bool
-build_edges(FolkGraph *g, const TrDataset *d, double damping)
+/* On the host for as long as it takes. */
+static void
+build_edges(FolkGraph *g, TrModel *model, double damping)
 {
-	TrMemory   *memory = g->memory;
+	const TrDataset *d = model->dataset;
 	size_t		nodes = (size_t) g->nodes;
 	size_t		most = edges_of(d->n_assignments, d->n_posts, g->nodes);
-	Edges		edges = {.ptr = tr_alloc(memory, (nodes + 1) * sizeof(int64_t)),
-	.col = tr_alloc(memory, most * sizeof(int32_t)), .val = tr_alloc(memory, most * sizeof(float)),
-	.next = tr_alloc(memory, nodes * sizeof(int64_t))};
-	bool		done = edges.ptr && edges.col && edges.val && edges.next;
+	Edges		edges = {.ptr = TR_NEW(model, int64_t, nodes + 1), .col = TR_NEW(model, int32_t, most),
+	.val = TR_NEW(model, float, most), .next = TR_NEW(model, int64_t, nodes)};
 
-	if (done)
+	if (!model->host_is_full)
 	{
 		fill_edges(&edges, g, d, damping);
-		done = upload_edges(g, &edges);
+		upload_edges(g, model, &edges);
 	}
-	tr_free(memory, edges.ptr);
-	tr_free(memory, edges.col);
-	tr_free(memory, edges.val);
-	tr_free(memory, edges.next);
-	return done;
+	tr_free(model->memory, edges.ptr);
+	tr_free(model->memory, edges.col);
+	tr_free(model->memory, edges.val);
+	tr_free(model->memory, edges.next);
 }
 
 TrStatus
-folk_graph_create(FolkGraph *g, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, double damping,
-				  TrError *err)
+folk_graph_create(FolkGraph *g, TrModel *model, double damping, TrError *err)
 {
-	size_t		floats;
+	int32_t		nodes = model->n_tags + model->dataset->n_users + model->dataset->n_items;
+	size_t		floats = (size_t) nodes * FOLK_BLOCK;
 
-	*g = (FolkGraph) {.memory = memory, .backend = backend};
-	g->nodes = dataset->n_tags + dataset->n_users + dataset->n_items;
-	floats = (size_t) g->nodes * FOLK_BLOCK;
-	g->degree = tr_alloc(memory, (size_t) g->nodes * sizeof(float));
-	g->host = tr_alloc(memory, floats * sizeof(float));
-	g->state[0] = backend->ops->alloc(backend, 2 * floats * sizeof(float));
-	g->state[1] = backend->ops->alloc(backend, 2 * floats * sizeof(float));
-	if (!g->degree || !g->host || !g->state[0] || !g->state[1] || !build_edges(g, dataset, damping))
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for a graph of %d nodes", g->nodes);
-	return backend->ops->finish(backend, err);
+	*g = (FolkGraph) {
+		.backend = model->backend, .nodes = nodes, .degree = TR_NEW(model, float, nodes), .host = TR_NEW(model, float, floats),
+		.state = {tr_device_floats(model, 2 * floats), tr_device_floats(model, 2 * floats)}
+	};
+	if (!model->host_is_full)
+		build_edges(g, model, damping);
+	TR_TRY(tr_enough_memory(model, err, "a graph of %d nodes", nodes));
+	return model->backend->ops->finish(model->backend, err);
 }
 
 /* ------------------------------------------------------------------ walks */

@@ -14,7 +14,6 @@
  */
 #include <string.h>
 
-#include "models/tensors.h"
 #include "models/tower.h"
 
 typedef struct HybridOptions
@@ -41,16 +40,11 @@ static const TrOptionSet option_set = {
 	.check = tower_check_options
 };
 
-#define MOST_TENSORS (TOWER_MOST_TENSORS + 1)
-
 typedef struct Hybrid
 {
-	TrModel		model;
-	TrModel    *tower;			/* over T + N tags */
-	const TrDataset *dataset;	/* trained on; NULL in a model that was loaded */
-	TrDataset	augmented;		/* the same with items among the tags; of it, the two profile tables alone are our own */
-	float		n_tags;			/* T */
-	TrTensor	tensors[MOST_TENSORS];	/* of the last save(): the tower's, and "tags" (1,1), T */
+	Tower		tower;			/* over T + N tags */
+	TrDataset	augmented;		/* the dataset with items among the tags; of it, the two profile tables alone are our own */
+	float	   *n_tags;			/* (1) T, saved */
 } Hybrid;
 
 /* ------------------------------------------------------------------ profiles with items */
@@ -68,38 +62,22 @@ typedef struct Filling
 	int64_t		occurrences;
 } Filling;
 
-static void
-release_table(TrMemory *memory, TrProfileTable *table)
-{
-	tr_free(memory, (void *) table->entry_ptr);
-	tr_free(memory, (void *) table->tag);
-	tr_free(memory, (void *) table->count);
-	tr_free(memory, (void *) table->occurrence_ptr);
-	tr_free(memory, (void *) table->post);
-	tr_free(memory, (void *) table->weight);
-	memset(table, 0, sizeof(*table));
-}
-
 /* Room for `entries` and `posts` more than `from` has; the table owns it from here on. */
 static TrStatus
-start_table(TrMemory *memory, Filling *to, TrProfileTable *table, const TrProfileTable *from, int64_t entries,
+start_table(TrModel *model, Filling *to, TrProfileTable *table, const TrProfileTable *from, int64_t entries,
 			int64_t posts, TrError *err)
 {
-	size_t		E = (size_t) (from->n_entries + entries) + 1;
-	size_t		n = (size_t) (from->n_occurrences + posts) + 1;
+	size_t		E = (size_t) (from->n_entries + entries);
+	size_t		n = (size_t) (from->n_occurrences + posts);
 
 	*table = (TrProfileTable) {.n_entities = from->n_entities};
-	table->entry_ptr = to->entry_ptr = tr_alloc(memory, ((size_t) from->n_entities + 1) * sizeof(int64_t));
-	table->tag = to->tag = tr_alloc(memory, E * sizeof(int32_t));
-	table->count = to->count = tr_alloc(memory, E * sizeof(float));
-	table->occurrence_ptr = to->occurrence_ptr = tr_alloc(memory, E * sizeof(int64_t));
-	table->post = to->post = tr_alloc(memory, n * sizeof(int32_t));
-	table->weight = to->weight = tr_alloc(memory, n * sizeof(float));
-	if (!to->entry_ptr || !to->tag || !to->count || !to->occurrence_ptr || !to->post || !to->weight)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the items in the profiles");
-	to->entry_ptr[0] = 0;
-	to->occurrence_ptr[0] = 0;
-	return TR_OK;
+	table->entry_ptr = to->entry_ptr = TR_NEW(model, int64_t, from->n_entities + 1);
+	table->tag = to->tag = TR_NEW(model, int32_t, E);
+	table->count = to->count = TR_NEW(model, float, E);
+	table->occurrence_ptr = to->occurrence_ptr = TR_NEW(model, int64_t, E + 1);
+	table->post = to->post = TR_NEW(model, int32_t, n);
+	table->weight = to->weight = TR_NEW(model, float, n);
+	return tr_enough_memory(model, err, "the items in the profiles");
 }
 
 /* An entry, and its n occurrences: in these posts, with these weights (NULL = `each`). */
@@ -137,11 +115,11 @@ end_entity(Filling *to, TrProfileTable *table, int32_t entity)
 
 /* Users: each post adds its item, so many times. */
 static TrStatus
-augment_users(TrMemory *memory, TrProfileTable *table, const TrDataset *d, float times, TrError *err)
+augment_users(TrModel *model, TrProfileTable *table, const TrDataset *d, float times, TrError *err)
 {
 	Filling		to = {0};
 
-	TR_TRY(start_table(memory, &to, table, &d->user, times > 0 ? d->n_posts : 0, times > 0 ? d->n_posts : 0, err));
+	TR_TRY(start_table(model, &to, table, &d->user, times > 0 ? d->n_posts : 0, times > 0 ? d->n_posts : 0, err));
 	for (int32_t u = 0; u < d->n_users; u++)
 	{
 		copy_entries(&to, &d->user, u);
@@ -154,11 +132,11 @@ augment_users(TrMemory *memory, TrProfileTable *table, const TrDataset *d, float
 
 /* Items: each post adds the item itself, so many times. */
 static TrStatus
-augment_items(TrMemory *memory, TrProfileTable *table, const TrDataset *d, float times, TrError *err)
+augment_items(TrModel *model, TrProfileTable *table, const TrDataset *d, float times, TrError *err)
 {
 	Filling		to = {0};
 
-	TR_TRY(start_table(memory, &to, table, &d->item, times > 0 ? d->n_items : 0, times > 0 ? d->n_posts : 0, err));
+	TR_TRY(start_table(model, &to, table, &d->item, times > 0 ? d->n_items : 0, times > 0 ? d->n_posts : 0, err));
 	for (int32_t i = 0; i < d->n_items; i++)
 	{
 		int32_t		n = d->item_ptr[i + 1] - d->item_ptr[i];
@@ -174,14 +152,14 @@ augment_items(TrMemory *memory, TrProfileTable *table, const TrDataset *d, float
 static TrStatus
 augment(Hybrid *h, const TrDataset *d, const HybridOptions *o, TrError *err)
 {
+	TrModel    *model = &h->tower.model;
+
 	if (d->n_tags > INT32_MAX - d->n_items)
 		return tr_fail(err, TR_BAD_DATA, "%d tags and %d items are too many", d->n_tags, d->n_items);
 	h->augmented = *d;
 	h->augmented.n_tags = d->n_tags + d->n_items;
-	memset(&h->augmented.user, 0, sizeof(TrProfileTable));
-	memset(&h->augmented.item, 0, sizeof(TrProfileTable));
-	TR_TRY(augment_users(h->model.memory, &h->augmented.user, d, (float) o->item_history, err));
-	return augment_items(h->model.memory, &h->augmented.item, d, (float) o->item_term, err);
+	TR_TRY(augment_users(model, &h->augmented.user, d, (float) o->item_history, err));
+	return augment_items(model, &h->augmented.item, d, (float) o->item_term, err);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -198,188 +176,55 @@ estimate(const TrShape *shape, const void *values)
 	return tower_estimate(&augmented, values) + 2 * occurrences * 24;
 }
 
-static void
-destroy(TrModel *model)
-{
-	Hybrid	   *h = (Hybrid *) model;
-
-	if (h->tower)
-		tower_destroy(h->tower);
-	release_table(model->memory, &h->augmented.user);
-	release_table(model->memory, &h->augmented.item);
-	tr_free(model->memory, h);
-}
-
-static TrStatus
-new_hybrid(Hybrid **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, TrError *err)
-{
-	*result = tr_calloc(memory, 1, sizeof(Hybrid));
-	if (!*result)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for a model");
-	(*result)->model.backend = backend;
-	(*result)->model.memory = memory;
-	(*result)->n_tags = (float) n_tags;
-	return TR_OK;
-}
-
-/*
- * Items start without a say: their rows of the first layer are zero, so that what is not learned of an item adds no
- * noise. Their idf is 1: how rare an item is says little about it, and the options scale it.
- */
-static TrStatus
-start_items(Hybrid *h, TrError *err)
-{
-	int32_t		T = h->dataset->n_tags;
-	TrTensor   *tensors;
-	int			count;
-
-	TR_TRY(tower_save(h->tower, &tensors, &count, err));
-	for (int i = 0; i < count; i++)
-	{
-		TrTensor   *t = &tensors[i];
-
-		if (strcmp(t->name, "W1") == 0)
-			memset(t->value + (size_t) T * t->cols, 0, (size_t) (t->rows - T) * t->cols * sizeof(float));
-		else if (strcmp(t->name, "idf") == 0)
-			for (int32_t tag = T; tag < t->cols; tag++)
-				t->value[tag] = 1;
-	}
-	return tower_restore(h->tower, tensors, count, err);
-}
-
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
-{
-	Hybrid	   *h;
-	TrStatus	status;
-
-	TR_TRY(new_hybrid(&h, memory, backend, dataset->n_tags, err));
-	h->dataset = dataset;
-	status = augment(h, dataset, values, err);
-	if (status == TR_OK)
-		status = tower_create(&h->tower, memory, backend, &h->augmented, values, err);
-	if (status == TR_OK)
-		status = start_items(h, err);
-	if (status != TR_OK)
-		destroy(&h->model);
-	else
-		*model = &h->model;
-	return status;
-}
-
-/* own (count) = the tower's tensors, which are all but "tags". *rows = inputs of its first layer: T + N */
-static TrStatus
-tower_tensors(TrTensor *own, int32_t *rows, int32_t n_tags, const TrTensor *tensors, int count, TrError *err)
-{
-	const TrTensor *tags = tr_tensor_find("tags", tensors, count);
-	const TrTensor *first = tr_tensor_find("W1", tensors, count);
-	TrTensor	wanted = {.name = "tags", .rows = 1, .cols = 1};
-
-	if (count > MOST_TENSORS)
-		return tr_fail(err, TR_BAD_DATA, "%d stored weights are more than the model has", count);
-	TR_TRY(tr_tensors_check(&wanted, NULL, 1, tags, tags ? 1 : 0, err));
-	if (!first)
-		return tr_fail(err, TR_BAD_DATA, "stored weight \"W1\" is missing");
-	if (tags->value[0] != (float) n_tags || first->rows < n_tags)
-		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f tags, not %d", tags->value[0], n_tags);
-	*rows = first->rows;
-	for (int i = 0; i < count; i++)
-		if (&tensors[i] != tags)
-			*own++ = tensors[i];
-	return TR_OK;
-}
-
 /* The first layer's inputs say how many items there were. */
 static TrStatus
-load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
-	 int count, TrError *err)
+stored_inputs(const TrModel *model, int32_t *inputs, TrError *err)
 {
-	TrTensor	own[MOST_TENSORS];
-	int32_t		rows = 0;
-	Hybrid	   *h;
-	TrStatus	status;
+	const TrTensor *first = tr_stored(model, "W1");
 
-	TR_TRY(tower_tensors(own, &rows, n_tags, tensors, count, err));
-	TR_TRY(new_hybrid(&h, memory, backend, n_tags, err));
-	status = tower_load(&h->tower, memory, backend, rows, values, own, count - 1, err);
-	if (status != TR_OK)
-		destroy(&h->model);
-	else
-		*model = &h->model;
-	return status;
-}
-
-static TrStatus
-save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
-{
-	Hybrid	   *h = (Hybrid *) model;
-
-	TR_TRY(tower_save(h->tower, tensors, count, err));
-	memcpy(h->tensors, *tensors, (size_t) *count * sizeof(TrTensor));
-	h->tensors[*count] = (TrTensor) {.name = "tags", .rows = 1, .cols = 1, .value = &h->n_tags};
-	*tensors = h->tensors;
-	(*count)++;
+	if (!first || first->rows < model->n_tags)
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"W1\" has %d rows for %d tags", first ? first->rows : 0,
+					   model->n_tags);
+	*inputs = first->rows;
 	return TR_OK;
 }
 
-/* ------------------------------------------------------------------ what the tower does */
-
 static TrStatus
-train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+create(TrModel *model, TrError *err)
 {
 	Hybrid	   *h = (Hybrid *) model;
+	float		T = (float) model->n_tags;
+	const TrDataset *dataset = NULL;
 
-	h->tower->epochs = model->epochs;
-	return tower_train_epoch(h->tower, epoch, poll, stats, err);
-}
-
-static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
-{
-	Hybrid	   *h = (Hybrid *) model;
-	TrTensor	own[MOST_TENSORS];
-	int32_t		rows;
-
-	TR_TRY(tower_tensors(own, &rows, h->dataset->n_tags, tensors, count, err));
-	return tower_restore(h->tower, own, count - 1, err);
-}
-
-static int
-width(const TrModel *model, int *unit)
-{
-	return tower_model_width(((const Hybrid *) model)->tower, unit);
-}
-
-static TrStatus
-encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err)
-{
-	return tower_encode(((Hybrid *) model)->tower, side, profiles, out, err);
+	if (model->dataset)
+	{
+		TR_TRY(augment(h, model->dataset, model->options, err));
+		dataset = &h->augmented;
+	}
+	else
+		TR_TRY(stored_inputs(model, &h->augmented.n_tags, err));
+	TR_TRY(tower_create_over(&h->tower, dataset, h->augmented.n_tags, model->n_tags, err));
+	TR_TRY(tr_tensor(model, "tags", 1, 1, (TrRange) {T, T, true}, &h->n_tags, err));
+	*h->n_tags = T;
+	return TR_OK;
 }
 
 /* With items in the profiles where they are those of the training. */
 static TrStatus
 embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
-	Hybrid	   *h = (Hybrid *) model;
-
-	return tower_embed(h->tower, side, dataset == h->dataset ? &h->augmented : dataset, first, n, out, err);
+	return tower_embed(model, side, dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset, first, n, out, err);
 }
 
 const TrAlgorithm tr_algorithm_hybrid = {
 	.name = "hybrid",
 	.summary = "The tag tower of hdlpr_ns with a user's items, and the item itself, beside the tags in the profiles.",
 	.source = "the tower of Xu et al., IJCAI 2017, over profiles with items",
-	.task = TR_TASK_ITEM,
+	TOWER_SHARED_SLOTS,
+	.size = sizeof(Hybrid),
 	.knows_items = true,
 	.options = &option_set,
 	.estimate = estimate,
 	.create = create,
-	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
-	.load = load,
-	.width = width,
 	.embed = embed,
-	.encode = encode,
-	.destroy = destroy,
 };

@@ -10,11 +10,8 @@
  * Legend: U users, I items, D factors, P pairs; "side" is what is being solved for, the other one is held fixed.
  */
 #include <math.h>
-#include <string.h>
 
-#include "core/model.h"
-#include "core/rng.h"
-#include "models/tensors.h"
+#include "models/base.h"
 
 typedef struct IalsOptions
 {
@@ -65,12 +62,11 @@ typedef struct Ials
 {
 	TrModel		model;
 	IalsOptions options;
-	const TrDataset *dataset;
 	IalsSide	side[2];		/* by TrSide */
 	float	   *gram;			/* (D,D) backend memory */
 	double	   *loss;			/* backend memory */
 	float	   *host_ridge;		/* (U) of the users */
-	TrTensor	tensors[2];		/* by TrSide; "users" (U,D), "items" (I,D) */
+	float	   *saved[2];		/* by TrSide: tensors "users" (U,D), "items" (I,D) */
 } Ials;
 
 static size_t
@@ -86,159 +82,103 @@ estimate(const TrShape *shape, const void *values)
 
 /* ------------------------------------------------------------------ life */
 
-static void
-destroy(TrModel *model)
-{
-	Ials	   *m = (Ials *) model;
-	TrBackend  *b = model->backend;
-
-	for (int side = TR_USER; side <= TR_ITEM; side++)
-	{
-		b->ops->release(b, m->side[side].pairs.ptr);
-		b->ops->release(b, m->side[side].pairs.col);
-		b->ops->release(b, m->side[side].pairs.val);
-		b->ops->release(b, m->side[side].ridge);
-		b->ops->release(b, m->side[side].factors);
-		tr_free(model->memory, m->tensors[side].value);
-	}
-	b->ops->release(b, m->gram);
-	b->ops->release(b, m->loss);
-	tr_free(model->memory, m->host_ridge);
-	tr_free(model->memory, m);
-}
-
-static TrStatus
-out_of_memory(TrError *err)
-{
-	return tr_fail(err, TR_NO_MEMORY, "out of memory for the factors of users and items");
-}
-
-static bool
-to_backend(TrBackend *b, void **target, const void *source, size_t bytes)
-{
-	*target = b->ops->alloc(b, bytes + 64);
-	if (*target)
-		b->ops->upload(b, *target, source, bytes);
-	return *target != NULL;
-}
-
 /* The pairs of every user, or item, as sparse rows of ones. */
-static bool
-upload_pairs(Ials *m, TrSide side, int64_t *ptr, int32_t *col, float *val)
+static void
+upload_pairs(Ials *m, TrSide side)
 {
-	const TrDataset *d = m->dataset;
-	TrBackend  *b = m->model.backend;
+	TrModel    *model = &m->model;
+	const TrDataset *d = model->dataset;
 	TrCsr	   *pairs = &m->side[side].pairs;
 	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	size_t		posts = (size_t) d->n_posts;
+	int64_t    *ptr = TR_NEW(model, int64_t, pairs->rows + 1);
+	int32_t    *col = TR_NEW(model, int32_t, posts);
+	float	   *val = TR_NEW(model, float, posts);
 
-	pairs->rows = side == TR_USER ? d->n_users : d->n_items;
-	pairs->cols = side == TR_USER ? d->n_items : d->n_users;
-	pairs->capacity = d->n_posts;
-	for (int32_t r = 0; r <= pairs->rows; r++)
+	for (int32_t r = 0; ptr && r <= pairs->rows; r++)
 		ptr[r] = from[r];
-	for (int32_t p = 0; p < d->n_posts; p++)
+	for (int32_t p = 0; col && val && p < d->n_posts; p++)
 	{
 		col[p] = side == TR_USER ? d->post_item[p] : d->post_user[d->item_post[p]];
 		val[p] = 1;
 	}
-	return to_backend(b, (void **) &pairs->ptr, ptr, ((size_t) pairs->rows + 1) * sizeof(int64_t))
-		&& to_backend(b, (void **) &pairs->col, col, (size_t) d->n_posts * sizeof(int32_t))
-		&& to_backend(b, (void **) &pairs->val, val, (size_t) d->n_posts * sizeof(float));
+	if (!model->host_is_full)
+	{
+		pairs->ptr = tr_to_device(model, ptr, ((size_t) pairs->rows + 1) * sizeof(int64_t));
+		pairs->col = tr_to_device(model, col, posts * sizeof(int32_t));
+		pairs->val = tr_to_device(model, val, posts * sizeof(float));
+	}
+	tr_free(model->memory, ptr);
+	tr_free(model->memory, col);
+	tr_free(model->memory, val);
 }
 
-/* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu */
-static bool
-upload_ridge(Ials *m, TrSide side, float *ridge)
+/* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu; the users' stays on the host, too */
+static void
+upload_ridge(Ials *m, TrSide side)
 {
 	const IalsOptions *o = &m->options;
+	const TrDataset *d = m->model.dataset;
 	const TrCsr *pairs = &m->side[side].pairs;
-	const int32_t *from = side == TR_USER ? m->dataset->user_ptr : m->dataset->item_ptr;
+	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	float	   *ridge = TR_NEW(&m->model, float, pairs->rows);
 
-	for (int32_t r = 0; r < pairs->rows; r++)
+	for (int32_t r = 0; ridge && r < pairs->rows; r++)
 		ridge[r] = (float) (o->regularization * pow(from[r + 1] - from[r] + o->alpha * pairs->cols, o->nu));
+	if (ridge)
+		m->side[side].ridge = tr_to_device(&m->model, ridge, (size_t) pairs->rows * sizeof(float));
 	if (side == TR_USER)
-		memcpy(m->host_ridge, ridge, (size_t) pairs->rows * sizeof(float));
-	return to_backend(m->model.backend, (void **) &m->side[side].ridge, ridge, (size_t) pairs->rows * sizeof(float));
+		m->host_ridge = ridge;
+	else
+		tr_free(m->model.memory, ridge);
 }
 
 /* The items at random; the users follow from them. */
-static bool
-upload_factors(Ials *m, TrSide side, float *factors)
-{
-	const IalsOptions *o = &m->options;
-	int64_t		n = (int64_t) m->side[side].pairs.rows * o->factors;
-	double		std = o->init_std / sqrt(o->factors);
-
-	for (int64_t i = 0; i < n; i++)
-		factors[i] = side == TR_USER ? 0 : (float) (std * tr_normal(o->seed, TR_STREAM_INIT, TR_ITEM, (uint64_t) i));
-	return to_backend(m->model.backend, (void **) &m->side[side].factors, factors, (size_t) n * sizeof(float));
-}
-
 static TrStatus
 fill_side(Ials *m, TrSide side, TrError *err)
 {
-	const TrDataset *d = m->dataset;
-	TrMemory   *memory = m->model.memory;
-	double		D = m->options.factors;
-	size_t		n = (size_t) (side == TR_USER ? d->n_users : d->n_items);
-	int64_t    *ptr = tr_alloc(memory, (n + 1) * sizeof(int64_t));
-	int32_t    *col = tr_alloc(memory, (size_t) d->n_posts * sizeof(int32_t));
-	float	   *val = tr_alloc(memory, ((size_t) d->n_posts + n) * sizeof(float));
-	float	   *factors = tr_alloc(memory, n * (size_t) m->options.factors * sizeof(float));
-	bool		done = ptr && col && val && factors && upload_pairs(m, side, ptr, col, val)
-		&& upload_ridge(m, side, val + d->n_posts) && upload_factors(m, side, factors);
-	double		row_work = D * D * (D / 3 + (double) d->n_posts / (double) n);
+	const IalsOptions *o = &m->options;
+	const TrDataset *d = m->model.dataset;
+	IalsSide   *s = &m->side[side];
+	double		D = o->factors;
+	double		row_work;
 
-	m->side[side].step = (int) fmax(1, fmin((double) n, tr_step_work(m->model.backend) / row_work));
-	tr_free(memory, ptr);
-	tr_free(memory, col);
-	tr_free(memory, val);
-	tr_free(memory, factors);
-	return done ? TR_OK : out_of_memory(err);
+	s->pairs = (TrCsr) {.rows = side == TR_USER ? d->n_users : d->n_items, .capacity = d->n_posts,
+	.cols = side == TR_USER ? d->n_items : d->n_users};
+	TR_TRY(tr_training_tensor(&m->model, side == TR_USER ? "users" : "items", s->pairs.rows, o->factors, &m->saved[side],
+							  err));
+	if (side == TR_ITEM)
+		tr_normals(m->saved[side], (int64_t) s->pairs.rows * o->factors, o->init_std / sqrt(D), o->seed, TR_ITEM);
+	upload_pairs(m, side);
+	upload_ridge(m, side);
+	s->factors = tr_to_device(&m->model, m->saved[side], (size_t) s->pairs.rows * (size_t) o->factors * sizeof(float));
+	row_work = D * D * (D / 3 + (double) d->n_posts / s->pairs.rows);
+	s->step = (int) fmax(1, fmin(s->pairs.rows, tr_step_work(m->model.backend) / row_work));
+	return TR_OK;
 }
 
 static TrStatus
-fill(Ials *m, TrError *err)
+create(TrModel *model, TrError *err)
 {
-	TrBackend  *b = m->model.backend;
-	size_t		D = (size_t) m->options.factors;
+	Ials	   *m = (Ials *) model;
+	TrBackend  *b = model->backend;
+	size_t		D;
 
-	m->gram = b->ops->alloc(b, D * D * sizeof(float));
-	m->loss = b->ops->alloc(b, sizeof(double));
-	m->host_ridge = tr_alloc(m->model.memory, (size_t) m->dataset->n_users * sizeof(float));
-	if (!m->gram || !m->loss || !m->host_ridge)
-		return out_of_memory(err);
-	TR_TRY(fill_side(m, TR_USER, err));
-	TR_TRY(fill_side(m, TR_ITEM, err));
-	return b->ops->finish(b, err);
-}
-
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
-{
-	Ials	   *m;
-	TrStatus	status;
-
-	if (!backend->ops->regress_rows)
+	m->options = *(const IalsOptions *) model->options;
+	D = (size_t) m->options.factors;
+	if (!b->ops->regress_rows)
 	{
-		tr_fail(err, TR_UNSUPPORTED, "algorithm \"ials\" cannot be trained on the device %s", backend->ops->name);
+		tr_fail(err, TR_UNSUPPORTED, "algorithm \"ials\" cannot be trained on the device %s", b->ops->name);
 		if (err)
 			snprintf(err->hint, sizeof(err->hint), "Train it on the CPU, with device => 'cpu'.");
 		return TR_UNSUPPORTED;
 	}
-	m = tr_calloc(memory, 1, sizeof(*m));
-	if (!m)
-		return out_of_memory(err);
-	m->model.backend = backend;
-	m->model.memory = memory;
-	m->options = *(const IalsOptions *) values;
-	m->dataset = dataset;
-	status = fill(m, err);
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
+	m->gram = tr_device_floats(model, D * D);
+	m->loss = tr_device_new(model, sizeof(double));
+	TR_TRY(fill_side(m, TR_USER, err));
+	TR_TRY(fill_side(m, TR_ITEM, err));
+	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
+	return b->ops->finish(b, err);
 }
 
 /* ------------------------------------------------------------------ training */
@@ -267,32 +207,22 @@ solve(Ials *m, TrSide side, const TrPoll *poll, TrError *err)
 	return b->ops->finish(b, err);
 }
 
-static TrStatus
-save_side(Ials *m, TrSide side, TrError *err)
+static void
+download(Ials *m, TrSide side)
 {
-	TrBackend  *b = m->model.backend;
-	TrTensor   *tensor = &m->tensors[side];
-	size_t		n = (size_t) m->side[side].pairs.rows * (size_t) m->options.factors;
-
-	strcpy(tensor->name, side == TR_USER ? "users" : "items");
-	tensor->rows = m->side[side].pairs.rows;
-	tensor->cols = m->options.factors;
-	tensor->training = true;
-	if (!tensor->value && !(tensor->value = tr_alloc(m->model.memory, n * sizeof(float))))
-		return out_of_memory(err);
-	b->ops->download(b, tensor->value, m->side[side].factors, n * sizeof(float));
-	return b->ops->finish(b, err);
+	m->model.backend->ops->download(m->model.backend, m->saved[side], m->side[side].factors,
+									(size_t) m->side[side].pairs.rows * (size_t) m->options.factors * sizeof(float));
 }
 
 /* The users' part of the loss that solving for the items leaves out: sum of r_u |w_u|^2 */
 static double
 users_penalty(const Ials *m)
 {
-	const float *users = m->tensors[TR_USER].value;
+	const float *users = m->saved[TR_USER];
 	int			D = m->options.factors;
 	double		total = 0;
 
-	for (int32_t u = 0; u < m->dataset->n_users; u++)
+	for (int32_t u = 0; u < m->model.dataset->n_users; u++)
 	{
 		double		squares = 0;
 
@@ -315,40 +245,32 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	b->ops->zero(b, m->loss, sizeof(double));
 	TR_TRY(solve(m, TR_ITEM, poll, err));
 	b->ops->download(b, &loss, m->loss, sizeof(double));
-	TR_TRY(save_side(m, TR_USER, err));
-	stats->pairs = m->dataset->n_posts;
-	stats->loss = (loss + users_penalty(m)) / m->dataset->n_posts;
+	download(m, TR_USER);
+	TR_TRY(b->ops->finish(b, err));
+	stats->pairs = m->model.dataset->n_posts;
+	stats->loss = (loss + users_penalty(m)) / m->model.dataset->n_posts;
 	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ result */
 
 static TrStatus
-save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
+saving(TrModel *model, TrError *err)
 {
-	Ials	   *m = (Ials *) model;
-
-	TR_TRY(save_side(m, TR_USER, err));
-	TR_TRY(save_side(m, TR_ITEM, err));
-	*tensors = m->tensors;
-	*count = 2;
-	return TR_OK;
+	download((Ials *) model, TR_USER);
+	download((Ials *) model, TR_ITEM);
+	return model->backend->ops->finish(model->backend, err);
 }
 
 static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
+restored(TrModel *model, TrError *err)
 {
 	Ials	   *m = (Ials *) model;
 	TrBackend  *b = model->backend;
-	TrTensor	wanted[] = {
-		{.name = "users", .rows = m->side[TR_USER].pairs.rows, .cols = m->options.factors},
-		{.name = "items", .rows = m->side[TR_ITEM].pairs.rows, .cols = m->options.factors}
-	};
 
-	TR_TRY(tr_tensors_check(wanted, NULL, 2, tensors, count, err));
 	for (int side = TR_USER; side <= TR_ITEM; side++)
-		b->ops->upload(b, m->side[side].factors, tr_tensor_find(wanted[side].name, tensors, count)->value,
-					   (size_t) wanted[side].rows * (size_t) wanted[side].cols * sizeof(float));
+		b->ops->upload(b, m->side[side].factors, m->saved[side],
+					   (size_t) m->side[side].pairs.rows * (size_t) m->options.factors * sizeof(float));
 	return b->ops->finish(b, err);
 }
 
@@ -382,11 +304,11 @@ const TrAlgorithm tr_algorithm_ials = {
 	.task = TR_TASK_ITEM,
 	.options = &options,
 	.estimate = estimate,
+	.size = sizeof(Ials),
 	.create = create,
 	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
+	.saving = saving,
+	.restored = restored,
 	.width = width,
 	.embed = embed,
-	.destroy = destroy,
 };

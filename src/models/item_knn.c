@@ -10,8 +10,6 @@
 #include <math.h>
 
 #include "models/cosine.h"
-#include "models/no_arrays.h"
-#include "models/tensors.h"
 
 /* Numbers that a weakest neighbour is saved as: its cosine, and its place in two parts that a float holds exactly. */
 #define SAVED 3
@@ -37,11 +35,9 @@ typedef struct ItemKnn
 {
 	TrModel		model;
 	int			neighbours;
-	const TrDataset *dataset;
 	TrCosine	cosine;
 	TrScored   *weakest;		/* (I) neighbour that just counts; a score of -INFINITY: all do */
-	float	   *ones;			/* (I) */
-	TrTensor	tensor;			/* "weakest" (I,3) */
+	float	   *saved;			/* (I,3) the same */
 } ItemKnn;
 
 static size_t
@@ -52,60 +48,21 @@ estimate(const TrShape *shape, const void *values)
 		+ (size_t) shape->n_items * (sizeof(TrScored) + (1 + SAVED) * sizeof(float));
 }
 
-/* ------------------------------------------------------------------ life */
-
-static void
-destroy(TrModel *model)
+static TrStatus
+create(TrModel *model, TrError *err)
 {
 	ItemKnn    *m = (ItemKnn *) model;
+	TrRange		range = {-INFINITY, FLT_MAX, false};
+	int32_t		items = model->dataset->n_items;
 
-	tr_cosine_free(&m->cosine);
-	tr_free(model->memory, m->weakest);
-	tr_free(model->memory, m->ones);
-	tr_free(model->memory, m->tensor.value);
-	tr_free(model->memory, m);
-}
-
-static TrStatus
-fill(ItemKnn *m, TrError *err)
-{
-	TrMemory   *memory = m->model.memory;
-	size_t		items = (size_t) m->dataset->n_items;
-
-	TR_TRY(tr_cosine_create(&m->cosine, memory, m->dataset, TR_ITEM, err));
-	m->weakest = tr_alloc(memory, items * sizeof(TrScored));
-	m->ones = tr_alloc(memory, items * sizeof(float));
-	m->tensor = (TrTensor) {.name = "weakest", .rows = m->dataset->n_items, .cols = SAVED,
-	.value = tr_alloc(memory, items * SAVED * sizeof(float))};
-	if (!m->weakest || !m->ones || !m->tensor.value)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the neighbours of %zu items", items);
-	for (size_t i = 0; i < items; i++)
-	{
+	m->neighbours = ((const ItemKnnOptions *) model->options)->neighbours;
+	TR_TRY(tr_cosine_create(&m->cosine, model, TR_ITEM, err));
+	TR_TRY(tr_tensor(model, "weakest", items, SAVED, range, &m->saved, err));
+	m->weakest = TR_NEW(model, TrScored, items);
+	TR_TRY(tr_enough_memory(model, err, "the neighbours of %d items", items));
+	for (int32_t i = 0; i < items; i++)
 		m->weakest[i] = (TrScored) {-INFINITY, 0};
-		m->ones[i] = 1;
-	}
 	return TR_OK;
-}
-
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
-{
-	ItemKnn    *m = tr_calloc(memory, 1, sizeof(*m));
-	TrStatus	status;
-
-	if (!m)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for a model");
-	m->model.backend = backend;
-	m->model.memory = memory;
-	m->neighbours = ((const ItemKnnOptions *) values)->neighbours;
-	m->dataset = dataset;
-	m->cosine.memory = memory;
-	status = fill(m, err);
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
 }
 
 /* ------------------------------------------------------------------ training */
@@ -126,7 +83,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	ItemKnn    *m = (ItemKnn *) model;
 
 	(void) epoch, (void) err;
-	for (int32_t i = 0; m->neighbours > 0 && i < m->dataset->n_items; i++)
+	for (int32_t i = 0; m->neighbours > 0 && i < model->dataset->n_items; i++)
 	{
 		int32_t		n = find(m, i);
 
@@ -145,20 +102,18 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 /* ------------------------------------------------------------------ result */
 
 static TrStatus
-save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
+saving(TrModel *model, TrError *err)
 {
 	ItemKnn    *m = (ItemKnn *) model;
-	float	   *value = m->tensor.value;
+	float	   *value = m->saved;
 
 	(void) err;
-	for (int32_t i = 0; i < m->dataset->n_items; i++, value += SAVED)
+	for (int32_t i = 0; i < model->dataset->n_items; i++, value += SAVED)
 	{
 		value[0] = m->weakest[i].score;
 		value[1] = (float) (m->weakest[i].index / PART);
 		value[2] = (float) (m->weakest[i].index % PART);
 	}
-	*tensors = &m->tensor;
-	*count = 1;
 	return TR_OK;
 }
 
@@ -178,17 +133,14 @@ place_of(const float *value, int32_t items)
 }
 
 static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
+restored(TrModel *model, TrError *err)
 {
 	ItemKnn    *m = (ItemKnn *) model;
-	TrRange		range = {-INFINITY, FLT_MAX, false};
-	const float *value;
+	const float *value = m->saved;
 
-	TR_TRY(tr_tensors_check(&m->tensor, &range, 1, tensors, count, err));
-	value = tr_tensor_find("weakest", tensors, count)->value;
-	for (int32_t i = 0; i < m->dataset->n_items; i++, value += SAVED)
+	for (int32_t i = 0; i < model->dataset->n_items; i++, value += SAVED)
 	{
-		int32_t		place = place_of(value, m->dataset->n_items);
+		int32_t		place = place_of(value, model->dataset->n_items);
 
 		if (place < 0)
 			return tr_fail(err, TR_BAD_DATA, "stored weight \"weakest\" has no neighbour of item %d", i);
@@ -197,21 +149,11 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 	return TR_OK;
 }
 
-static int
-features(const TrModel *model)
-{
-	(void) model;
-	return TR_FEATURES_ITEMS;
-}
-
 static TrStatus
 user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err)
 {
-	int32_t		first = dataset->user_ptr[user];
-
 	(void) err;
-	*out = (TrSparse) {.n = dataset->user_ptr[user + 1] - first, .index = dataset->post_item + first,
-	.value = ((ItemKnn *) model)->ones};
+	*out = tr_cosine_items(&((ItemKnn *) model)->cosine, dataset, user);
 	return TR_OK;
 }
 
@@ -242,14 +184,14 @@ const TrAlgorithm tr_algorithm_item_knn = {
 	.task = TR_TASK_ITEM,
 	.options = &options,
 	.estimate = estimate,
+	.size = sizeof(ItemKnn),
 	.create = create,
 	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
+	.saving = saving,
+	.restored = restored,
 	.width = tr_no_width,
 	.embed = tr_no_embed,
-	.features = features,
+	.features = tr_item_features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,
-	.destroy = destroy,
 };

@@ -57,19 +57,17 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 {
 	const Pitf *m = (const Pitf *) model;
 	size_t		D = (size_t) m->D;
-	const float *tags = m->tensors[PITF_TENSOR_TAGS].value;
-	const float *means = m->tensors[PITF_TENSOR_MEANS].value;
 	float		gamma = pitf_gamma(&m->options);
 	float		scale = (float) m->options.scale;
 
 	(void) err;
-	memset(out, 0, (size_t) n * (size_t) m->n_tags * sizeof(float));
+	memset(out, 0, (size_t) n * (size_t) model->n_tags * sizeof(float));
 	for (int32_t p = 0; p < n; p++)
 	{
-		float	   *score = out + (size_t) p * (size_t) m->n_tags;
+		float	   *score = out + (size_t) p * (size_t) model->n_tags;
 
-		add_kernels(score, posts[p].user ? posts[p].user : means, tags, m->n_tags, m->D, gamma, scale);
-		add_kernels(score, posts[p].item ? posts[p].item : means + D, tags + D, m->n_tags, m->D, gamma, scale);
+		add_kernels(score, posts[p].user ? posts[p].user : m->means, m->tags, model->n_tags, m->D, gamma, scale);
+		add_kernels(score, posts[p].item ? posts[p].item : m->means + D, m->tags + D, model->n_tags, m->D, gamma, scale);
 	}
 	return TR_OK;
 }

@@ -18,16 +18,6 @@ tr_rows_init(TrMemory *memory, TrRows *rows, int32_t most, bool slots)
 	return rows->ptr && (!slots || rows->slot);
 }
 
-void
-tr_rows_free(TrMemory *memory, TrRows *rows)
-{
-	tr_free(memory, rows->ptr);
-	tr_free(memory, rows->col);
-	tr_free(memory, rows->val);
-	tr_free(memory, rows->slot);
-	*rows = (TrRows) {0};
-}
-
 /* array with room for so many entries of 4 bytes; as it was, and *done false, when there is no memory */
 static void *
 grown(TrMemory *memory, void *array, int64_t entries, bool *done)
@@ -80,15 +70,6 @@ tr_touched_init(TrMemory *memory, TrTouched *t, int32_t cols)
 	*t = (TrTouched) {.cols = cols, .index = tr_alloc(memory, F * sizeof(int32_t)),
 	.place = tr_alloc(memory, F * sizeof(int32_t)), .mark = tr_calloc(memory, F, 1)};
 	return t->index && t->place && t->mark;
-}
-
-void
-tr_touched_free(TrMemory *memory, TrTouched *t)
-{
-	tr_free(memory, t->index);
-	tr_free(memory, t->place);
-	tr_free(memory, t->mark);
-	*t = (TrTouched) {0};
 }
 
 /* index, place = the marked columns, whose marks go; eight marks are looked at together, as most are not set */

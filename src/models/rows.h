@@ -18,11 +18,8 @@ typedef struct TrRows
 	int32_t    *slot;			/* (E) a column's place among the touched ones; NULL where nobody asks */
 } TrRows;
 
-/*
- * Room for so many rows; with slots, for tr_touched_slots(). False = out of memory; what there is, is freed all the same.
- */
+/* Room for so many rows; with slots, for tr_touched_find(). False = out of memory, which the model's is. */
 extern bool tr_rows_init(TrMemory *memory, TrRows *rows, int32_t most, bool slots);
-extern void tr_rows_free(TrMemory *memory, TrRows *rows);
 /* Room for so many entries more in the row that comes next */
 extern bool tr_rows_reserve(TrMemory *memory, TrRows *rows, int64_t more);
 
@@ -69,7 +66,6 @@ typedef struct TrTouched
 } TrTouched;
 
 extern bool tr_touched_init(TrMemory *memory, TrTouched *t, int32_t cols);
-extern void tr_touched_free(TrMemory *memory, TrTouched *t);
 /* index = the columns of all these rows; their slots follow. */
 extern void tr_touched_find(TrTouched *t, TrRows *const *rows, int n);
 

@@ -27,47 +27,6 @@ tr_tag_neighbours_estimate(const TrShape *shape, int limit)
 		+ most * sizeof(TrScored);
 }
 
-void
-tr_tag_neighbours_free(TrTagNeighbours *n)
-{
-	if (!n->memory)
-		return;
-	tr_free(n->memory, n->tag_ptr);
-	tr_free(n->memory, n->tag_item);
-	tr_free(n->memory, n->tag_weight);
-	tr_free(n->memory, n->weight);
-	tr_free(n->memory, n->cosine);
-	tr_free(n->memory, n->best);
-	tr_free(n->memory, n->count);
-	tr_free(n->memory, n->index);
-	tr_free(n->memory, n->value);
-	memset(n, 0, sizeof(*n));
-}
-
-static TrStatus
-allocate(TrTagNeighbours *n, TrError *err)
-{
-	TrMemory   *memory = n->memory;
-	size_t		entries = (size_t) n->dataset->item.n_entries;
-	size_t		items = (size_t) n->dataset->n_items;
-	size_t		most = (size_t) n->limit;
-
-	n->tag_ptr = tr_calloc(memory, (size_t) n->dataset->n_tags + 2, sizeof(int64_t));
-	n->tag_item = tr_alloc(memory, (entries + 1) * sizeof(int32_t));
-	n->tag_weight = tr_alloc(memory, (entries + 1) * sizeof(float));
-	n->weight = tr_alloc(memory, (entries + 1) * sizeof(float));
-	n->cosine = tr_calloc(memory, items + 1, sizeof(float));
-	n->best = tr_alloc(memory, (most + 1) * sizeof(TrScored));
-	n->count = tr_alloc(memory, (items + 1) * sizeof(int32_t));
-	n->index = tr_alloc(memory, (items * most + 1) * sizeof(int32_t));
-	n->value = tr_alloc(memory, (items * most + 1) * sizeof(float));
-	if (!n->tag_ptr || !n->tag_item || !n->tag_weight || !n->weight || !n->cosine || !n->best || !n->count || !n->index
-		|| !n->value)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d similar items of each of %d items", n->limit,
-					   n->dataset->n_items);
-	return TR_OK;
-}
-
 /* weight (E) = the unit profiles; tag_ptr becomes where each tag's items start */
 static void
 weigh(TrTagNeighbours *n)
@@ -114,18 +73,22 @@ transpose(TrTagNeighbours *n)
 }
 
 TrStatus
-tr_tag_neighbours_create(TrTagNeighbours *n, TrMemory *memory, const TrDataset *dataset, int limit, TrError *err)
+tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError *err)
 {
-	TrStatus	status;
+	const TrDataset *d = model->dataset;
+	size_t		entries = (size_t) d->item.n_entries;
+	size_t		items = (size_t) d->n_items;
+	size_t		most = (size_t) limit_of(limit, d->n_items);
 
-	*n = (TrTagNeighbours) {.memory = memory, .dataset = dataset, .limit = limit_of(limit, dataset->n_items)};
-	status = allocate(n, err);
-	if (status != TR_OK)
-	{
-		tr_tag_neighbours_free(n);
-		return status;
-	}
-	for (int32_t i = 0; i < dataset->n_items; i++)
+	*n = (TrTagNeighbours) {
+		.dataset = d, .limit = (int32_t) most, .tag_ptr = TR_NEW(model, int64_t, d->n_tags + 1),
+		.tag_item = TR_NEW(model, int32_t, entries), .tag_weight = TR_NEW(model, float, entries),
+		.weight = TR_NEW(model, float, entries), .cosine = TR_NEW(model, float, items),
+		.best = TR_NEW(model, TrScored, most), .count = TR_NEW(model, int32_t, items),
+		.index = TR_NEW(model, int32_t, items * most), .value = TR_NEW(model, float, items * most)
+	};
+	TR_TRY(tr_enough_memory(model, err, "%d similar items of each of %d items", n->limit, d->n_items));
+	for (int32_t i = 0; i < d->n_items; i++)
 		n->count[i] = -1;
 	weigh(n);
 	transpose(n);

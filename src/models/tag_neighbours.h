@@ -7,12 +7,11 @@
 #ifndef TR_TAG_NEIGHBOURS_H
 #define TR_TAG_NEIGHBOURS_H
 
-#include "core/model.h"
+#include "models/base.h"
 #include "core/topn.h"
 
 typedef struct TrTagNeighbours
 {
-	TrMemory   *memory;
 	const TrDataset *dataset;
 	int32_t		limit;			/* N */
 	int64_t    *tag_ptr;		/* (T+1) into tag_item */
@@ -28,10 +27,8 @@ typedef struct TrTagNeighbours
 
 extern size_t tr_tag_neighbours_estimate(const TrShape *shape, int limit);
 
-/* The dataset outlives it. After a failure there is nothing to free. */
-extern TrStatus tr_tag_neighbours_create(TrTagNeighbours *n, TrMemory *memory, const TrDataset *dataset, int limit,
-										 TrError *err);
-extern void tr_tag_neighbours_free(TrTagNeighbours *n);
+/* In the dataset of this model, and in its memory. */
+extern TrStatus tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError *err);
 
 /*
  * The `limit` nearest items that share a tag with this one, itself left out, and their cosines; ties go to the smaller

@@ -10,9 +10,7 @@
  */
 #include <string.h>
 
-#include "core/model.h"
-#include "models/no_arrays.h"
-#include "models/tensors.h"
+#include "models/base.h"
 
 typedef enum PopularBy
 {
@@ -48,9 +46,7 @@ typedef struct Popular
 {
 	TrModel		model;
 	PopularOptions options;
-	int32_t		n_tags;
 	float	   *count;			/* (T) assignments of each tag */
-	TrTensor	tensor;			/* "count" (1,T) */
 } Popular;
 
 static size_t
@@ -60,91 +56,23 @@ estimate(const TrShape *shape, const void *values)
 	return ((size_t) shape->n_tags + 1) * (sizeof(float) + sizeof(double));
 }
 
-static void
-destroy(TrModel *model)
-{
-	tr_free(model->memory, ((Popular *) model)->count);
-	tr_free(model->memory, model);
-}
-
 static TrStatus
-new_popular(Popular **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, TrError *err)
+create(TrModel *model, TrError *err)
 {
-	Popular    *m = tr_calloc(memory, 1, sizeof(*m));
+	Popular    *m = (Popular *) model;
+	double	   *count;
 
-	if (!m || !(m->count = tr_calloc(memory, (size_t) n_tags + 1, sizeof(float))))
-	{
-		tr_free(memory, m);
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", n_tags);
-	}
-	m->model.backend = backend;
-	m->model.memory = memory;
-	m->options = *(const PopularOptions *) values;
-	m->n_tags = n_tags;
-	m->tensor = (TrTensor) {.name = "count", .rows = 1, .cols = n_tags, .value = m->count};
-	*result = m;
-	return TR_OK;
-}
-
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
-{
-	double	   *count = tr_alloc(memory, ((size_t) dataset->n_tags + 1) * sizeof(double));
-	Popular    *m = NULL;
-	TrStatus	status;
-
-	if (!count)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", dataset->n_tags);
-	tr_dataset_count_tags(count, dataset);
-	status = new_popular(&m, memory, backend, dataset->n_tags, values, err);
-	for (int32_t t = 0; status == TR_OK && t < dataset->n_tags; t++)
+	m->options = *(const PopularOptions *) model->options;
+	TR_TRY(tr_tensor(model, "count", 1, model->n_tags, TR_FROM_ZERO, &m->count, err));
+	if (!model->dataset)
+		return TR_OK;
+	count = TR_NEW(model, double, model->n_tags);
+	TR_TRY(tr_enough_memory(model, err, "%d tags", model->n_tags));
+	tr_dataset_count_tags(count, model->dataset);
+	for (int32_t t = 0; t < model->n_tags; t++)
 		m->count[t] = (float) count[t];
-	tr_free(memory, count);
-	if (status == TR_OK)
-		*model = &m->model;
-	return status;
-}
-
-/* Counting was all. The loss is left at 0. */
-static TrStatus
-train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
-{
-	(void) model, (void) epoch, (void) poll, (void) err;
-	stats->last = true;
+	tr_free(model->memory, count);
 	return TR_OK;
-}
-
-static TrStatus
-save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
-{
-	(void) err;
-	*tensors = &((Popular *) model)->tensor;
-	*n = 1;
-	return TR_OK;
-}
-
-static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
-{
-	TrRange		range = TR_FROM_ZERO;
-
-	return tr_tensors_read(&((Popular *) model)->tensor, &range, 1, tensors, n, err);
-}
-
-static TrStatus
-load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
-	 int n, TrError *err)
-{
-	Popular    *m = NULL;
-	TrStatus	status;
-
-	TR_TRY(new_popular(&m, memory, backend, n_tags, values, err));
-	status = restore(&m->model, tensors, n, err);
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
 }
 
 /* score (T) += the profile's shares; false when it is empty */
@@ -166,18 +94,18 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 	const Popular *m = (const Popular *) model;
 
 	(void) err;
-	for (int32_t p = 0; p < n; p++, out += m->n_tags)
+	for (int32_t p = 0; p < n; p++, out += model->n_tags)
 	{
 		int			by = m->options.by;
 		bool		known = by != BY_ALL && !m->options.fallback;
 
-		memset(out, 0, (size_t) m->n_tags * sizeof(float));
+		memset(out, 0, (size_t) model->n_tags * sizeof(float));
 		if (by == BY_USER || by == BY_MIX)
 			known |= add_shares(out, &posts[p].user_tags);
 		if (by == BY_ITEM || by == BY_MIX)
 			known |= add_shares(out, &posts[p].item_tags);
 		if (!known)
-			memcpy(out, m->count, (size_t) m->n_tags * sizeof(float));
+			memcpy(out, m->count, (size_t) model->n_tags * sizeof(float));
 	}
 	return TR_OK;
 }
@@ -190,13 +118,11 @@ const TrAlgorithm tr_algorithm_tag_popular = {
 	.options = &options,
 	.counts = true,
 	.estimate = estimate,
+	.size = sizeof(Popular),
+	.loads = true,
 	.create = create,
-	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
-	.load = load,
+	.train_epoch = tr_no_training,
 	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.score_tags = score_tags,
-	.destroy = destroy,
 };

@@ -164,31 +164,18 @@ count_logs(TrTagLog *log, int32_t n_tags, const TrProfileTable *table)
 	return all;
 }
 
-bool
-tr_tag_logs_init(TrMemory *memory, TrTagLogs *logs, const float *log_share, int32_t n_tags, double smoothing,
-				 const TrProfileTable *table)
+void
+tr_tag_logs_init(TrTagLogs *logs, TrModel *model, const float *log_share, double smoothing, const TrProfileTable *table)
 {
-	*logs = (TrTagLogs) {.tag = tr_calloc(memory, (size_t) n_tags + 1, sizeof(TrTagLog))};
-	if (!logs->tag)
-		return false;
-	logs->value = tr_alloc(memory, ((size_t) count_logs(logs->tag, n_tags, table) + 1) * sizeof(float));
-	if (!logs->value)
-		return false;
-	for (int32_t t = 0; t < n_tags; t++)
+	*logs = (TrTagLogs) {.tag = TR_NEW(model, TrTagLog, model->n_tags)};
+	if (logs->tag)
+		logs->value = TR_NEW(model, float, count_logs(logs->tag, model->n_tags, table));
+	for (int32_t t = 0; logs->value && t < model->n_tags; t++)
 	{
 		logs->tag[t].scale = smoothing * exp(log_share[t]);
 		for (int32_t c = 1; c <= logs->tag[t].most; c++)
 			logs->value[logs->tag[t].first + c] = (float) log1p((double) c / logs->tag[t].scale);
 	}
-	return true;
-}
-
-void
-tr_tag_logs_free(TrMemory *memory, TrTagLogs *logs)
-{
-	tr_free(memory, logs->tag);
-	tr_free(memory, logs->value);
-	*logs = (TrTagLogs) {0};
 }
 
 /* count > 0 */

@@ -16,7 +16,7 @@
 #ifndef TR_TAG_PRIOR_H
 #define TR_TAG_PRIOR_H
 
-#include "models/tensors.h"
+#include "models/base.h"
 
 typedef struct TrTagPrior
 {
@@ -66,10 +66,9 @@ typedef struct TrTagLogs
 
 extern size_t tr_tag_logs_estimate(const TrShape *shape);
 
-/* False = out of memory; what there is, is freed all the same. */
-extern bool tr_tag_logs_init(TrMemory *memory, TrTagLogs *logs, const float *log_share, int32_t n_tags, double smoothing,
+/* In the model's memory: whether there is enough, tr_enough_memory() says. */
+extern void tr_tag_logs_init(TrTagLogs *logs, TrModel *model, const float *log_share, double smoothing,
 							 const TrProfileTable *table);
-extern void tr_tag_logs_free(TrMemory *memory, TrTagLogs *logs);
 
 /*
  * extra (T), or NULL, is added to the counts and comes back as zeros; counts of 0 or less are left out. As

@@ -6,10 +6,8 @@
  */
 #include <string.h>
 
-#include "models/no_arrays.h"
 #include "models/tag_neighbours.h"
 #include "models/tag_prior.h"
-#include "models/tensors.h"
 
 typedef struct ProductOptions
 {
@@ -50,7 +48,6 @@ typedef struct Product
 	float	   *log_share;		/* (T) */
 	int32_t    *tag;			/* (2T) work space */
 	float	   *value;			/* (2T) */
-	TrTensor	tensor;			/* "log_share" (1,T) */
 } Product;
 
 static size_t
@@ -62,64 +59,25 @@ estimate(const TrShape *shape, const void *values)
 		+ (o->similar > 0 ? tr_tag_neighbours_estimate(shape, o->neighbours) : 0);
 }
 
-/* ------------------------------------------------------------------ life */
-
-static void
-destroy(TrModel *model)
+static TrStatus
+create(TrModel *model, TrError *err)
 {
 	Product    *m = (Product *) model;
+	const ProductOptions *o = model->options;
+	int32_t		T = model->n_tags;
 
-	tr_tag_neighbours_free(&m->neighbours);
-	tr_free(model->memory, m->log_share);
-	tr_free(model->memory, m->prior.extra);
-	tr_free(model->memory, m->tag);
-	tr_free(model->memory, m->value);
-	tr_free(model->memory, m);
-}
-
-static TrStatus
-new_product(Product **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, const ProductOptions *o, TrError *err)
-{
-	Product    *m = tr_calloc(memory, 1, sizeof(*m));
-	size_t		T = (size_t) n_tags + 1;
-
-	if (!m)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for a model");
-	m->model.backend = backend;
-	m->model.memory = memory;
 	m->options = *o;
-	m->log_share = tr_calloc(memory, T, sizeof(float));
-	m->tensor = (TrTensor) {.name = "log_share", .rows = 1, .cols = n_tags, .value = m->log_share};
-	m->tag = tr_alloc(memory, 2 * T * sizeof(int32_t));
-	m->value = tr_alloc(memory, 2 * T * sizeof(float));
-	m->prior = (TrTagPrior) {.n_tags = n_tags, .log_share = m->log_share, .user_smoothing = o->user_smoothing,
-	.item_smoothing = o->item_smoothing, .popularity = o->popularity, .similar = o->similar,
-	.extra = tr_calloc(memory, T, sizeof(float))};
-	if (!m->log_share || !m->tag || !m->value || !m->prior.extra)
-	{
-		destroy(&m->model);
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", n_tags);
-	}
-	*result = m;
-	return TR_OK;
-}
-
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
-{
-	const ProductOptions *o = values;
-	Product    *m = NULL;
-	TrStatus	status;
-
-	TR_TRY(new_product(&m, memory, backend, dataset->n_tags, o, err));
-	status = tr_tag_log_shares(m->log_share, memory, dataset, err);
-	if (status == TR_OK && o->similar > 0)
-		status = tr_tag_neighbours_create(&m->neighbours, memory, dataset, o->neighbours, err);
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
+	m->tag = TR_NEW(model, int32_t, 2 * (size_t) T);
+	m->value = TR_NEW(model, float, 2 * (size_t) T);
+	m->prior = (TrTagPrior) {.n_tags = T, .user_smoothing = o->user_smoothing, .item_smoothing = o->item_smoothing,
+	.popularity = o->popularity, .similar = o->similar, .extra = TR_NEW(model, float, T)};
+	TR_TRY(tr_enough_memory(model, err, "%d tags", T));
+	TR_TRY(tr_tensor(model, "log_share", 1, T, TR_LOG_SHARE, &m->log_share, err));
+	m->prior.log_share = m->log_share;
+	if (!model->dataset)
+		return TR_OK;
+	TR_TRY(tr_tag_log_shares(m->log_share, model->memory, model->dataset, err));
+	return o->similar > 0 ? tr_tag_neighbours_create(&m->neighbours, model, o->neighbours, err) : TR_OK;
 }
 
 /* Finds the similar items of every item. The loss is left at 0. */
@@ -137,41 +95,6 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	}
 	stats->last = true;
 	return TR_OK;
-}
-
-/* ------------------------------------------------------------------ tensors */
-
-static TrStatus
-save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
-{
-	(void) err;
-	*tensors = &((Product *) model)->tensor;
-	*n = 1;
-	return TR_OK;
-}
-
-static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
-{
-	TrRange		range = TR_LOG_SHARE;
-
-	return tr_tensors_read(&((Product *) model)->tensor, &range, 1, tensors, n, err);
-}
-
-static TrStatus
-load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
-	 int n, TrError *err)
-{
-	Product    *m = NULL;
-	TrStatus	status;
-
-	TR_TRY(new_product(&m, memory, backend, n_tags, values, err));
-	status = restore(&m->model, tensors, n, err);
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
 }
 
 /* ------------------------------------------------------------------ result */
@@ -211,15 +134,13 @@ const TrAlgorithm tr_algorithm_tag_product = {
 	.task = TR_TASK_TAG,
 	.options = &options,
 	.estimate = estimate,
+	.size = sizeof(Product),
+	.loads = true,
 	.create = create,
 	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
-	.load = load,
 	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.features = features,
 	.feature_weights = feature_weights,
 	.score_tags = score_tags,
-	.destroy = destroy,
 };

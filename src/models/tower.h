@@ -16,11 +16,11 @@
 #ifndef TOWER_H
 #define TOWER_H
 
-#include "core/model.h"
+#include "models/nn/parameters.h"
 #include "models/tower_options.h"
 #include "models/upload.h"
 
-/* Where the parameters lie in one array of floats: the optimizer's step is then one operation. */
+/* Where the parameters lie in their array. */
 typedef struct TowerLayout
 {
 	int			K;
@@ -29,12 +29,8 @@ typedef struct TowerLayout
 	bool		popularity;
 	int64_t		weight[TR_MAX_INTS + 1];	/* [1..K]: W_k (dim[k-1],dim[k]) */
 	int64_t		bias[2 * TR_MAX_INTS + 1];	/* [1..K] encoder, [K+1..2K] decoder */
-	int64_t		regularized;	/* the first so many floats are W and b: Eq. 13's penalty is theirs */
-	int64_t		popularity_weight;	/* the one after them, when popularity is on */
-	int64_t		size;			/* floats in all */
+	int64_t		popularity_weight;	/* when popularity is on; not regularized, as W and b are (Eq. 13) */
 } TowerLayout;
-
-#define TOWER_MOST_TENSORS (3 * TR_MAX_INTS + 3)
 
 typedef struct Tower
 {
@@ -42,20 +38,13 @@ typedef struct Tower
 	TowerOptions options;
 	const TrDataset *dataset;	/* NULL in a model that was loaded */
 	TowerLayout layout;
-
-	/* parameters and the optimizer's state, backend memory, layout.size floats each; gradient and below NULL when loaded */
-	float	   *parameters;
-	float	   *gradient;
-	float	   *moment1;
-	float	   *moment2;
-	int64_t		steps;
+	TrParameters p;
 	double		rate;			/* of this epoch */
 
 	float	   *idf;			/* (T) backend memory */
 	float	   *host_idf;		/* (T) */
-	float		mean_length[2]; /* assignments of a user's, an item's profile */
+	float	   *mean_length;	/* (2) assignments of a user's, an item's profile */
 	TrProfileTable side[2];		/* TR_USER, TR_ITEM, in backend memory; empty when loaded */
-	double	   *loss;			/* backend memory: the steps' losses, and the sum of squared parameters */
 
 	/* what tower_batch.c keeps between steps, see there */
 	struct TowerPlanner *planner;
@@ -74,9 +63,7 @@ typedef struct Tower
 	TrBuffer	pair_logit;		/* (P) */
 	TrBuffer	pair_grad;		/* (P) */
 	TrUpload	upload;			/* the batch's integers and floats */
-
-	float	   *host;			/* (layout.size) what was last saved or restored; NULL = nothing was */
-	TrTensor	tensors[TOWER_MOST_TENSORS];	/* of the last save() */
+	int32_t    *encoded;		/* 0, 1, … while encoding */
 } Tower;
 
 /* Rows of one batch: users 0..U-1, candidates U..U+C-1 (the G targets first), positives U+C..U+C+P-1. */
@@ -89,10 +76,9 @@ enum
 };
 
 /* tower_network.c */
-extern void tower_layout(TowerLayout *layout, const TowerOptions *options, int32_t n_tags);
+extern void tower_layout(TowerLayout *layout, TrParameters *p, const TowerOptions *options, int32_t n_tags);
 /* csr = n rows with room for so many entries; its memory is the group's */
 extern TrStatus tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err);
-extern void tower_initialize(Tower *t, float *host_parameters);
 extern int	tower_width(const Tower *t);
 extern TrProfileWeights tower_profile_weights(const Tower *t, TrSide side);
 
@@ -133,31 +119,33 @@ typedef struct TowerBatch
 } TowerBatch;
 
 extern TrStatus tower_planner_create(Tower *t, TrError *err);
-extern void tower_planner_destroy(Tower *t);
 extern void tower_plan_epoch(Tower *t, int epoch);
 /* false when the epoch is over; a batch may come out without pairs. */
 extern bool tower_plan_step(Tower *t, TowerBatch *batch);
 
 /* tower_train.c, tower.c: slots of TrAlgorithm */
 extern size_t tower_estimate(const TrShape *shape, const void *options);
-extern TrStatus tower_create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset,
-							 const void *options, TrError *err);
+extern TrStatus tower_create(TrModel *model, TrError *err);
+/* The same over a dataset of its own, NULL when loaded; inputs from n_tags on start without a say. */
+extern TrStatus tower_create_over(Tower *t, const TrDataset *dataset, int32_t inputs, int32_t n_tags, TrError *err);
 extern TrStatus tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
-extern TrStatus tower_save(TrModel *model, TrTensor **tensors, int *count, TrError *err);
-extern TrStatus tower_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err);
-extern TrStatus tower_load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
-						   const TrTensor *tensors, int count, TrError *err);
+extern TrStatus tower_saving(TrModel *model, TrError *err);
+extern TrStatus tower_restored(TrModel *model, TrError *err);
 extern int	tower_model_width(const TrModel *model, int *unit);
 extern TrStatus tower_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
 							TrError *err);
 extern TrStatus tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
-extern void tower_destroy(TrModel *model);
 
-/* What the algorithms of the family share: the slots of TrAlgorithm, and the description of a table of options. */
+/*
+ * What the algorithms of the family share: the slots of TrAlgorithm, some of which hybrid has its own for; and the
+ * description of a table of options.
+ */
+#define TOWER_SHARED_SLOTS \
+	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .saving = tower_saving, \
+	.restored = tower_restored, .width = tower_model_width, .encode = tower_encode
+
 #define TOWER_SLOTS \
-	.task = TR_TASK_ITEM, .estimate = tower_estimate, .create = tower_create, .train_epoch = tower_train_epoch, \
-	.save = tower_save, .restore = tower_restore, .load = tower_load, .width = tower_model_width, .embed = tower_embed, \
-	.encode = tower_encode, .destroy = tower_destroy
+	TOWER_SHARED_SLOTS, .size = sizeof(Tower), .estimate = tower_estimate, .create = tower_create, .embed = tower_embed
 
 #define TOWER_OPTION_SET(table, preset_list) \
 	{.options = (table), .count = sizeof(table) / sizeof((table)[0]), .presets = (preset_list), \

@@ -351,7 +351,7 @@ tower_plan_step(Tower *t, TowerBatch *result)
 	batch->users = batch->columns = batch->targets = batch->pairs = 0;
 	batch->pair_weight_sum = 0;
 	batch->pair_ptr[0] = 0;
-	batch->step = (uint64_t) t->steps;
+	batch->step = (uint64_t) t->p.steps;
 	if (t->options.batch_by == TOWER_BY_USERS)
 		plan_users(t, batch->step);
 	else
@@ -414,66 +414,33 @@ most_pairs(const Tower *t)
 TrStatus
 tower_planner_create(Tower *t, TrError *err)
 {
-	TrMemory   *memory = t->model.memory;
+	TrModel    *model = &t->model;
 	const TrDataset *d = t->dataset;
-	TowerPlanner *planner = tr_calloc(memory, 1, sizeof(*planner));
+	TowerPlanner *planner = t->planner = TR_NEW(model, TowerPlanner, 1);
 	size_t		pairs = (size_t) most_pairs(t) + 1;
 	size_t		columns = (size_t) d->n_items + 1;
 	size_t		users = (size_t) d->n_users + 1;
-	bool		failed = false;
+	size_t		most = (size_t) most_posts(d);
 
-	if (!planner)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the batches");
-	t->planner = planner;
+	TR_TRY(tr_enough_memory(model, err, "the batches"));
 	planner->n_order = t->options.batch_by == TOWER_BY_USERS ? d->n_users : d->n_posts;
-#define NEW(target, count) \
-	failed |= !((target) = tr_calloc(memory, (size_t) (count) + 1, sizeof(*(target))))
-	NEW(planner->order, planner->n_order);
-	NEW(planner->column_of, columns);
-	NEW(planner->cumulative, columns);
-	NEW(planner->chosen, (size_t) most_posts(d) > pairs ? (size_t) most_posts(d) : pairs);
-	NEW(planner->draws, most_posts(d));
-	NEW(planner->batch.user, users);
-	NEW(planner->batch.column, columns);
-	NEW(planner->batch.column_offset, columns);
-	NEW(planner->batch.pair_ptr, users);
-	NEW(planner->batch.pair_row, pairs);
-	NEW(planner->batch.pair_column, pairs);
-	NEW(planner->batch.pair_weight, pairs);
-	NEW(planner->batch.pair_post, pairs);
-	NEW(planner->batch.pair_without, pairs);
-	NEW(planner->batch.pair_item, pairs);
-	NEW(planner->batch.item_feature, columns + pairs);
-	NEW(planner->batch.skip_ptr, users);
-	NEW(planner->batch.skip_column, d->n_posts);
-	NEW(planner->batch.multiplicity, users + columns);
-#undef NEW
-	if (failed)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the batches");
+	planner->order = TR_NEW(model, int32_t, planner->n_order);
+	planner->column_of = TR_NEW(model, int32_t, columns);
+	planner->cumulative = TR_NEW(model, double, columns);
+	planner->chosen = TR_NEW(model, int32_t, most > pairs ? most : pairs);
+	planner->draws = TR_NEW(model, Draw, most);
+	planner->batch = (TowerBatch) {
+		.user = TR_NEW(model, int32_t, users), .column = TR_NEW(model, int32_t, columns),
+		.column_offset = TR_NEW(model, float, columns), .pair_ptr = TR_NEW(model, int32_t, users),
+		.pair_row = TR_NEW(model, int32_t, pairs), .pair_column = TR_NEW(model, int32_t, pairs),
+		.pair_weight = TR_NEW(model, float, pairs), .pair_post = TR_NEW(model, int32_t, pairs),
+		.pair_without = TR_NEW(model, int32_t, pairs), .pair_item = TR_NEW(model, int32_t, pairs),
+		.item_feature = TR_NEW(model, float, columns + pairs), .skip_ptr = TR_NEW(model, int32_t, users),
+		.skip_column = TR_NEW(model, int32_t, d->n_posts), .multiplicity = TR_NEW(model, float, users + columns)
+	};
+	TR_TRY(tr_enough_memory(model, err, "the batches"));
 	for (int32_t i = 0; i < d->n_items; i++)
 		planner->column_of[i] = -1;
 	fill_cumulative(t, planner->cumulative);
 	return TR_OK;
-}
-
-void
-tower_planner_destroy(Tower *t)
-{
-	TowerPlanner *planner = t->planner;
-	TrMemory   *memory = t->model.memory;
-
-	if (!planner)
-		return;
-	void	   *arrays[] = {
-		planner->order, planner->column_of, planner->cumulative, planner->chosen, planner->draws, planner->batch.user,
-		planner->batch.column, planner->batch.column_offset, planner->batch.pair_ptr, planner->batch.pair_row,
-		planner->batch.pair_column, planner->batch.pair_weight, planner->batch.pair_post, planner->batch.pair_without,
-		planner->batch.pair_item, planner->batch.item_feature, planner->batch.skip_ptr, planner->batch.skip_column,
-		planner->batch.multiplicity
-	};
-
-	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
-		tr_free(memory, arrays[i]);
-	tr_free(memory, planner);
-	t->planner = NULL;
 }

@@ -3,72 +3,41 @@
  * Legend: see tower.h. dim[0] = T, dim[K] = D.
  */
 #include <math.h>
-#include <string.h>
 
-#include "core/rng.h"
 #include "models/tower.h"
 
 /* ------------------------------------------------------------------ parameters */
 
+/* Weights at random, biases 0. */
 void
-tower_layout(TowerLayout *layout, const TowerOptions *options, int32_t n_tags)
+tower_layout(TowerLayout *l, TrParameters *p, const TowerOptions *o, int32_t n_tags)
 {
-	int			K = options->layers.count;
-	int64_t		at = 0;
+	int			K = o->layers.count;
 
-	memset(layout, 0, sizeof(*layout));
-	layout->K = K;
-	layout->decoder = options->reconstruction > 0;
-	layout->popularity = options->popularity;
-	layout->dim[0] = n_tags;
+	*l = (TowerLayout) {.K = K, .dim = {n_tags}, .decoder = o->reconstruction > 0, .popularity = o->popularity};
 	for (int k = 1; k <= K; k++)
-		layout->dim[k] = options->layers.value[k - 1];
+		l->dim[k] = o->layers.value[k - 1];
 	for (int k = 1; k <= K; k++)
 	{
-		layout->weight[k] = at;
-		at += (int64_t) layout->dim[k - 1] * layout->dim[k];
+		double		std = o->init == TOWER_NORMAL ? o->init_std : sqrt(2.0 / ((double) l->dim[k - 1] + l->dim[k]));
+
+		if (k == 1)
+			std *= o->first_layer_gain;
+		l->weight[k] = tr_parameter(p, l->dim[k - 1], l->dim[k], std, (uint64_t) k, "W%d", k);
 	}
-	for (int k = 1; k <= K; k++)
+	for (int j = 1; j <= (l->decoder ? 2 * K : K); j++)
+		l->bias[j] = tr_parameter(p, 1, l->dim[j <= K ? j : 2 * K - j], 0, 0, "b%d", j);
+	if (l->popularity)
 	{
-		layout->bias[k] = at;
-		at += layout->dim[k];
+		l->popularity_weight = tr_parameter(p, 1, 1, 0, 0, "popularity");
+		p->regularized = l->popularity_weight;
 	}
-	for (int j = 1; j <= K && layout->decoder; j++)
-	{
-		layout->bias[K + j] = at;
-		at += layout->dim[K - j];
-	}
-	layout->regularized = at;
-	layout->popularity_weight = at;
-	layout->size = at + (layout->popularity ? 1 : 0);
 }
 
 int
 tower_width(const Tower *t)
 {
 	return t->layout.dim[t->layout.K] + (t->layout.popularity ? 1 : 0);
-}
-
-/* Weights at random, biases 0, the popularity weight 1/2. */
-void
-tower_initialize(Tower *t, float *host)
-{
-	const TowerLayout *l = &t->layout;
-
-	memset(host, 0, (size_t) l->size * sizeof(float));
-	for (int k = 1; k <= l->K; k++)
-	{
-		int64_t		n = (int64_t) l->dim[k - 1] * l->dim[k];
-		double		std = t->options.init == TOWER_NORMAL ? t->options.init_std
-			: sqrt(2.0 / ((double) l->dim[k - 1] + l->dim[k]));
-
-		if (k == 1)
-			std *= t->options.first_layer_gain;
-		for (int64_t i = 0; i < n; i++)
-			host[l->weight[k] + i] = (float) (std * tr_normal(t->options.seed, TR_STREAM_INIT, (uint64_t) k, (uint64_t) i));
-	}
-	if (l->popularity)
-		host[l->popularity_weight] = 0.5f;
 }
 
 /* ------------------------------------------------------------------ memory */
@@ -109,7 +78,7 @@ static TrStatus
 encode_layers(Tower *t, const TrCsr *groups, int n_groups, int R, TrError *err)
 {
 	const TowerLayout *l = &t->layout;
-	const float *p = t->parameters;
+	const float *p = t->p.value;
 	TrBackend  *b = t->model.backend;
 
 	for (int k = 1; k <= l->K; k++)
@@ -145,7 +114,7 @@ tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float 
 	{
 		b->ops->fill_column(b, row(&t->embedding, 0, width) + D, width, NULL, NULL, user_rows);
 		b->ops->fill_column(b, row(&t->embedding, user_rows, width) + D, width,
-							t->parameters + l->popularity_weight, item_feature, items);
+							t->p.value + l->popularity_weight, item_feature, items);
 	}
 	return TR_OK;
 }
@@ -170,7 +139,7 @@ normalize_backward(Tower *t, int R, int user_rows, float item_scale, const float
 	int			items = R - user_rows;
 
 	if (l->popularity)
-		b->ops->fill_column_backward(b, t->gradient + l->popularity_weight,
+		b->ops->fill_column_backward(b, t->p.gradient + l->popularity_weight,
 									 row(&t->embedding_grad, user_rows, width) + D, width, item_feature, items);
 	b->ops->normalize_backward(b, t->hidden_grad[l->K].data, t->embedding_grad.data, t->embedding.data, width,
 							   t->norm.data, user_rows, D, 1.0f);
@@ -184,8 +153,8 @@ tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float
 			   int decoded_rows, TrError *err)
 {
 	const TowerLayout *l = &t->layout;
-	const float *p = t->parameters;
-	float	   *grad = t->gradient;
+	const float *p = t->p.value;
+	float	   *grad = t->p.gradient;
 	TrBackend  *b = t->model.backend;
 	int			R = count_rows(groups, n_groups);
 
@@ -226,8 +195,8 @@ decode_layers(Tower *t, int R)
 	TrBackend  *b = t->model.backend;
 
 	for (int k = l->K; k >= 2; k--)
-		b->ops->dense_forward(b, t->decoded[k - 1].data, decoder_input(t, k)->data, t->parameters + l->weight[k],
-							  t->parameters + l->bias[2 * l->K - k + 1], R, l->dim[k], l->dim[k - 1], TR_STORED_OI,
+		b->ops->dense_forward(b, t->decoded[k - 1].data, decoder_input(t, k)->data, t->p.value + l->weight[k],
+							  t->p.value + l->bias[2 * l->K - k + 1], R, l->dim[k], l->dim[k - 1], TR_STORED_OI,
 							  TR_TANH);
 }
 
@@ -242,7 +211,7 @@ output_layer(Tower *t, int first, const TrCsr *x, int n, const float *multiplici
 	TrBackend  *b = t->model.backend;
 	int			H = l->dim[1];
 	int			T = l->dim[0];
-	const float *w = t->parameters + l->weight[1];
+	const float *w = t->p.value + l->weight[1];
 	float	   *z = t->output.data;
 
 	for (int start = 0; start < n; start += block)
@@ -251,10 +220,10 @@ output_layer(Tower *t, int first, const TrCsr *x, int n, const float *multiplici
 		const float *in = row(decoder_input(t, 1), first + start, H);
 
 		b->ops->dense_forward(b, z, in, w, NULL, R, H, T, TR_STORED_OI, TR_LINEAR);
-		b->ops->reconstruction_loss(b, z, t->parameters + l->bias[2 * l->K], t->gradient + l->bias[2 * l->K], x, start, R,
+		b->ops->reconstruction_loss(b, z, t->p.value + l->bias[2 * l->K], t->p.gradient + l->bias[2 * l->K], x, start, R,
 									multiplicity + first, t->options.reconstruction_loss == TOWER_SQUARED, scale,
-									t->loss);
-		b->ops->dense_backward(b, row(&t->decoded_grad[1], first + start, H), t->gradient + l->weight[1], z, in, w, R, H, T,
+									t->p.loss);
+		b->ops->dense_backward(b, row(&t->decoded_grad[1], first + start, H), t->p.gradient + l->weight[1], z, in, w, R, H, T,
 							   TR_STORED_OI);
 	}
 }
@@ -297,10 +266,10 @@ tower_reconstruct(Tower *t, const TrCsr *users, const TrCsr *targets, int n_targ
 	{
 		float	   *dz = t->decoded_grad[k - 1].data;
 
-		b->ops->activation_backward(b, dz, t->gradient + l->bias[2 * l->K - k + 1], dz, t->decoded[k - 1].data, R,
+		b->ops->activation_backward(b, dz, t->p.gradient + l->bias[2 * l->K - k + 1], dz, t->decoded[k - 1].data, R,
 									l->dim[k - 1], TR_TANH);
-		b->ops->dense_backward(b, t->decoded_grad[k].data, t->gradient + l->weight[k], dz, decoder_input(t, k)->data,
-							   t->parameters + l->weight[k], R, l->dim[k], l->dim[k - 1], TR_STORED_OI);
+		b->ops->dense_backward(b, t->decoded_grad[k].data, t->p.gradient + l->weight[k], dz, decoder_input(t, k)->data,
+							   t->p.value + l->weight[k], R, l->dim[k], l->dim[k - 1], TR_STORED_OI);
 	}
 	return TR_OK;
 }

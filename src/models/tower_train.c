@@ -134,7 +134,7 @@ ranking_loss(Tower *t, const TowerBatch *h, const DeviceBatch *d, int R, float s
 		.pair_logit = separate ? t->pair_logit.data : NULL, .pair_dlogit = separate ? t->pair_grad.data : NULL,
 		.skip_ptr = t->options.mask_seen ? d->skip_ptr : NULL, .skip_column = d->skip_column,
 		.include_positive = t->options.negatives == TOWER_FULL || t->options.positive_in_denominator,
-		.mask_pairs = t->options.mask_seen, .scale = scale, .loss = t->loss
+		.mask_pairs = t->options.mask_seen, .scale = scale, .loss = t->p.loss
 	};
 	b->ops->softmax_loss(b, &softmax);
 	b->ops->gemm(b, users_grad, width, logits, C, false, columns, width, false, U, width, C, 1.0f, 0.0f);
@@ -148,28 +148,13 @@ ranking_loss(Tower *t, const TowerBatch *h, const DeviceBatch *d, int R, float s
 /* ------------------------------------------------------------------ step */
 
 static void
-update(Tower *t, float decay)
+update(Tower *t, double decay)
 {
 	const TowerOptions *o = &t->options;
-	const TowerLayout *l = &t->layout;
-	TrBackend  *b = t->model.backend;
-	TrOptimizer optimizer = {
-		.kind = o->optimizer == TOWER_ADAM ? TR_ADAM : TR_SGD,
-		.rate = (float) t->rate,
-		.momentum = o->optimizer == TOWER_MOMENTUM ? (float) o->momentum : 0,
-		.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f,
-		.step = t->steps, .decay = decay
-	};
-	float	   *m = t->moment1;
-	float	   *v = t->moment2;
+	TrOptimizer optimizer = tr_optimizer(o->optimizer == TOWER_ADAM ? TR_ADAM : TR_SGD, t->rate, t->p.steps, decay);
 
-	b->ops->update(b, &optimizer, t->parameters, t->gradient, m, v, l->regularized);
-	if (l->size > l->regularized)
-	{
-		optimizer.decay = 0;
-		b->ops->update(b, &optimizer, t->parameters + l->regularized, t->gradient + l->regularized,
-					   m ? m + l->regularized : NULL, v ? v + l->regularized : NULL, l->size - l->regularized);
-	}
+	optimizer.momentum = o->optimizer == TOWER_MOMENTUM ? (float) o->momentum : 0;
+	tr_parameters_update(&t->p, t->model.backend, optimizer);
 }
 
 static TrStatus
@@ -190,26 +175,15 @@ train_step(Tower *t, const TowerBatch *h, TrError *err)
 	TR_TRY(upload_batch(t, h, &d, err));
 	TR_TRY(profile_batch(t, h, &d, groups, &n_groups, err));
 	TR_TRY(tower_forward(t, groups, n_groups, h->users, item_scale, d.item_feature, err));
-	b->ops->zero(b, t->gradient, (size_t) t->layout.size * sizeof(float));
+	tr_parameters_start_step(&t->p, b);
 	TR_TRY(ranking_loss(t, h, &d, R, (float) ranking, err));
 	if (o->reconstruction > 0)
 		TR_TRY(tower_reconstruct(t, &groups[TOWER_USERS], &groups[TOWER_CANDIDATES], h->targets, d.multiplicity,
 								 (float) reconstruction, err));
 	TR_TRY(tower_backward(t, groups, n_groups, h->users, item_scale, d.item_feature,
 						  o->reconstruction > 0 ? h->users + h->targets : 0, err));
-	t->steps++;
-	update(t, (float) decay);
+	update(t, decay);
 	return TR_OK;
-}
-
-static double
-epoch_rate(const Tower *t, int epoch)
-{
-	double		rate = t->options.learning_rate;
-
-	if (t->options.decay == TOWER_LINEAR && t->model.epochs > 0)
-		rate *= 1 - (epoch - 0.5) / t->model.epochs;
-	return rate;
 }
 
 /* Eq. 13 over the epoch, divided by its pairs; the penalty is that of the parameters the epoch began with. */
@@ -230,9 +204,8 @@ tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *s
 	double		sums[2];
 	int64_t		batches = 0;
 
-	b->ops->zero(b, t->loss, sizeof(sums));
-	b->ops->sum_squares(b, t->loss + 1, t->parameters, t->layout.regularized, 1.0f);
-	t->rate = epoch_rate(t, epoch);
+	tr_parameters_start_epoch(&t->p, b);
+	t->rate = tr_epoch_rate(model, t->options.learning_rate, t->options.decay == TOWER_LINEAR, epoch);
 	tower_plan_epoch(t, epoch);
 	while (tower_plan_step(t, &batch))
 	{
@@ -246,8 +219,7 @@ tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *s
 		stats->pairs += batch.pairs;
 		batches++;
 	}
-	b->ops->download(b, sums, t->loss, sizeof(sums));
-	TR_TRY(b->ops->finish(b, err));
+	TR_TRY(tr_parameters_end_epoch(&t->p, b, sums, err));
 	stats->loss = epoch_loss(t, sums, stats, batches);
 	return TR_OK;
 }

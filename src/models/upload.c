@@ -1,51 +1,25 @@
 /*
  * Backend memory of a training's steps. See upload.h.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "models/upload.h"
 
 TrStatus
-tr_backend_full(const TrModel *model, const char *what, TrError *err)
+tr_reserve(TrModel *model, TrBuffer *buffer, size_t bytes, TrError *err)
 {
-	TrBackend  *b = model->backend;
-
-	tr_fail(err, TR_NO_MEMORY, "out of memory: the %s backend has no %s", b->ops->name, what);
-	if (b->ops->shortage)
-		b->ops->shortage(b, err);
-	return TR_NO_MEMORY;
-}
-
-TrStatus
-tr_reserve(const TrModel *model, TrBuffer *buffer, size_t bytes, TrError *err)
-{
-	TrBackend  *b = model->backend;
-	char		what[64];
-
 	if (buffer->bytes >= bytes)
 		return TR_OK;
-	b->ops->release(b, buffer->data);
-	buffer->bytes = bytes + bytes / 8;
-	buffer->data = b->ops->alloc(b, buffer->bytes);
-	if (buffer->data)
-		return TR_OK;
-	buffer->bytes = 0;
-	snprintf(what, sizeof(what), "%zu MB for a training step", bytes >> 20);
-	return tr_backend_full(model, what, err);
+	tr_device_free(model, buffer->data);
+	*buffer = (TrBuffer) {.data = tr_device_new(model, bytes + bytes / 8)};
+	buffer->bytes = buffer->data ? bytes + bytes / 8 : 0;
+	return tr_enough_memory(model, err, "a training step, %zu MB", bytes >> 20);
 }
 
 TrStatus
-tr_reserve_floats(const TrModel *model, TrBuffer *buffer, int64_t rows, int64_t columns, TrError *err)
+tr_reserve_floats(TrModel *model, TrBuffer *buffer, int64_t rows, int64_t columns, TrError *err)
 {
 	return tr_reserve(model, buffer, (size_t) (rows * columns + 16) * sizeof(float), err);
-}
-
-void
-tr_buffer_release(const TrModel *model, TrBuffer *buffer)
-{
-	model->backend->ops->release(model->backend, buffer->data);
-	*buffer = (TrBuffer) {0};
 }
 
 /* A piece ends where the next one may start. */
@@ -56,7 +30,7 @@ padded(size_t bytes)
 }
 
 static TrStatus
-reserve_staging(const TrModel *model, TrUpload *upload, size_t bytes, TrError *err)
+reserve_staging(TrModel *model, TrUpload *upload, size_t bytes, TrError *err)
 {
 	if (upload->staging_bytes >= bytes)
 		return TR_OK;
@@ -70,7 +44,7 @@ reserve_staging(const TrModel *model, TrUpload *upload, size_t bytes, TrError *e
 }
 
 TrStatus
-tr_upload(const TrModel *model, TrUpload *upload, const TrPiece *piece, int n, TrError *err)
+tr_upload(TrModel *model, TrUpload *upload, const TrPiece *piece, int n, TrError *err)
 {
 	size_t		total = 0;
 
@@ -82,17 +56,10 @@ tr_upload(const TrModel *model, TrUpload *upload, const TrPiece *piece, int n, T
 	for (int i = 0; i < n; i++)
 	{
 		*piece[i].target = (char *) upload->device.data + total;
-		memcpy(upload->staging + total, piece[i].source, piece[i].bytes);
+		if (piece[i].bytes > 0)
+			memcpy(upload->staging + total, piece[i].source, piece[i].bytes);
 		total += padded(piece[i].bytes);
 	}
 	model->backend->ops->upload(model->backend, upload->device.data, upload->staging, total);
 	return TR_OK;
-}
-
-void
-tr_upload_release(const TrModel *model, TrUpload *upload)
-{
-	tr_buffer_release(model, &upload->device);
-	tr_free(model->memory, upload->staging);
-	*upload = (TrUpload) {0};
 }

@@ -5,7 +5,7 @@
 #ifndef TR_UPLOAD_H
 #define TR_UPLOAD_H
 
-#include "core/model.h"
+#include "models/base.h"
 
 /* Backend memory that grows and is used again in the next step. Zeroed = empty. */
 typedef struct TrBuffer
@@ -15,9 +15,8 @@ typedef struct TrBuffer
 } TrBuffer;
 
 /* buffer has room for so many bytes; what was in it is lost when it had to grow */
-extern TrStatus tr_reserve(const TrModel *model, TrBuffer *buffer, size_t bytes, TrError *err);
-extern TrStatus tr_reserve_floats(const TrModel *model, TrBuffer *buffer, int64_t rows, int64_t columns, TrError *err);
-extern void tr_buffer_release(const TrModel *model, TrBuffer *buffer);
+extern TrStatus tr_reserve(TrModel *model, TrBuffer *buffer, size_t bytes, TrError *err);
+extern TrStatus tr_reserve_floats(TrModel *model, TrBuffer *buffer, int64_t rows, int64_t columns, TrError *err);
 
 /* A host array, and the pointer that is to say where it lies in backend memory. */
 typedef struct TrPiece
@@ -36,10 +35,6 @@ typedef struct TrUpload
 } TrUpload;
 
 /* The pieces, one behind the other, each on an address that is a multiple of 64 bytes; they stay until the next upload. */
-extern TrStatus tr_upload(const TrModel *model, TrUpload *upload, const TrPiece *piece, int n, TrError *err);
-extern void tr_upload_release(const TrModel *model, TrUpload *upload);
-
-/* TR_NO_MEMORY: the backend has no room for what; with what it says of it. */
-extern TrStatus tr_backend_full(const TrModel *model, const char *what, TrError *err);
+extern TrStatus tr_upload(TrModel *model, TrUpload *upload, const TrPiece *piece, int n, TrError *err);
 
 #endif

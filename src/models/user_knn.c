@@ -6,8 +6,6 @@
  * So the features of u are his neighbours, and the weights of a user are 1 for his items.
  */
 #include "models/cosine.h"
-#include "models/no_arrays.h"
-#include "models/tensors.h"
 
 typedef struct UserKnnOptions
 {
@@ -29,11 +27,8 @@ typedef struct UserKnn
 {
 	TrModel		model;
 	int			neighbours;
-	const TrDataset *dataset;
+	float	   *saved;			/* the same: nothing is learned, but a model has a tensor */
 	TrCosine	cosine;
-	float	   *ones;			/* (largest number of a user's items) */
-	float		saved;			/* nothing is learned, but a model has a tensor */
-	TrTensor	tensor;			/* "neighbours" (1,1) */
 } UserKnn;
 
 static size_t
@@ -43,92 +38,26 @@ estimate(const TrShape *shape, const void *values)
 	return tr_cosine_estimate(shape, TR_USER) + (size_t) shape->n_items * sizeof(float);
 }
 
-/* ------------------------------------------------------------------ life */
-
-static void
-destroy(TrModel *model)
+/* Neighbours are looked for when they are asked for. */
+static TrStatus
+create(TrModel *model, TrError *err)
 {
 	UserKnn    *m = (UserKnn *) model;
 
-	tr_cosine_free(&m->cosine);
-	tr_free(model->memory, m->ones);
-	tr_free(model->memory, m);
+	m->neighbours = ((const UserKnnOptions *) model->options)->neighbours;
+	TR_TRY(tr_tensor(model, "neighbours", 1, 1, TR_FROM_ZERO, &m->saved, err));
+	*m->saved = (float) m->neighbours;
+	return tr_cosine_create(&m->cosine, model, TR_USER, err);
 }
 
 static TrStatus
-fill(UserKnn *m, TrError *err)
-{
-	TR_TRY(tr_cosine_create(&m->cosine, m->model.memory, m->dataset, TR_USER, err));
-	m->ones = tr_alloc(m->model.memory, (size_t) m->dataset->n_items * sizeof(float));
-	if (!m->ones)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d items", m->dataset->n_items);
-	for (int32_t i = 0; i < m->dataset->n_items; i++)
-		m->ones[i] = 1;
-	return TR_OK;
-}
-
-static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
-{
-	UserKnn    *m = tr_calloc(memory, 1, sizeof(*m));
-	TrStatus	status;
-
-	if (!m)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for a model");
-	m->model.backend = backend;
-	m->model.memory = memory;
-	m->neighbours = ((const UserKnnOptions *) values)->neighbours;
-	m->saved = (float) m->neighbours;
-	m->tensor = (TrTensor) {.name = "neighbours", .rows = 1, .cols = 1, .value = &m->saved};
-	m->dataset = dataset;
-	m->cosine.memory = memory;
-	status = fill(m, err);
-	if (status != TR_OK)
-		destroy(&m->model);
-	else
-		*model = &m->model;
-	return status;
-}
-
-/* Neighbours are looked for when they are asked for. The loss is left at 0. */
-static TrStatus
-train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
-{
-	(void) model, (void) epoch, (void) poll, (void) err;
-	stats->last = true;
-	return TR_OK;
-}
-
-/* ------------------------------------------------------------------ result */
-
-static TrStatus
-save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
+restored(TrModel *model, TrError *err)
 {
 	UserKnn    *m = (UserKnn *) model;
 
-	(void) err;
-	*tensors = &m->tensor;
-	*count = 1;
+	if (*m->saved != (float) m->neighbours)
+		return tr_fail(err, TR_BAD_DATA, "the stored neighbours are %g, not %d", *m->saved, m->neighbours);
 	return TR_OK;
-}
-
-static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
-{
-	UserKnn    *m = (UserKnn *) model;
-	const float *value;
-
-	TR_TRY(tr_tensors_check(&m->tensor, NULL, 1, tensors, count, err));
-	value = tr_tensor_find("neighbours", tensors, count)->value;
-	return *value == m->saved ? TR_OK : tr_fail(err, TR_BAD_DATA, "the stored neighbours are %g, not %d", *value,
-												m->neighbours);
-}
-
-static int
-features(const TrModel *model)
-{
-	(void) model;
-	return TR_FEATURES_USERS;
 }
 
 static TrStatus
@@ -149,12 +78,8 @@ user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *
 static TrStatus
 feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 {
-	UserKnn    *m = (UserKnn *) model;
-	int32_t		first = m->dataset->user_ptr[feature];
-
 	(void) err;
-	*out = (TrSparse) {.n = m->dataset->user_ptr[feature + 1] - first, .index = m->dataset->post_item + first,
-	.value = m->ones};
+	*out = tr_cosine_items(&((UserKnn *) model)->cosine, model->dataset, feature);
 	return TR_OK;
 }
 
@@ -165,14 +90,13 @@ const TrAlgorithm tr_algorithm_user_knn = {
 	.task = TR_TASK_ITEM,
 	.options = &options,
 	.estimate = estimate,
+	.size = sizeof(UserKnn),
 	.create = create,
-	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
+	.train_epoch = tr_no_training,
+	.restored = restored,
 	.width = tr_no_width,
 	.embed = tr_no_embed,
-	.features = features,
+	.features = tr_user_features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,
-	.destroy = destroy,
 };

@@ -19,36 +19,57 @@ tr_user_neighbours_estimate(double n_users, double width, double n_items)
 }
 
 TrStatus
-tr_user_neighbours_create(TrUserNeighbours *n, TrMemory *memory, int32_t n_users, int width, int32_t most, TrError *err)
+tr_user_neighbours_create(TrUserNeighbours *n, TrModel *model, int32_t n_users, int width, int32_t most, TrError *err)
 {
-	size_t		room;
+	int32_t		items = model->dataset ? model->dataset->n_items : 0;
+	size_t		room = (size_t) (most > 0 && most < n_users ? most : n_users) + 1;
+	TrMemory   *memory;
 
-	*n = (TrUserNeighbours) {.memory = memory, .n_users = n_users, .width = width, .stride = tr_dot_stride(width)};
-	n->most = most > 0 && most < n_users ? most : n_users;
-	room = (size_t) n->most + 1;
-	n->unit = tr_calloc(memory, (size_t) n_users * n->stride + 1, sizeof(float));
-	n->query = tr_calloc(memory, n->stride + 1, sizeof(float));
-	n->score = tr_alloc(memory, BLOCK * sizeof(float));
-	n->best = tr_alloc(memory, room * sizeof(TrScored));
-	n->index = tr_alloc(memory, room * sizeof(int32_t));
-	n->value = tr_alloc(memory, room * sizeof(float));
-	if (n->unit && n->query && n->score && n->best && n->index && n->value)
-		return TR_OK;
-	tr_user_neighbours_free(n);
-	return tr_fail(err, TR_NO_MEMORY, "out of memory for the vectors of %d users", n_users);
+	if (n->memory)
+		tr_memory_end_child(n->memory);
+	*n = (TrUserNeighbours) {.memory = memory = tr_memory_child(model->memory)};
+	if (memory)
+		*n = (TrUserNeighbours) {
+			.memory = memory, .n_users = n_users, .width = width, .stride = tr_dot_stride(width), .most = (int32_t) room - 1,
+			.unit = tr_calloc(memory, (size_t) n_users * tr_dot_stride(width) + 1, sizeof(float)),
+			.query = tr_calloc(memory, tr_dot_stride(width) + 1, sizeof(float)),
+			.score = tr_alloc(memory, BLOCK * sizeof(float)), .best = tr_alloc(memory, room * sizeof(TrScored)),
+			.index = tr_alloc(memory, room * sizeof(int32_t)), .value = tr_alloc(memory, room * sizeof(float)),
+			.ones = tr_alloc(memory, ((size_t) items + 1) * sizeof(float))
+		};
+	if (!n->unit || !n->query || !n->score || !n->best || !n->index || !n->value || !n->ones)
+	{
+		n->n_users = 0;
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the vectors of %d users", n_users);
+	}
+	for (int32_t i = 0; i < items; i++)
+		n->ones[i] = 1;
+	return TR_OK;
 }
 
 void
-tr_user_neighbours_free(TrUserNeighbours *n)
+tr_user_neighbours_save(const TrUserNeighbours *n, float *out)
 {
-	tr_free(n->memory, n->unit);
-	tr_free(n->memory, n->query);
-	tr_free(n->memory, n->score);
-	tr_free(n->memory, n->best);
-	tr_free(n->memory, n->index);
-	tr_free(n->memory, n->value);
-	tr_free(n->memory, n->ones);
-	*n = (TrUserNeighbours) {.memory = n->memory};
+	for (int32_t u = 0; u < n->n_users; u++)
+		memcpy(out + (size_t) u * (size_t) n->width, n->unit + (size_t) u * n->stride, (size_t) n->width * sizeof(float));
+}
+
+/* Unit vectors as they were saved must not be divided by their length again. */
+TrStatus
+tr_user_neighbours_restore(TrUserNeighbours *n, TrModel *model, int32_t most, TrError *err)
+{
+	const TrTensor *users = tr_stored(model, "users");
+	float	   *row;
+
+	TR_TRY(tr_user_neighbours_create(n, model, users->rows, users->cols, most, err));
+	row = tr_alloc(n->memory, (size_t) users->rows * (size_t) users->cols * sizeof(float) + 1);
+	if (!row)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the vectors of %d users", users->rows);
+	tr_tensor_copy(row, users);
+	for (int32_t u = 0; u < n->n_users; u++)
+		memcpy(n->unit + (size_t) u * n->stride, row + (size_t) u * (size_t) n->width, (size_t) n->width * sizeof(float));
+	tr_free(n->memory, row);
+	return TR_OK;
 }
 
 /* to (width) = from / |from| */
@@ -108,31 +129,10 @@ tr_user_neighbours_find(TrUserNeighbours *n, const float *vector, int32_t withou
 	*out = (TrSparse) {.n = top.count, .index = n->index, .value = n->value};
 }
 
-/* The ones are as many as a user's items were at most so far. */
-static TrStatus
-reserve_ones(TrUserNeighbours *n, int32_t count, TrError *err)
-{
-	float	   *ones;
-
-	if (count <= n->n_ones)
-		return TR_OK;
-	ones = tr_realloc(n->memory, n->ones, (size_t) count * sizeof(float));
-	if (!ones)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the items of a user");
-	for (int32_t i = 0; i < count; i++)
-		ones[i] = 1;
-	n->ones = ones;
-	n->n_ones = count;
-	return TR_OK;
-}
-
-TrStatus
-tr_user_neighbours_items(TrUserNeighbours *n, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err)
+void
+tr_user_neighbours_items(const TrUserNeighbours *n, const TrDataset *dataset, int32_t user, TrSparse *out)
 {
 	int32_t		first = dataset->user_ptr[user];
-	int32_t		count = dataset->user_ptr[user + 1] - first;
 
-	TR_TRY(reserve_ones(n, count, err));
-	*out = (TrSparse) {.n = count, .index = dataset->post_item + first, .value = n->ones};
-	return TR_OK;
+	*out = (TrSparse) {.n = dataset->user_ptr[user + 1] - first, .index = dataset->post_item + first, .value = n->ones};
 }

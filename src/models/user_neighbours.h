@@ -5,12 +5,12 @@
 #ifndef USER_NEIGHBOURS_H
 #define USER_NEIGHBOURS_H
 
-#include "core/model.h"
 #include "core/topn.h"
+#include "models/base.h"
 
 typedef struct TrUserNeighbours
 {
-	TrMemory   *memory;
+	TrMemory   *memory;			/* its own, within the model's */
 	int32_t		n_users;
 	int			width;
 	size_t		stride;
@@ -21,16 +21,18 @@ typedef struct TrUserNeighbours
 	TrScored   *best;			/* (most) */
 	int32_t    *index;			/* (most) */
 	float	   *value;			/* (most) */
-	float	   *ones;			/* (items of the user with the most) */
-	int32_t		n_ones;
+	float	   *ones;			/* (items) */
 } TrUserNeighbours;
 
 extern size_t tr_user_neighbours_estimate(double n_users, double width, double n_items);
 
-/* most = 0: all users. All vectors are zeros. */
-extern TrStatus tr_user_neighbours_create(TrUserNeighbours *n, TrMemory *memory, int32_t n_users, int width, int32_t most,
+/* most = 0: all users. All vectors are zeros. What was there before goes. */
+extern TrStatus tr_user_neighbours_create(TrUserNeighbours *n, TrModel *model, int32_t n_users, int width, int32_t most,
 										  TrError *err);
-extern void tr_user_neighbours_free(TrUserNeighbours *n);
+
+/* out (U,W) = the vectors; and the same from the stored tensor "users", which has been checked. */
+extern void tr_user_neighbours_save(const TrUserNeighbours *n, float *out);
+extern TrStatus tr_user_neighbours_restore(TrUserNeighbours *n, TrModel *model, int32_t most, TrError *err);
 
 /* The vector of a user: any length. */
 extern void tr_user_neighbours_set(TrUserNeighbours *n, int32_t user, const float *vector);
@@ -42,7 +44,6 @@ extern void tr_user_neighbours_set(TrUserNeighbours *n, int32_t user, const floa
 extern void tr_user_neighbours_find(TrUserNeighbours *n, const float *vector, int32_t without, TrSparse *out);
 
 /* *out = the items of a user, each with a weight of 1. */
-extern TrStatus tr_user_neighbours_items(TrUserNeighbours *n, const TrDataset *dataset, int32_t user, TrSparse *out,
-										 TrError *err);
+extern void tr_user_neighbours_items(const TrUserNeighbours *n, const TrDataset *dataset, int32_t user, TrSparse *out);
 
 #endif

@@ -33,7 +33,7 @@ release(void *argument)
 	TagrecEncoder *encoder = argument;
 
 	if (encoder->model)
-		encoder->model->algorithm->destroy(encoder->model);
+		tr_model_destroy(encoder->model);
 	if (encoder->backend)
 		encoder->backend->ops->close(encoder->backend);
 	tr_memory_release(&encoder->memory);
@@ -121,12 +121,12 @@ loadable_algorithm(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 
-	if (strcmp(version->task, "tag") == 0 && !(algorithm->load && algorithm->score_tags))
+	if (strcmp(version->task, "tag") == 0 && !(algorithm->loads && algorithm->score_tags))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot score tags", version->model),
 				 errdetail("Its algorithm, %s, recommends no tags.", version->algorithm)));
-	if (strcmp(version->task, "tag") != 0 && !(algorithm->load && (algorithm->encode || algorithm->encode_features)))
+	if (strcmp(version->task, "tag") != 0 && !(algorithm->loads && (algorithm->encode || algorithm->encode_features)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot encode tags", version->model),

@@ -41,7 +41,7 @@ count_again(TagrecRun *run)
 
 	tagrec_check(tr_model_create(&run->model, run->options->algorithm, &run->memory, run->backend, &run->data.all,
 								 run->options->values, &err), &err);
-	tagrec_check(run->options->algorithm->save(run->model, &run->tensors, &run->n_tensors, &err), &err);
+	tagrec_check(tr_model_save(run->model, &run->tensors, &run->n_tensors, &err), &err);
 }
 
 static void

@@ -77,7 +77,7 @@ void
 tagrec_run_forget_model(TagrecRun *run)
 {
 	if (run->model)
-		run->model->algorithm->destroy(run->model);
+		tr_model_destroy(run->model);
 	run->model = NULL;
 	run->tensors = NULL;
 	run->model_peak = Max(run->model_peak, run->model_memory.peak);
@@ -301,7 +301,7 @@ save_tensors(TagrecRun *run)
 {
 	TrError		err = {0};
 
-	check(run, run->model->algorithm->save(run->model, &run->tensors, &run->n_tensors, &err), &err);
+	check(run, tr_model_save(run->model, &run->tensors, &run->n_tensors, &err), &err);
 	run->backend_bytes = Max(run->backend_bytes, run->backend->ops->allocated(run->backend));
 }
 

@@ -86,7 +86,7 @@ train(Run *run, const char *settings)
 	bool		ok = set_options(run, settings, &err)
 		&& tr_model_create(&run->model, algorithm, &memory, backend, &dataset, run->options, &err) == TR_OK
 		&& tr_train(run->model, &dataset, NULL, &run->train, NULL, &result, &err) == TR_OK
-		&& algorithm->save(run->model, &run->tensors, &run->n_tensors, &err) == TR_OK;
+		&& tr_model_save(run->model, &run->tensors, &run->n_tensors, &err) == TR_OK;
 
 	if (!ok)
 		printf("# %s: %s\n", settings, err.message);
@@ -106,15 +106,15 @@ loss_at(Run *run, const TrTensor *parameters, int count, TrTensor *after)
 
 	if (tr_model_create(&model, algorithm, &memory, backend, &dataset, run->options, NULL) != TR_OK)
 		return NAN;
-	if (algorithm->restore(model, parameters, count, NULL) == TR_OK
+	if (tr_model_restore(model, parameters, count, NULL) == TR_OK
 		&& algorithm->train_epoch(model, 1, NULL, &stats, NULL) == TR_OK
-		&& algorithm->save(model, &tensors, &count, NULL) == TR_OK)
+		&& tr_model_save(model, &tensors, &count, NULL) == TR_OK)
 	{
 		loss = stats.loss;
 		for (int i = 0; after && i < count; i++)
 			memcpy(after[i].value, tensors[i].value, (size_t) tensors[i].rows * tensors[i].cols * sizeof(float));
 	}
-	algorithm->destroy(model);
+	tr_model_destroy(model);
 	return loss;
 }
 
@@ -180,7 +180,7 @@ check_gradients(const char *settings)
 	count = run.n_tensors;
 	at = copy_tensors(run.tensors, count);
 	after = copy_tensors(run.tensors, count);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 	CHECK(isfinite(loss_at(&run, at, count, after)), "%s: finite loss", settings);
 	for (int which = 0; which < count; which++)
 	{
@@ -346,7 +346,7 @@ test_scores(int most)
 		}
 	CHECK_NEAR(worst, 0, 1e-4, "%d tags: scores are those of the formula, of known and unknown users and items", most);
 	tr_post_block_free(&block);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 }
 
 /* ------------------------------------------------------------------ what else is promised */
@@ -404,7 +404,7 @@ train_on(const TrBackendOps *ops, int threads, float *out)
 	if (CHECK(train(&run, "dimensions=40 layers=30,20 epochs=3 batch=7"), "%s, %d threads: trains", ops->name, threads))
 	{
 		memcpy(out, tensor(&run, "W_out")->value, TAGS * 20 * sizeof(float));
-		algorithm->destroy(run.model);
+		tr_model_destroy(run.model);
 	}
 	backend->ops->close(backend);
 }
@@ -436,9 +436,9 @@ test_presets(void)
 
 	CHECK(train(&run, "preset=paper epochs=2") && tensor(&run, "tags_given") == NULL,
 		  "the paper's preset reads no given tags");
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 	CHECK(train(&run, "sequence=0 epochs=2 layers=3"), "without a history");
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 	CHECK(!set_options(&run, "given=all", &err) && strstr(err.message, "given"), "an unknown choice is refused");
 }
 

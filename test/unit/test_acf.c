@@ -59,7 +59,7 @@ read_parameters(TrModel *model, float *values)
 {
 	const Acf  *m = (const Acf *) model;
 
-	backend->ops->download(backend, values, m->parameters, (size_t) m->layout.size * sizeof(float));
+	backend->ops->download(backend, values, m->p.value, (size_t) m->p.size * sizeof(float));
 }
 
 static void
@@ -67,7 +67,7 @@ write_parameters(TrModel *model, const float *values)
 {
 	const Acf  *m = (const Acf *) model;
 
-	backend->ops->upload(backend, m->parameters, values, (size_t) m->layout.size * sizeof(float));
+	backend->ops->upload(backend, m->p.value, values, (size_t) m->p.size * sizeof(float));
 }
 
 /* The loss before a step, which changes the parameters. */
@@ -131,7 +131,7 @@ test_gradient(const char *layers)
 {
 	TrModel    *model = new_model(layers, "sgd", "1", "0");
 	const Acf  *m = (const Acf *) model;
-	int			n = (int) m->layout.size;
+	int			n = (int) m->p.size;
 	float		start[MOST_PARAMETERS];
 	float		after[MOST_PARAMETERS];
 	float		values[MOST_PARAMETERS];
@@ -154,7 +154,7 @@ test_gradient(const char *layers)
 		worst = fmax(worst, fabs(rise / (2 * EPSILON) - (start[i] - after[i])));
 	}
 	CHECK_NEAR(worst, 0, 5e-4, "%s, layers %s: gradient of %d parameters", backend->ops->name, layers, n);
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 static void
@@ -179,7 +179,7 @@ test_learns(const char *dropout)
 			  "neighbour %d of user 0", (int) near.index[i]);
 	model->algorithm->user_features(model, &dataset, 4, &near, NULL);
 	CHECK_EQUAL(near.n, 0, "a user without tags has none");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 int

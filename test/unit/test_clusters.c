@@ -191,12 +191,13 @@ rank_of(float vector[USERS][WIDTH], int user, int other)
 static void
 test_neighbours(int most)
 {
-	TrUserNeighbours n;
+	TrModel		model = {.memory = &memory};
+	TrUserNeighbours n = {0};
 	float		vector[USERS][WIDTH];
 	TrSparse	found;
 	int			wrong = 0;
 
-	tr_user_neighbours_create(&n, &memory, USERS, WIDTH, most, NULL);
+	tr_user_neighbours_create(&n, &model, USERS, WIDTH, most, NULL);
 	for (int u = 0; u < USERS; u++)
 	{
 		for (int j = 0; j < WIDTH; j++)
@@ -219,7 +220,7 @@ test_neighbours(int most)
 	CHECK_EQUAL(wrong, 0, "the %d nearest users", most);
 	tr_user_neighbours_find(&n, vector[5], -1, &found);
 	CHECK(found.n > 0 && (most == 0 || found.n <= most), "a vector of nobody: its nearest users");
-	tr_user_neighbours_free(&n);
+	tr_memory_end_child(n.memory);
 }
 
 int

@@ -83,7 +83,7 @@ train(Run *run, const char *settings)
 	bool		ok = set_options(run, settings, &err)
 		&& tr_model_create(&run->model, algorithm, &memory, backend, &dataset, run->options, &err) == TR_OK
 		&& tr_train(run->model, &dataset, NULL, &run->train, NULL, &result, &err) == TR_OK
-		&& algorithm->save(run->model, &run->tensors, &run->n_tensors, &err) == TR_OK;
+		&& tr_model_save(run->model, &run->tensors, &run->n_tensors, &err) == TR_OK;
 
 	if (!ok)
 		printf("# %s: %s\n", settings, err.message);
@@ -103,15 +103,15 @@ loss_at(Run *run, const TrTensor *parameters, int count, TrTensor *after)
 
 	if (tr_model_create(&model, algorithm, &memory, backend, &dataset, run->options, NULL) != TR_OK)
 		return NAN;
-	if (algorithm->restore(model, parameters, count, NULL) == TR_OK
+	if (tr_model_restore(model, parameters, count, NULL) == TR_OK
 		&& algorithm->train_epoch(model, 1, NULL, &stats, NULL) == TR_OK
-		&& algorithm->save(model, &tensors, &count, NULL) == TR_OK)
+		&& tr_model_save(model, &tensors, &count, NULL) == TR_OK)
 	{
 		loss = stats.loss;
 		for (int i = 0; after && i < count; i++)
 			memcpy(after[i].value, tensors[i].value, (size_t) tensors[i].rows * tensors[i].cols * sizeof(float));
 	}
-	algorithm->destroy(model);
+	tr_model_destroy(model);
 	return loss;
 }
 
@@ -173,7 +173,7 @@ check_gradients(const char *settings)
 	count = run.n_tensors;
 	at = copy_tensors(run.tensors, count);
 	after = copy_tensors(run.tensors, count);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 	CHECK(isfinite(loss_at(&run, at, count, after)), "%s: finite loss", settings);
 	for (int which = 0; which < count; which++)
 	{
@@ -308,7 +308,7 @@ test_scores(void)
 		}
 	CHECK_NEAR(worst, 0, 1e-4, "scores are those of the formula, of known and unknown users and items");
 	tr_post_block_free(&block);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 }
 
 /* ------------------------------------------------------------------ what else is promised */
@@ -341,7 +341,7 @@ test_touched_rows(void)
 	CHECK(memcmp(tensor(&run[0], "P")->value, tensor(&run[1], "P")->value, USERS * 4 * sizeof(float)) != 0,
 		  "touched_rows makes a difference");
 	for (int i = 0; i < 2; i++)
-		algorithm->destroy(run[i].model);
+		tr_model_destroy(run[i].model);
 }
 
 static void
@@ -354,7 +354,7 @@ train_with_threads(int threads, float *out)
 	if (CHECK(train(&run, "hidden=200 epochs=3 batch=7 profiles=true"), "%d threads: trains", threads))
 	{
 		memcpy(out, tensor(&run, "W_out")->value, TAGS * 200 * sizeof(float));
-		algorithm->destroy(run.model);
+		tr_model_destroy(run.model);
 	}
 	backend->ops->close(backend);
 }

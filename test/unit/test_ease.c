@@ -435,7 +435,7 @@ test_tags(const char *method)
 	tr_model_create(&model, algorithm, &memory, backend, &dataset, values, NULL);
 	CHECK(algorithm->train_epoch(model, 1, NULL, &stats, NULL) == TR_OK && stats.last, "ease_tags %s: solves in one epoch", method);
 	CHECK_NEAR(scores_apart(model, &dataset, x, b), 0, 1e-5, "ease_tags %s: scores as by dense regression", method);
-	algorithm->destroy(model);
+	tr_model_destroy(model);
 	tr_dataset_free(&dataset);
 	backend->ops->close(backend);
 }

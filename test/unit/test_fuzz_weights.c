@@ -166,7 +166,7 @@ prepare(Subject *s, const Kind *kind)
 	if (status == TR_OK)
 		status = tr_train(s->trained, &dataset, NULL, &s->train, NULL, &result, &err);
 	if (status == TR_OK)
-		status = s->algorithm->save(s->trained, &s->tensors, &s->n_tensors, &err);
+		status = tr_model_save(s->trained, &s->tensors, &s->n_tensors, &err);
 	return CHECK(status == TR_OK && s->n_tensors > 0, "%s: trained and saved %s", s->algorithm->name, err.message);
 }
 
@@ -517,7 +517,7 @@ load_round(Subject *s, const Spoilt *spoilt)
 	if (status == TR_OK)
 	{
 		ok = use(model, spoilt->n_tags, false);
-		s->algorithm->destroy(model);
+		tr_model_destroy(model);
 	}
 	s->accepted += status == TR_OK;
 	s->refused += status != TR_OK;
@@ -534,7 +534,7 @@ restore_round(Subject *s, const Spoilt *spoilt, int round)
 
 	if (s->victim && round % LIFE == 0)
 	{
-		s->algorithm->destroy(s->victim);
+		tr_model_destroy(s->victim);
 		s->victim = NULL;
 	}
 	if (!s->victim)
@@ -542,11 +542,11 @@ restore_round(Subject *s, const Spoilt *spoilt, int round)
 		status = tr_model_create(&s->victim, s->algorithm, &model_memory, backend, &dataset, s->options, &err);
 		/* what only training leaves behind, as arrays of a width of its own, is there from here on */
 		if (status == TR_OK)
-			status = s->algorithm->restore(s->victim, s->tensors, s->n_tensors, &err);
+			status = tr_model_restore(s->victim, s->tensors, s->n_tensors, &err);
 	}
 	if (status != TR_OK)
 		return false;
-	status = s->algorithm->restore(s->victim, spoilt->tensor, spoilt->n, &err);
+	status = tr_model_restore(s->victim, spoilt->tensor, spoilt->n, &err);
 	s->accepted += status == TR_OK;
 	s->refused += status != TR_OK;
 	(void) backend->ops->finish(backend, NULL);
@@ -563,7 +563,7 @@ run_round(Subject *s, int round)
 		printf("# %s round %d\n", s->algorithm->name, round);
 	copy_all(&spoilt, s);
 	spoil(&spoilt, s);
-	ok = s->algorithm->load && below(3) > 0 ? load_round(s, &spoilt) : restore_round(s, &spoilt, round);
+	ok = s->algorithm->loads && below(3) > 0 ? load_round(s, &spoilt) : restore_round(s, &spoilt, round);
 	free_all(&spoilt);
 	return ok;
 }
@@ -584,8 +584,8 @@ fuzz(const TrAlgorithm *algorithm, const Kind *kind, int rounds, uint64_t seed)
 			bad = round;
 	}
 	if (s.victim)
-		algorithm->destroy(s.victim);
-	algorithm->destroy(s.trained);
+		tr_model_destroy(s.victim);
+	tr_model_destroy(s.trained);
 	CHECK(bad < 0, "%s: %d rounds, %d accepted, %d refused", algorithm->name, rounds, s.accepted, s.refused);
 	if (bad >= 0)
 		printf("# round %d: an answer out of range, an error without words, or memory that was not given back\n", bad);

@@ -93,7 +93,7 @@ main(void)
 	tr_validate(model, &dataset, &held_out, TR_METRIC_MRR, 0, NULL, &value, &err);
 	CHECK_NEAR(value, (1.0 / 2 + 1.0 / 4) / 2, 1e-12, "a mean over users");
 	check_bytes();
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 	tr_plain_ops.close(backend);
 	tr_memory_release(&memory);
 	return check_done();

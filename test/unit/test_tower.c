@@ -87,15 +87,15 @@ total_loss(Run *run, const TrTensor *parameters, int count, TrTensor *after, int
 
 	if (tr_model_create(&model, run->algorithm, &memory, backend, run->dataset, run->options, &err) != TR_OK)
 		return NAN;
-	if (run->algorithm->restore(model, parameters, count, &err) == TR_OK
+	if (tr_model_restore(model, parameters, count, &err) == TR_OK
 		&& run->algorithm->train_epoch(model, 1, NULL, &stats, &err) == TR_OK
-		&& run->algorithm->save(model, &tensors, &count, &err) == TR_OK)
+		&& tr_model_save(model, &tensors, &count, &err) == TR_OK)
 	{
 		loss = stats.loss * (double) stats.pairs;
 		for (int i = 0; i < after_count; i++)
 			memcpy(after[i].value, tensors[i].value, (size_t) tensors[i].rows * tensors[i].cols * sizeof(float));
 	}
-	run->algorithm->destroy(model);
+	tr_model_destroy(model);
 	return loss;
 }
 
@@ -174,10 +174,10 @@ check_gradients(const char *algorithm, const char *settings)
 	if (!CHECK(set_options(&run, algorithm, all, &err), "%s accepts %s %s", algorithm, settings, err.message))
 		return;
 	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
-	run.algorithm->save(model, &saved, &count, &err);
+	tr_model_save(model, &saved, &count, &err);
 	at = copy_tensors(saved, count);
 	after = copy_tensors(saved, count);
-	run.algorithm->destroy(model);
+	tr_model_destroy(model);
 	shift_biases(at, count);
 	CHECK(isfinite(total_loss(&run, at, count, after, count)), "%s %s: finite loss", algorithm, settings);
 	for (int which = 0; which < count; which++)
@@ -255,7 +255,7 @@ check_golden(const Golden *g)
 	for (int i = 0; i < GOLDEN_EPOCHS; i++)
 		CHECK_NEAR(loss[i], g->loss[i], 2e-4 * g->loss[i], "%s %s on %s: loss of epoch %d", g->algorithm, g->settings,
 				   backend->ops->name, i + 1);
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 /* ------------------------------------------------------------------ what else is promised */
@@ -284,7 +284,7 @@ test_checks(void)
 	CHECK(tr_train(model, &dataset, NULL, &run.train, NULL, &result, &err) == TR_NOT_FINITE && strstr(err.detail, "NaN"),
 		  "a loss that is not a number ends the training");
 	CHECK_EQUAL(result.epochs, 1, "in the epoch after the first step");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 
 	/* every item has one user: his tags are all there is, and stay */
 	tr_assignments_init(&a, &memory);
@@ -296,7 +296,7 @@ test_checks(void)
 	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) == TR_OK
 		  && tr_train(model, &dataset, NULL, &run.train, NULL, &result, &err) == TR_OK && result.loss > 0,
 		  "items of one user each are targets too");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 /* Patience and the best epoch's weights: the metric of the model at the end is the best one seen. */
@@ -332,7 +332,7 @@ test_validation(void)
 	CHECK(result.epochs < 60 && result.epochs == result.best_epoch + 4, "stops after `patience` measurements without gain");
 	tr_validate(model, &dataset, &held_out, TR_METRIC_MRR, 0, NULL, &value, &err);
 	CHECK(value == best_seen && result.metric == best_seen, "and ends with the best epoch's weights");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 /* The arrays of all items after a short training with so many threads. */
@@ -377,7 +377,7 @@ loss_in_blocks(size_t block_bytes, int *count)
 		|| run.algorithm->train_epoch(model, 2, NULL, &stats, &err) != TR_OK)
 		stats.loss = NAN;
 	*count = blocks;
-	run.algorithm->destroy(model);
+	tr_model_destroy(model);
 	tr_dataset_free(&dataset);
 	backend->ops->close(backend);
 	return stats.loss;
@@ -412,7 +412,7 @@ train_with_threads(int threads, float *out)
 	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
 	tr_train(model, &dataset, NULL, &run.train, NULL, &result, &err);
 	run.algorithm->embed(model, TR_ITEM, &dataset, 0, ITEMS, out, &err);
-	run.algorithm->destroy(model);
+	tr_model_destroy(model);
 	backend->ops->close(backend);
 }
 

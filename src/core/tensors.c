@@ -1,7 +1,7 @@
 /*
  * Stored tensors. See tensors.h.
  */
-#include "models/tensors.h"
+#include "core/tensors.h"
 
 #include <math.h>
 #include <string.h>
@@ -44,7 +44,7 @@ check_shape(const TrTensor *wanted, const TrTensor *tensor, TrError *err)
 	if (!rows_fit || !cols_fit)
 		return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %s x %s", wanted->name, tensor->rows,
 					   tensor->cols, size_text(rows, sizeof(rows), wanted->rows), size_text(cols, sizeof(cols), wanted->cols));
-	if (!tensor->value && tensor->rows > 0 && tensor->cols > 0)
+	if (!tensor->value == !tensor->whole && tensor->rows > 0 && tensor->cols > 0)
 		return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" has no values", wanted->name);
 	return TR_OK;
 }
@@ -55,21 +55,26 @@ in_range(float value, TrRange range)
 	return value >= range.min && value <= range.max && (!range.whole || value == truncf(value));
 }
 
+static float
+number_of(const TrTensor *tensor, size_t i)
+{
+	return tensor->value ? tensor->value[i] : (float) tensor->whole[i];
+}
+
 static TrStatus
 check_range(const TrTensor *tensor, TrRange range, TrError *err)
 {
 	size_t		n = (size_t) tensor->rows * (size_t) tensor->cols;
 
 	for (size_t i = 0; i < n; i++)
-		if (!in_range(tensor->value[i], range))
+		if (!in_range(number_of(tensor, i), range))
 			return tr_fail(err, TR_BAD_DATA, "stored weight \"%.*s\" has an invalid number, %g", (int) sizeof(tensor->name),
-						   tensor->name, tensor->value[i]);
+						   tensor->name, number_of(tensor, i));
 	return TR_OK;
 }
 
-/* The only stored tensor of the name of this one. */
-static TrStatus
-check_one(const TrTensor *wanted, TrRange range, const TrTensor *stored, int n, TrError *err)
+TrStatus
+tr_tensor_check(const TrTensor *wanted, TrRange range, const TrTensor *stored, int n, TrError *err)
 {
 	const TrTensor *found = tr_tensor_find(wanted->name, stored, n);
 
@@ -82,10 +87,8 @@ check_one(const TrTensor *wanted, TrRange range, const TrTensor *stored, int n, 
 }
 
 TrStatus
-tr_tensors_check(const TrTensor *wanted, const TrRange *ranges, int n_wanted, const TrTensor *stored, int n, TrError *err)
+tr_tensors_check_surplus(const TrTensor *wanted, int n_wanted, const TrTensor *stored, int n, TrError *err)
 {
-	for (int i = 0; i < n_wanted; i++)
-		TR_TRY(check_one(&wanted[i], ranges ? ranges[i] : TR_FINITE, stored, n, err));
 	for (int i = 0; i < n; i++)
 	{
 		bool		known = stored[i].training;
@@ -100,16 +103,30 @@ tr_tensors_check(const TrTensor *wanted, const TrRange *ranges, int n_wanted, co
 }
 
 TrStatus
+tr_tensors_check(const TrTensor *wanted, const TrRange *ranges, int n_wanted, const TrTensor *stored, int n, TrError *err)
+{
+	for (int i = 0; i < n_wanted; i++)
+		TR_TRY(tr_tensor_check(&wanted[i], ranges ? ranges[i] : TR_FINITE, stored, n, err));
+	return tr_tensors_check_surplus(wanted, n_wanted, stored, n, err);
+}
+
+void
+tr_tensor_copy(float *to, const TrTensor *from)
+{
+	size_t		n = (size_t) from->rows * (size_t) from->cols;
+
+	if (from->value && n > 0)
+		memmove(to, from->value, n * sizeof(float));
+	for (size_t i = 0; !from->value && i < n; i++)
+		to[i] = (float) from->whole[i];
+}
+
+TrStatus
 tr_tensors_read(const TrTensor *wanted, const TrRange *ranges, int n_wanted, const TrTensor *stored, int n, TrError *err)
 {
 	TR_TRY(tr_tensors_check(wanted, ranges, n_wanted, stored, n, err));
 	for (int i = 0; i < n_wanted; i++)
-	{
-		const TrTensor *found = tr_tensor_find(wanted[i].name, stored, n);
-		size_t		bytes = (size_t) found->rows * (size_t) found->cols * sizeof(float);
-
-		if (bytes > 0)
-			memmove(wanted[i].value, found->value, bytes);
-	}
+		if (wanted[i].value)
+			tr_tensor_copy(wanted[i].value, tr_tensor_find(wanted[i].name, stored, n));
 	return TR_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * What restore() and load() read: stored tensors. Nothing of them is trusted: there are exactly those that the model wants,
+ * What restoring and loading reads: stored tensors. Nothing of them is trusted: there are exactly those that the model wants,
  * each once, with these rows and columns, and every number is finite and within its range, or it is TR_BAD_DATA. All of that
  * is looked at before any of it is copied, so that what is refused changes nothing.
  */
@@ -36,9 +36,14 @@ typedef struct TrRange
 extern TrStatus tr_tensors_check(const TrTensor *wanted, const TrRange *ranges, int n_wanted, const TrTensor *stored, int n,
 								 TrError *err);
 
-/* The same; then each is copied into the value of the one wanted, which may be where the stored value is. */
+/* The same; then each is copied into the value of the one wanted, which may be where the stored value is, or NULL. */
 extern TrStatus tr_tensors_read(const TrTensor *wanted, const TrRange *ranges, int n_wanted, const TrTensor *stored, int n,
 								TrError *err);
+
+/* The parts of it: one alone; are there others; a copy. */
+extern TrStatus tr_tensor_check(const TrTensor *wanted, TrRange range, const TrTensor *stored, int n, TrError *err);
+extern TrStatus tr_tensors_check_surplus(const TrTensor *wanted, int n_wanted, const TrTensor *stored, int n, TrError *err);
+extern void tr_tensor_copy(float *to, const TrTensor *from);
 
 /* The stored tensor of this name; NULL = there is none. */
 extern const TrTensor *tr_tensor_find(const char *name, const TrTensor *stored, int n);
