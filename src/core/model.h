@@ -1,5 +1,5 @@
 /*
- * What an algorithm is: one const TrAlgorithm, in one file of src/models, named in one line of src/models/registry.c.
+ * What an algorithm is: one const TrAlgorithm, in one file of src/models, named in one line of src/models/algorithms.c.
  * An algorithm knows the dataset and the backend's operations; it knows neither a kernel nor PostgreSQL.
  */
 #ifndef TR_MODEL_H
@@ -295,7 +295,7 @@ extern TrStatus tr_model_embed(TrModel *model, TrSide side, const TrDataset *dat
 							   TrError *err);
 extern TrStatus tr_model_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
 
-/* src/models/registry.c */
+/* src/models/algorithms.c */
 extern const TrAlgorithm *const tr_algorithms[];	/* ends with NULL */
 extern const TrAlgorithm *tr_algorithm_find(const char *name);	/* NULL when there is none */
 

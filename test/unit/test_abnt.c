@@ -12,7 +12,7 @@
 #include "core/rng.h"
 #include "core/tag_post.h"
 #include "core/trainer.h"
-#include "models/abnt.h"
+#include "models/abnt/abnt.h"
 
 #define USERS 7
 #define ITEMS 9

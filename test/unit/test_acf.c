@@ -8,7 +8,7 @@
 
 #include "check.h"
 #include "core/model.h"
-#include "models/acf.h"
+#include "models/acf/acf.h"
 
 #define USERS 6
 #define ITEMS 4

@@ -8,8 +8,8 @@
 
 #include "check.h"
 #include "core/rng.h"
-#include "models/tag_clusters.h"
-#include "models/user_neighbours.h"
+#include "models/knn/tag_clusters.h"
+#include "models/knn/user_neighbours.h"
 
 #define MOST 60
 

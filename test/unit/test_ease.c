@@ -3,9 +3,9 @@
  */
 #include "backends.h"
 #include "core/validation.h"
-#include "models/ease_keep.h"
-#include "models/ease_solve.h"
-#include "models/inverse.h"
+#include "models/ease/ease_keep.h"
+#include "models/ease/ease_solve.h"
+#include "models/ease/inverse.h"
 
 static TrMemory memory;
 

@@ -9,8 +9,8 @@
 #include "check.h"
 #include "core/rng.h"
 #include "core/tag_post.h"
-#include "models/tag_neighbours.h"
-#include "models/tag_prior.h"
+#include "models/tags/tag_neighbours.h"
+#include "models/tags/tag_prior.h"
 
 #define USERS 7
 #define ITEMS 11

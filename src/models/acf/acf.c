@@ -1,0 +1,227 @@
+/*
+ * acf: an autoencoder over the tag profiles of users, and the items of the users nearest in its narrowest layer. See acf.h.
+ * Legend: see acf.h.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "models/acf/acf.h"
+
+#define OPTION(field) offsetof(AcfOptions, field)
+
+static const TrOption option_rows[] = {
+	{"layers", TR_OPTION_INTS, OPTION(layers), "128", 1, 65536, NULL,
+	"width of each layer of the encoder; the decoder is its mirror image"},
+	{"weighting", TR_OPTION_ENUM, OPTION(weighting), "log_tfidf", 0, 0, tr_weighting_names,
+	"how often a tag was given becomes its weight in a profile"},
+	{"dropout", TR_OPTION_REAL, OPTION(dropout), "0.5", 0, 0.99, NULL,
+	"share of a profile's tags left out at random in a step, and to be reconstructed"},
+	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0", 0, 1000, NULL,
+	"weight of the squared parameters in the loss"},
+	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, tr_optimizer_names,
+	"how a gradient becomes a step"},
+	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.001", 1e-9, 1000, NULL,
+	"size of a step; the gradient is the mean over the users of a batch"},
+	{"batch", TR_OPTION_INT, OPTION(batch), "128", 1, 1000000, NULL,
+	"users of a step"},
+	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "100", 0, 1e9, NULL,
+	"users whose items a user is offered, at most, the nearest by cosine; 0 = all"},
+	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
+	"start of every random number; the same seed gives the same model"},
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "20", 1, 100000, NULL,
+	"passes over the users, at most"},
+};
+
+static const TrOptionSet options = {
+	.options = option_rows,
+	.count = sizeof(option_rows) / sizeof(option_rows[0]),
+	.size = sizeof(AcfOptions)
+};
+
+static size_t
+estimate(const TrShape *shape, const void *values)
+{
+	const AcfOptions *o = values;
+	TrParameters p = {0};
+	AcfLayout	l;
+	double		R = o->batch < shape->n_users ? o->batch : shape->n_users;
+	double		entries = R * fmin(shape->n_tags, (double) shape->n_assignments);
+	double		widths = 0;
+	double		D;
+
+	acf_layout(&l, &p, &o->layers, shape->n_tags);
+	D = l.dim[l.K];
+	for (int k = 1; k <= l.K; k++)
+		widths += l.dim[k];
+	entries = fmin(entries, (double) shape->n_assignments);
+	/*
+	 * Parameters: in use, gradient, moments, on the host, saved, the best ones. A batch: layers, and rows, four times.
+	 * Users: saved, the best ones.
+	 */
+	return (size_t) (sizeof(float) * (7.0 * p.size + R * (3 * widths + shape->n_tags + D) + 8 * 1.25 * entries
+									  + 2 * D * shape->n_users))
+		+ tr_user_neighbours_estimate(shape->n_users, D, shape->n_items);
+}
+
+/* ------------------------------------------------------------------ life */
+
+/* idf (T), the users with a profile, the first parameters */
+static TrStatus
+fill(Acf *m, TrError *err)
+{
+	TrModel    *model = &m->model;
+	const TrDataset *d = model->dataset;
+
+	tr_dataset_idf(m->idf, d);
+	m->order = TR_NEW(model, int32_t, d->n_users);
+	TR_TRY(tr_enough_memory(model, err, "%d users", d->n_users));
+	for (int32_t u = 0; u < d->n_users; u++)
+		if (d->user.entry_ptr[u + 1] > d->user.entry_ptr[u])
+			m->order[m->n_order++] = u;
+	if (m->n_order == 0)
+		return tr_fail(err, TR_BAD_DATA, "there is nothing to reconstruct: no user has a tag");
+	TR_TRY(tr_user_neighbours_create(&m->neighbours, model, d->n_users, m->layout.dim[m->layout.K], m->options.neighbours,
+									 err));
+	return tr_parameters_upload(&m->p, model, err);
+}
+
+static TrStatus
+create(TrModel *model, TrError *err)
+{
+	Acf		   *m = (Acf *) model;
+	const AcfOptions *o = model->options;
+	int32_t		users = model->dataset ? model->dataset->n_users : 1;
+
+	m->options = *o;
+	m->batch = !model->dataset ? 1 : o->batch < users ? o->batch : users;
+	acf_layout(&m->layout, &m->p, &o->layers, model->n_tags);
+	TR_TRY(tr_parameters_create(&m->p, model, o->optimizer == TR_ADAM ? 2 : 0, o->seed, err));
+	TR_TRY(tr_tensor(model, "idf", 1, model->n_tags, TR_IDF, &m->idf, err));
+	TR_TRY(tr_own_tensor(model, "users", model->dataset ? users : TR_ANY, m->layout.dim[m->layout.K], TR_UNIT, &m->users,
+						 err));
+	m->weights = (TrProfileWeights) {.weighting = (TrWeighting) o->weighting, .idf = m->idf};
+	TR_TRY(acf_reserve(m, err));
+	return model->dataset ? fill(m, err) : TR_OK;
+}
+
+/* ------------------------------------------------------------------ neighbours */
+
+/* A profile without tags says nothing of its user: he is near to nobody. */
+static bool
+is_empty(const TrProfiles *profiles, int32_t row)
+{
+	return profiles->ptr[row] == profiles->ptr[row + 1];
+}
+
+/* The vectors of all users, if the parameters have changed since. */
+static TrStatus
+place_users(Acf *m, TrError *err)
+{
+	const TrDataset *d = m->model.dataset;
+	int			D = m->layout.dim[m->layout.K];
+
+	for (int32_t first = 0; !m->placed && first < d->n_users; first += m->batch)
+	{
+		TrProfiles	users = tr_profiles_of(d, TR_USER, first, d->n_users - first < m->batch ? d->n_users - first : m->batch);
+
+		TR_TRY(acf_encode(m, &users, m->vectors, err));
+		for (int32_t r = 0; r < users.rows; r++)
+		{
+			if (is_empty(&users, r))
+				memset(m->vectors + (size_t) r * (size_t) D, 0, (size_t) D * sizeof(float));
+			tr_user_neighbours_set(&m->neighbours, first + r, m->vectors + (size_t) r * (size_t) D);
+		}
+	}
+	m->placed = true;
+	return TR_OK;
+}
+
+static TrStatus
+find(Acf *m, const TrProfiles *profiles, int32_t row, int32_t without, TrSparse *out, TrError *err)
+{
+	TrProfiles	one = *profiles;
+
+	*out = (TrSparse) {0};
+	if (is_empty(profiles, row))
+		return TR_OK;
+	one.ptr += row;
+	one.rows = 1;
+	TR_TRY(acf_encode(m, &one, m->vectors, err));
+	tr_user_neighbours_find(&m->neighbours, m->vectors, without, out);
+	return TR_OK;
+}
+
+static TrStatus
+user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err)
+{
+	Acf		   *m = (Acf *) model;
+	TrProfiles	profile = tr_profiles_of(dataset, TR_USER, user, 1);
+
+	TR_TRY(place_users(m, err));
+	return find(m, &profile, 0, user, out, err);
+}
+
+static TrStatus
+encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err)
+{
+	Acf		   *m = (Acf *) model;
+
+	if (m->model.dataset)
+		TR_TRY(place_users(m, err));
+	return find(m, profiles, row, -1, out, err);
+}
+
+static TrStatus
+feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
+{
+	(void) err;
+	tr_user_neighbours_items(&((Acf *) model)->neighbours, model->dataset, feature, out);
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ tensors */
+
+static TrStatus
+saving(TrModel *model, TrError *err)
+{
+	Acf		   *m = (Acf *) model;
+	TrTensor   *users = &model->tensors[m->users];
+
+	TR_TRY(place_users(m, err));
+	if (!users->value)
+		users->value = TR_NEW(model, float, (size_t) users->rows * (size_t) users->cols);
+	TR_TRY(tr_enough_memory(model, err, "the vectors of %d users", users->rows));
+	tr_user_neighbours_save(&m->neighbours, users->value);
+	return tr_parameters_download(&m->p, model, err);
+}
+
+static TrStatus
+restored(TrModel *model, TrError *err)
+{
+	Acf		   *m = (Acf *) model;
+
+	TR_TRY(tr_user_neighbours_restore(&m->neighbours, model, m->options.neighbours, err));
+	m->placed = true;
+	return tr_parameters_upload(&m->p, model, err);
+}
+
+const TrAlgorithm tr_algorithm_acf = {
+	.name = "acf",
+	.summary = "Items of the users nearest to the user, by what an autoencoder makes of their tags.",
+	.source = "Zuo et al. (Neurocomputing 2016), as a baseline of Xu et al. (IJCAI 2017), section 6",
+	.task = TR_TASK_ITEM,
+	.options = &options,
+	.estimate = estimate,
+	.size = sizeof(Acf),
+	.loads = true,
+	.create = create,
+	.train_epoch = acf_train_epoch,
+	.saving = saving,
+	.restored = restored,
+	.width = tr_no_width,
+	.embed = tr_no_embed,
+	.features = tr_user_features,
+	.user_features = user_features,
+	.feature_weights = feature_weights,
+	.encode_features = encode_features,
+};

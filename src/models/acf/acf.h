@@ -1,0 +1,87 @@
+/*
+ * acf: the baseline of the DSPR paper (Xu et al., IJCAI 2017, section 6) after Zuo, Zeng, Gong & Jiao, "Tag-aware
+ * recommender systems based on deep neural networks" (Neurocomputing 2016): an autoencoder learns to reconstruct the tag
+ * profiles of users; what its narrowest layer makes of a user is compared by cosine with that of others.
+ *
+ *     h_0 = x, h_k = tanh(h_(k-1) W_k + b_k), k = 1..K;   g_K = h_K, g_(k-1) = tanh(g_k W_k^T + b_(2K-k+1)), k = K..1
+ *     loss = sum over users of |g_0 - x|^2 + regularization times the squared parameters
+ *     score(u,i) = sum over the users v nearest to u who have i, of cos(h_K(u), h_K(v))
+ *
+ * acf_network.c  parameters, rows of profiles, forward and backward passes, an epoch
+ * acf.c          the TrAlgorithm functions: create, save, load, neighbours
+ *
+ * Legend: T tags, K layers, H_k width of layer k (H_0 = T), D width of the last one, U users, R rows of a batch.
+ */
+#ifndef ACF_H
+#define ACF_H
+
+#include "models/nn/parameters.h"
+#include "models/nn/rows.h"
+#include "models/knn/user_neighbours.h"
+
+typedef struct AcfOptions
+{
+	TrIntList	layers;
+	int			weighting;		/* TrWeighting */
+	double		dropout;
+	double		regularization;
+	int			optimizer;		/* TrOptimizerKind */
+	double		learning_rate;
+	int			batch;
+	int			neighbours;
+	uint64_t	seed;
+	int			epochs;
+} AcfOptions;
+
+/* Where the parameters lie in their array. */
+typedef struct AcfLayout
+{
+	int			K;
+	int			dim[TR_MAX_INTS + 1];	/* [0] = T */
+	int64_t		weight[TR_MAX_INTS + 1];	/* [1..K]: W_k (dim[k-1],dim[k]) */
+	int64_t		bias[2 * TR_MAX_INTS + 1];	/* [1..K] encoder, [K+1..2K] decoder */
+} AcfLayout;
+
+/* Sparse rows on their way to the backend. */
+typedef struct AcfRows
+{
+	TrRows		rows;
+	TrUpload	upload;
+	TrCsr		csr;			/* backend */
+} AcfRows;
+
+typedef struct Acf
+{
+	TrModel		model;
+	AcfOptions	options;
+	AcfLayout	layout;
+	TrParameters p;
+	TrProfileWeights weights;
+	float	   *idf;			/* (T) host */
+
+	int			batch;			/* rows that the buffers below are for */
+	AcfRows		input;
+	AcfRows		target;
+	float	   *hidden[TR_MAX_INTS + 1];	/* [1..K] (R,dim[k]) */
+	float	   *decoded[TR_MAX_INTS + 1];	/* [1..K-1] (R,dim[k]) */
+	float	   *grad[TR_MAX_INTS + 1];	/* [1..K] (R,dim[k]) */
+	float	   *output;			/* (R,T) */
+	float	   *ones;			/* (R) */
+	int32_t    *order;			/* users with a profile, shuffled */
+	int32_t		n_order;
+
+	TrUserNeighbours neighbours;	/* of width D */
+	bool		placed;			/* are its vectors those of the parameters? */
+	int			users;			/* place of the tensor "users" (U,D) */
+	float	   *vectors;		/* (R,D) host */
+} Acf;
+
+/* acf_network.c */
+extern void acf_layout(AcfLayout *layout, TrParameters *p, const TrIntList *layers, int32_t n_tags);
+/* Memory of a batch: for training, or to encode alone. */
+extern TrStatus acf_reserve(Acf *m, TrError *err);
+/* out (rows,D) = h_K of these profiles, host memory. */
+extern TrStatus acf_encode(Acf *m, const TrProfiles *profiles, float *out, TrError *err);
+extern TrStatus acf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
+
+#endif
