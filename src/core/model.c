@@ -42,6 +42,17 @@ new_model(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory, TrBa
 	return TR_OK;
 }
 
+/* What is on the host is in the backend. */
+static TrStatus
+upload(TrModel *model, TrError *err)
+{
+	TrBackend  *b = model->backend;
+
+	for (int i = 0; i < model->n_mirrors; i++)
+		b->ops->upload(b, model->mirrors[i].device, model->mirrors[i].host, model->mirrors[i].n * sizeof(float));
+	return model->n_mirrors > 0 ? b->ops->finish(b, err) : TR_OK;
+}
+
 static TrStatus
 finish(TrModel **result, TrModel *model, TrStatus status)
 {
@@ -57,11 +68,15 @@ tr_model_create(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory
 				const TrDataset *dataset, const void *options, TrError *err)
 {
 	TrModel    *model = NULL;
+	TrStatus	status;
 
 	TR_TRY(new_model(&model, algorithm, memory, backend, options, err));
 	model->dataset = dataset;
 	model->n_tags = dataset->n_tags;
-	return finish(result, model, algorithm->create(model, err));
+	status = algorithm->create(model, err);
+	if (status == TR_OK)
+		status = upload(model, err);
+	return finish(result, model, status);
 }
 
 /* ------------------------------------------------------------------ tensors */
@@ -69,8 +84,14 @@ tr_model_create(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory
 TrStatus
 tr_model_save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 {
+	TrBackend  *b = model->backend;
+
 	if (model->algorithm->save)
 		return model->algorithm->save(model, tensors, count, err);
+	for (int i = 0; i < model->n_mirrors; i++)
+		b->ops->download(b, model->mirrors[i].host, model->mirrors[i].device, model->mirrors[i].n * sizeof(float));
+	if (model->n_mirrors > 0)
+		TR_TRY(b->ops->finish(b, err));
 	if (model->algorithm->saving)
 		TR_TRY(model->algorithm->saving(model, err));
 	*tensors = model->tensors;
@@ -82,6 +103,7 @@ static TrStatus
 restore(TrModel *model, TrError *err)
 {
 	TR_TRY(tr_tensors_read(model->tensors, model->ranges, model->n_tensors, model->stored, model->n_stored, err));
+	TR_TRY(upload(model, err));
 	return model->algorithm->restored ? model->algorithm->restored(model, err) : TR_OK;
 }
 
@@ -107,6 +129,7 @@ load(TrModel *model, TrError *err)
 	if (model->algorithm->restore)
 		return TR_OK;
 	TR_TRY(tr_tensors_check_surplus(model->tensors, model->n_tensors, model->stored, model->n_stored, err));
+	TR_TRY(upload(model, err));
 	return model->algorithm->restored ? model->algorithm->restored(model, err) : TR_OK;
 }
 
@@ -154,7 +177,7 @@ TrStatus
 tr_model_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
 	TR_TRY(model->algorithm->embed(model, side, dataset, first, n, out, err));
-	return check_finite(out, model->algorithm->width(model, NULL), n,
+	return check_finite(out, model->width, n,
 						side == TR_USER ? "the embedding of a user" : "the embedding of an item", err);
 }
 
@@ -162,5 +185,5 @@ TrStatus
 tr_model_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err)
 {
 	TR_TRY(model->algorithm->encode(model, side, profiles, out, err));
-	return check_finite(out, model->algorithm->width(model, NULL), profiles->rows, "the embedding of these tags", err);
+	return check_finite(out, model->width, profiles->rows, "the embedding of these tags", err);
 }

@@ -27,6 +27,13 @@ struct TrAlgorithm;
 struct TrTensor;
 struct TrRange;
 
+typedef struct TrMirror
+{
+	float	   *host;
+	float	   *device;
+	size_t		n;
+} TrMirror;
+
 /* A model in training, or loaded from its tensors; every implementation's struct starts with this. */
 typedef struct TrModel
 {
@@ -38,6 +45,15 @@ typedef struct TrModel
 	int32_t		n_tags;
 	int			epochs;			/* planned at most; set by tr_train(), 0 outside it; the first epoch may set it anew */
 
+	/*
+	 * Numbers of a stored array, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
+	 * two arrays, plus the sparse part if there is one. The first `unit` of them are the unit vector that similar users and
+	 * items are compared by, 0 = there is nothing to compare by; the rest are biases and priors.
+	 */
+	int			width,
+				unit;
+	const float *rows[2];		/* by TrSide: the arrays in backend memory, of a model that keeps them so */
+
 	/* models/base.c: backend memory that goes with it; whether an allocation failed, on the host or there */
 	void	  **device;
 	int			n_device;
@@ -48,6 +64,10 @@ typedef struct TrModel
 	struct TrTensor *tensors;
 	struct TrRange *ranges;
 	int			n_tensors;
+
+	/* host memory whose numbers live in the backend: brought from there by save(), and there by restore() */
+	struct TrMirror *mirrors;
+	int			n_mirrors;
 
 	/* what is being loaded or restored; NULL at other times */
 	const struct TrTensor *stored;
@@ -199,20 +219,16 @@ typedef struct TrAlgorithm
 	/* One pass over the training pairs; epoch = 1, 2, … */
 	TrStatus	(*train_epoch) (TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 
-	/* (optional) Before the tensors are read, after they were written by load() or restore(). */
+	/*
+	 * (optional) Between the backend's numbers coming to the host and the tensors being read; after the tensors were
+	 * written, by load() or restore().
+	 */
 	TrStatus	(*saving) (TrModel *model, TrError *err);
 	TrStatus	(*restored) (TrModel *model, TrError *err);
 
 	/* (optional) In place of all that, for a model made of models; create() then loads what is stored by itself. */
 	TrStatus	(*save) (TrModel *model, TrTensor **tensors, int *count, TrError *err);
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
-
-	/*
-	 * Width of the stored arrays, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
-	 * two arrays, plus the sparse part below if there is one. The first *unit of them are the unit vector that similar
-	 * users and items are compared by; the rest are biases and priors.
-	 */
-	int			(*width) (const TrModel *model, int *unit);	/* unit may be NULL; *unit = 0: nothing to compare by */
 
 	/*
 	 * out (n,width) = the arrays of entities first..first+n-1 of dataset, which may hold more users and items than the one

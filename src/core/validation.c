@@ -223,7 +223,7 @@ tr_rank(TrModel *model, const TrRanking *ranking, TrRankVisit visit, void *argum
 	TrStatus	status;
 	int32_t		next = 0;
 
-	v.width = model->algorithm->width(model, NULL);
+	v.width = model->width;
 	status = allocate(&v, err);
 	if (status == TR_OK && v.width > 0)
 		status = embed_items(&v, err);

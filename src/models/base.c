@@ -173,6 +173,19 @@ tr_training_tensor(TrModel *model, const char *name, int32_t rows, int32_t cols,
 	return place_new_tensor(model, place, value, err);
 }
 
+TrStatus
+tr_mirror(TrModel *model, float *host, float *device, size_t n, TrError *err)
+{
+	TrMirror   *mirrors = tr_realloc(model->memory, model->mirrors, ((size_t) model->n_mirrors + 1) * sizeof(TrMirror));
+
+	TR_TRY(tr_enough_memory(model, err, "the model"));
+	if (!mirrors)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the model");
+	model->mirrors = mirrors;
+	model->mirrors[model->n_mirrors++] = (TrMirror) {host, device, n};
+	return TR_OK;
+}
+
 /* ------------------------------------------------------------------ what many do not have, or all alike */
 
 void
@@ -190,20 +203,39 @@ tr_no_training(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stat
 	return TR_OK;
 }
 
-int
-tr_no_width(const TrModel *model, int *unit)
-{
-	(void) model;
-	if (unit)
-		*unit = 0;
-	return 0;
-}
-
 TrStatus
 tr_no_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
 	(void) model, (void) side, (void) dataset, (void) first, (void) n, (void) out, (void) err;
 	return TR_OK;
+}
+
+TrStatus
+tr_embed_rows(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	TrBackend  *b = model->backend;
+	size_t		W = (size_t) model->width;
+
+	(void) dataset;
+	b->ops->download(b, out, model->rows[side] + (size_t) first * W, (size_t) n * W * sizeof(float));
+	return b->ops->finish(b, err);
+}
+
+TrStatus
+tr_embed_profiles(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	const int32_t *ptr = (side == TR_USER ? dataset->user_ptr : dataset->item_ptr) + first;
+	TrProfiles	profiles = tr_profiles_of(dataset, side, first, n);
+	int32_t    *posts = TR_NEW(model, int32_t, n);
+	TrStatus	status;
+
+	TR_TRY(tr_enough_memory(model, err, "encoding"));
+	for (int32_t i = 0; i < n; i++)
+		posts[i] = ptr[i + 1] - ptr[i];
+	profiles.posts = posts;
+	status = model->algorithm->encode(model, side, &profiles, out, err);
+	tr_free(model->memory, posts);
+	return status;
 }
 
 int

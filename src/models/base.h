@@ -44,6 +44,9 @@ extern TrStatus tr_own_tensor(TrModel *model, const char *name, int32_t rows, in
 /* Its numbers are here from now on; those that are being loaded are copied. */
 extern void tr_place_tensor(TrModel *model, int place, float *value);
 
+/* The n numbers on the host are those in the backend, from where save() brings them, and where restore() puts them. */
+extern TrStatus tr_mirror(TrModel *model, float *host, float *device, size_t n, TrError *err);
+
 /* The tensor of this name that is being loaded or restored; never NULL once it was checked. */
 extern const TrTensor *tr_stored(const TrModel *model, const char *name);
 
@@ -56,10 +59,14 @@ extern TrOptimizer tr_optimizer(int kind, double rate, int64_t step, double deca
 /* train_epoch() of an algorithm that create() has counted all of. The loss is left at 0. */
 extern TrStatus tr_no_training(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 
-/* width() and embed() of algorithms all of whose score is sparse, or that score tags. */
-extern int	tr_no_width(const TrModel *model, int *unit);
+/* embed() where there are no arrays; of model->rows; of encode(). */
 extern TrStatus tr_no_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
 							TrError *err);
+
+extern TrStatus tr_embed_rows(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
+							  TrError *err);
+extern TrStatus tr_embed_profiles(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n,
+								  float *out, TrError *err);
 
 /* features() of those whose sparse part is over one kind. */
 extern int	tr_item_features(const TrModel *model);

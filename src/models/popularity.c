@@ -32,19 +32,11 @@ create(TrModel *model, TrError *err)
 	Popularity *p = (Popularity *) model;
 	const TrDataset *d = model->dataset;
 
+	model->width = 1;
 	TR_TRY(tr_tensor(model, "users", 1, d->n_items, TR_FROM_ZERO, &p->users, err));
 	for (int32_t i = 0; i < d->n_items; i++)
 		p->users[i] = (float) (d->item_ptr[i + 1] - d->item_ptr[i]);
 	return TR_OK;
-}
-
-static int
-width(const TrModel *model, int *unit)
-{
-	(void) model;
-	if (unit)
-		*unit = 0;
-	return 1;
 }
 
 static TrStatus
@@ -69,6 +61,5 @@ const TrAlgorithm tr_algorithm_popularity = {
 	.size = sizeof(Popularity),
 	.create = create,
 	.train_epoch = tr_no_training,
-	.width = width,
 	.embed = embed,
 };

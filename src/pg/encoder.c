@@ -170,9 +170,9 @@ tagrec_encoder_load(const TagrecVersion *version)
 							   encoder->options->values, tensors, n_tensors, &err), &err);
 	/* the model has its own copies */
 	tagrec_free_weights(&encoder->memory, tensors, n_tensors);
-	if (algorithm->width(encoder->model, NULL) != version->width)
+	if (encoder->model->width != version->width)
 		tagrec_version_corrupted(version, psprintf("Its weights give arrays of %d numbers, not %d.",
-									algorithm->width(encoder->model, NULL), version->width));
+									encoder->model->width, version->width));
 	MemoryContextSetParent(encoder->context, CacheMemoryContext);
 	return encoder;
 }

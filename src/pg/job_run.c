@@ -290,7 +290,7 @@ tagrec_run_train(TagrecRun *run, const char *phase)
 	INSTR_TIME_SET_CURRENT(run->training);
 	tr_memory_init(&run->model_memory, run->memory.limit > 0 ? run->memory.limit - run->memory.used : 0);
 	create_model(run);
-	check_memory(run, run->model->algorithm->width(run->model, NULL));
+	check_memory(run, run->model->width);
 	check(run, tr_train(run->model, training_data(run), run->refit ? NULL : &run->data.validation, &run->options->train,
 						&hooks, &run->result, &err), &err);
 	run->backend_bytes = Max(run->backend_bytes, run->backend->ops->allocated(run->backend));
@@ -344,7 +344,8 @@ insert_version(TagrecRun *run, const TagrecPlace *place)
 		.backend = run->backend->ops->describe(run->backend)
 	};
 
-	row.width = run->model->algorithm->width(run->model, &row.unit_width);
+	row.width = run->model->width;
+	row.unit_width = run->model->unit;
 	row.features = tr_features(run->model);
 	tagrec_version_insert(&row);
 }

@@ -112,7 +112,7 @@ static void
 score_user(TrModel *model, int user, double score[ITEMS])
 {
 	const TrAlgorithm *a = model->algorithm;
-	int			W = a->width(model, NULL);
+	int			W = model->width;
 	float	   *arrays = malloc(sizeof(float) * (ITEMS + 1) * (W + 1));
 	TrSparse	features = {0};
 
@@ -212,9 +212,9 @@ test_width(void)
 	for (int p = 0; p < 2; p++)
 		CHECK(train(&part[p], names[p], NULL, NULL, NULL, &err) == TR_OK, "%s by itself %s", names[p], err.message);
 	CHECK(train(&blend, "blend", "ccs; popularity", "1 1", NULL, &err) == TR_OK, "a blend with ccs %s", err.message);
-	CHECK(part[0]->algorithm->width(part[0], NULL) < TAGS, "fewer clusters than tags");
-	CHECK(blend->algorithm->width(blend, NULL) == part[0]->algorithm->width(part[0], NULL)
-		  + part[1]->algorithm->width(part[1], NULL), "the blend is as wide as its parts");
+	CHECK(part[0]->width < TAGS, "fewer clusters than tags");
+	CHECK(blend->width == part[0]->width
+		  + part[1]->width, "the blend is as wide as its parts");
 	CHECK_NEAR(apart_from(blend, part, given, 2), 0, 2e-4, "its score is their sum");
 	tr_model_destroy(blend);
 	for (int p = 0; p < 2; p++)
@@ -336,7 +336,7 @@ test_stored_widths(void)
 	tensors[0].value[8] += 1;
 	CHECK(tr_model_load(&loaded, a, &memory, backend, dataset.n_tags, options, tensors, n, &err) == TR_BAD_DATA
 		  && strstr(err.message, "does not fit member \"tag_cosine\""), "with other widths they do not");
-	CHECK(tr_model_restore(model, tensors, n, &err) == TR_BAD_DATA && a->width(model, NULL) == 2 * dataset.n_tags,
+	CHECK(tr_model_restore(model, tensors, n, &err) == TR_BAD_DATA && model->width == 2 * dataset.n_tags,
 		  "nor are they restored with these");
 	tr_model_destroy(model);
 }

@@ -52,7 +52,7 @@ typedef struct Parameters
 static Parameters
 parameters_of(TrModel *model)
 {
-	Parameters	p = {.width = model->algorithm->width(model, NULL)};
+	Parameters	p = {.width = model->width};
 	float		values[(USERS + ITEMS) * (FACTORS + 1)];
 
 	p.n = (USERS + ITEMS) * p.width;

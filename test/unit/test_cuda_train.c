@@ -122,7 +122,7 @@ train(const TrBackendOps *ops, const Run *run, const char *graphs)
 	}
 	if (result.ok)
 	{
-		result.width = run->algorithm->width(model, NULL);
+		result.width = model->width;
 		result.users = tr_calloc(&memory, (size_t) USERS * result.width + 1, sizeof(float));
 		result.ok = tr_model_save(model, &tensors, &count, &err) == TR_OK
 			&& run->algorithm->embed(model, TR_USER, &dataset, 0, USERS, result.users, &err) == TR_OK;

@@ -418,7 +418,7 @@ use_encoding(TrModel *model, int32_t n_tags)
 	int64_t		ptr[] = {0, 0, n};
 	int32_t		posts[] = {0, 3};
 	TrProfiles	profiles = {.rows = 2, .ptr = ptr, .tag = tag, .count = count, .posts = below(2) ? posts : NULL};
-	float	   *out = malloc(2 * (size_t) a->width(model, NULL) * sizeof(float) + 1);
+	float	   *out = malloc(2 * (size_t) model->width * sizeof(float) + 1);
 	TrSparse	features = {0};
 	bool		ok = true;
 
@@ -437,7 +437,7 @@ use_encoding(TrModel *model, int32_t n_tags)
 static void
 use_scores(TrModel *model, int32_t n_tags)
 {
-	int			width = model->algorithm->width(model, NULL);
+	int			width = model->width;
 	int32_t    *list[5];
 	int32_t		n[5];
 	int32_t		end[2];
@@ -469,12 +469,12 @@ use_dataset(TrModel *model)
 {
 	const TrAlgorithm *a = model->algorithm;
 	int			most = USERS > ITEMS ? USERS : ITEMS;
-	float	   *out = malloc((size_t) most * (size_t) a->width(model, NULL) * sizeof(float) + 1);
+	float	   *out = malloc((size_t) most * (size_t) model->width * sizeof(float) + 1);
 	int64_t		features = tr_feature_count(tr_features(model), USERS, ITEMS, TAGS);
 	TrSparse	row = {0};
 	bool		ok = true;
 
-	if (a->width(model, NULL) > 0)
+	if (model->width > 0)
 	{
 		(void) a->embed(model, TR_USER, &dataset, 0, USERS, out, NULL);
 		(void) a->embed(model, TR_ITEM, &dataset, 0, ITEMS, out, NULL);

@@ -86,8 +86,8 @@ train_on(Run *run, const TrDataset *data)
 static int
 array_width(const Run *run)
 {
-	int			unit = -1;
-	int			width = run->algorithm->width(run->model, &unit);
+	int			unit = run->model->unit;
+	int			width = run->model->width;
 
 	CHECK((width > 0 || run->algorithm->features) && unit >= 0 && unit <= width, "%s: width %d, unit part %d",
 		  run->algorithm->name, width, unit);

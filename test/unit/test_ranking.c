@@ -63,7 +63,7 @@ check_bytes(void)
 	TrPairs		held_out = {.count = 3, .user = users, .item = items};
 	TrRanking	ranking = {.dataset = &dataset, .held_out = &held_out};
 	size_t		before = memory.used;
-	size_t		estimate = tr_rank_bytes(model->algorithm->width(model, NULL), dataset.n_items);
+	size_t		estimate = tr_rank_bytes(model->width, dataset.n_items);
 	size_t		host;
 	TrError		err = {0};
 

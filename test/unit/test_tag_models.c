@@ -160,8 +160,8 @@ static void
 test_form(Run *run)
 {
 	const TrAlgorithm *a = run->algorithm;
-	int			unit = -1;
-	int			width = a->width(run->model, &unit);
+	int			unit = run->model->unit;
+	int			width = run->model->width;
 	TrSparse	similar = {0};
 
 	CHECK(width >= 0 && unit >= 0 && unit <= width, "%s: width %d, unit part %d", a->name, width, unit);

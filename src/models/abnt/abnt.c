@@ -41,8 +41,7 @@ fill(Abnt *m, TrError *err)
 
 	/* the tags' biases start as the logarithms of their shares */
 	TR_TRY(tr_tag_log_shares(m->p.host + m->layout.tag_bias, model->memory, model->dataset, err));
-	TR_TRY(abnt_planner_create(m, err));
-	return tr_parameters_upload(&m->p, model, err);
+	return abnt_planner_create(m, err);
 }
 
 /* Where it is loaded, posts bring the vectors of their user and item. */
@@ -60,56 +59,19 @@ create(TrModel *model, TrError *err)
 		return tr_fail(err, TR_BAD_DATA, "there are no tags to learn from");
 	m->options = *(const AbntOptions *) model->options;
 	abnt_layout(&m->layout, &m->p, &m->options, users, items, model->n_tags);
-	TR_TRY(tr_parameters_create(&m->p, model, m->options.optimizer == TR_ADAM ? 2 : 0, m->options.seed, err));
+	TR_TRY(tr_parameters_create(&m->p, model, m->options.optimizer == TR_ADAM ? 2 : 0, m->options.seed, false, err));
 	m->decoder = TR_NEW(model, float, (size_t) model->n_tags * tr_dot_stride(abnt_last_width(&m->layout)));
 	TR_TRY(tr_enough_memory(model, err, "the last layer"));
-	return d ? fill(m, err) : TR_OK;
-}
-
-static TrStatus
-saving(TrModel *model, TrError *err)
-{
-	Abnt	   *m = (Abnt *) model;
-
-	TR_TRY(tr_parameters_download(&m->p, model, err));
-	abnt_pad_decoder(m);
-	return TR_OK;
-}
-
-static TrStatus
-restored(TrModel *model, TrError *err)
-{
-	Abnt	   *m = (Abnt *) model;
-
-	abnt_pad_decoder(m);
-	return model->dataset ? tr_parameters_upload(&m->p, model, err) : TR_OK;
+	/* similar users and items are those whose vectors point the same way */
+	model->width = model->unit = m->layout.D;
+	if (!d)
+		return TR_OK;
+	model->rows[TR_USER] = m->p.value + (size_t) m->layout.users * (size_t) m->layout.D;
+	model->rows[TR_ITEM] = m->p.value + (size_t) m->layout.items * (size_t) m->layout.D;
+	return fill(m, err);
 }
 
 /* ------------------------------------------------------------------ vectors */
-
-/* Similar users and items are those whose vectors point the same way. */
-static int
-width(const TrModel *model, int *unit)
-{
-	const Abnt *m = (const Abnt *) model;
-
-	if (unit)
-		*unit = m->layout.D;
-	return m->layout.D;
-}
-
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	Abnt	   *m = (Abnt *) model;
-	TrBackend  *b = model->backend;
-	size_t		D = (size_t) m->layout.D;
-	size_t		row = (size_t) (side == TR_USER ? m->layout.users : m->layout.items) + (size_t) first;
-
-	(void) dataset;
-	b->ops->download(b, out, m->p.value + row * D, (size_t) n * D * sizeof(float));
-	return b->ops->finish(b, err);
-}
 
 const TrAlgorithm tr_algorithm_abnt = {
 	.name = "abnt",
@@ -123,9 +85,8 @@ const TrAlgorithm tr_algorithm_abnt = {
 	.loads = true,
 	.create = create,
 	.train_epoch = abnt_train_epoch,
-	.saving = saving,
-	.restored = restored,
-	.width = width,
-	.embed = embed,
+	.saving = abnt_pad_decoder,
+	.restored = abnt_pad_decoder,
+	.embed = tr_embed_rows,
 	.score_tags = abnt_score_tags,
 };

@@ -173,6 +173,6 @@ extern TrStatus abnt_train_epoch(TrModel *model, int epoch, const TrPoll *poll, 
 /* abnt_serve.c */
 extern TrStatus abnt_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err);
 /* After the parameters on the host have changed: decoder follows. */
-extern void abnt_pad_decoder(Abnt *m);
+extern TrStatus abnt_pad_decoder(TrModel *model, TrError *err);
 
 #endif

@@ -12,14 +12,17 @@
 /* Posts scored together. */
 #define BLOCK 64
 
-void
-abnt_pad_decoder(Abnt *m)
+TrStatus
+abnt_pad_decoder(TrModel *model, TrError *err)
 {
+	Abnt	   *m = (Abnt *) model;
 	int			H = abnt_last_width(&m->layout);
 	size_t		stride = tr_dot_stride(H);
 
+	(void) err;
 	for (int32_t t = 0; t < m->layout.T; t++)
 		memcpy(m->decoder + (size_t) t * stride, m->p.host + m->layout.decoder + (size_t) t * H, (size_t) H * sizeof(float));
+	return TR_OK;
 }
 
 /* Work space of one post; every vector is padded for tr_dot(). */

@@ -80,9 +80,8 @@ fill(Acf *m, TrError *err)
 			m->order[m->n_order++] = u;
 	if (m->n_order == 0)
 		return tr_fail(err, TR_BAD_DATA, "there is nothing to reconstruct: no user has a tag");
-	TR_TRY(tr_user_neighbours_create(&m->neighbours, model, d->n_users, m->layout.dim[m->layout.K], m->options.neighbours,
-									 err));
-	return tr_parameters_upload(&m->p, model, err);
+	return tr_user_neighbours_create(&m->neighbours, model, d->n_users, m->layout.dim[m->layout.K], m->options.neighbours,
+									 err);
 }
 
 static TrStatus
@@ -95,7 +94,7 @@ create(TrModel *model, TrError *err)
 	m->options = *o;
 	m->batch = !model->dataset ? 1 : o->batch < users ? o->batch : users;
 	acf_layout(&m->layout, &m->p, &o->layers, model->n_tags);
-	TR_TRY(tr_parameters_create(&m->p, model, o->optimizer == TR_ADAM ? 2 : 0, o->seed, err));
+	TR_TRY(tr_parameters_create(&m->p, model, o->optimizer == TR_ADAM ? 2 : 0, o->seed, true, err));
 	TR_TRY(tr_tensor(model, "idf", 1, model->n_tags, TR_IDF, &m->idf, err));
 	TR_TRY(tr_own_tensor(model, "users", model->dataset ? users : TR_ANY, m->layout.dim[m->layout.K], TR_UNIT, &m->users,
 						 err));
@@ -192,7 +191,7 @@ saving(TrModel *model, TrError *err)
 		users->value = TR_NEW(model, float, (size_t) users->rows * (size_t) users->cols);
 	TR_TRY(tr_enough_memory(model, err, "the vectors of %d users", users->rows));
 	tr_user_neighbours_save(&m->neighbours, users->value);
-	return tr_parameters_download(&m->p, model, err);
+	return TR_OK;
 }
 
 static TrStatus
@@ -202,7 +201,7 @@ restored(TrModel *model, TrError *err)
 
 	TR_TRY(tr_user_neighbours_restore(&m->neighbours, model, m->options.neighbours, err));
 	m->placed = true;
-	return tr_parameters_upload(&m->p, model, err);
+	return TR_OK;
 }
 
 const TrAlgorithm tr_algorithm_acf = {
@@ -218,7 +217,6 @@ const TrAlgorithm tr_algorithm_acf = {
 	.train_epoch = acf_train_epoch,
 	.saving = saving,
 	.restored = restored,
-	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.features = tr_user_features,
 	.user_features = user_features,

@@ -106,7 +106,7 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	const TrDataset *d = m->model.dataset;
 
 	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options, err));
-	member->width = member->algorithm->width(member->model, NULL);
+	member->width = member->model->width;
 	member->features = tr_features(member->model);
 	member->deviation = TR_NEW(&m->model, float, d->n_users);
 	TR_TRY(tr_enough_memory(&m->model, err, "%d users", d->n_users));
@@ -135,6 +135,7 @@ create(TrModel *model, TrError *err)
 	m->n_items = model->dataset->n_items;
 	for (int i = 0; i < m->n_members; i++)
 		TR_TRY(create_member(m, &m->member[i], err));
+	blend_set_width(m);
 	return TR_OK;
 }
 
@@ -174,7 +175,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	TR_TRY(member->algorithm->train_epoch(member->model, ++m->epoch, poll, stats, err));
 	if (stats->last || m->epoch == member->epochs)
 	{
-		member->width = member->algorithm->width(member->model, NULL);	/* ccs knows its own by now */
+		member->width = member->model->width;	/* ccs knows its own by now */
+		blend_set_width(m);
 		model->epochs += m->epoch - member->epochs;	/* those that it did not need */
 		m->current++;
 		m->epoch = 0;
@@ -367,8 +369,9 @@ adopt_row(Blend *m, BlendMember *member, const float *row, TrError *err)
 	member->weight = row[0];
 	member->typical = row[1];
 	member->encoded = row[2];
-	member->width = member->model ? member->algorithm->width(member->model, NULL) : (int) row[3];
+	member->width = member->model ? member->model->width : (int) row[3];
 	member->features = member->model ? tr_features(member->model) : (int) row[4];
+	blend_set_width(m);
 	if (member->width != (int) row[3] || member->features != (int) row[4] || (member->features & known)
 		|| (member->features && !member->algorithm->features))
 		return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" does not fit member \"%s\"", member->algorithm->name);
@@ -429,7 +432,6 @@ const TrAlgorithm tr_algorithm_blend = {
 	.train_epoch = train_epoch,
 	.save = save,
 	.restore = restore,
-	.width = blend_width,
 	.embed = blend_embed,
 	.encode = blend_encode,
 	.features = blend_features,

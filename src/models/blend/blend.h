@@ -78,7 +78,8 @@ extern TrStatus blend_measure(Blend *m, const TrPoll *poll, TrError *err);
 extern TrStatus blend_choose_weights(Blend *m, const TrPoll *poll, TrError *err);
 
 /* blend_serve.c: functions of the TrAlgorithm. */
-extern int	blend_width(const TrModel *model, int *unit);
+/* blend_serve.c: the model is as wide as its members together */
+extern void blend_set_width(Blend *m);
 extern TrStatus blend_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
 							TrError *err);
 extern TrStatus blend_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);

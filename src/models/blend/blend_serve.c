@@ -10,21 +10,18 @@
 /* ------------------------------------------------------------------ arrays */
 
 /* Similar users and items are found by the arrays of the first member, when that has some to compare by. */
-int
-blend_width(const TrModel *model, int *unit)
+void
+blend_set_width(Blend *m)
 {
-	const Blend *m = (const Blend *) model;
-	int			total = 0;
+	TrModel    *model = &m->model;
 
-	if (unit)
-		*unit = 0;
+	model->width = model->unit = 0;
 	for (int i = 0; i < m->n_members; i++)
 	{
-		if (unit && total == 0 && m->member[i].width > 0 && m->member[i].model)
-			(void) m->member[i].algorithm->width(m->member[i].model, unit);
-		total += m->member[i].width;
+		if (model->width == 0 && m->member[i].width > 0 && m->member[i].model)
+			model->unit = m->member[i].model->unit;
+		model->width += m->member[i].width;
 	}
-	return total;
 }
 
 /* weight / deviation; 0 without a deviation, or with one too small to divide by */
@@ -82,7 +79,7 @@ TrStatus
 blend_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
 	Blend	   *m = (Blend *) model;
-	int			total = blend_width(model, NULL);
+	int			total = model->width;
 
 	for (BlendMember *member = m->member; member < m->member + m->n_members; member++)
 	{
@@ -118,7 +115,7 @@ TrStatus
 blend_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err)
 {
 	Blend	   *m = (Blend *) model;
-	int			total = blend_width(model, NULL);
+	int			total = model->width;
 
 	TR_TRY(check_encoding(m, err));
 	for (BlendMember *member = m->member; member < m->member + m->n_members; member++)

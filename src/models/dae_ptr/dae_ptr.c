@@ -44,8 +44,7 @@ fill(Dae *m, TrError *err)
 		memcpy(m->p.host + l->tag_bias, m->log_share, (size_t) l->T * sizeof(float));
 	for (int j = 0; j < l->parts; j++)
 		m->p.host[l->prior + j] = 1;
-	TR_TRY(dae_planner_create(m, err));
-	return tr_parameters_upload(&m->p, model, err);
+	return dae_planner_create(m, err);
 }
 
 /* Where it is loaded, posts bring the vectors of their user and item. */
@@ -63,7 +62,7 @@ create(TrModel *model, TrError *err)
 		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags for one table");
 	m->options = *(const DaeOptions *) model->options;
 	dae_layout(&m->layout, &m->p, &m->options, users, items, T);
-	TR_TRY(tr_parameters_create(&m->p, model, m->options.optimizer == TR_ADAM ? 2 : 0, m->options.seed, err));
+	TR_TRY(tr_parameters_create(&m->p, model, m->options.optimizer == TR_ADAM ? 2 : 0, m->options.seed, false, err));
 	TR_TRY(tr_tensor(model, "log_share", 1, T, TR_LOG_SHARE, &m->log_share, err));
 	stride = tr_dot_stride(m->layout.K);
 	m->decoder = stride == (size_t) m->layout.K ? m->p.host + m->layout.decoder : TR_NEW(model, float, (size_t) T * stride);
@@ -75,53 +74,16 @@ create(TrModel *model, TrError *err)
 	TR_TRY(tr_enough_memory(model, err, "%d tags", T));
 	for (int c = 0; c < DAE_LOGS; c++)
 		m->log_count[c] = log1pf((float) c);
-	return d ? fill(m, err) : TR_OK;
-}
-
-static TrStatus
-saving(TrModel *model, TrError *err)
-{
-	Dae		   *m = (Dae *) model;
-
-	TR_TRY(tr_parameters_download(&m->p, model, err));
-	dae_pad_decoder(m);
-	return TR_OK;
-}
-
-static TrStatus
-restored(TrModel *model, TrError *err)
-{
-	Dae		   *m = (Dae *) model;
-
-	dae_pad_decoder(m);
-	return model->dataset ? tr_parameters_upload(&m->p, model, err) : TR_OK;
+	/* similar users and items are those whose vectors point the same way */
+	model->width = model->unit = m->layout.K;
+	if (!d)
+		return TR_OK;
+	model->rows[TR_USER] = m->p.value + (size_t) m->layout.users * (size_t) m->layout.K;
+	model->rows[TR_ITEM] = m->p.value + (size_t) m->layout.items * (size_t) m->layout.K;
+	return fill(m, err);
 }
 
 /* ------------------------------------------------------------------ vectors */
-
-/* Similar users and items are those whose vectors point the same way. */
-static int
-width(const TrModel *model, int *unit)
-{
-	const Dae  *m = (const Dae *) model;
-
-	if (unit)
-		*unit = m->layout.K;
-	return m->layout.K;
-}
-
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	Dae		   *m = (Dae *) model;
-	TrBackend  *b = model->backend;
-	size_t		K = (size_t) m->layout.K;
-	size_t		row = (size_t) (side == TR_USER ? m->layout.users : m->layout.items) + (size_t) first;
-
-	(void) dataset;
-	b->ops->download(b, out, m->p.value + row * K, (size_t) n * K * sizeof(float));
-	return b->ops->finish(b, err);
-}
 
 static int
 features(const TrModel *model)
@@ -151,10 +113,9 @@ const TrAlgorithm tr_algorithm_dae_ptr = {
 	.loads = true,
 	.create = create,
 	.train_epoch = dae_train_epoch,
-	.saving = saving,
-	.restored = restored,
-	.width = width,
-	.embed = embed,
+	.saving = dae_pad_decoder,
+	.restored = dae_pad_decoder,
+	.embed = tr_embed_rows,
 	.features = features,
 	.feature_weights = feature_weights,
 	.score_tags = dae_score_tags,

@@ -191,6 +191,6 @@ extern void dae_add_similar(Dae *m, int32_t post, int32_t n_dropped);
 extern TrStatus dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 extern TrStatus dae_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err);
 /* After the parameters on the host have changed: decoder follows. */
-extern void dae_pad_decoder(Dae *m);
+extern TrStatus dae_pad_decoder(TrModel *model, TrError *err);
 
 #endif

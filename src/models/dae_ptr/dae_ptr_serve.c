@@ -12,15 +12,18 @@
 /* Posts scored together. */
 #define BLOCK 64
 
-void
-dae_pad_decoder(Dae *m)
+TrStatus
+dae_pad_decoder(TrModel *model, TrError *err)
 {
+	Dae		   *m = (Dae *) model;
 	const DaeLayout *l = &m->layout;
 	size_t		stride = tr_dot_stride(l->K);
 	const float *from = m->p.host + l->decoder;
 
+	(void) err;
 	for (int32_t t = 0; t < l->T && m->decoder != from; t++)
 		memcpy(m->decoder + (size_t) t * stride, from + (size_t) t * l->K, (size_t) l->K * sizeof(float));
+	return TR_OK;
 }
 
 /* y (n) += a x (n) */

@@ -169,7 +169,6 @@ const TrAlgorithm tr_algorithm_ease = {
 	.create = create,
 	.train_epoch = train_epoch,
 	.restored = restored,
-	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.features = tr_item_features,
 	.user_features = user_features,

@@ -353,7 +353,6 @@ const TrAlgorithm tr_algorithm_ease_tags = {
 	.create = create,
 	.train_epoch = train_epoch,
 	.restored = restored,
-	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.features = features,
 	.user_features = user_features,

@@ -142,9 +142,8 @@ fill_side(Bpr *m, TrSide side, TrError *err)
 	tr_normals(*saved, (int64_t) n * m->W, o->init_std / sqrt(o->factors), o->seed, side);
 	for (int32_t r = 0; r < n && o->item_bias; r++)
 		(*saved)[(size_t) r * (size_t) m->W + (size_t) o->factors] = side == TR_USER;
-	tr_factors_create(&m->side[side], &m->model, *saved, n, m->W, (size_t) (side == TR_USER ? m->B : 2 * m->B),
-					  side == TR_ITEM, (TrOptimizerKind) o->optimizer);
-	return TR_OK;
+	return tr_factors_create(&m->side[side], &m->model, *saved, n, m->W, (size_t) (side == TR_USER ? m->B : 2 * m->B),
+							 side == TR_ITEM, (TrOptimizerKind) o->optimizer, err);
 }
 
 static TrStatus
@@ -163,6 +162,11 @@ create(TrModel *model, TrError *err)
 	m->B = B = m->options.batch < m->n_posts ? m->options.batch : m->n_posts;
 	TR_TRY(fill_side(m, TR_USER, err));
 	TR_TRY(fill_side(m, TR_ITEM, err));
+	/* similar users and items are those whose embeddings point the same way, whatever their biases */
+	model->width = m->W;
+	model->unit = m->options.factors;
+	model->rows[TR_USER] = m->side[TR_USER].rows;
+	model->rows[TR_ITEM] = m->side[TR_ITEM].rows;
 	m->sort = TR_NEW(model, uint64_t, 2 * (size_t) B);
 	m->nothing = tr_device_zeros(model, 1);
 	tr_batch_ints(&m->ints, model, BATCH_INTS * (size_t) B);
@@ -313,52 +317,6 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 
 /* ------------------------------------------------------------------ result */
 
-static TrStatus
-saving(TrModel *model, TrError *err)
-{
-	Bpr		   *m = (Bpr *) model;
-	TrBackend  *b = model->backend;
-
-	for (int side = TR_USER; side <= TR_ITEM; side++)
-		b->ops->download(b, m->saved[side], m->side[side].rows,
-						 (size_t) m->side[side].n * (size_t) m->W * sizeof(float));
-	return b->ops->finish(b, err);
-}
-
-static TrStatus
-restored(TrModel *model, TrError *err)
-{
-	Bpr		   *m = (Bpr *) model;
-	TrBackend  *b = model->backend;
-
-	for (int side = TR_USER; side <= TR_ITEM; side++)
-		b->ops->upload(b, m->side[side].rows, m->saved[side], (size_t) m->side[side].n * (size_t) m->W * sizeof(float));
-	return b->ops->finish(b, err);
-}
-
-/* Similar users and items are those whose embeddings point the same way, whatever their biases. */
-static int
-width(const TrModel *model, int *unit)
-{
-	const Bpr  *m = (const Bpr *) model;
-
-	if (unit)
-		*unit = m->options.factors;
-	return m->W;
-}
-
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	Bpr		   *m = (Bpr *) model;
-	TrBackend  *b = model->backend;
-	size_t		W = (size_t) m->W;
-
-	(void) dataset;
-	b->ops->download(b, out, m->side[side].rows + (size_t) first * W, (size_t) n * W * sizeof(float));
-	return b->ops->finish(b, err);
-}
-
 const TrAlgorithm tr_algorithm_bpr = {
 	.name = "bpr",
 	.summary = "Matrix factorisation that learns to rank what a user has above what he has not; it does not look at tags.",
@@ -369,8 +327,5 @@ const TrAlgorithm tr_algorithm_bpr = {
 	.size = sizeof(Bpr),
 	.create = create,
 	.train_epoch = train_epoch,
-	.saving = saving,
-	.restored = restored,
-	.width = width,
-	.embed = embed,
+	.embed = tr_embed_rows,
 };

@@ -5,20 +5,21 @@
 
 #include <stdlib.h>
 
-void
-tr_factors_create(TrFactors *f, TrModel *model, const float *initial, int32_t n, int width, size_t most,
-				  bool twice, TrOptimizerKind optimizer)
+TrStatus
+tr_factors_create(TrFactors *f, TrModel *model, float *host, int32_t n, int width, size_t most, bool twice,
+				  TrOptimizerKind optimizer, TrError *err)
 {
 	size_t		floats = (size_t) n * (size_t) width;
 	size_t		batch = most * (size_t) width;
 
 	*f = (TrFactors) {
-		.n = n, .width = width, .rows = tr_to_device(model, initial, floats * sizeof(float)),
+		.n = n, .width = width, .rows = tr_device_floats(model, floats),
 		.m = optimizer == TR_ADAM ? tr_device_zeros(model, floats) : NULL,
 		.v = optimizer == TR_ADAM ? tr_device_zeros(model, floats) : NULL,
 		.gathered = tr_device_floats(model, batch), .gradient = tr_device_floats(model, batch),
 		.dgathered = twice ? tr_device_floats(model, batch) : NULL
 	};
+	return tr_mirror(model, host, f->rows, floats, err);
 }
 
 static int

@@ -36,11 +36,11 @@ typedef struct TrFactors
 } TrFactors;
 
 /*
- * The n rows in `initial`, on the host, as a table of which a batch gathers so many at most. Where none is gathered twice
+ * The n rows that the host has as a table of which a batch gathers so many at most. Where none is gathered twice
  * there is no dgathered: gradient is the one to write.
  */
-extern void tr_factors_create(TrFactors *f, TrModel *model, const float *initial, int32_t n, int width, size_t most,
-							  bool twice, TrOptimizerKind optimizer);
+extern TrStatus tr_factors_create(TrFactors *f, TrModel *model, float *host, int32_t n, int width, size_t most,
+								  bool twice, TrOptimizerKind optimizer, TrError *err);
 
 /* host.slot, from, distinct = the rows of host.index in their own order; sort (G) is work space */
 extern void tr_factors_sort(TrFactors *f, uint64_t *sort);

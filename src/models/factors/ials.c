@@ -151,10 +151,11 @@ fill_side(Ials *m, TrSide side, TrError *err)
 		tr_normals(m->saved[side], (int64_t) s->pairs.rows * o->factors, o->init_std / sqrt(D), o->seed, TR_ITEM);
 	upload_pairs(m, side);
 	upload_ridge(m, side);
-	s->factors = tr_to_device(&m->model, m->saved[side], (size_t) s->pairs.rows * (size_t) o->factors * sizeof(float));
+	s->factors = tr_device_floats(&m->model, (size_t) s->pairs.rows * (size_t) o->factors);
+	m->model.rows[side] = s->factors;
 	row_work = D * D * (D / 3 + (double) d->n_posts / s->pairs.rows);
 	s->step = (int) fmax(1, fmin(s->pairs.rows, tr_step_work(m->model.backend) / row_work));
-	return TR_OK;
+	return tr_mirror(&m->model, m->saved[side], s->factors, (size_t) s->pairs.rows * (size_t) o->factors, err);
 }
 
 static TrStatus
@@ -173,6 +174,8 @@ create(TrModel *model, TrError *err)
 			snprintf(err->hint, sizeof(err->hint), "Train it on the CPU, with device => 'cpu'.");
 		return TR_UNSUPPORTED;
 	}
+	/* similar users and items are those whose embeddings point the same way */
+	model->width = model->unit = m->options.factors;
 	m->gram = tr_device_floats(model, D * D);
 	m->loss = tr_device_new(model, sizeof(double));
 	TR_TRY(fill_side(m, TR_USER, err));
@@ -207,13 +210,6 @@ solve(Ials *m, TrSide side, const TrPoll *poll, TrError *err)
 	return b->ops->finish(b, err);
 }
 
-static void
-download(Ials *m, TrSide side)
-{
-	m->model.backend->ops->download(m->model.backend, m->saved[side], m->side[side].factors,
-									(size_t) m->side[side].pairs.rows * (size_t) m->options.factors * sizeof(float));
-}
-
 /* The users' part of the loss that solving for the items leaves out: sum of r_u |w_u|^2 */
 static double
 users_penalty(const Ials *m)
@@ -245,7 +241,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	b->ops->zero(b, m->loss, sizeof(double));
 	TR_TRY(solve(m, TR_ITEM, poll, err));
 	b->ops->download(b, &loss, m->loss, sizeof(double));
-	download(m, TR_USER);
+	b->ops->download(b, m->saved[TR_USER], m->side[TR_USER].factors,
+					 (size_t) m->side[TR_USER].pairs.rows * (size_t) m->options.factors * sizeof(float));
 	TR_TRY(b->ops->finish(b, err));
 	stats->pairs = m->model.dataset->n_posts;
 	stats->loss = (loss + users_penalty(m)) / m->model.dataset->n_posts;
@@ -253,49 +250,6 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 }
 
 /* ------------------------------------------------------------------ result */
-
-static TrStatus
-saving(TrModel *model, TrError *err)
-{
-	download((Ials *) model, TR_USER);
-	download((Ials *) model, TR_ITEM);
-	return model->backend->ops->finish(model->backend, err);
-}
-
-static TrStatus
-restored(TrModel *model, TrError *err)
-{
-	Ials	   *m = (Ials *) model;
-	TrBackend  *b = model->backend;
-
-	for (int side = TR_USER; side <= TR_ITEM; side++)
-		b->ops->upload(b, m->side[side].factors, m->saved[side],
-					   (size_t) m->side[side].pairs.rows * (size_t) m->options.factors * sizeof(float));
-	return b->ops->finish(b, err);
-}
-
-/* Similar users and items are those whose embeddings point the same way. */
-static int
-width(const TrModel *model, int *unit)
-{
-	const Ials *m = (const Ials *) model;
-
-	if (unit)
-		*unit = m->options.factors;
-	return m->options.factors;
-}
-
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	Ials	   *m = (Ials *) model;
-	TrBackend  *b = model->backend;
-	size_t		D = (size_t) m->options.factors;
-
-	(void) dataset;
-	b->ops->download(b, out, m->side[side].factors + (size_t) first * D, (size_t) n * D * sizeof(float));
-	return b->ops->finish(b, err);
-}
 
 const TrAlgorithm tr_algorithm_ials = {
 	.name = "ials",
@@ -307,8 +261,5 @@ const TrAlgorithm tr_algorithm_ials = {
 	.size = sizeof(Ials),
 	.create = create,
 	.train_epoch = train_epoch,
-	.saving = saving,
-	.restored = restored,
-	.width = width,
-	.embed = embed,
+	.embed = tr_embed_rows,
 };

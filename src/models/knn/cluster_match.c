@@ -108,6 +108,14 @@ refuse_tags(int32_t n_tags, int max_tags, TrError *err)
 	return TR_BAD_DATA;
 }
 
+/* For ccs, that is how wide arrays are. */
+static void
+set_clusters(ClusterMatch *m, int32_t n)
+{
+	m->n_clusters = n;
+	m->model.width = m->model.unit = m->by_users ? 0 : n;
+}
+
 /* Every tag is a cluster of its own, to begin with. */
 static TrStatus
 create(TrModel *model, TrError *err)
@@ -128,7 +136,7 @@ create(TrModel *model, TrError *err)
 	m->profile = TR_NEW(model, float, T);
 	TR_TRY(tr_enough_memory(model, err, "%d tags", T));
 	m->weights = (TrProfileWeights) {.weighting = (TrWeighting) m->options.weighting, .idf = m->idf};
-	m->n_clusters = T;
+	set_clusters(m, T);
 	for (int32_t t = 0; t < T; t++)
 		m->cluster[t] = t;
 	if (model->dataset)
@@ -176,11 +184,13 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 {
 	ClusterMatch *m = (ClusterMatch *) model;
 	const ClusterOptions *o = &m->options;
+	int32_t		n;
 
 	(void) epoch;
 	/* 0 = no limit, below what rounding may make of orthogonal tags */
 	TR_TRY(tr_cluster_tags(model->memory, model->dataset, o->clusters, o->similarity > 0 ? o->similarity : -1, poll, m->cluster,
-						   &m->n_clusters, err));
+						   &n, err));
+	set_clusters(m, n);
 	if (m->by_users)
 		TR_TRY(place_users(m, poll, err));
 	stats->last = true;
@@ -232,21 +242,11 @@ restored(TrModel *model, TrError *err)
 		return tr_fail(err, TR_BAD_DATA, "stored weight \"clusters\" has no clusters that the other weights are for");
 	for (int32_t t = 0; t < model->n_tags; t++)
 		m->cluster[t] = (int32_t) m->saved[t];
-	m->n_clusters = n_clusters;
+	set_clusters(m, n_clusters);
 	return m->by_users ? tr_user_neighbours_restore(&m->neighbours, model, m->options.neighbours, err) : TR_OK;
 }
 
 /* ------------------------------------------------------------------ ccs: arrays */
-
-static int
-width_ccs(const TrModel *model, int *unit)
-{
-	const ClusterMatch *m = (const ClusterMatch *) model;
-
-	if (unit)
-		*unit = m->n_clusters;
-	return m->n_clusters;
-}
 
 static TrStatus
 encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err)
@@ -257,14 +257,6 @@ encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrEr
 	for (int32_t r = 0; r < profiles->rows; r++)
 		encode_row(m, profiles, r, out + (size_t) r * (size_t) m->n_clusters);
 	return TR_OK;
-}
-
-static TrStatus
-embed_ccs(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	TrProfiles	profiles = tr_profiles_of(dataset, side, first, n);
-
-	return encode(model, side, &profiles, out, err);
 }
 
 /* ------------------------------------------------------------------ ccf: neighbours */
@@ -311,8 +303,7 @@ const TrAlgorithm tr_algorithm_ccs = {
 	CLUSTER_SLOTS,
 	.options = &ccs_options,
 	.estimate = estimate_ccs,
-	.width = width_ccs,
-	.embed = embed_ccs,
+	.embed = tr_embed_profiles,
 	.encode = encode,
 };
 
@@ -323,7 +314,6 @@ const TrAlgorithm tr_algorithm_ccf = {
 	CLUSTER_SLOTS,
 	.options = &ccf_options,
 	.estimate = estimate_ccf,
-	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.features = tr_user_features,
 	.user_features = user_features,

@@ -189,7 +189,6 @@ const TrAlgorithm tr_algorithm_item_knn = {
 	.train_epoch = train_epoch,
 	.saving = saving,
 	.restored = restored,
-	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.features = tr_item_features,
 	.user_features = user_features,

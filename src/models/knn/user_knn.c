@@ -94,7 +94,6 @@ const TrAlgorithm tr_algorithm_user_knn = {
 	.create = create,
 	.train_epoch = tr_no_training,
 	.restored = restored,
-	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.features = tr_user_features,
 	.user_features = user_features,

@@ -90,41 +90,24 @@ add_tensors(TrParameters *p, TrModel *model, TrError *err)
 }
 
 TrStatus
-tr_parameters_create(TrParameters *p, TrModel *model, int moments, uint64_t seed, TrError *err)
+tr_parameters_create(TrParameters *p, TrModel *model, int moments, uint64_t seed, bool loaded, TrError *err)
 {
 	size_t		size = (size_t) p->size;
 
 	TR_TRY(add_tensors(p, model, err));
+	if (model->dataset || loaded)
+	{
+		p->value = tr_device_floats(model, size);
+		TR_TRY(tr_mirror(model, p->host, p->value, size, err));
+	}
 	if (!model->dataset)
 		return TR_OK;
 	draw(p, seed);
-	p->value = tr_device_floats(model, size);
 	p->gradient = tr_device_floats(model, (size_t) (p->size - p->dense));
 	p->moment1 = moments > 0 ? tr_device_zeros(model, size) : NULL;
 	p->moment2 = moments > 1 ? tr_device_zeros(model, size) : NULL;
 	p->loss = tr_device_new(model, 2 * sizeof(double));
 	return tr_enough_memory(model, err, "the model");
-}
-
-TrStatus
-tr_parameters_upload(TrParameters *p, TrModel *model, TrError *err)
-{
-	TrBackend  *b = model->backend;
-
-	if (!p->value)
-		p->value = tr_device_floats(model, (size_t) p->size);
-	TR_TRY(tr_enough_memory(model, err, "the model"));
-	b->ops->upload(b, p->value, p->host, (size_t) p->size * sizeof(float));
-	return b->ops->finish(b, err);
-}
-
-TrStatus
-tr_parameters_download(TrParameters *p, TrModel *model, TrError *err)
-{
-	TrBackend  *b = model->backend;
-
-	b->ops->download(b, p->host, p->value, (size_t) p->size * sizeof(float));
-	return b->ops->finish(b, err);
 }
 
 /* ------------------------------------------------------------------ steps */

@@ -51,12 +51,12 @@ extern int64_t tr_training_parameter(TrParameters *p, int32_t rows, int32_t cols
 /* What comes next is no part of the table of vectors. */
 extern void tr_parameters_begin_dense(TrParameters *p);
 
-/* Tensors of the model, and memory with its values: in training the initial ones, and that of an optimizer's moments. */
-extern TrStatus tr_parameters_create(TrParameters *p, TrModel *model, int moments, uint64_t seed, TrError *err);
-
-/* Values from the host to the backend, for create() and restored(); and back, for saving(). */
-extern TrStatus tr_parameters_upload(TrParameters *p, TrModel *model, TrError *err);
-extern TrStatus tr_parameters_download(TrParameters *p, TrModel *model, TrError *err);
+/*
+ * Tensors of the model, and memory with their values: in training the initial ones, which may be changed on the host while
+ * the model is being created, and that of an optimizer's moments. A loaded model has them in the backend when it wants to.
+ */
+extern TrStatus tr_parameters_create(TrParameters *p, TrModel *model, int moments, uint64_t seed, bool loaded,
+									 TrError *err);
 
 static inline float *
 tr_gradient(const TrParameters *p, int64_t at)

@@ -96,10 +96,12 @@ fill(Pitf *m, TrError *err)
 	TR_TRY(tr_training_tensor(model, "users", d->n_users, m->D, &m->entities, err));
 	TR_TRY(tr_training_tensor(model, "items", d->n_items, m->D, &items, err));
 	draw_factors(m);
-	tr_factors_create(&m->table[PITF_ENTITIES], model, m->entities, d->n_users + d->n_items, m->D, 2 * (size_t) m->P,
-					  true, optimizer);
-	tr_factors_create(&m->table[PITF_TAGS], model, m->tags, d->n_tags, 2 * m->D,
-					  pitf_tags_of_batch(m->P, m->options.negatives), true, optimizer);
+	TR_TRY(tr_factors_create(&m->table[PITF_ENTITIES], model, m->entities, d->n_users + d->n_items, m->D,
+							 2 * (size_t) m->P, true, optimizer, err));
+	TR_TRY(tr_factors_create(&m->table[PITF_TAGS], model, m->tags, d->n_tags, 2 * m->D,
+							 pitf_tags_of_batch(m->P, m->options.negatives), true, optimizer, err));
+	model->rows[TR_USER] = m->table[PITF_ENTITIES].rows;
+	model->rows[TR_ITEM] = m->table[PITF_ENTITIES].rows + (size_t) d->n_users * (size_t) m->D;
 	return pitf_create_batch(m, err);
 }
 
@@ -111,6 +113,8 @@ pitf_create(TrModel *model, TrError *err)
 
 	m->options = *(const PitfOptions *) model->options;
 	m->D = m->options.factors;
+	/* similar users and items are those whose vectors point the same way */
+	model->width = model->unit = m->D;
 	TR_TRY(tr_tensor(model, "tags", model->n_tags, 2 * m->D, TR_FINITE, &m->tags, err));
 	TR_TRY(tr_tensor(model, "means", 2, m->D, TR_FINITE, &m->means, err));
 	stride = tr_dot_stride(2 * m->D);
@@ -151,75 +155,27 @@ set_means(Pitf *m)
 }
 
 /* The tags as tr_dot_block() reads them. */
-static void
-set_served(Pitf *m)
+TrStatus
+pitf_restored(TrModel *model, TrError *err)
 {
+	Pitf	   *m = (Pitf *) model;
 	size_t		width = 2 * (size_t) m->D;
 	size_t		stride = tr_dot_stride((int) width);
 
-	for (int32_t t = 0; t < m->model.n_tags; t++)
+	(void) err;
+	for (int32_t t = 0; t < model->n_tags; t++)
 		memcpy(m->served + (size_t) t * stride, m->tags + (size_t) t * width, width * sizeof(float));
-}
-
-static size_t
-bytes_of(const TrFactors *f)
-{
-	return (size_t) f->n * (size_t) f->width * sizeof(float);
+	return TR_OK;
 }
 
 TrStatus
 pitf_saving(TrModel *model, TrError *err)
 {
-	Pitf	   *m = (Pitf *) model;
-	TrBackend  *b = model->backend;
-
-	b->ops->download(b, m->entities, m->table[PITF_ENTITIES].rows, bytes_of(&m->table[PITF_ENTITIES]));
-	b->ops->download(b, m->tags, m->table[PITF_TAGS].rows, bytes_of(&m->table[PITF_TAGS]));
-	TR_TRY(b->ops->finish(b, err));
-	set_means(m);
-	set_served(m);
-	return TR_OK;
-}
-
-TrStatus
-pitf_restored(TrModel *model, TrError *err)
-{
-	Pitf	   *m = (Pitf *) model;
-	TrBackend  *b = model->backend;
-
-	set_served(m);
-	if (!model->dataset)
-		return TR_OK;
-	b->ops->upload(b, m->table[PITF_ENTITIES].rows, m->entities, bytes_of(&m->table[PITF_ENTITIES]));
-	b->ops->upload(b, m->table[PITF_TAGS].rows, m->tags, bytes_of(&m->table[PITF_TAGS]));
-	return b->ops->finish(b, err);
+	set_means((Pitf *) model);
+	return pitf_restored(model, err);
 }
 
 /* ------------------------------------------------------------------ result */
-
-/* Similar users and items are those whose vectors point the same way. */
-int
-pitf_width(const TrModel *model, int *unit)
-{
-	const Pitf *m = (const Pitf *) model;
-
-	if (unit)
-		*unit = m->D;
-	return m->D;
-}
-
-TrStatus
-pitf_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	Pitf	   *m = (Pitf *) model;
-	TrBackend  *b = model->backend;
-	size_t		row = (size_t) (side == TR_USER ? first : model->dataset->n_users + first);
-
-	(void) dataset;
-	b->ops->download(b, out, m->table[PITF_ENTITIES].rows + row * (size_t) m->D,
-					 (size_t) n * (size_t) m->D * sizeof(float));
-	return b->ops->finish(b, err);
-}
 
 static TrStatus
 score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err)

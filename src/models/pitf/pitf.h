@@ -115,14 +115,11 @@ extern size_t pitf_estimate(const TrShape *shape, const void *values);
 extern TrStatus pitf_create(TrModel *model, TrError *err);
 extern TrStatus pitf_saving(TrModel *model, TrError *err);
 extern TrStatus pitf_restored(TrModel *model, TrError *err);
-extern int	pitf_width(const TrModel *model, int *unit);
-extern TrStatus pitf_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
-						   TrError *err);
 
 /* The slots of TrAlgorithm but for what it is called and how it scores tags. */
 #define PITF_SLOTS \
 	.task = TR_TASK_TAG, .size = sizeof(Pitf), .loads = true, .estimate = pitf_estimate, .create = pitf_create, \
-	.train_epoch = pitf_train_epoch, .saving = pitf_saving, .restored = pitf_restored, .width = pitf_width, \
-	.embed = pitf_embed
+	.train_epoch = pitf_train_epoch, .saving = pitf_saving, .restored = pitf_restored, \
+	.embed = tr_embed_rows
 
 #endif

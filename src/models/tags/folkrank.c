@@ -89,12 +89,6 @@ kept_tags(const FolkOptions *o, int32_t n_tags)
 	return o->tags > 0 && 2 * (int64_t) o->tags < n_tags ? o->tags : 0;
 }
 
-static int
-width_of(const Folk *m)
-{
-	return m->kept > 0 ? 2 * m->kept : m->model.n_tags;
-}
-
 static size_t
 estimate(const TrShape *shape, const void *values)
 {
@@ -129,6 +123,7 @@ create(TrModel *model, TrError *err)
 
 	m->options = *(const FolkOptions *) model->options;
 	m->kept = kept_tags(&m->options, T);
+	model->width = m->kept > 0 ? 2 * m->kept : T;
 	if (d)
 		TR_TRY(check_dataset(d, err));
 	TR_TRY(tr_tensor(model, "nodes", 1, 2, (TrRange) {1, 2147483648.0f, true}, &m->nodes, err));
@@ -140,8 +135,8 @@ create(TrModel *model, TrError *err)
 		return TR_OK;
 	m->nodes[0] = (float) d->n_users;
 	m->nodes[1] = (float) d->n_items;
-	TR_TRY(tr_training_tensor(model, "users", d->n_users, width_of(m), &m->array[TR_USER], err));
-	return tr_training_tensor(model, "items", d->n_items, width_of(m), &m->array[TR_ITEM], err);
+	TR_TRY(tr_training_tensor(model, "users", d->n_users, model->width, &m->array[TR_USER], err));
+	return tr_training_tensor(model, "items", d->n_items, model->width, &m->array[TR_ITEM], err);
 }
 
 /* ------------------------------------------------------------------ training */
@@ -299,19 +294,11 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 
 /* ------------------------------------------------------------------ result */
 
-static int
-width(const TrModel *model, int *unit)
-{
-	if (unit)
-		*unit = 0;
-	return width_of((const Folk *) model);
-}
-
 static TrStatus
 embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
 	const Folk *m = (const Folk *) model;
-	size_t		W = (size_t) width_of(m);
+	size_t		W = (size_t) model->width;
 
 	(void) dataset, (void) err;
 	memcpy(out, m->array[side] + (size_t) first * W, (size_t) n * W * sizeof(float));
@@ -374,7 +361,6 @@ const TrAlgorithm tr_algorithm_folkrank = {
 	.loads = true,
 	.create = create,
 	.train_epoch = train_epoch,
-	.width = width,
 	.embed = embed,
 	.score_tags = score_tags,
 };

@@ -81,6 +81,8 @@ create_match(Match *m, TrError *err)
 
 	if (d && d->n_tags > o->max_tags)
 		return refuse_tags(d->n_tags, o->max_tags, err);
+	/* all of an array is compared by: similar users and items have similar profiles */
+	model->width = model->unit = model->n_tags;
 	TR_TRY(tr_tensor(model, "idf", 1, model->n_tags, TR_IDF, &m->idf, err));
 	TR_TRY(tr_tensor(model, "mean_length", 1, 1, TR_FROM_ZERO, &mean_length, err));
 	if (!d)
@@ -127,17 +129,6 @@ restored(TrModel *model, TrError *err)
 
 /* ------------------------------------------------------------------ encoding */
 
-/* All of an array is compared by: similar users and items have similar profiles. */
-static int
-width(const TrModel *model, int *unit)
-{
-	const Match *m = (const Match *) model;
-
-	if (unit)
-		*unit = m->model.n_tags;
-	return m->model.n_tags;
-}
-
 /* out (T) = the weighted profile of row r; a profile without a direction is all zeros */
 static void
 encode_row(const Match *m, TrSide side, const TrProfiles *profiles, int32_t r, float *out)
@@ -172,18 +163,10 @@ encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrEr
 	return TR_OK;
 }
 
-static TrStatus
-embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	TrProfiles	profiles = tr_profiles_of(dataset, side, first, n);
-
-	return encode(model, side, &profiles, out, err);
-}
-
 /* What the two have in common; they differ in how profiles are weighted. */
 #define MATCH_SLOTS \
 	.task = TR_TASK_ITEM, .size = sizeof(Match), .loads = true, .estimate = estimate, .train_epoch = tr_no_training, \
-	.restored = restored, .width = width, .embed = embed, .encode = encode
+	.restored = restored, .embed = tr_embed_profiles, .encode = encode
 
 const TrAlgorithm tr_algorithm_tag_cosine = {
 	.name = "tag_cosine",

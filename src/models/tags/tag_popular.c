@@ -122,7 +122,6 @@ const TrAlgorithm tr_algorithm_tag_popular = {
 	.loads = true,
 	.create = create,
 	.train_epoch = tr_no_training,
-	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.score_tags = score_tags,
 };

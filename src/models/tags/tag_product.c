@@ -138,7 +138,6 @@ const TrAlgorithm tr_algorithm_tag_product = {
 	.loads = true,
 	.create = create,
 	.train_epoch = train_epoch,
-	.width = tr_no_width,
 	.embed = tr_no_embed,
 	.features = features,
 	.feature_weights = feature_weights,

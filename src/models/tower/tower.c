@@ -119,13 +119,14 @@ tower_create_over(Tower *t, const TrDataset *dataset, int32_t inputs, int32_t n_
 	t->options = *(const TowerOptions *) model->options;
 	t->dataset = dataset;
 	tower_layout(&t->layout, &t->p, &t->options, inputs);
-	TR_TRY(tr_parameters_create(&t->p, model, moments[t->options.optimizer], t->options.seed, err));
+	TR_TRY(tr_parameters_create(&t->p, model, moments[t->options.optimizer], t->options.seed, true, err));
 	TR_TRY(tr_tensor(model, "idf", 1, inputs, TR_IDF, &t->host_idf, err));
 	TR_TRY(tr_tensor(model, "mean_length", 1, 2, TR_FROM_ZERO, &t->mean_length, err));
-	if (!dataset)
-		return TR_OK;
-	TR_TRY(prepare_training(t, n_tags, err));
-	return tower_restored(model, err);
+	t->idf = tr_device_floats(model, (size_t) inputs);
+	TR_TRY(tr_mirror(model, t->host_idf, t->idf, (size_t) inputs, err));
+	model->unit = t->layout.dim[t->layout.K];
+	model->width = model->unit + (t->layout.popularity ? 1 : 0);
+	return dataset ? prepare_training(t, n_tags, err) : TR_OK;
 }
 
 TrStatus
@@ -134,37 +135,7 @@ tower_create(TrModel *model, TrError *err)
 	return tower_create_over((Tower *) model, model->dataset, model->n_tags, model->n_tags, err);
 }
 
-TrStatus
-tower_saving(TrModel *model, TrError *err)
-{
-	return tr_parameters_download(&((Tower *) model)->p, model, err);
-}
-
-/* What is on the host is in the backend. */
-TrStatus
-tower_restored(TrModel *model, TrError *err)
-{
-	Tower	   *t = (Tower *) model;
-	size_t		bytes = (size_t) t->layout.dim[0] * sizeof(float);
-
-	if (!t->idf)
-		t->idf = tr_device_new(model, bytes);
-	TR_TRY(tr_enough_memory(model, err, "the model"));
-	model->backend->ops->upload(model->backend, t->idf, t->host_idf, bytes);
-	return tr_parameters_upload(&t->p, model, err);
-}
-
 /* ------------------------------------------------------------------ encoding */
-
-int
-tower_model_width(const TrModel *model, int *unit)
-{
-	const Tower *t = (const Tower *) model;
-
-	if (unit)
-		*unit = t->layout.dim[t->layout.K];
-	return tower_width(t);
-}
 
 /* csr = the weighted profiles of rows first..first+n-1 */
 static TrStatus
@@ -210,7 +181,7 @@ static TrStatus
 encode_block(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n, float *out, TrError *err)
 {
 	TrBackend  *b = t->model.backend;
-	int			width = tower_width(t);
+	int			width = t->model.width;
 	TrCsr		csr;
 	float		weight = 0;
 
@@ -236,26 +207,7 @@ tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out
 	{
 		int			n = profiles->rows - first < ENCODE_ROWS ? profiles->rows - first : ENCODE_ROWS;
 
-		TR_TRY(encode_block(t, side, profiles, first, n, out + (size_t) first * tower_width(t), err));
+		TR_TRY(encode_block(t, side, profiles, first, n, out + (size_t) first * t->model.width, err));
 	}
 	return TR_OK;
-}
-
-TrStatus
-tower_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	const TrProfileTable *table = side == TR_USER ? &dataset->user : &dataset->item;
-	int32_t    *posts = tr_alloc(model->memory, ((size_t) n + 1) * sizeof(int32_t));
-	const int32_t *ptr = side == TR_USER ? dataset->user_ptr : dataset->item_ptr;
-	TrProfiles	profiles = {.rows = n, .ptr = table->entry_ptr + first, .tag = table->tag, .count = table->count,
-	.posts = posts};
-	TrStatus	status;
-
-	if (!posts)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory while encoding");
-	for (int32_t i = 0; i < n; i++)
-		posts[i] = ptr[first + i + 1] - ptr[first + i];
-	status = tower_encode(model, side, &profiles, out, err);
-	tr_free(model->memory, posts);
-	return status;
 }

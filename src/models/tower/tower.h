@@ -79,7 +79,6 @@ enum
 extern void tower_layout(TowerLayout *layout, TrParameters *p, const TowerOptions *options, int32_t n_tags);
 /* csr = n rows with room for so many entries; its memory is the group's */
 extern TrStatus tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err);
-extern int	tower_width(const Tower *t);
 extern TrProfileWeights tower_profile_weights(const Tower *t, TrSide side);
 
 /* Encodes rows of up to three groups; afterwards embedding (R,width) holds users as they are and items times item_scale. */
@@ -129,11 +128,6 @@ extern TrStatus tower_create(TrModel *model, TrError *err);
 /* The same over a dataset of its own, NULL when loaded; inputs from n_tags on start without a say. */
 extern TrStatus tower_create_over(Tower *t, const TrDataset *dataset, int32_t inputs, int32_t n_tags, TrError *err);
 extern TrStatus tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
-extern TrStatus tower_saving(TrModel *model, TrError *err);
-extern TrStatus tower_restored(TrModel *model, TrError *err);
-extern int	tower_model_width(const TrModel *model, int *unit);
-extern TrStatus tower_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
-							TrError *err);
 extern TrStatus tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
 
 /*
@@ -141,11 +135,11 @@ extern TrStatus tower_encode(TrModel *model, TrSide side, const TrProfiles *prof
  * description of a table of options.
  */
 #define TOWER_SHARED_SLOTS \
-	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .saving = tower_saving, \
-	.restored = tower_restored, .width = tower_model_width, .encode = tower_encode
+	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .encode = tower_encode
 
 #define TOWER_SLOTS \
-	TOWER_SHARED_SLOTS, .size = sizeof(Tower), .estimate = tower_estimate, .create = tower_create, .embed = tower_embed
+	TOWER_SHARED_SLOTS, .size = sizeof(Tower), .estimate = tower_estimate, .create = tower_create, \
+	.embed = tr_embed_profiles
 
 #define TOWER_OPTION_SET(table, preset_list) \
 	{.options = (table), .count = sizeof(table) / sizeof((table)[0]), .presets = (preset_list), \

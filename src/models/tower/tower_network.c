@@ -34,12 +34,6 @@ tower_layout(TowerLayout *l, TrParameters *p, const TowerOptions *o, int32_t n_t
 	}
 }
 
-int
-tower_width(const Tower *t)
-{
-	return t->layout.dim[t->layout.K] + (t->layout.popularity ? 1 : 0);
-}
-
 /* ------------------------------------------------------------------ memory */
 
 TrStatus
@@ -101,7 +95,7 @@ tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float 
 	TrBackend  *b = t->model.backend;
 	int			R = count_rows(groups, n_groups);
 	int			D = l->dim[l->K];
-	int			width = tower_width(t);
+	int			width = t->model.width;
 	int			items = R - user_rows;
 
 	TR_TRY(encode_layers(t, groups, n_groups, R, err));
@@ -135,7 +129,7 @@ normalize_backward(Tower *t, int R, int user_rows, float item_scale, const float
 	const TowerLayout *l = &t->layout;
 	TrBackend  *b = t->model.backend;
 	int			D = l->dim[l->K];
-	int			width = tower_width(t);
+	int			width = t->model.width;
 	int			items = R - user_rows;
 
 	if (l->popularity)

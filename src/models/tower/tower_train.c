@@ -96,7 +96,7 @@ profile_batch(Tower *t, const TowerBatch *h, const DeviceBatch *d, TrCsr *groups
 static float *
 embedding_row(const TrBuffer *buffer, const Tower *t, int row)
 {
-	return (float *) buffer->data + (size_t) row * (size_t) tower_width(t);
+	return (float *) buffer->data + (size_t) row * (size_t) t->model.width;
 }
 
 /* Adds the ranking loss; embedding_grad (R,width) = scale times its gradient */
@@ -104,7 +104,7 @@ static TrStatus
 ranking_loss(Tower *t, const TowerBatch *h, const DeviceBatch *d, int R, float scale, TrError *err)
 {
 	TrBackend  *b = t->model.backend;
-	int			width = tower_width(t);
+	int			width = t->model.width;
 	int			U = h->users;
 	int			C = h->columns;
 	bool		separate = !t->options.own_tags;
