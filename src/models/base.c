@@ -17,7 +17,7 @@ const char *const tr_optimizer_names[] = {"sgd", "adam", NULL};
 void *
 tr_new(TrModel *model, size_t count, size_t size)
 {
-	void	   *memory = tr_calloc(model->memory, count + 1, size);
+	void	   *memory = model->memory ? tr_calloc(model->memory, count + 1, size) : NULL;
 
 	model->host_is_full |= !memory;
 	return memory;
@@ -27,7 +27,8 @@ void *
 tr_device_new(TrModel *model, size_t bytes)
 {
 	TrBackend  *b = model->backend;
-	void	  **list = tr_realloc(model->memory, model->device, ((size_t) model->n_device + 1) * sizeof(void *));
+	size_t		list_bytes = ((size_t) model->n_device + 1) * sizeof(void *);
+	void	  **list = model->memory ? tr_realloc(model->memory, model->device, list_bytes) : NULL;
 	void	   *memory = list ? b->ops->alloc(b, bytes + 64) : NULL;
 
 	model->device = list ? list : model->device;
@@ -94,6 +95,21 @@ tr_enough_memory(TrModel *model, TrError *err, const char *what, ...)
 	if (device && b->ops->shortage)
 		b->ops->shortage(b, err);
 	return TR_NO_MEMORY;
+}
+
+void
+tr_start_work(TrModel *work, const TrModel *model)
+{
+	*work = (TrModel) {.backend = model->backend, .memory = tr_memory_child(model->memory)};
+}
+
+void
+tr_end_work(TrModel *work)
+{
+	while (work->n_device > 0)
+		work->backend->ops->release(work->backend, work->device[--work->n_device]);
+	if (work->memory)
+		tr_memory_end_child(work->memory);
 }
 
 /* ------------------------------------------------------------------ tensors */

@@ -26,6 +26,10 @@ extern void *tr_to_device(TrModel *model, const void *source, size_t bytes);
 __attribute__((format(printf, 3, 4)))
 extern TrStatus tr_enough_memory(TrModel *model, TrError *err, const char *what, ...);
 
+/* Memory for a while, taken as a model's is: what is left of it goes at the end. */
+extern void tr_start_work(TrModel *work, const TrModel *model);
+extern void tr_end_work(TrModel *work);
+
 /*
  * The model has a tensor of this name. Its numbers are at *value, which becomes zeros of the model's memory where it is
  * NULL. In a model that is being loaded they are the stored ones from here on, and whatever is wrong with these is

@@ -17,6 +17,7 @@
 /* A member's scores of some users for all items. */
 typedef struct Scorer
 {
+	TrModel		work;			/* whose memory is for as long as it takes */
 	const Blend *blend;
 	BlendMember *member;
 	float	   *items;			/* (N,W) backend memory */
@@ -26,58 +27,39 @@ typedef struct Scorer
 	float	   *host_scores;	/* (B,N) */
 } Scorer;
 
-static void
-close_scorer(Scorer *s)
-{
-	TrBackend  *b = s->blend->model.backend;
-	TrMemory   *memory = s->blend->model.memory;
-
-	b->ops->release(b, s->items);
-	b->ops->release(b, s->users);
-	b->ops->release(b, s->scores);
-	tr_free(memory, s->host_users);
-	tr_free(memory, s->host_scores);
-}
-
 static TrStatus
 embed_items(Scorer *s, TrError *err)
 {
 	const TrDataset *d = s->blend->model.dataset;
 	TrBackend  *b = s->blend->model.backend;
-	size_t		bytes = (size_t) d->n_items * (size_t) s->member->width * sizeof(float);
-	float	   *host = tr_alloc(s->blend->model.memory, bytes + 1);
-	TrStatus	status;
+	size_t		floats = (size_t) d->n_items * (size_t) s->member->width;
+	float	   *host = TR_NEW(&s->work, float, floats);
 
-	if (!host)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the embeddings of %d items", d->n_items);
-	status = s->member->algorithm->embed(s->member->model, TR_ITEM, d, 0, d->n_items, host, err);
-	if (status == TR_OK)
-	{
-		b->ops->upload(b, s->items, host, bytes);
-		status = b->ops->finish(b, err);
-	}
-	tr_free(s->blend->model.memory, host);
-	return status;
+	TR_TRY(tr_enough_memory(&s->work, err, "the embeddings of %d items", d->n_items));
+	TR_TRY(s->member->algorithm->embed(s->member->model, TR_ITEM, d, 0, d->n_items, host, err));
+	b->ops->upload(b, s->items, host, floats * sizeof(float));
+	TR_TRY(b->ops->finish(b, err));
+	tr_free(s->work.memory, host);
+	return TR_OK;
 }
 
 static TrStatus
 open_scorer(Scorer *s, TrError *err)
 {
-	TrBackend  *b = s->blend->model.backend;
-	TrMemory   *memory = s->blend->model.memory;
+	TrModel    *work = &s->work;
 	size_t		N = (size_t) s->blend->model.dataset->n_items;
 	size_t		W = (size_t) s->member->width;
 
-	s->host_scores = tr_alloc(memory, BLOCK_USERS * N * sizeof(float));
-	s->host_users = tr_alloc(memory, BLOCK_USERS * W * sizeof(float) + 1);
+	tr_start_work(work, &s->blend->model);
+	s->host_scores = TR_NEW(work, float, BLOCK_USERS * N);
+	s->host_users = TR_NEW(work, float, BLOCK_USERS * W);
 	if (W > 0)
 	{
-		s->items = b->ops->alloc(b, N * W * sizeof(float));
-		s->users = b->ops->alloc(b, BLOCK_USERS * W * sizeof(float));
-		s->scores = b->ops->alloc(b, BLOCK_USERS * N * sizeof(float));
+		s->items = tr_device_floats(work, N * W);
+		s->users = tr_device_floats(work, BLOCK_USERS * W);
+		s->scores = tr_device_floats(work, BLOCK_USERS * N);
 	}
-	if (!s->host_scores || !s->host_users || (W > 0 && (!s->items || !s->users || !s->scores)))
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the scores of %d users", BLOCK_USERS);
+	TR_TRY(tr_enough_memory(work, err, "the scores of %d users", BLOCK_USERS));
 	return W > 0 ? embed_items(s, err) : TR_OK;
 }
 
@@ -245,7 +227,7 @@ blend_measure(Blend *m, const TrPoll *poll, TrError *err)
 			status = measure_users(&s, poll, err);
 		if (status == TR_OK)
 			status = measure_profiles(&s, poll, err);
-		close_scorer(&s);
+		tr_end_work(&s.work);
 	}
 	return status;
 }

@@ -79,38 +79,20 @@ create(TrModel *model, TrError *err)
 
 /* X (U,N): 1 for every pair */
 static TrStatus
-fill_data(TrEaseData *data, TrMemory *memory, const TrDataset *d, TrError *err)
+fill(const TrModel *model, TrModel *work, TrEaseData *data, TrError *err)
 {
-	TrCsr	   *x = &data->by_row;
+	const TrDataset *d = model->dataset;
 
-	data->targets = d->n_items;
-	*x = (TrCsr) {.rows = d->n_users, .cols = d->n_items, .capacity = d->n_posts};
-	x->ptr = tr_alloc(memory, ((size_t) d->n_users + 1) * sizeof(int64_t));
-	x->col = tr_alloc(memory, (size_t) d->n_posts * sizeof(int32_t) + 1);
-	x->val = tr_alloc(memory, (size_t) d->n_posts * sizeof(float) + 1);
-	if (!x->ptr || !x->col || !x->val)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d pairs", d->n_posts);
+	TR_TRY(tr_ease_new_data(data, work, d->n_users, d->n_items, d->n_items, d->n_posts, err));
 	for (int32_t u = 0; u <= d->n_users; u++)
-		x->ptr[u] = d->user_ptr[u];
+		data->by_row.ptr[u] = d->user_ptr[u];
 	for (int32_t p = 0; p < d->n_posts; p++)
 	{
-		x->col[p] = d->post_item[p];
-		x->val[p] = 1;
+		data->by_row.col[p] = d->post_item[p];
+		data->by_row.val[p] = 1;
 	}
-	return tr_ease_transpose(data, memory, err);
-}
-
-static TrStatus
-solve(Ease *m, const TrPoll *poll, TrError *err)
-{
-	TrMemory   *memory = m->model.memory;
-	TrEaseData	data = {0};
-	TrStatus	status = fill_data(&data, memory, m->model.dataset, err);
-
-	if (status == TR_OK)
-		status = tr_ease_solve(&m->weights, memory, m->model.backend, &data, &m->settings, poll, err);
-	tr_ease_data_free(&data, memory);
-	return status;
+	tr_ease_transpose(data);
+	return TR_OK;
 }
 
 static TrStatus
@@ -119,11 +101,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	Ease	   *m = (Ease *) model;
 
 	(void) epoch;
-	TR_TRY(solve(m, poll, err));
-	stats->pairs = model->dataset->n_posts;
-	stats->loss = m->weights.loss / model->dataset->n_posts;
-	stats->last = true;
-	return TR_OK;
+	return tr_ease_train(&m->weights, model, fill, &m->settings, poll, stats, err);
 }
 
 /* ------------------------------------------------------------------ result */
@@ -136,7 +114,7 @@ restored(TrModel *model, TrError *err)
 
 	if (*m->lambda != (float) m->settings.lambda)
 		return tr_fail(err, TR_BAD_DATA, "the stored lambda is not %g", m->settings.lambda);
-	return solve(m, NULL, err);
+	return train_epoch(model, 1, NULL, &(TrEpochStats) {0}, err);
 }
 
 /* A user is his items, 1 each. */

@@ -8,24 +8,15 @@
 #include <math.h>
 #include <string.h>
 
-bool
-tr_keeper_init(TrKeeper *keeper, TrMemory *memory, int32_t limit, int32_t n)
+void
+tr_keeper_init(TrKeeper *keeper, TrModel *model, int32_t limit, int32_t n)
 {
 	int64_t		room = limit > 0 && limit < n ? 2 * (int64_t) limit : n;
 
 	*keeper = (TrKeeper) {.limit = limit < n ? limit : 0, .room = (int32_t) (room < n ? room : n)};
-	keeper->index = tr_alloc(memory, (size_t) keeper->room * sizeof(int32_t) + 1);
-	keeper->size = tr_alloc(memory, (size_t) keeper->room * sizeof(float) + 1);
-	keeper->order = tr_alloc(memory, (size_t) keeper->room * sizeof(float) + 1);
-	return keeper->index && keeper->size && keeper->order;
-}
-
-void
-tr_keeper_free(TrKeeper *keeper, TrMemory *memory)
-{
-	tr_free(memory, keeper->index);
-	tr_free(memory, keeper->size);
-	tr_free(memory, keeper->order);
+	keeper->index = TR_NEW(model, int32_t, keeper->room);
+	keeper->size = TR_NEW(model, float, keeper->room);
+	keeper->order = TR_NEW(model, float, keeper->room);
 }
 
 /* The k-th largest (k >= 1) of x (n), which is reordered: Hoare's selection. */

@@ -4,10 +4,7 @@
 #ifndef TR_EASE_KEEP_H
 #define TR_EASE_KEEP_H
 
-#include "core/memory.h"
-
-#include <stdbool.h>
-#include <stdint.h>
+#include "models/base.h"
 
 typedef struct TrKeeper
 {
@@ -18,9 +15,8 @@ typedef struct TrKeeper
 	float	   *order;			/* (room) work space */
 } TrKeeper;
 
-/* For rows of n numbers; false when there is no memory. */
-extern bool tr_keeper_init(TrKeeper *keeper, TrMemory *memory, int32_t limit, int32_t n);
-extern void tr_keeper_free(TrKeeper *keeper, TrMemory *memory);
+/* For rows of n numbers; in the model's memory, of which tr_enough_memory() says whether it was enough. */
+extern void tr_keeper_init(TrKeeper *keeper, TrModel *model, int32_t limit, int32_t n);
 
 /*
  * index, value = the numbers of row (n) that are kept, by ascending index; returns how many. Zeros are never kept; of

@@ -26,7 +26,7 @@
 
 typedef struct Solver
 {
-	TrMemory   *memory;
+	TrModel    *work;			/* whose memory is for as long as it takes */
 	TrBackend  *b;
 	const TrEaseData *data;
 	const TrEaseSettings *settings;
@@ -49,18 +49,23 @@ typedef struct Solver
 /* ------------------------------------------------------------------ data */
 
 TrStatus
-tr_ease_transpose(TrEaseData *data, TrMemory *memory, TrError *err)
+tr_ease_new_data(TrEaseData *data, TrModel *work, int32_t rows, int32_t cols, int32_t targets, int64_t entries, TrError *err)
+{
+	*data = (TrEaseData) {.targets = targets};
+	data->by_row = (TrCsr) {.rows = rows, .cols = cols, .capacity = entries, .ptr = TR_NEW(work, int64_t, rows + 1),
+	.col = TR_NEW(work, int32_t, entries), .val = TR_NEW(work, float, entries)};
+	data->by_column = (TrCsr) {.rows = cols, .cols = rows, .capacity = entries, .ptr = TR_NEW(work, int64_t, cols + 2),
+	.col = TR_NEW(work, int32_t, entries), .val = TR_NEW(work, float, entries)};
+	return tr_enough_memory(work, err, "%lld entries", (long long) entries);
+}
+
+void
+tr_ease_transpose(TrEaseData *data)
 {
 	const TrCsr *x = &data->by_row;
 	TrCsr	   *t = &data->by_column;
 	size_t		entries = (size_t) x->ptr[x->rows];
 
-	*t = (TrCsr) {.rows = x->cols, .cols = x->rows, .capacity = x->ptr[x->rows]};
-	t->ptr = tr_calloc(memory, (size_t) x->cols + 2, sizeof(int64_t));
-	t->col = tr_alloc(memory, entries * sizeof(int32_t) + 1);
-	t->val = tr_alloc(memory, entries * sizeof(float) + 1);
-	if (!t->ptr || !t->col || !t->val)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %zu entries of %d columns", entries, x->cols);
 	for (size_t e = 0; e < entries; e++)
 		t->ptr[x->col[e] + 2]++;
 	for (int32_t c = 0; c < x->cols; c++)
@@ -73,32 +78,6 @@ tr_ease_transpose(TrEaseData *data, TrMemory *memory, TrError *err)
 			t->col[at] = r;
 			t->val[at] = x->val[e];
 		}
-	return TR_OK;
-}
-
-static void
-free_csr(TrCsr *x, TrMemory *memory)
-{
-	tr_free(memory, x->ptr);
-	tr_free(memory, x->col);
-	tr_free(memory, x->val);
-	*x = (TrCsr) {0};
-}
-
-void
-tr_ease_data_free(TrEaseData *data, TrMemory *memory)
-{
-	free_csr(&data->by_row, memory);
-	free_csr(&data->by_column, memory);
-}
-
-void
-tr_ease_weights_free(TrEaseWeights *weights, TrMemory *memory)
-{
-	tr_free(memory, weights->ptr);
-	tr_free(memory, weights->index);
-	tr_free(memory, weights->value);
-	*weights = (TrEaseWeights) {0};
 }
 
 TrSparse
@@ -166,12 +145,11 @@ fill_gram(Solver *s, const TrCsr *x, const TrCsr *t, TrError *err)
 	TrBackend  *b = s->b;
 	size_t		n = (size_t) s->n;
 	int32_t		most = (int32_t) fmin(fmax(BLOCK_FLOATS / (double) n, 1), (double) n);
-	float	   *rows = tr_alloc(s->memory, (size_t) most * n * sizeof(float));
+	float	   *rows = TR_NEW(s->work, float, (size_t) most * n);
 	int64_t		work = STEP_WORK;
 	TrStatus	status = TR_OK;
 
-	if (!rows)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for a matrix of %d x %d", s->n, s->n);
+	TR_TRY(tr_enough_memory(s->work, err, "a matrix of %d x %d", s->n, s->n));
 	for (int32_t first = 0; status == TR_OK && first < s->n; first += most)
 	{
 		int32_t		end = s->n - first < most ? s->n : first + most;
@@ -192,15 +170,14 @@ fill_gram(Solver *s, const TrCsr *x, const TrCsr *t, TrError *err)
 	}
 	if (status == TR_OK)
 		status = b->ops->finish(b, err);
-	tr_free(s->memory, rows);
+	tr_free(s->work->memory, rows);
 	return status;
 }
 
 static TrStatus
 invert(Solver *s, TrError *err)
 {
-	TrStatus	status = tr_invert(s->b, s->memory, s->inverse, s->n, "the matrix of co-occurrences plus lambda", s->poll,
-								   err);
+	TrStatus	status = tr_invert(s->work, s->inverse, s->n, "the matrix of co-occurrences plus lambda", s->poll, err);
 
 	if (status == TR_NOT_FINITE && err)
 		snprintf(err->hint, sizeof(err->hint), "Raise lambda, which is %g.", s->settings->lambda);
@@ -285,9 +262,8 @@ primal(Solver *s, TrError *err)
 {
 	size_t		F = (size_t) s->block;
 
-	s->raw = tr_alloc(s->memory, F * (size_t) s->n * sizeof(float));
-	if (!s->raw)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights of items");
+	s->raw = TR_NEW(s->work, float, F * (size_t) s->n);
+	TR_TRY(tr_enough_memory(s->work, err, "the weights of items"));
 	TR_TRY(fill_gram(s, &s->data->by_column, &s->data->by_row, err));
 	TR_TRY(invert(s, err));
 	TR_TRY(primal_scale(s, err));
@@ -297,43 +273,28 @@ primal(Solver *s, TrError *err)
 /* ------------------------------------------------------------------ dual */
 
 static TrStatus
-upload_columns(Solver *s, TrError *err)
-{
-	TrBackend  *b = s->b;
-	const TrCsr *from = &s->data->by_column;
-	size_t		entries = (size_t) from->ptr[from->rows];
-
-	s->columns = *from;
-	s->columns.ptr = b->ops->alloc(b, ((size_t) from->rows + 1) * sizeof(int64_t));
-	s->columns.col = b->ops->alloc(b, entries * sizeof(int32_t) + 1);
-	s->columns.val = b->ops->alloc(b, entries * sizeof(float) + 1);
-	if (!s->columns.ptr || !s->columns.col || !s->columns.val)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %zu entries", entries);
-	b->ops->upload(b, s->columns.ptr, from->ptr, ((size_t) from->rows + 1) * sizeof(int64_t));
-	b->ops->upload(b, s->columns.col, from->col, entries * sizeof(int32_t));
-	b->ops->upload(b, s->columns.val, from->val, entries * sizeof(float));
-	return TR_OK;
-}
-
-static TrStatus
 dual_space(Solver *s, TrError *err)
 {
-	TrBackend  *b = s->b;
+	TrModel    *work = s->work;
+	const TrCsr *x = &s->data->by_column;
+	size_t		entries = (size_t) x->ptr[x->rows];
 	size_t		F = (size_t) s->block;
 	size_t		M = (size_t) s->n;
 	size_t		N = (size_t) s->data->targets;
 
-	s->identity = b->ops->alloc(b, F * F * sizeof(float));
-	s->left = b->ops->alloc(b, F * M * sizeof(float));
-	s->right = b->ops->alloc(b, F * M * sizeof(float));
-	s->products = b->ops->alloc(b, F * N * sizeof(float));
-	s->raw = tr_calloc(s->memory, F * (N > M ? N : M) + F * F, sizeof(float));
-	if (!s->identity || !s->left || !s->right || !s->products || !s->raw)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights of %d features at a time", s->block);
-	for (size_t i = 0; i < F; i++)
+	s->columns = *x;
+	s->columns.ptr = tr_to_device(work, x->ptr, ((size_t) x->rows + 1) * sizeof(int64_t));
+	s->columns.col = tr_to_device(work, x->col, entries * sizeof(int32_t));
+	s->columns.val = tr_to_device(work, x->val, entries * sizeof(float));
+	s->left = tr_device_floats(work, F * M);
+	s->right = tr_device_floats(work, F * M);
+	s->products = tr_device_floats(work, F * N);
+	s->raw = TR_NEW(work, float, F * (N > M ? N : M) + F * F);
+	for (size_t i = 0; s->raw && i < F; i++)
 		s->raw[i * F + i] = 1;
-	b->ops->upload(b, s->identity, s->raw, F * F * sizeof(float));
-	return b->ops->finish(b, err);
+	s->identity = s->raw ? tr_to_device(work, s->raw, F * F * sizeof(float)) : NULL;
+	TR_TRY(tr_enough_memory(work, err, "the weights of %d features at a time", s->block));
+	return s->b->ops->finish(s->b, err);
 }
 
 /* left (count,M) = the features first..first+count-1 of X^T, times K */
@@ -424,7 +385,6 @@ dual_rows(Solver *s, TrError *err)
 static TrStatus
 dual(Solver *s, TrError *err)
 {
-	TR_TRY(upload_columns(s, err));
 	TR_TRY(dual_space(s, err));
 	TR_TRY(fill_gram(s, &s->data->by_row, &s->data->by_column, err));
 	TR_TRY(invert(s, err));
@@ -434,8 +394,9 @@ dual(Solver *s, TrError *err)
 
 /* ------------------------------------------------------------------ life */
 
+/* The weights, which are the model's, and room for the work. */
 static TrStatus
-prepare(Solver *s, TrError *err)
+prepare(Solver *s, TrModel *model, TrError *err)
 {
 	size_t		n = (size_t) s->n;
 	size_t		N = (size_t) s->data->targets;
@@ -443,65 +404,52 @@ prepare(Solver *s, TrError *err)
 	int			limit = s->settings->neighbours;
 	size_t		kept = limit > 0 && (size_t) limit < N ? (size_t) limit : N;
 
-	s->inverse = s->b->ops->alloc(s->b, n * n * sizeof(float));
-	if (!s->inverse)
-	{
-		tr_fail(err, TR_NO_MEMORY, "out of memory for a matrix of %d x %d, %zu MB", s->n, s->n,
-				n * n * sizeof(float) >> 20);
-		if (s->b->ops->shortage)
-			s->b->ops->shortage(s->b, err);
-		return TR_NO_MEMORY;
-	}
-	s->weights->ptr = tr_calloc(s->memory, C + 1, sizeof(int64_t));
-	s->weights->index = tr_alloc(s->memory, C * kept * sizeof(int32_t) + 1);
-	s->weights->value = tr_alloc(s->memory, C * kept * sizeof(float) + 1);
-	if (!s->weights->ptr || !s->weights->index || !s->weights->value)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %zu weights of each of %zu features, %zu MB", kept, C,
-					   C * kept * 8 >> 20);
-	s->scale = tr_alloc(s->memory, N * sizeof(float) + 1);
-	s->rows = tr_alloc(s->memory, (size_t) s->block * N * sizeof(float) + 1);
-	if (!s->scale || !s->rows || !tr_keeper_init(&s->keeper, s->memory, limit, s->data->targets))
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights of %d features at a time", s->block);
-	return TR_OK;
-}
-
-static void
-release(Solver *s)
-{
-	TrBackend  *b = s->b;
-
-	b->ops->release(b, s->inverse);
-	b->ops->release(b, s->columns.ptr);
-	b->ops->release(b, s->columns.col);
-	b->ops->release(b, s->columns.val);
-	b->ops->release(b, s->identity);
-	b->ops->release(b, s->left);
-	b->ops->release(b, s->right);
-	b->ops->release(b, s->products);
-	tr_keeper_free(&s->keeper, s->memory);
-	tr_free(s->memory, s->scale);
-	tr_free(s->memory, s->rows);
-	tr_free(s->memory, s->raw);
+	s->inverse = tr_device_floats(s->work, n * n);
+	TR_TRY(tr_enough_memory(s->work, err, "a matrix of %d x %d, %zu MB", s->n, s->n, n * n * sizeof(float) >> 20));
+	*s->weights = (TrEaseWeights) {
+		.ptr = TR_NEW(model, int64_t, C), .index = TR_NEW(model, int32_t, C * kept), .value = TR_NEW(model, float, C * kept)
+	};
+	TR_TRY(tr_enough_memory(model, err, "%zu weights of each of %zu features, %zu MB", kept, C, C * kept * 8 >> 20));
+	s->scale = TR_NEW(s->work, float, N);
+	s->rows = TR_NEW(s->work, float, (size_t) s->block * N);
+	tr_keeper_init(&s->keeper, s->work, limit, s->data->targets);
+	return tr_enough_memory(s->work, err, "the weights of %d features at a time", s->block);
 }
 
 TrStatus
-tr_ease_solve(TrEaseWeights *weights, TrMemory *memory, TrBackend *b, const TrEaseData *data,
+tr_ease_solve(TrEaseWeights *weights, TrModel *model, TrModel *work, const TrEaseData *data,
 			  const TrEaseSettings *settings, const TrPoll *poll, TrError *err)
 {
-	Solver		s = {.memory = memory, .b = b, .data = data, .settings = settings, .poll = poll, .weights = weights};
+	Solver		s = {.work = work, .b = work->backend, .data = data, .settings = settings, .poll = poll, .weights = weights};
 	int32_t		M = data->by_row.rows;
 	int32_t		C = data->by_row.cols;
 	bool		is = is_primal(M, C, (double) data->by_row.ptr[M], settings->method);
-	TrStatus	status;
 
-	tr_ease_weights_free(weights, memory);
+	tr_free(model->memory, weights->ptr);
+	tr_free(model->memory, weights->index);
+	tr_free(model->memory, weights->value);
+	*weights = (TrEaseWeights) {0};
 	s.n = is ? C : M;
 	s.block = block_of(C > M ? C : M);
-	status = prepare(&s, err);
+	TR_TRY(prepare(&s, model, err));
+	return is ? primal(&s, err) : dual(&s, err);
+}
+
+TrStatus
+tr_ease_train(TrEaseWeights *weights, TrModel *model, TrEaseFill fill, const TrEaseSettings *settings, const TrPoll *poll,
+			  TrEpochStats *stats, TrError *err)
+{
+	TrEaseData	data;
+	TrModel		work;
+	TrStatus	status;
+
+	tr_start_work(&work, model);
+	status = fill(model, &work, &data, err);
 	if (status == TR_OK)
-		status = is ? primal(&s, err) : dual(&s, err);
-	release(&s);
-	if (status != TR_OK)
-		tr_ease_weights_free(weights, memory);
+		status = tr_ease_solve(weights, model, &work, &data, settings, poll, err);
+	tr_end_work(&work);
+	stats->pairs = model->dataset->n_posts;
+	stats->loss = weights->loss / model->dataset->n_posts;
+	stats->last = true;
 	return status;
 }

@@ -43,13 +43,18 @@ typedef struct TrEaseSettings
 	int			method;			/* TrEaseMethod */
 } TrEaseSettings;
 
-/* Fills by_column from by_row, whose arrays stay the caller's; tr_ease_data_free() frees both ways. */
-extern TrStatus tr_ease_transpose(TrEaseData *data, TrMemory *memory, TrError *err);
-extern void tr_ease_data_free(TrEaseData *data, TrMemory *memory);
+/* by_row with room for so many entries, in the memory of the work; tr_ease_transpose() fills by_column once that is filled. */
+extern TrStatus tr_ease_new_data(TrEaseData *data, TrModel *work, int32_t rows, int32_t cols, int32_t targets,
+								 int64_t entries, TrError *err);
+extern void tr_ease_transpose(TrEaseData *data);
 
-extern TrStatus tr_ease_solve(TrEaseWeights *weights, TrMemory *memory, TrBackend *b, const TrEaseData *data,
+extern TrStatus tr_ease_solve(TrEaseWeights *weights, TrModel *model, TrModel *work, const TrEaseData *data,
 							  const TrEaseSettings *settings, const TrPoll *poll, TrError *err);
-extern void tr_ease_weights_free(TrEaseWeights *weights, TrMemory *memory);
+
+/* The only epoch of a model: its data, which fill() makes, and the weights, in place of earlier ones. */
+typedef TrStatus (*TrEaseFill) (const TrModel *model, TrModel *work, TrEaseData *data, TrError *err);
+extern TrStatus tr_ease_train(TrEaseWeights *weights, TrModel *model, TrEaseFill fill, const TrEaseSettings *settings,
+							  const TrPoll *poll, TrEpochStats *stats, TrError *err);
 
 /* Row f of B. */
 extern TrSparse tr_ease_row(const TrEaseWeights *weights, int32_t feature);

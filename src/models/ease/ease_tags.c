@@ -206,56 +206,28 @@ fill_tags(const EaseTags *m, TrCsr *x, int64_t at, int64_t *next, float *value)
 }
 
 static TrStatus
-fill_data(const EaseTags *m, TrEaseData *data, TrError *err)
+fill(const TrModel *model, TrModel *work, TrEaseData *data, TrError *err)
 {
-	const TrDataset *d = m->model.dataset;
-	TrMemory   *memory = m->model.memory;
-	TrCsr	   *x = &data->by_row;
-	size_t		entries = (size_t) (d->n_posts + d->user.n_entries + d->item.n_entries);
-	int64_t    *next = tr_alloc(memory, (size_t) d->n_tags * sizeof(int64_t) + 1);
-	float	   *value = tr_alloc(memory, (size_t) d->n_tags * sizeof(float) + 1);
-	bool		enough;
+	const EaseTags *m = (const EaseTags *) model;
+	const TrDataset *d = model->dataset;
+	int64_t		entries = d->n_posts + d->user.n_entries + d->item.n_entries;
+	int64_t    *next = TR_NEW(work, int64_t, d->n_tags);
+	float	   *value = TR_NEW(work, float, d->n_tags);
 
-	data->targets = d->n_items;
-	*x = (TrCsr) {.rows = d->n_users + d->n_tags, .cols = d->n_items + d->n_tags, .capacity = (int64_t) entries};
-	x->ptr = tr_alloc(memory, ((size_t) x->rows + 1) * sizeof(int64_t));
-	x->col = tr_alloc(memory, entries * sizeof(int32_t) + 1);
-	x->val = tr_alloc(memory, entries * sizeof(float) + 1);
-	enough = x->ptr && x->col && x->val && next && value;
-	if (enough)
-		fill_tags(m, x, fill_users(m, x), next, value);
-	tr_free(memory, next);
-	tr_free(memory, value);
-	if (!enough)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %zu entries", entries);
-	return tr_ease_transpose(data, memory, err);
-}
-
-static TrStatus
-solve(EaseTags *m, const TrPoll *poll, TrError *err)
-{
-	TrMemory   *memory = m->model.memory;
-	TrEaseSettings settings = settings_of(&m->options);
-	TrEaseData	data = {0};
-	TrStatus	status = fill_data(m, &data, err);
-
-	if (status == TR_OK)
-		status = tr_ease_solve(&m->weights, memory, m->model.backend, &data, &settings, poll, err);
-	tr_ease_data_free(&data, memory);
-	return status;
+	TR_TRY(tr_ease_new_data(data, work, d->n_users + d->n_tags, d->n_items + d->n_tags, d->n_items, entries, err));
+	fill_tags(m, &data->by_row, fill_users(m, &data->by_row), next, value);
+	tr_ease_transpose(data);
+	return TR_OK;
 }
 
 static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	EaseTags   *m = (EaseTags *) model;
+	TrEaseSettings settings = settings_of(&m->options);
 
 	(void) epoch;
-	TR_TRY(solve(m, poll, err));
-	stats->pairs = model->dataset->n_posts;
-	stats->loss = m->weights.loss / model->dataset->n_posts;
-	stats->last = true;
-	return TR_OK;
+	return tr_ease_train(&m->weights, model, fill, &settings, poll, stats, err);
 }
 
 /* Solves again: what is restored is what the same data gave. */
@@ -266,7 +238,7 @@ restored(TrModel *model, TrError *err)
 
 	if (*m->items != (float) m->n_items)
 		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", *m->items, m->n_items);
-	return model->dataset ? solve(m, NULL, err) : TR_OK;
+	return model->dataset ? train_epoch(model, 1, NULL, &(TrEpochStats) {0}, err) : TR_OK;
 }
 
 /* ------------------------------------------------------------------ result */

@@ -245,42 +245,36 @@ sweep(const Inversion *v, const char *what, TrError *err)
 /* ------------------------------------------------------------------ life */
 
 static TrStatus
-prepare(Inversion *v, TrMemory *memory, TrError *err)
+prepare(Inversion *v, TrModel *work, TrError *err)
 {
-	TrBackend  *b = v->b;
 	size_t		B = (size_t) v->block;
 	size_t		n = (size_t) v->n;
 
-	v->identity = b->ops->alloc(b, sizeof(float) * B * B);
-	v->pivot = b->ops->alloc(b, sizeof(float) * B * B);
-	v->column = b->ops->alloc(b, sizeof(float) * n * B);
-	v->scaled = b->ops->alloc(b, sizeof(float) * n * B);
-	v->host = tr_calloc(memory, B * B, sizeof(float));
-	v->factor = tr_alloc(memory, sizeof(double) * 2 * B * B);
-	if (!v->identity || !v->pivot || !v->column || !v->scaled || !v->host || !v->factor)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for inverting a matrix of %d x %d", v->n, v->n);
-	for (size_t i = 0; i < B; i++)
+	v->pivot = tr_device_floats(work, B * B);
+	v->column = tr_device_floats(work, n * B);
+	v->scaled = tr_device_floats(work, n * B);
+	v->host = TR_NEW(work, float, B * B);
+	v->factor = TR_NEW(work, double, 2 * B * B);
+	for (size_t i = 0; v->host && i < B; i++)
 		v->host[i * B + i] = 1;
-	b->ops->upload(b, v->identity, v->host, sizeof(float) * B * B);
-	return TR_OK;
+	v->identity = v->host ? tr_to_device(work, v->host, sizeof(float) * B * B) : NULL;
+	return tr_enough_memory(work, err, "inverting a matrix of %d x %d", v->n, v->n);
 }
 
 TrStatus
-tr_invert(TrBackend *b, TrMemory *memory, float *a, int n, const char *what, const TrPoll *poll, TrError *err)
+tr_invert(const TrModel *model, float *a, int n, const char *what, const TrPoll *poll, TrError *err)
 {
+	TrBackend  *b = model->backend;
 	Inversion	v = {.b = b, .a = a, .n = n, .block = block_of(n), .poll = poll};
 	double		blocks = tr_step_work(b) / (2.0 * (n + 1.0) * v.block * v.block);
+	TrModel		work;
 	TrStatus	status;
 
 	v.step = v.block * (int) fmin(fmax(blocks, 1), 1024);	/* whole blocks: those on the diagonal stay square */
-	status = prepare(&v, memory, err);
+	tr_start_work(&work, model);
+	status = prepare(&v, &work, err);
 	if (status == TR_OK)
 		status = sweep(&v, what, err);
-	b->ops->release(b, v.identity);
-	b->ops->release(b, v.pivot);
-	b->ops->release(b, v.column);
-	b->ops->release(b, v.scaled);
-	tr_free(memory, v.host);
-	tr_free(memory, v.factor);
+	tr_end_work(&work);
 	return status;
 }

@@ -4,15 +4,13 @@
 #ifndef TR_INVERSE_H
 #define TR_INVERSE_H
 
-#include "core/model.h"
+#include "models/base.h"
 
 /*
  * a (n,n), backend memory, becomes its inverse; of the input only the lower triangle is read. what names the matrix in
- * errors:
- * TR_NOT_FINITE when it is not positive definite to single precision.
+ * errors: TR_NOT_FINITE when it is not positive definite to single precision.
  */
-extern TrStatus tr_invert(TrBackend *b, TrMemory *memory, float *a, int n, const char *what, const TrPoll *poll,
-						  TrError *err);
+extern TrStatus tr_invert(const TrModel *model, float *a, int n, const char *what, const TrPoll *poll, TrError *err);
 
 /* Bytes it needs beside the matrix. */
 extern size_t tr_invert_bytes(int64_t n);

@@ -188,7 +188,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 
 	(void) epoch;
 	/* 0 = no limit, below what rounding may make of orthogonal tags */
-	TR_TRY(tr_cluster_tags(model->memory, model->dataset, o->clusters, o->similarity > 0 ? o->similarity : -1, poll, m->cluster,
+	TR_TRY(tr_cluster_tags(model, o->clusters, o->similarity > 0 ? o->similarity : -1, poll, m->cluster,
 						   &n, err));
 	set_clusters(m, n);
 	if (m->by_users)

@@ -26,7 +26,6 @@ typedef struct Merge
 
 typedef struct Clustering
 {
-	TrMemory   *memory;
 	float	   *matrix;			/* (T,T) */
 	int32_t		T;
 	int32_t    *size;			/* (T) tags of a cluster */
@@ -188,45 +187,23 @@ cut(const Clustering *c, int32_t clusters, double similarity, int32_t *cluster)
 	return n;
 }
 
-static void
-release(Clustering *c)
-{
-	tr_free(c->memory, c->size);
-	tr_free(c->memory, c->alive);
-	tr_free(c->memory, c->chain);
-	tr_free(c->memory, c->merge);
-}
-
 TrStatus
-tr_cluster_matrix(TrMemory *memory, float *matrix, int32_t n_tags, int32_t clusters, double similarity, const TrPoll *poll,
+tr_cluster_matrix(TrModel *work, float *matrix, int32_t n_tags, int32_t clusters, double similarity, const TrPoll *poll,
 				  int32_t *cluster, int32_t *n, TrError *err)
 {
-	Clustering	c = {.memory = memory, .matrix = matrix, .T = n_tags, .n_alive = n_tags};
-	size_t		T = (size_t) n_tags;
-	TrStatus	status;
+	Clustering	c = {.matrix = matrix, .T = n_tags, .n_alive = n_tags, .size = TR_NEW(work, int32_t, n_tags),
+	.alive = TR_NEW(work, int32_t, n_tags), .chain = TR_NEW(work, int32_t, n_tags), .merge = TR_NEW(work, Merge, n_tags)};
 
-	c.size = tr_alloc(memory, T * sizeof(int32_t) + 1);
-	c.alive = tr_alloc(memory, T * sizeof(int32_t) + 1);
-	c.chain = tr_alloc(memory, T * sizeof(int32_t) + 1);
-	c.merge = tr_alloc(memory, T * sizeof(Merge) + 1);
-	if (!c.size || !c.alive || !c.chain || !c.merge)
-	{
-		release(&c);
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the clusters of %d tags", n_tags);
-	}
+	TR_TRY(tr_enough_memory(work, err, "the clusters of %d tags", n_tags));
 	for (int32_t t = 0; t < n_tags; t++)
 	{
 		c.size[t] = 1;
 		c.alive[t] = t;
 	}
-	status = merge_all(&c, poll);
-	if (status == TR_OK)
-	{
-		qsort(c.merge, (size_t) c.merges, sizeof(Merge), compare_merges);
-		*n = cut(&c, clusters, similarity, cluster);
-	}
-	release(&c);
-	return status;
+	TR_TRY(merge_all(&c, poll));
+	qsort(c.merge, (size_t) c.merges, sizeof(Merge), compare_merges);
+	*n = cut(&c, clusters, similarity, cluster);
+	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ tags */
@@ -282,24 +259,28 @@ to_cosines(float *matrix, float *norm, int32_t n_tags, const TrPoll *poll)
 	return TR_OK;
 }
 
-TrStatus
-tr_cluster_tags(TrMemory *memory, const TrDataset *dataset, int32_t clusters, double similarity, const TrPoll *poll,
-				int32_t *cluster, int32_t *n, TrError *err)
+static TrStatus
+cluster_tags(TrModel *work, const TrDataset *d, int32_t clusters, double similarity, const TrPoll *poll, int32_t *cluster,
+			 int32_t *n, TrError *err)
 {
-	size_t		T = (size_t) dataset->n_tags;
-	float	   *matrix = tr_calloc(memory, T * T + 1, sizeof(float));
-	float	   *norm = tr_alloc(memory, T * sizeof(float) + 1);
-	TrStatus	status = TR_OK;
+	float	   *matrix = TR_NEW(work, float, (size_t) d->n_tags * (size_t) d->n_tags);
+	float	   *norm = TR_NEW(work, float, d->n_tags);
 
-	if (!matrix || !norm)
-		status = tr_fail(err, TR_NO_MEMORY, "out of memory for the likeness of %d tags", dataset->n_tags);
-	if (status == TR_OK)
-		status = count_together(matrix, dataset, poll);
-	if (status == TR_OK)
-		status = to_cosines(matrix, norm, dataset->n_tags, poll);
-	if (status == TR_OK)
-		status = tr_cluster_matrix(memory, matrix, dataset->n_tags, clusters, similarity, poll, cluster, n, err);
-	tr_free(memory, matrix);
-	tr_free(memory, norm);
+	TR_TRY(tr_enough_memory(work, err, "the likeness of %d tags", d->n_tags));
+	TR_TRY(count_together(matrix, d, poll));
+	TR_TRY(to_cosines(matrix, norm, d->n_tags, poll));
+	return tr_cluster_matrix(work, matrix, d->n_tags, clusters, similarity, poll, cluster, n, err);
+}
+
+TrStatus
+tr_cluster_tags(const TrModel *model, int32_t clusters, double similarity, const TrPoll *poll, int32_t *cluster, int32_t *n,
+				TrError *err)
+{
+	TrModel		work;
+	TrStatus	status;
+
+	tr_start_work(&work, model);
+	status = cluster_tags(&work, model->dataset, clusters, similarity, poll, cluster, n, err);
+	tr_end_work(&work);
 	return status;
 }

@@ -152,20 +152,20 @@ static void
 build_edges(FolkGraph *g, TrModel *model, double damping)
 {
 	const TrDataset *d = model->dataset;
-	size_t		nodes = (size_t) g->nodes;
 	size_t		most = edges_of(d->n_assignments, d->n_posts, g->nodes);
-	Edges		edges = {.ptr = TR_NEW(model, int64_t, nodes + 1), .col = TR_NEW(model, int32_t, most),
-	.val = TR_NEW(model, float, most), .next = TR_NEW(model, int64_t, nodes)};
+	TrModel		work;
+	Edges		edges;
 
-	if (!model->host_is_full)
+	tr_start_work(&work, model);
+	edges = (Edges) {.ptr = TR_NEW(&work, int64_t, g->nodes + 1), .col = TR_NEW(&work, int32_t, most),
+	.val = TR_NEW(&work, float, most), .next = TR_NEW(&work, int64_t, g->nodes)};
+	model->host_is_full |= work.host_is_full;
+	if (!work.host_is_full)
 	{
 		fill_edges(&edges, g, d, damping);
 		upload_edges(g, model, &edges);
 	}
-	tr_free(model->memory, edges.ptr);
-	tr_free(model->memory, edges.col);
-	tr_free(model->memory, edges.val);
-	tr_free(model->memory, edges.next);
+	tr_end_work(&work);
 }
 
 TrStatus
