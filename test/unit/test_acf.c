@@ -99,7 +99,7 @@ layer(double *out, int n, const double *in, int m, const float *w, const float *
 static double
 naive_loss(const Acf *m, const float *p)
 {
-	const AcfLayout *l = &m->layout;
+	const TrStack *l = &m->stack;
 	const TrProfileTable *t = &dataset.user;
 	double		total = 0;
 

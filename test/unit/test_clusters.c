@@ -91,6 +91,19 @@ naive(const float *matrix, int T, int32_t clusters, double similarity, int32_t *
 	return n;
 }
 
+static TrStatus
+cluster_matrix(float *matrix, int32_t n_tags, int32_t clusters, double similarity, const TrPoll *poll, int32_t *cluster,
+			   int32_t *n, TrError *err)
+{
+	TrModel		work;
+	TrStatus	status;
+
+	tr_start_work(&work, &(TrModel) {.memory = &memory});
+	status = tr_cluster_matrix(&work, matrix, n_tags, clusters, similarity, poll, cluster, n, err);
+	tr_end_work(&work);
+	return status;
+}
+
 static void
 test_matrix(uint64_t seed, int T, int32_t clusters, double similarity)
 {
@@ -104,7 +117,7 @@ test_matrix(uint64_t seed, int T, int32_t clusters, double similarity)
 		for (int t = 0; t <= s; t++)
 			matrix[s * T + t] = matrix[t * T + s] = draw(seed, (uint64_t) (s * T + t));
 	expected_n = naive(matrix, T, clusters, similarity, expected);
-	CHECK_EQUAL(tr_cluster_matrix(&(TrModel) {.memory = &memory}, matrix, T, clusters, similarity, NULL, got, &n, NULL), TR_OK, "clusters %d tags",
+	CHECK_EQUAL(cluster_matrix(matrix, T, clusters, similarity, NULL, got, &n, NULL), TR_OK, "clusters %d tags",
 				T);
 	CHECK_EQUAL(n, expected_n, "%d tags, %d clusters, similarity %g: number", T, clusters, similarity);
 	CHECK(memcmp(got, expected, sizeof(int32_t) * (size_t) T) == 0, "%d tags, %d clusters, similarity %g: the same", T,
@@ -121,11 +134,11 @@ test_ties(float value)
 
 	for (int i = 0; i < MOST * MOST; i++)
 		matrix[i] = value;
-	tr_cluster_matrix(&(TrModel) {.memory = &memory}, matrix, MOST, 7, -1, NULL, cluster, &n, NULL);
+	cluster_matrix(matrix, MOST, 7, -1, NULL, cluster, &n, NULL);
 	CHECK_EQUAL(n, 7, "all alike by %g: as many clusters as asked for", value);
 	for (int i = 0; i < MOST * MOST; i++)
 		matrix[i] = value;
-	tr_cluster_matrix(&(TrModel) {.memory = &memory}, matrix, MOST, 1, 0.5, NULL, cluster, &n, NULL);
+	cluster_matrix(matrix, MOST, 1, 0.5, NULL, cluster, &n, NULL);
 	CHECK_EQUAL(n, value >= 0.5f ? 1 : MOST, "all alike by %g: cut at .5", value);
 }
 

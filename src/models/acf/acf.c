@@ -43,13 +43,13 @@ estimate(const TrShape *shape, const void *values)
 {
 	const AcfOptions *o = values;
 	TrParameters p = {0};
-	AcfLayout	l;
+	TrStack		l;
 	double		R = o->batch < shape->n_users ? o->batch : shape->n_users;
 	double		entries = R * fmin(shape->n_tags, (double) shape->n_assignments);
 	double		widths = 0;
 	double		D;
 
-	acf_layout(&l, &p, &o->layers, shape->n_tags);
+	tr_stack_layout(&l, &p, &o->layers, shape->n_tags, 0, 1, true);
 	D = l.dim[l.K];
 	for (int k = 1; k <= l.K; k++)
 		widths += l.dim[k];
@@ -80,7 +80,7 @@ fill(Acf *m, TrError *err)
 			m->order[m->n_order++] = u;
 	if (m->n_order == 0)
 		return tr_fail(err, TR_BAD_DATA, "there is nothing to reconstruct: no user has a tag");
-	return tr_user_neighbours_create(&m->neighbours, model, d->n_users, m->layout.dim[m->layout.K], m->options.neighbours,
+	return tr_user_neighbours_create(&m->neighbours, model, d->n_users, m->stack.dim[m->stack.K], m->options.neighbours,
 									 err);
 }
 
@@ -93,13 +93,16 @@ create(TrModel *model, TrError *err)
 
 	m->options = *o;
 	m->batch = !model->dataset ? 1 : o->batch < users ? o->batch : users;
-	acf_layout(&m->layout, &m->p, &o->layers, model->n_tags);
+	tr_stack_layout(&m->stack, &m->p, &o->layers, model->n_tags, 0, 1, true);
 	TR_TRY(tr_parameters_create(&m->p, model, o->optimizer == TR_ADAM ? 2 : 0, o->seed, true, err));
 	TR_TRY(tr_tensor(model, "idf", 1, model->n_tags, TR_IDF, &m->idf, err));
-	TR_TRY(tr_own_tensor(model, "users", model->dataset ? users : TR_ANY, m->layout.dim[m->layout.K], TR_UNIT, &m->users,
+	TR_TRY(tr_own_tensor(model, "users", model->dataset ? users : TR_ANY, m->stack.dim[m->stack.K], TR_UNIT, &m->users,
 						 err));
 	m->weights = (TrProfileWeights) {.weighting = (TrWeighting) o->weighting, .idf = m->idf};
-	TR_TRY(acf_reserve(m, err));
+	m->vectors = TR_NEW(model, float, (size_t) m->batch * (size_t) m->stack.dim[m->stack.K]);
+	m->ones = tr_device_floats(model, (size_t) m->batch);
+	TR_TRY(tr_enough_memory(model, err, "an autoencoder of %lld parameters", (long long) m->p.size));
+	model->backend->ops->fill_column(model->backend, m->ones, 1, NULL, NULL, m->batch);
 	return model->dataset ? fill(m, err) : TR_OK;
 }
 
@@ -117,7 +120,7 @@ static TrStatus
 place_users(Acf *m, TrError *err)
 {
 	const TrDataset *d = m->model.dataset;
-	int			D = m->layout.dim[m->layout.K];
+	int			D = m->stack.dim[m->stack.K];
 
 	for (int32_t first = 0; !m->placed && first < d->n_users; first += m->batch)
 	{

@@ -15,8 +15,8 @@
 #ifndef ACF_H
 #define ACF_H
 
-#include "models/nn/parameters.h"
 #include "models/nn/rows.h"
+#include "models/nn/stack.h"
 #include "models/knn/user_neighbours.h"
 
 typedef struct AcfOptions
@@ -33,15 +33,6 @@ typedef struct AcfOptions
 	int			epochs;
 } AcfOptions;
 
-/* Where the parameters lie in their array. */
-typedef struct AcfLayout
-{
-	int			K;
-	int			dim[TR_MAX_INTS + 1];	/* [0] = T */
-	int64_t		weight[TR_MAX_INTS + 1];	/* [1..K]: W_k (dim[k-1],dim[k]) */
-	int64_t		bias[2 * TR_MAX_INTS + 1];	/* [1..K] encoder, [K+1..2K] decoder */
-} AcfLayout;
-
 /* Sparse rows on their way to the backend. */
 typedef struct AcfRows
 {
@@ -54,18 +45,14 @@ typedef struct Acf
 {
 	TrModel		model;
 	AcfOptions	options;
-	AcfLayout	layout;
+	TrStack		stack;			/* its last layer is what users are compared by, D wide */
 	TrParameters p;
 	TrProfileWeights weights;
 	float	   *idf;			/* (T) host */
 
-	int			batch;			/* rows that the buffers below are for */
+	int			batch;			/* rows at a time */
 	AcfRows		input;
 	AcfRows		target;
-	float	   *hidden[TR_MAX_INTS + 1];	/* [1..K] (R,dim[k]) */
-	float	   *decoded[TR_MAX_INTS + 1];	/* [1..K-1] (R,dim[k]) */
-	float	   *grad[TR_MAX_INTS + 1];	/* [1..K] (R,dim[k]) */
-	float	   *output;			/* (R,T) */
 	float	   *ones;			/* (R) */
 	int32_t    *order;			/* users with a profile, shuffled */
 	int32_t		n_order;
@@ -77,9 +64,6 @@ typedef struct Acf
 } Acf;
 
 /* acf_network.c */
-extern void acf_layout(AcfLayout *layout, TrParameters *p, const TrIntList *layers, int32_t n_tags);
-/* Memory of a batch: for training, or to encode alone. */
-extern TrStatus acf_reserve(Acf *m, TrError *err);
 /* out (rows,D) = h_K of these profiles, host memory. */
 extern TrStatus acf_encode(Acf *m, const TrProfiles *profiles, float *out, TrError *err);
 extern TrStatus acf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);

@@ -16,7 +16,7 @@ tower_estimate(const TrShape *shape, const void *values)
 {
 	const TowerOptions *o = values;
 	TrParameters p = {0};
-	TowerLayout l;
+	TrStack		l;
 	double		targets = o->batch_by == TOWER_BY_USERS ? fmin(o->batch,
 															   shape->n_users) * (double) o->max_targets : o->batch;
 	double		users = fmin(o->batch, shape->n_users);
@@ -26,12 +26,12 @@ tower_estimate(const TrShape *shape, const void *values)
 	double		rows = users + columns + (o->own_tags ? 0 : pairs);
 	double		floats;
 
-	tower_layout(&l, &p, o, shape->n_tags);
+	(void) tower_layout(&l, &p, o, shape->n_tags);
 	floats = (double) p.size * (o->optimizer == TOWER_ADAM ? 4 : o->optimizer == TOWER_MOMENTUM ? 3 : 2);
 	for (int k = 1; k <= l.K; k++)
-		floats += rows * l.dim[k] * (l.decoder ? 4 : 2);
+		floats += rows * l.dim[k] * (o->reconstruction > 0 ? 4 : 2);
 	floats += users * columns + rows * l.dim[l.K] * 2;
-	if (l.decoder)
+	if (o->reconstruction > 0)
 		floats += fmin(rows * l.dim[0], fmax(4 * 1024 * 1024, 64.0 * l.dim[0]));
 	/* the dataset's copy in backend memory, and the kept best weights */
 	floats += 3.0 * (double) shape->n_assignments + 2.0 * (double) p.size;
@@ -86,7 +86,7 @@ check_dataset(const TrDataset *d, TrError *err)
 static void
 silence(Tower *t, int32_t first)
 {
-	const TowerLayout *l = &t->layout;
+	const TrStack *l = &t->stack;
 
 	memset(t->p.host + l->weight[1] + (size_t) first * l->dim[1], 0,
 		   (size_t) (l->dim[0] - first) * (size_t) l->dim[1] * sizeof(float));
@@ -100,8 +100,8 @@ prepare_training(Tower *t, int32_t n_tags, TrError *err)
 {
 	profile_statistics(t);
 	silence(t, n_tags);
-	if (t->layout.popularity)
-		t->p.host[t->layout.popularity_weight] = 0.5f;
+	if (t->options.popularity)
+		t->p.host[t->popularity_weight] = 0.5f;
 	upload_table(t, &t->side[TR_USER], &t->dataset->user);
 	upload_table(t, &t->side[TR_ITEM], &t->dataset->item);
 	TR_TRY(tr_enough_memory(&t->model, err, "the model"));
@@ -118,14 +118,14 @@ tower_create_over(Tower *t, const TrDataset *dataset, int32_t inputs, int32_t n_
 		TR_TRY(check_dataset(dataset, err));
 	t->options = *(const TowerOptions *) model->options;
 	t->dataset = dataset;
-	tower_layout(&t->layout, &t->p, &t->options, inputs);
+	t->popularity_weight = tower_layout(&t->stack, &t->p, &t->options, inputs);
 	TR_TRY(tr_parameters_create(&t->p, model, moments[t->options.optimizer], t->options.seed, true, err));
 	TR_TRY(tr_tensor(model, "idf", 1, inputs, TR_IDF, &t->host_idf, err));
 	TR_TRY(tr_tensor(model, "mean_length", 1, 2, TR_FROM_ZERO, &t->mean_length, err));
 	t->idf = tr_device_floats(model, (size_t) inputs);
 	TR_TRY(tr_mirror(model, t->host_idf, t->idf, (size_t) inputs, err));
-	model->unit = t->layout.dim[t->layout.K];
-	model->width = model->unit + (t->layout.popularity ? 1 : 0);
+	model->unit = t->stack.dim[t->stack.K];
+	model->width = model->unit + (t->options.popularity ? 1 : 0);
 	return dataset ? prepare_training(t, n_tags, err) : TR_OK;
 }
 
@@ -188,10 +188,10 @@ encode_block(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n
 	TR_TRY(profile_rows(t, side, profiles, first, n, &csr, err));
 	TR_TRY(tower_forward(t, &csr, 1, n, 1.0f, NULL, err));
 	b->ops->download(b, out, t->embedding.data, (size_t) n * width * sizeof(float));
-	if (t->layout.popularity)
-		b->ops->download(b, &weight, t->p.value + t->layout.popularity_weight, sizeof(float));
+	if (t->options.popularity)
+		b->ops->download(b, &weight, t->p.value + t->popularity_weight, sizeof(float));
 	TR_TRY(b->ops->finish(b, err));
-	if (t->layout.popularity && side == TR_ITEM)
+	if (t->options.popularity && side == TR_ITEM)
 		for (int i = 0; i < n; i++)
 			out[(size_t) i * width + width - 1] = (float) t->options.temperature * weight
 				* log1pf(profiles->posts ? (float) profiles->posts[first + i] : 0.0f);

@@ -16,29 +16,18 @@
 #ifndef TOWER_H
 #define TOWER_H
 
-#include "models/nn/parameters.h"
+#include "models/nn/stack.h"
 #include "models/tower/tower_options.h"
 #include "models/nn/upload.h"
-
-/* Where the parameters lie in their array. */
-typedef struct TowerLayout
-{
-	int			K;
-	int			dim[TR_MAX_INTS + 1];	/* dim[0] = T, dim[1..K] */
-	bool		decoder;
-	bool		popularity;
-	int64_t		weight[TR_MAX_INTS + 1];	/* [1..K]: W_k (dim[k-1],dim[k]) */
-	int64_t		bias[2 * TR_MAX_INTS + 1];	/* [1..K] encoder, [K+1..2K] decoder */
-	int64_t		popularity_weight;	/* when popularity is on; not regularized, as W and b are (Eq. 13) */
-} TowerLayout;
 
 typedef struct Tower
 {
 	TrModel		model;
 	TowerOptions options;
 	const TrDataset *dataset;	/* NULL in a model that was loaded */
-	TowerLayout layout;
+	TrStack		stack;			/* its last layer is the embedding, D wide */
 	TrParameters p;
+	int64_t		popularity_weight;	/* a parameter when popularity is on; not regularized, as W and b are (Eq. 13) */
 	double		rate;			/* of this epoch */
 
 	float	   *idf;			/* (T) backend memory */
@@ -51,11 +40,6 @@ typedef struct Tower
 
 	/* step buffers */
 	TrBuffer	csr[3][3];		/* group (user, candidate, positive) x (ptr, col, val) */
-	TrBuffer	hidden[TR_MAX_INTS + 1];	/* [k] (R,dim[k]) */
-	TrBuffer	hidden_grad[TR_MAX_INTS + 1];
-	TrBuffer	decoded[TR_MAX_INTS + 1];	/* [k] (U+G,dim[k]), k = K-1..1 */
-	TrBuffer	decoded_grad[TR_MAX_INTS + 1];
-	TrBuffer	output;			/* a block of the decoder's output layer */
 	TrBuffer	embedding;		/* (R,width) */
 	TrBuffer	embedding_grad;
 	TrBuffer	norm;			/* (R) */
@@ -76,7 +60,8 @@ enum
 };
 
 /* tower_network.c */
-extern void tower_layout(TowerLayout *layout, TrParameters *p, const TowerOptions *options, int32_t n_tags);
+/* Returns where the weight of popularity is. */
+extern int64_t tower_layout(TrStack *stack, TrParameters *p, const TowerOptions *options, int32_t n_tags);
 /* csr = n rows with room for so many entries; its memory is the group's */
 extern TrStatus tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err);
 extern TrProfileWeights tower_profile_weights(const Tower *t, TrSide side);
@@ -84,7 +69,7 @@ extern TrProfileWeights tower_profile_weights(const Tower *t, TrSide side);
 /* Encodes rows of up to three groups; afterwards embedding (R,width) holds users as they are and items times item_scale. */
 extern TrStatus tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
 							  const float *item_feature, TrError *err);
-/* From embedding_grad (R,width) to the gradient of every parameter; dh_K of the first `decoded_rows` rows comes on top. */
+/* From embedding_grad (R,width) to the gradient of every parameter; that of hidden[K] of the first `decoded_rows` rows comes on top. */
 extern TrStatus tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
 							   const float *item_feature, int decoded_rows, TrError *err);
 /* Decodes the users and targets, adds the reconstruction loss, and leaves its gradient in decoded_grad[K] (U+G,D). */
