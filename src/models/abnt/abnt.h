@@ -12,9 +12,8 @@
  * it, by its user's counts less one; of a long one the most used tags stay. Tags that the post has already (given) can join
  * the sequence, with vectors of their own: training then hides some of a post's tags and learns to find those.
  *
- * abnt_options.c  what can be chosen				abnt_train.c  one epoch
- * abnt_network.c  parameters, initial values		abnt_serve.c  tags for a post, on the host
- * abnt_batch.c    the rows of a step				abnt.c        the other TrAlgorithm functions
+ * abnt.c        options, parameters, create		abnt_train.c  one epoch
+ * abnt_batch.c  the rows of a step				abnt_serve.c  tags for a post, on the host
  *
  * Legend: U users, I items, T tags, D width of the vectors, H width of the last layer, F rows of the table, R posts of a
  * step.
@@ -58,8 +57,6 @@ typedef struct AbntOptions
 	int			epochs;
 	uint64_t	seed;
 } AbntOptions;
-
-extern const TrOptionSet abnt_option_set;
 
 /* Parts of the perceptron's input, and of the vectors that a step makes: (3R,D), one part behind the other. */
 enum
@@ -150,9 +147,7 @@ abnt_scale(const AbntLayout *l)
 	return 1 / sqrtf((float) l->D);
 }
 
-/* abnt_network.c */
-extern void abnt_layout(AbntLayout *layout, TrParameters *p, const AbntOptions *o, int32_t n_users, int32_t n_items,
-						int32_t n_tags);
+/* abnt.c */
 extern TrActivation abnt_activation(const AbntOptions *o);
 
 /* abnt_batch.c */

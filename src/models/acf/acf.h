@@ -7,9 +7,6 @@
  *     loss = sum over users of |g_0 - x|^2 + regularization times the squared parameters
  *     score(u,i) = sum over the users v nearest to u who have i, of cos(h_K(u), h_K(v))
  *
- * acf_network.c  parameters, rows of profiles, forward and backward passes, an epoch
- * acf.c          the TrAlgorithm functions: create, save, load, neighbours
- *
  * Legend: T tags, K layers, H_k width of layer k (H_0 = T), D width of the last one, U users, R rows of a batch.
  */
 #ifndef ACF_H
@@ -62,10 +59,5 @@ typedef struct Acf
 	int			users;			/* place of the tensor "users" (U,D) */
 	float	   *vectors;		/* (R,D) host */
 } Acf;
-
-/* acf_network.c */
-/* out (rows,D) = h_K of these profiles, host memory. */
-extern TrStatus acf_encode(Acf *m, const TrProfiles *profiles, float *out, TrError *err);
-extern TrStatus acf_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 
 #endif

@@ -9,22 +9,95 @@
  * the item were given before as sparse parts of the logits (prior), and as inputs (profiles); in both the post itself is
  * left out.
  *
- * dae_ptr_options.*  what can be chosen			dae_ptr_train.c  one epoch
- * dae_ptr_network.c  parameters, initial values	dae_ptr_serve.c  tags for a post, on the host
- * dae_ptr_batch.c    the sparse rows of a step		dae_ptr_known.c  what is known of a post's user and item meanwhile
- * dae_ptr.c          the other TrAlgorithm functions
+ * dae_ptr.c        options, parameters, create		dae_ptr_train.c  one epoch
+ * dae_ptr_batch.c  the sparse rows of a step		dae_ptr_serve.c  tags for a post, on the host
+ * dae_ptr_known.c  what is known of a post's user and item while training
  *
  * Legend: U users, I items, T tags, K hidden units, F rows of the table, R rows (posts) of a step.
  */
 #ifndef DAE_PTR_H
 #define DAE_PTR_H
 
-#include "models/dae_ptr/dae_ptr_options.h"
 #include "models/nn/parameters.h"
 #include "models/nn/rows.h"
 #include "models/tags/tag_neighbours.h"
 #include "models/tags/tag_prior.h"
 #include "models/nn/upload.h"
+
+typedef enum DaeActivation
+{
+	DAE_SIGMOID,				/* the paper */
+	DAE_TANH,
+	DAE_RELU
+} DaeActivation;
+
+typedef enum DaeDrop
+{
+	DAE_DROP_SHARE,				/* each tag with probability `corruption`: the paper */
+	DAE_DROP_RANDOM,			/* the same, with a probability of its own for every post */
+	DAE_DROP_ONE				/* one tag of every post */
+} DaeDrop;
+
+typedef enum DaeLoss
+{
+	DAE_BCE,					/* Eq. 11 */
+	DAE_SOFTMAX
+} DaeLoss;
+
+typedef enum DaeTargets
+{
+	DAE_ALL_TAGS,				/* of the post: the paper */
+	DAE_DROPPED_TAGS			/* those that the input lacks; those it has are in no sum */
+} DaeTargets;
+
+typedef enum DaePrior
+{
+	DAE_NO_PRIOR,
+	DAE_PRODUCT					/* what the user and the item were given before */
+} DaePrior;
+
+typedef enum DaeDecay
+{
+	DAE_CONSTANT,
+	DAE_LINEAR
+} DaeDecay;
+
+typedef enum DaeInit
+{
+	DAE_GLOROT,
+	DAE_NORMAL
+} DaeInit;
+
+typedef struct DaeOptions
+{
+	int			hidden;
+	int			activation;
+	double		corruption;
+	int			drop;
+	bool		rescale;
+	int			loss;
+	int			targets;
+	double		post_balance;
+	double		dropout;
+	double		id_dropout;
+	double		history_dropout;
+	int			prior;
+	double		user_smoothing;
+	double		item_smoothing;
+	double		similar;
+	int			neighbours;
+	bool		profiles;
+	double		regularization;
+	int			optimizer;		/* TrOptimizerKind */
+	double		learning_rate;
+	int			decay;
+	bool		touched_rows;
+	int			init;
+	double		init_std;
+	int			batch;
+	int			epochs;
+	uint64_t	seed;
+} DaeOptions;
 
 /* The sparse parts of the logits, each with a learned weight. */
 enum
@@ -161,9 +234,7 @@ typedef struct Dae
 	float	   *part_value;		/* (T) */
 } Dae;
 
-/* dae_ptr_network.c */
-extern void dae_layout(DaeLayout *layout, TrParameters *p, const DaeOptions *o, int32_t n_users, int32_t n_items,
-					   int32_t n_tags);
+/* dae_ptr.c */
 extern TrActivation dae_activation(const Dae *m);
 
 /* dae_ptr_batch.c */
