@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/rng.h"
@@ -212,6 +213,17 @@ tr_normals(float *value, int64_t n, double std, uint64_t seed, uint64_t stream)
 }
 
 TrStatus
+tr_check_max_tags(const TrDataset *dataset, int max_tags, const char *why, TrError *err)
+{
+	if (dataset->n_tags <= max_tags)
+		return TR_OK;
+	tr_fail(err, TR_BAD_DATA, "%d tags are more than max_tags, %d", dataset->n_tags, max_tags);
+	if (err)
+		snprintf(err->hint, sizeof(err->hint), "%s Leave rare tags out with min_tag_count, or raise max_tags.", why);
+	return TR_BAD_DATA;
+}
+
+TrStatus
 tr_no_training(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	(void) model, (void) epoch, (void) poll, (void) err;
@@ -281,4 +293,36 @@ tr_optimizer(int kind, double rate, int64_t step, double decay)
 {
 	return (TrOptimizer) {.kind = (TrOptimizerKind) kind, .rate = (float) rate, .beta1 = 0.9f, .beta2 = 0.999f,
 	.epsilon = 1e-8f, .step = step, .decay = (float) decay};
+}
+
+/* ------------------------------------------------------------------ order */
+
+static int
+compare_ints(const void *a, const void *b)
+{
+	int32_t		x = *(const int32_t *) a;
+	int32_t		y = *(const int32_t *) b;
+
+	return (x > y) - (x < y);
+}
+
+void
+tr_sort_ints(int32_t *value, size_t n)
+{
+	qsort(value, n, sizeof(int32_t), compare_ints);
+}
+
+static int
+compare_scored(const void *a, const void *b)
+{
+	int32_t		x = ((const TrScored *) a)->index;
+	int32_t		y = ((const TrScored *) b)->index;
+
+	return (x > y) - (x < y);
+}
+
+void
+tr_sort_by_index(TrScored *value, size_t n)
+{
+	qsort(value, n, sizeof(TrScored), compare_scored);
 }

@@ -6,6 +6,7 @@
 #define TR_BASE_H
 
 #include "core/tensors.h"
+#include "core/topn.h"
 
 /*
  * Zeroed memory of the model, one element longer than asked for so that none is empty; NULL is remembered, and
@@ -60,6 +61,9 @@ extern void tr_normals(float *value, int64_t n, double std, uint64_t seed, uint6
 /* Adam, or plain gradient descent, as all models here use them. */
 extern TrOptimizer tr_optimizer(int kind, double rate, int64_t step, double decay);
 
+/* TR_BAD_DATA: the tags are more than the option max_tags; why says what there would be of them. */
+extern TrStatus tr_check_max_tags(const TrDataset *dataset, int max_tags, const char *why, TrError *err);
+
 /* train_epoch() of an algorithm that create() has counted all of. The loss is left at 0. */
 extern TrStatus tr_no_training(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 
@@ -78,6 +82,14 @@ extern int	tr_user_features(const TrModel *model);
 
 /* The profiles of entities first..first+n-1 of a side. */
 extern TrProfiles tr_profiles_of(const TrDataset *dataset, TrSide side, int32_t first, int32_t n);
+
+/* A table of rows as an algorithm's options, and whatever else there is to say of them: .presets = ..., .check = ... */
+#define TR_OPTION_SET(rows, type, ...) \
+	{.options = (rows), .count = sizeof(rows) / sizeof((rows)[0]), .size = sizeof(type), __VA_ARGS__}
+
+/* qsort() of integers, and of scores by their indices; ascending */
+extern void tr_sort_ints(int32_t *value, size_t n);
+extern void tr_sort_by_index(TrScored *value, size_t n);
 
 /* In the order of TrWeighting, but for bm25, and of TrOptimizerKind: values of options. */
 extern const char *const tr_weighting_names[];

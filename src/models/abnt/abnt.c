@@ -55,12 +55,7 @@ static const TrSetting paper[] = {
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
 
-static const TrOptionSet option_set = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.presets = presets,
-	.size = sizeof(AbntOptions)
-};
+static const TrOptionSet option_set = TR_OPTION_SET(option_rows, AbntOptions, .presets = presets);
 
 /* ------------------------------------------------------------------ parameters */
 

@@ -33,11 +33,7 @@ static const TrOption option_rows[] = {
 	"passes over the users, at most"},
 };
 
-static const TrOptionSet options = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.size = sizeof(AcfOptions)
-};
+static const TrOptionSet options = TR_OPTION_SET(option_rows, AcfOptions);
 
 static size_t
 estimate(const TrShape *shape, const void *values)

@@ -51,12 +51,7 @@ check_options(const void *values, TrError *err)
 	return status;
 }
 
-static const TrOptionSet options = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.size = sizeof(BlendOptions),
-	.check = check_options
-};
+static const TrOptionSet options = TR_OPTION_SET(option_rows, BlendOptions, .check = check_options);
 
 /* The members' sum: what one leaves behind is there while the next one trains. */
 static size_t

@@ -111,13 +111,7 @@ check(const void *values, TrError *err)
 	return TR_OK;
 }
 
-static const TrOptionSet option_set = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.presets = presets,
-	.size = sizeof(DaeOptions),
-	.check = check
-};
+static const TrOptionSet option_set = TR_OPTION_SET(option_rows, DaeOptions, .presets = presets, .check = check);
 
 /* ------------------------------------------------------------------ parameters */
 

@@ -29,11 +29,7 @@ static const TrOption option_rows[] = {
 	"one"},
 };
 
-static const TrOptionSet options = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.size = sizeof(EaseOptions)
-};
+static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseOptions);
 
 typedef struct Ease
 {

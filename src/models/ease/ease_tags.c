@@ -61,11 +61,7 @@ static const TrOption option_rows[] = {
 	"one"},
 };
 
-static const TrOptionSet options = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.size = sizeof(EaseTagsOptions)
-};
+static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseTagsOptions);
 
 typedef struct EaseTags
 {

@@ -68,11 +68,7 @@ static const TrOption option_rows[] = {
 	"passes over the training pairs, at most"},
 };
 
-static const TrOptionSet options = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.size = sizeof(BprOptions)
-};
+static const TrOptionSet options = TR_OPTION_SET(option_rows, BprOptions);
 
 typedef struct Bpr
 {

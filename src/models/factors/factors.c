@@ -127,18 +127,3 @@ tr_rank_loss(TrBackend *b, TrRankLoss *l, int pairs, int others)
 
 	b->ops->softmax_loss(b, &softmax);
 }
-
-static int
-compare_ints(const void *a, const void *b)
-{
-	int32_t		x = *(const int32_t *) a;
-	int32_t		y = *(const int32_t *) b;
-
-	return (x > y) - (x < y);
-}
-
-void
-tr_sort_ints(int32_t *value, size_t n)
-{
-	qsort(value, n, sizeof(int32_t), compare_ints);
-}

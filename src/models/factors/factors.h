@@ -80,7 +80,4 @@ typedef struct TrRankLoss
 extern TrStatus tr_rank_loss_create(TrRankLoss *l, TrModel *model, int P, int N, TrError *err);
 extern void tr_rank_loss(TrBackend *b, TrRankLoss *l, int pairs, int others);
 
-/* qsort() of int32_t, ascending */
-extern void tr_sort_ints(int32_t *value, size_t n);
-
 #endif

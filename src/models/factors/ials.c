@@ -43,11 +43,7 @@ static const TrOption option_rows[] = {
 	"sweeps over users and items, at most"},
 };
 
-static const TrOptionSet options = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.size = sizeof(IalsOptions)
-};
+static const TrOptionSet options = TR_OPTION_SET(option_rows, IalsOptions);
 
 /* What is solved for, and from what; pointers are backend memory. */
 typedef struct IalsSide

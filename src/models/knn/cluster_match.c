@@ -45,17 +45,9 @@ static const TrOption ccf_rows[] = {
 	"users whose items a user is offered, at most, the nearest by cosine; 0 = all"},
 };
 
-static const TrOptionSet ccs_options = {
-	.options = ccs_rows,
-	.count = sizeof(ccs_rows) / sizeof(ccs_rows[0]),
-	.size = sizeof(ClusterOptions)
-};
+static const TrOptionSet ccs_options = TR_OPTION_SET(ccs_rows, ClusterOptions);
 
-static const TrOptionSet ccf_options = {
-	.options = ccf_rows,
-	.count = sizeof(ccf_rows) / sizeof(ccf_rows[0]),
-	.size = sizeof(ClusterOptions)
-};
+static const TrOptionSet ccf_options = TR_OPTION_SET(ccf_rows, ClusterOptions);
 
 typedef struct ClusterMatch
 {
@@ -98,16 +90,6 @@ estimate_ccf(const TrShape *shape, const void *values)
 
 /* ------------------------------------------------------------------ life */
 
-static TrStatus
-refuse_tags(int32_t n_tags, int max_tags, TrError *err)
-{
-	tr_fail(err, TR_BAD_DATA, "%d tags are more than max_tags, %d", n_tags, max_tags);
-	if (err)
-		snprintf(err->hint, sizeof(err->hint), "Training would compare each tag with each. Leave rare tags out with"
-				 " min_tag_count, or raise max_tags.");
-	return TR_BAD_DATA;
-}
-
 /* For ccs, that is how wide arrays are. */
 static void
 set_clusters(ClusterMatch *m, int32_t n)
@@ -125,8 +107,8 @@ create(TrModel *model, TrError *err)
 
 	m->options = *(const ClusterOptions *) model->options;
 	m->by_users = model->algorithm->encode == NULL;
-	if (model->dataset && T > m->options.max_tags)
-		return refuse_tags(T, m->options.max_tags, err);
+	if (model->dataset)
+		TR_TRY(tr_check_max_tags(model->dataset, m->options.max_tags, "Training would compare each tag with each.", err));
 	TR_TRY(tr_tensor(model, "clusters", 1, T, (TrRange) {0, 1 << 24, true}, &m->saved, err));
 	TR_TRY(tr_tensor(model, "idf", 1, T, TR_IDF, &m->idf, err));
 	if (m->by_users)

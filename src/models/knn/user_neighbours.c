@@ -4,7 +4,6 @@
 #include "models/knn/user_neighbours.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/dot.h"
@@ -92,15 +91,6 @@ tr_user_neighbours_set(TrUserNeighbours *n, int32_t user, const float *vector)
 	to_unit(n->unit + (size_t) user * n->stride, vector, n->width);
 }
 
-static int
-compare_indices(const void *a, const void *b)
-{
-	int32_t		x = ((const TrScored *) a)->index;
-	int32_t		y = ((const TrScored *) b)->index;
-
-	return (x > y) - (x < y);
-}
-
 void
 tr_user_neighbours_find(TrUserNeighbours *n, const float *vector, int32_t without, TrSparse *out)
 {
@@ -120,7 +110,7 @@ tr_user_neighbours_find(TrUserNeighbours *n, const float *vector, int32_t withou
 			if (n->score[r] > 0 && first + r != without)
 				tr_topn_offer(&top, n->score[r], first + r);
 	}
-	qsort(n->best, (size_t) top.count, sizeof(TrScored), compare_indices);
+	tr_sort_by_index(n->best, (size_t) top.count);
 	for (int32_t i = 0; i < top.count; i++)
 	{
 		n->index[i] = n->best[i].index;

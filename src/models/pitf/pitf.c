@@ -92,11 +92,7 @@ static const TrOption pitf_rows[] = {
 	OPTIONS_WITH("0.1"),
 };
 
-static const TrOptionSet pitf_options = {
-	.options = pitf_rows,
-	.count = sizeof(pitf_rows) / sizeof(pitf_rows[0]),
-	.size = sizeof(PitfOptions)
-};
+static const TrOptionSet pitf_options = TR_OPTION_SET(pitf_rows, PitfOptions);
 
 static const TrOption nltf_rows[] = {
 	FACTORS_OPTION,
@@ -114,12 +110,7 @@ static const TrSetting paper[] = {
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
 
-static const TrOptionSet nltf_options = {
-	.options = nltf_rows,
-	.count = sizeof(nltf_rows) / sizeof(nltf_rows[0]),
-	.presets = presets,
-	.size = sizeof(PitfOptions)
-};
+static const TrOptionSet nltf_options = TR_OPTION_SET(nltf_rows, PitfOptions, .presets = presets);
 
 enum
 {

@@ -58,12 +58,7 @@ static const TrSetting paper[] = {
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
 
-static const TrOptionSet options = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.presets = presets,
-	.size = sizeof(FolkOptions)
-};
+static const TrOptionSet options = TR_OPTION_SET(option_rows, FolkOptions, .presets = presets);
 
 typedef struct Folk
 {

@@ -60,16 +60,6 @@ estimate(const TrShape *shape, const void *values)
 
 /* ------------------------------------------------------------------ life */
 
-static TrStatus
-refuse_tags(int32_t n_tags, int max_tags, TrError *err)
-{
-	tr_fail(err, TR_BAD_DATA, "%d tags are more than max_tags, %d", n_tags, max_tags);
-	if (err)
-		snprintf(err->hint, sizeof(err->hint), "Every embedding would have a number for each tag. Leave rare tags out"
-				 " with min_tag_count, or raise max_tags.");
-	return TR_BAD_DATA;
-}
-
 /* idf (T), and the mean number of an item's assignments */
 static TrStatus
 create_match(Match *m, TrError *err)
@@ -79,8 +69,8 @@ create_match(Match *m, TrError *err)
 	const MatchOptions *o = model->options;
 	float	   *mean_length = &m->mean_length;
 
-	if (d && d->n_tags > o->max_tags)
-		return refuse_tags(d->n_tags, o->max_tags, err);
+	if (d)
+		TR_TRY(tr_check_max_tags(d, o->max_tags, "Every embedding would have a number for each tag.", err));
 	/* all of an array is compared by: similar users and items have similar profiles */
 	model->width = model->unit = model->n_tags;
 	TR_TRY(tr_tensor(model, "idf", 1, model->n_tags, TR_IDF, &m->idf, err));

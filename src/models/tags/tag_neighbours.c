@@ -2,7 +2,6 @@
  * Items like an item by their tags. See tag_neighbours.h.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "models/tags/tag_neighbours.h"
@@ -110,15 +109,6 @@ add_cosines(TrTagNeighbours *n, int32_t item)
 	}
 }
 
-static int
-compare_index(const void *a, const void *b)
-{
-	int32_t		x = ((const TrScored *) a)->index;
-	int32_t		y = ((const TrScored *) b)->index;
-
-	return (x > y) - (x < y);
-}
-
 static void
 find(TrTagNeighbours *n, int32_t item)
 {
@@ -134,7 +124,7 @@ find(TrTagNeighbours *n, int32_t item)
 			tr_topn_offer(&top, n->cosine[i], i);
 		n->cosine[i] = 0;
 	}
-	qsort(top.best, (size_t) top.count, sizeof(TrScored), compare_index);
+	tr_sort_by_index(top.best, (size_t) top.count);
 	for (int32_t i = 0; i < top.count; i++)
 	{
 		index[i] = top.best[i].index;

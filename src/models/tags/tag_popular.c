@@ -36,11 +36,7 @@ static const TrOption option_rows[] = {
 	"where nothing is known of the user or the item that count, use everybody's assignments"},
 };
 
-static const TrOptionSet options = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.size = sizeof(PopularOptions)
-};
+static const TrOptionSet options = TR_OPTION_SET(option_rows, PopularOptions);
 
 typedef struct Popular
 {

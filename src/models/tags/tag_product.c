@@ -33,11 +33,7 @@ static const TrOption option_rows[] = {
 	"similar items kept for every item: the nearest by the cosine of their tags, the others count as cosine 0"},
 };
 
-static const TrOptionSet options = {
-	.options = option_rows,
-	.count = sizeof(option_rows) / sizeof(option_rows[0]),
-	.size = sizeof(ProductOptions)
-};
+static const TrOptionSet options = TR_OPTION_SET(option_rows, ProductOptions);
 
 typedef struct Product
 {

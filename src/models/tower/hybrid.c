@@ -33,12 +33,7 @@ static const TrOption options[] = {
 	"how often each of its users gives an item itself, next to 1 for a tag; 0 = an item is its tags alone"},
 };
 
-static const TrOptionSet option_set = {
-	.options = options,
-	.count = sizeof(options) / sizeof(options[0]),
-	.size = sizeof(HybridOptions),
-	.check = tower_check_options
-};
+static const TrOptionSet option_set = TR_OPTION_SET(options, HybridOptions, .check = tower_check_options);
 
 typedef struct Hybrid
 {

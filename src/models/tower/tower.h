@@ -76,7 +76,7 @@ extern TrStatus tower_backward(Tower *t, const TrCsr *groups, int n_groups, int 
 extern TrStatus tower_reconstruct(Tower *t, const TrCsr *users, const TrCsr *targets, int n_targets,
 								  const float *multiplicity, float scale, TrError *err);
 
-/* tower_batch.c: the plan of one step, host memory, valid until the next one */
+/* tower_batch.c: the plan of one step, host memory, valid until the next one; and its arrays in backend memory */
 typedef struct TowerBatch
 {
 	uint64_t	step;			/* of the random numbers */

@@ -123,15 +123,6 @@ compare_draws(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int
-compare_ints(const void *a, const void *b)
-{
-	int32_t		x = *(const int32_t *) a;
-	int32_t		y = *(const int32_t *) b;
-
-	return (x > y) - (x < y);
-}
-
 /* Leaves a random `most` of the n posts, ascending. */
 static void
 thin_out(Tower *t, uint64_t step, int32_t *posts, int32_t n, int32_t most)
@@ -146,7 +137,7 @@ thin_out(Tower *t, uint64_t step, int32_t *posts, int32_t n, int32_t most)
 	qsort(draws, (size_t) n, sizeof(Draw), compare_draws);
 	for (int32_t i = 0; i < most; i++)
 		posts[i] = draws[i].post;
-	qsort(posts, (size_t) most, sizeof(int32_t), compare_ints);
+	tr_sort_ints(posts, (size_t) most);
 }
 
 /* The next `batch` users of the order, each with his targets. */
@@ -191,7 +182,7 @@ plan_pairs(Tower *t, uint64_t step)
 		if (is_target(t, step, post))
 			planner->chosen[n++] = post;
 	}
-	qsort(planner->chosen, (size_t) n, sizeof(int32_t), compare_ints);
+	tr_sort_ints(planner->chosen, (size_t) n);
 	for (int32_t first = 0, end; first < n; first = end)
 	{
 		int32_t		user = d->post_user[planner->chosen[first]];
@@ -311,7 +302,7 @@ mask_seen(Tower *t)
 			if (!is_pair && column >= 0)
 				batch->skip_column[n++] = column;
 		}
-		qsort(batch->skip_column + first, (size_t) (n - first), sizeof(int32_t), compare_ints);
+		tr_sort_ints(batch->skip_column + first, (size_t) (n - first));
 		batch->skip_ptr[u + 1] = n;
 	}
 }

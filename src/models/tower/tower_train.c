@@ -8,28 +8,11 @@
  */
 #include "models/tower/tower.h"
 
-/* The batch's arrays in backend memory. */
-typedef struct DeviceBatch
-{
-	int32_t    *user;
-	int32_t    *column;
-	int32_t    *pair_ptr;
-	int32_t    *pair_row;
-	int32_t    *pair_column;
-	int32_t    *pair_without;
-	int32_t    *pair_item;
-	int32_t    *skip_ptr;
-	int32_t    *skip_column;
-	float	   *column_offset;
-	float	   *pair_weight;
-	float	   *item_feature;	/* (C+P) */
-	float	   *multiplicity;
-} DeviceBatch;
-
 /* ------------------------------------------------------------------ upload */
 
+/* d = the arrays of h, in backend memory */
 static TrStatus
-upload_batch(Tower *t, const TowerBatch *h, DeviceBatch *d, TrError *err)
+upload_batch(Tower *t, const TowerBatch *h, TowerBatch *d, TrError *err)
 {
 	size_t		U = (size_t) h->users;
 	size_t		C = (size_t) h->columns;
@@ -77,7 +60,7 @@ profile_group(Tower *t, int group, TrSide side, const int32_t *entity, const int
 }
 
 static TrStatus
-profile_batch(Tower *t, const TowerBatch *h, const DeviceBatch *d, TrCsr *groups, int *n_groups, TrError *err)
+profile_batch(Tower *t, const TowerBatch *h, const TowerBatch *d, TrCsr *groups, int *n_groups, TrError *err)
 {
 	TR_TRY(profile_group(t, TOWER_USERS, TR_USER, d->user, NULL, h->users, h->entries[TOWER_USERS], h,
 						 &groups[TOWER_USERS], err));
@@ -101,7 +84,7 @@ embedding_row(const TrBuffer *buffer, const Tower *t, int row)
 
 /* Adds the ranking loss; embedding_grad (R,width) = scale times its gradient */
 static TrStatus
-ranking_loss(Tower *t, const TowerBatch *h, const DeviceBatch *d, int R, float scale, TrError *err)
+ranking_loss(Tower *t, const TowerBatch *h, const TowerBatch *d, int R, float scale, TrError *err)
 {
 	TrBackend  *b = t->model.backend;
 	int			width = t->model.width;
@@ -162,7 +145,7 @@ train_step(Tower *t, const TowerBatch *h, TrError *err)
 {
 	const TowerOptions *o = &t->options;
 	TrBackend  *b = t->model.backend;
-	DeviceBatch d;
+	TowerBatch	d;
 	TrCsr		groups[TOWER_GROUPS];
 	int			n_groups;
 	bool		mean = o->loss == TOWER_LOSS_MEAN;
