@@ -215,7 +215,10 @@ static void
 free_all(Spoilt *s)
 {
 	for (int i = 0; i < s->n; i++)
+	{
 		free(s->tensor[i].value);
+		free((void *) s->tensor[i].whole);
+	}
 }
 
 static void
@@ -281,6 +284,22 @@ spoil_values(TrTensor *t)
 	}
 }
 
+/* The same numbers without their fractions, in the form of integers; often they have none anyway. */
+static void
+make_whole(TrTensor *t)
+{
+	int64_t		n = t->value ? numbers_of(t) : -1;
+	int32_t    *whole = n >= 0 ? malloc((size_t) n * sizeof(int32_t)) : NULL;
+
+	if (!whole)
+		return;
+	for (int64_t i = 0; i < n; i++)
+		whole[i] = fabsf(t->value[i]) < 1e9f ? (int32_t) t->value[i] : INT_MAX;
+	free(t->value);
+	t->value = NULL;
+	t->whole = whole;
+}
+
 static void
 spoil_list(Spoilt *s, int which)
 {
@@ -336,8 +355,13 @@ spoil(Spoilt *s, const Subject *subject)
 		int			which = below(s->n);
 		TrTensor   *t = &s->tensor[which];
 
-		switch (below(12))
+		if (t->whole)
+			continue;
+		switch (below(13))
 		{
+			case 11:
+				make_whole(t);
+				break;
 			case 0:
 				spoil_name(s, t);
 				break;

@@ -70,6 +70,7 @@ estimate(const TrShape *shape, const void *values)
 	return bytes + (size_t) shape->n_items * sizeof(float) * 2 * 256;
 }
 
+static TrStatus add_own_tensors(Blend *m, TrError *err);
 static TrStatus load(Blend *m, TrError *err);
 
 /* ------------------------------------------------------------------ life */
@@ -125,6 +126,7 @@ create(TrModel *model, TrError *err)
 
 	m->options = *(const BlendOptions *) model->options;
 	TR_TRY(blend_read_members(m->member, &m->n_members, &m->options, model->memory, err));
+	TR_TRY(add_own_tensors(m, err));
 	if (!model->dataset)
 		return load(m, err);
 	m->n_items = model->dataset->n_items;
@@ -186,19 +188,39 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 
 /* ------------------------------------------------------------------ tensors */
 
-/* What the model's own tensors say of the members. */
+/* What the model's own tensors say of a member: "members" has a row for each. */
+enum
+{
+	WEIGHT,
+	TYPICAL,
+	ENCODED,
+	WIDTH,
+	FEATURES,
+	COLUMNS
+};
+
+static TrStatus
+add_own_tensors(Blend *m, TrError *err)
+{
+	TR_TRY(tr_tensor(&m->model, "members", m->n_members, COLUMNS, TR_FROM_ZERO, &m->summary, err));
+	return tr_tensor(&m->model, "items", 1, 1, (TrRange) {1, 2147483520.0f, true}, &m->items, err);
+}
+
 static void
 summarize(Blend *m)
 {
 	for (int i = 0; i < m->n_members; i++)
 	{
 		const BlendMember *member = &m->member[i];
-		const float row[5] = {(float) member->weight, member->typical, member->encoded, (float) member->width,
-		(float) member->features};
+		float	   *row = m->summary + i * COLUMNS;
 
-		memcpy(m->summary[i], row, sizeof(row));
+		row[WEIGHT] = (float) member->weight;
+		row[TYPICAL] = member->typical;
+		row[ENCODED] = member->encoded;
+		row[WIDTH] = (float) member->width;
+		row[FEATURES] = (float) member->features;
 	}
-	m->items = (float) m->n_items;
+	*m->items = (float) m->n_items;
 }
 
 /* The tensor of a member: "0:w1" is w1 of the first. */
@@ -225,13 +247,9 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	*count = 0;
 	for (int i = -1; i < m->n_members; i++)
 	{
-		TrTensor	own[2] = {
-			{.name = "members", .rows = m->n_members, .cols = 5, .value = m->summary[0]},
-			{.name = "items", .rows = 1, .cols = 1, .value = &m->items}
-		};
-		TrTensor   *from = own;
+		TrTensor   *from = model->tensors;
 		TrTensor   *all;
-		int			n = 2;
+		int			n = model->n_tensors;
 
 		if (i >= 0)
 			TR_TRY(tr_model_save(m->member[i].model, &from, &n, err));
@@ -251,27 +269,33 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	return TR_OK;
 }
 
-/* Is it a tensor of this member? Then its own name starts behind so many characters. */
-static size_t
-prefix_of(const TrTensor *tensor, int member)
+/* Whose tensor it is, -1 = the blend's own; its own name starts behind so many characters. */
+static int
+member_of(const Blend *m, const TrTensor *tensor, size_t *length)
 {
 	char		prefix[16];
-	size_t		length = (size_t) snprintf(prefix, sizeof(prefix), "%d:", member);
 
-	return strncmp(tensor->name, prefix, length) == 0 ? length : 0;
+	for (int i = 0; i < m->n_members; i++)
+	{
+		*length = (size_t) snprintf(prefix, sizeof(prefix), "%d:", i);
+		if (strncmp(tensor->name, prefix, *length) == 0)
+			return i;
+	}
+	*length = 0;
+	return -1;
 }
 
 /* own (count) = the tensors of a member, under its own names; returns how many there are */
 static int
-member_tensors(TrTensor *own, int member, const TrTensor *tensors, int count)
+take_tensors(const Blend *m, int member, TrTensor *own, const TrTensor *tensors, int count)
 {
 	int			n = 0;
 
 	for (int t = 0; t < count; t++)
 	{
-		size_t		length = prefix_of(&tensors[t], member);
+		size_t		length;
 
-		if (length == 0)
+		if (member_of(m, &tensors[t], &length) != member)
 			continue;
 		own[n] = tensors[t];
 		memmove(own[n].name, own[n].name + length, sizeof(own[n].name) - length);
@@ -281,22 +305,23 @@ member_tensors(TrTensor *own, int member, const TrTensor *tensors, int count)
 	return n;
 }
 
-/* own (count) = the tensors of no member; returns how many there are */
-static int
-other_tensors(const Blend *m, TrTensor *own, const TrTensor *tensors, int count)
+/* What is stored of the members is in the summary. */
+static TrStatus
+check_summary(Blend *m, TrError *err)
 {
-	int			n = 0;
-
-	for (int t = 0; t < count; t++)
+	if (m->model.dataset && *m->items != (float) m->n_items)
+		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", *m->items, m->n_items);
+	m->n_items = m->model.dataset ? m->n_items : (int32_t) *m->items;
+	for (int i = 0; i < m->n_members; i++)
 	{
-		bool		of_member = false;
+		const float *row = m->summary + i * COLUMNS;
 
-		for (int i = 0; i < m->n_members; i++)
-			of_member |= prefix_of(&tensors[t], i) > 0;
-		if (!of_member)
-			own[n++] = tensors[t];
+		if (row[WEIGHT] > 1.001f || row[WIDTH] > 1 << 24 || row[WIDTH] != truncf(row[WIDTH])
+			|| row[FEATURES] > (TR_FEATURES_ITEMS | TR_FEATURES_TAGS | TR_FEATURES_USERS)
+			|| row[FEATURES] != truncf(row[FEATURES]))
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" has an invalid row %d", i);
 	}
-	return n;
+	return TR_OK;
 }
 
 /*
@@ -304,53 +329,14 @@ other_tensors(const Blend *m, TrTensor *own, const TrTensor *tensors, int count)
  * to read.
  */
 static TrStatus
-restore_member(Blend *m, int i, TrTensor *own, const TrTensor *tensors, int count, TrError *err)
+restore_member(Blend *m, BlendMember *member, const TrTensor *own, int n, TrError *err)
 {
-	BlendMember *member = &m->member[i];
-	int			n = member_tensors(own, i, tensors, count);
-
 	if (member->model)
 		return tr_model_restore(member->model, own, n, err);
 	if (!member->algorithm->loads)
 		return TR_OK;
-	return tr_model_load(&member->model, member->algorithm, m->model.memory, m->model.backend, m->model.n_tags, member->options,
-						 own, n, err);
-}
-
-/* weight, typical, encoded, width, features */
-static TrStatus
-check_row(const float *row, TrError *err)
-{
-	static const float most[5] = {1.001f, FLT_MAX, FLT_MAX, 1 << 24,
-	TR_FEATURES_ITEMS | TR_FEATURES_TAGS | TR_FEATURES_USERS};
-
-	for (int i = 0; i < 5; i++)
-		if (!(row[i] >= 0 && row[i] <= most[i]) || (i >= 3 && row[i] != truncf(row[i])))
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" has an invalid number, %g", row[i]);
-	return TR_OK;
-}
-
-/* *row = what is stored of the first member; the others follow */
-static TrStatus
-restore_summary(Blend *m, const float **row, const TrTensor *tensors, int count, TrError *err)
-{
-	TrTensor	wanted[] = {
-		{.name = "members", .rows = m->n_members, .cols = 5},
-		{.name = "items", .rows = 1, .cols = 1}
-	};
-	TrRange		ranges[] = {TR_FINITE, {1, 2147483520.0f, true}};
-	float		items;
-
-	TR_TRY(tr_tensors_check(wanted, ranges, 2, tensors, count, err));
-	*row = tr_tensor_find("members", tensors, count)->value;
-	for (int i = 0; i < m->n_members; i++)
-		TR_TRY(check_row(*row + (size_t) i * 5, err));
-	items = tr_tensor_find("items", tensors, count)->value[0];
-	if (m->model.dataset && items != (float) m->n_items)
-		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", items, m->n_items);
-	if (!m->model.dataset)
-		m->n_items = (int32_t) items;
-	return TR_OK;
+	return tr_model_load(&member->model, member->algorithm, m->model.memory, m->model.backend, m->model.n_tags,
+						 member->options, own, n, err);
 }
 
 /* A member has the width and the features that it says it has; one that cannot be loaded, those that are stored. */
@@ -361,13 +347,13 @@ adopt_row(Blend *m, BlendMember *member, const float *row, TrError *err)
 
 	for (BlendMember *other = m->member; other < member; other++)
 		known |= other->features;
-	member->weight = row[0];
-	member->typical = row[1];
-	member->encoded = row[2];
-	member->width = member->model ? member->model->width : (int) row[3];
-	member->features = member->model ? tr_features(member->model) : (int) row[4];
+	member->weight = row[WEIGHT];
+	member->typical = row[TYPICAL];
+	member->encoded = row[ENCODED];
+	member->width = member->model ? member->model->width : (int) row[WIDTH];
+	member->features = member->model ? tr_features(member->model) : (int) row[FEATURES];
 	blend_set_width(m);
-	if (member->width != (int) row[3] || member->features != (int) row[4] || (member->features & known)
+	if (member->width != (int) row[WIDTH] || member->features != (int) row[FEATURES] || (member->features & known)
 		|| (member->features && !member->algorithm->features))
 		return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" does not fit member \"%s\"", member->algorithm->name);
 	return TR_OK;
@@ -376,20 +362,22 @@ adopt_row(Blend *m, BlendMember *member, const float *row, TrError *err)
 static TrStatus
 restore_all(Blend *m, const TrTensor *tensors, int count, TrError *err)
 {
-	TrTensor   *own = tr_alloc(m->model.memory, (size_t) count * sizeof(TrTensor) + 1);
-	const float *row = NULL;
-	TrStatus	status;
+	TrModel    *model = &m->model;
+	TrTensor   *own = TR_NEW(model, TrTensor, count);
+	TrStatus	status = tr_enough_memory(model, err, "the weights' names");
 
-	if (!own)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights' names");
-	status = restore_summary(m, &row, own, other_tensors(m, own, tensors, count), err);
+	if (status == TR_OK)
+		status = tr_tensors_read(model->tensors, model->ranges, model->n_tensors, own,
+								 take_tensors(m, -1, own, tensors, count), err);
+	if (status == TR_OK)
+		status = check_summary(m, err);
 	for (int i = 0; status == TR_OK && i < m->n_members; i++)
 	{
-		status = restore_member(m, i, own, tensors, count, err);
+		status = restore_member(m, &m->member[i], own, take_tensors(m, i, own, tensors, count), err);
 		if (status == TR_OK)
-			status = adopt_row(m, &m->member[i], row + (size_t) i * 5, err);
+			status = adopt_row(m, &m->member[i], m->summary + i * COLUMNS, err);
 	}
-	tr_free(m->model.memory, own);
+	tr_free(model->memory, own);
 	return status;
 }
 

@@ -63,8 +63,8 @@ typedef struct Blend
 	float	   *array;			/* (array_room) arrays of one member */
 	size_t		array_room;
 	TrTensor   *saved;			/* tensors of the last save() */
-	float		summary[BLEND_MOST][5]; /* weight, typical, encoded, width, features */
-	float		items;			/* n_items */
+	float	   *summary;		/* (M,5) of the members, as they are saved */
+	float	   *items;			/* (1) n_items */
 } Blend;
 
 /* blend_members.c: fills member and n_members from the options, in memory; errors name the member. */

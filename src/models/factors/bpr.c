@@ -13,13 +13,9 @@
 
 #include "core/rng.h"
 #include "models/factors/factors.h"
-#include "models/nn/rows.h"
 
 /* Draws of an item that the user does not have, before the items are tried in turn. */
 #define TRIES 64
-
-/* Steps between two polls, times the batch: 0.1 s of one slow core. */
-#define POLL_FLOATS 20000000
 
 typedef enum Sampling
 {
@@ -207,9 +203,10 @@ draw_negative(const Bpr *m, int epoch, int32_t post)
 
 /* The n posts from `first` of the order on, sorted, as triples: by user. */
 static void
-list_triples(Bpr *m, int epoch, int32_t first, int n)
+list_triples(TrModel *model, int epoch, int32_t first, int n)
 {
-	const TrDataset *d = m->model.dataset;
+	Bpr		   *m = (Bpr *) model;
+	const TrDataset *d = model->dataset;
 	int32_t    *user = m->side[TR_USER].host.index;
 	int32_t    *item = m->side[TR_ITEM].host.index;
 	int			users = 0;
@@ -266,9 +263,10 @@ backward(Bpr *m, int n)
 }
 
 static void
-step(Bpr *m, int n, int64_t number)
+step(TrModel *model, int n, int64_t number)
 {
-	TrBackend  *b = m->model.backend;
+	Bpr		   *m = (Bpr *) model;
+	TrBackend  *b = model->backend;
 	TrFactors  *users = &m->side[TR_USER];
 	TrOptimizer o = tr_optimizer(m->options.optimizer, m->options.learning_rate, number, 0);
 
@@ -285,33 +283,11 @@ static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	Bpr		   *m = (Bpr *) model;
-	TrBackend  *b = model->backend;
-	int64_t		batches = (m->n_posts + m->B - 1) / m->B;
-	int64_t		between = 1 + POLL_FLOATS / ((int64_t) m->B * m->W);
-	double		loss;
+	TrRankEpoch e = {.order = m->order, .n = m->n_posts, .batch = m->B, .floats = (int64_t) m->B * m->W,
+	.seed = m->options.seed, .loss = m->loss.loss, .plan = list_triples, .step = step};
 
-	tr_shuffle(m->order, m->n_posts, m->options.seed, epoch);
-	b->ops->zero(b, m->loss.loss, sizeof(double));
-	for (int64_t i = 0; i < batches; i++)
-	{
-		int32_t		first = (int32_t) (i * m->B);
-		int			n = m->n_posts - first < m->B ? m->n_posts - first : m->B;
-
-		if (i % between == 0 && tr_poll(poll))
-			return TR_CANCELLED;
-		list_triples(m, epoch, first, n);
-		tr_begin_step(b);
-		step(m, n, (epoch - 1) * batches + i + 1);
-		tr_end_step(b);
-	}
-	b->ops->download(b, &loss, m->loss.loss, sizeof(double));
-	TR_TRY(b->ops->finish(b, err));
-	stats->pairs = m->n_posts;
-	stats->loss = loss / m->n_posts;
-	return TR_OK;
+	return tr_rank_epoch(&e, model, epoch, poll, stats, err);
 }
-
-/* ------------------------------------------------------------------ result */
 
 const TrAlgorithm tr_algorithm_bpr = {
 	.name = "bpr",

@@ -5,6 +5,11 @@
 
 #include <stdlib.h>
 
+#include "models/nn/rows.h"
+
+/* Floats gathered between two polls: 0.1 s of one slow core. */
+#define POLL_FLOATS 20000000
+
 TrStatus
 tr_factors_create(TrFactors *f, TrModel *model, float *host, int32_t n, int width, size_t most, bool twice,
 				  TrOptimizerKind optimizer, TrError *err)
@@ -126,4 +131,35 @@ tr_rank_loss(TrBackend *b, TrRankLoss *l, int pairs, int others)
 	.include_positive = true, .scale = 1, .loss = l->loss};
 
 	b->ops->softmax_loss(b, &softmax);
+}
+
+/* ------------------------------------------------------------------ an epoch */
+
+TrStatus
+tr_rank_epoch(const TrRankEpoch *e, TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	TrBackend  *b = model->backend;
+	int64_t		batches = (e->n + e->batch - 1) / e->batch;
+	int64_t		between = 1 + POLL_FLOATS / e->floats;
+	double		loss;
+
+	tr_shuffle(e->order, e->n, e->seed, epoch);
+	b->ops->zero(b, e->loss, sizeof(double));
+	for (int64_t i = 0; i < batches; i++)
+	{
+		int32_t		first = (int32_t) (i * e->batch);
+		int			n = e->n - first < e->batch ? e->n - first : e->batch;
+
+		if (i % between == 0 && tr_poll(poll))
+			return TR_CANCELLED;
+		e->plan(model, epoch, first, n);
+		tr_begin_step(b);
+		e->step(model, n, (epoch - 1) * batches + i + 1);
+		tr_end_step(b);
+	}
+	b->ops->download(b, &loss, e->loss, sizeof(double));
+	TR_TRY(b->ops->finish(b, err));
+	stats->pairs = e->n;
+	stats->loss = loss / e->n;
+	return TR_OK;
 }

@@ -80,4 +80,23 @@ typedef struct TrRankLoss
 extern TrStatus tr_rank_loss_create(TrRankLoss *l, TrModel *model, int P, int N, TrError *err);
 extern void tr_rank_loss(TrBackend *b, TrRankLoss *l, int pairs, int others);
 
+/*
+ * An epoch over n pairs in `order`, some of which make a batch: plan(first, count) lists it, step(count, number) learns. The
+ * batch gathers so many floats.
+ */
+typedef struct TrRankEpoch
+{
+	int32_t    *order;
+	int32_t		n;
+	int			batch;
+	int64_t		floats;
+	uint64_t	seed;
+	double	   *loss;
+	void		(*plan) (TrModel *model, int epoch, int32_t first, int count);
+	void		(*step) (TrModel *model, int count, int64_t number);
+} TrRankEpoch;
+
+extern TrStatus tr_rank_epoch(const TrRankEpoch *e, TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats,
+							  TrError *err);
+
 #endif

@@ -27,13 +27,9 @@
 #include "core/rng.h"
 #include "core/simd.h"
 #include "models/factors/factors.h"
-#include "models/nn/rows.h"
 
 /* Draws of a tag that the post lacks, before the tags are tried in turn. */
 #define TRIES 64
-
-/* Floats gathered between two polls: 0.1 s of one slow core. */
-#define POLL_FLOATS 20000000
 
 typedef struct PitfOptions
 {
@@ -311,9 +307,10 @@ draw_negative(const Pitf *m, int epoch, int32_t assignment, int n)
 
 /* The n assignments from `first` of the order on, sorted: pairs, by post; and the tags drawn for them. */
 static void
-list_pairs(Pitf *m, int epoch, int32_t first, int n)
+list_pairs(TrModel *model, int epoch, int32_t first, int n)
 {
-	const TrDataset *d = m->model.dataset;
+	Pitf	   *m = (Pitf *) model;
+	const TrDataset *d = model->dataset;
 	int			N = m->options.negatives;
 	int32_t    *entity = m->table[ENTITIES].host.index;
 	int32_t    *tag = m->table[TAGS].host.index;
@@ -396,10 +393,11 @@ backward(Pitf *m, int n)
 }
 
 static void
-step(Pitf *m, int n, int64_t number)
+step(TrModel *model, int n, int64_t number)
 {
+	Pitf	   *m = (Pitf *) model;
 	const PitfOptions *o = &m->options;
-	TrBackend  *b = m->model.backend;
+	TrBackend  *b = model->backend;
 	TrOptimizer optimizer = tr_optimizer(o->optimizer, o->learning_rate, number, 0);
 
 	b->ops->upload(b, m->ints.device, m->ints.host, m->ints.n * sizeof(int32_t));
@@ -417,30 +415,10 @@ static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	Pitf	   *m = (Pitf *) model;
-	TrBackend  *b = model->backend;
-	int64_t		batches = (m->n_pairs + m->P - 1) / m->P;
-	int64_t		between = 1 + POLL_FLOATS / ((int64_t) tags_of_batch(m->P, m->options.negatives) * 2 * m->D);
-	double		loss;
+	TrRankEpoch e = {.order = m->order, .n = m->n_pairs, .batch = m->P, .seed = m->options.seed, .loss = m->loss.loss,
+		.floats = (int64_t) tags_of_batch(m->P, m->options.negatives) * 2 * m->D, .plan = list_pairs, .step = step};
 
-	tr_shuffle(m->order, m->n_pairs, m->options.seed, epoch);
-	b->ops->zero(b, m->loss.loss, sizeof(double));
-	for (int64_t i = 0; i < batches; i++)
-	{
-		int32_t		first = (int32_t) (i * m->P);
-		int			n = m->n_pairs - first < m->P ? m->n_pairs - first : m->P;
-
-		if (i % between == 0 && tr_poll(poll))
-			return TR_CANCELLED;
-		list_pairs(m, epoch, first, n);
-		tr_begin_step(b);
-		step(m, n, (epoch - 1) * batches + i + 1);
-		tr_end_step(b);
-	}
-	b->ops->download(b, &loss, m->loss.loss, sizeof(double));
-	TR_TRY(b->ops->finish(b, err));
-	stats->pairs = m->n_pairs;
-	stats->loss = loss / m->n_pairs;
-	return TR_OK;
+	return tr_rank_epoch(&e, model, epoch, poll, stats, err);
 }
 
 /* ------------------------------------------------------------------ tensors */
