@@ -231,7 +231,7 @@ typedef struct TrAlgorithm
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 	/*
-	 * out (n,width) = the arrays of entities first..first+n-1 of dataset, which may hold more users and items than the one
+	 * (optional, where the width is always 0) out (n,width) = the arrays of entities first..first+n-1 of dataset, which may hold more users and items than the one
 	 * the model was trained on when the algorithm has encode().
 	 */
 	TrStatus	(*embed) (TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,

@@ -232,13 +232,6 @@ tr_no_training(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stat
 }
 
 TrStatus
-tr_no_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
-{
-	(void) model, (void) side, (void) dataset, (void) first, (void) n, (void) out, (void) err;
-	return TR_OK;
-}
-
-TrStatus
 tr_embed_rows(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
 	TrBackend  *b = model->backend;

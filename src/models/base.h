@@ -67,10 +67,7 @@ extern TrStatus tr_check_max_tags(const TrDataset *dataset, int max_tags, const 
 /* train_epoch() of an algorithm that create() has counted all of. The loss is left at 0. */
 extern TrStatus tr_no_training(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 
-/* embed() where there are no arrays; of model->rows; of encode(). */
-extern TrStatus tr_no_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
-							TrError *err);
-
+/* embed() of model->rows; of encode() */
 extern TrStatus tr_embed_rows(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
 							  TrError *err);
 extern TrStatus tr_embed_profiles(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n,

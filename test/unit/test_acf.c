@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "gradients.h"
 #include "core/model.h"
 #include "models/acf/acf.h"
 
@@ -70,14 +71,21 @@ write_parameters(TrModel *model, const float *values)
 	backend->ops->upload(backend, m->p.value, values, (size_t) m->p.size * sizeof(float));
 }
 
+typedef struct Place
+{
+	TrModel    *model;
+	float	   *values;
+} Place;
+
 /* The loss before a step, which changes the parameters. */
 static double
-loss_at(TrModel *model, const float *values)
+loss_at(void *argument)
 {
+	const Place *place = argument;
 	TrEpochStats stats = {0};
 
-	write_parameters(model, values);
-	model->algorithm->train_epoch(model, 1, NULL, &stats, NULL);
+	write_parameters(place->model, place->values);
+	place->model->algorithm->train_epoch(place->model, 1, NULL, &stats, NULL);
 	return stats.loss;
 }
 
@@ -134,25 +142,16 @@ test_gradient(const char *layers)
 	int			n = (int) m->p.size;
 	float		start[MOST_PARAMETERS];
 	float		after[MOST_PARAMETERS];
-	float		values[MOST_PARAMETERS];
+	Place		place = {model, start};
 	double		worst = 0;
 
 	read_parameters(model, start);
 	for (int i = 0; i < n; i++)
 		start[i] += 0.05f * (float) (i % 3);	/* biases too */
-	CHECK_NEAR(loss_at(model, start), naive_loss(m, start), 1e-5, "%s, layers %s: loss", backend->ops->name, layers);
+	CHECK_NEAR(loss_at(&place), naive_loss(m, start), 1e-5, "%s, layers %s: loss", backend->ops->name, layers);
 	read_parameters(model, after);
 	for (int i = 0; i < n; i++)
-	{
-		double		rise;
-
-		memcpy(values, start, sizeof(float) * (size_t) n);
-		values[i] = start[i] + EPSILON;
-		rise = loss_at(model, values);
-		values[i] = start[i] - EPSILON;
-		rise -= loss_at(model, values);
-		worst = fmax(worst, fabs(rise / (2 * EPSILON) - (start[i] - after[i])));
-	}
+		worst = fmax(worst, fabs(gradient_difference(loss_at, &place, &start[i], EPSILON, false) - (start[i] - after[i])));
 	CHECK_NEAR(worst, 0, 5e-4, "%s, layers %s: gradient of %d parameters", backend->ops->name, layers, n);
 	tr_model_destroy(model);
 }

@@ -116,8 +116,11 @@ score_user(TrModel *model, int user, double score[ITEMS])
 	float	   *arrays = malloc(sizeof(float) * (ITEMS + 1) * (W + 1));
 	TrSparse	features = {0};
 
-	a->embed(model, TR_ITEM, &dataset, 0, ITEMS, arrays, NULL);
-	a->embed(model, TR_USER, &dataset, user, 1, arrays + ITEMS * W, NULL);
+	if (W > 0)
+	{
+		a->embed(model, TR_ITEM, &dataset, 0, ITEMS, arrays, NULL);
+		a->embed(model, TR_USER, &dataset, user, 1, arrays + ITEMS * W, NULL);
+	}
 	for (int i = 0; i < ITEMS; i++)
 	{
 		score[i] = 0;

@@ -125,7 +125,8 @@ train(const TrBackendOps *ops, const Run *run, const char *graphs)
 		result.width = model->width;
 		result.users = tr_calloc(&memory, (size_t) USERS * result.width + 1, sizeof(float));
 		result.ok = tr_model_save(model, &tensors, &count, &err) == TR_OK
-			&& run->algorithm->embed(model, TR_USER, &dataset, 0, USERS, result.users, &err) == TR_OK;
+			&& (result.width == 0
+				|| run->algorithm->embed(model, TR_USER, &dataset, 0, USERS, result.users, &err) == TR_OK);
 		keep(&result, tensors, count);
 		tr_model_destroy(model);
 	}

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "gradients.h"
 #include "core/rng.h"
 #include "core/trainer.h"
 #include "core/validation.h"
@@ -51,98 +52,14 @@ typedef struct Run
 	TrTrainOptions train;
 } Run;
 
-/* settings: "name=value name=value …" */
 static bool
 set_options(Run *run, const char *algorithm, const char *text, TrError *err)
 {
-	char		copy[1024];
-	TrSetting	settings[64] = {{NULL, NULL}};
-	TrOptionTarget targets[2];
-	int			n = 0;
-
 	run->algorithm = tr_algorithm_find(algorithm);
-	targets[0] = (TrOptionTarget) {run->algorithm->options, run->options};
-	targets[1] = (TrOptionTarget) {&tr_train_options, &run->train};
-	snprintf(copy, sizeof(copy), "%s", text);
-	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-	{
-		char	   *value = strchr(word, '=');
-
-		*value = '\0';
-		settings[n++] = (TrSetting) {word, value + 1};
-	}
-	return tr_options_set(targets, 2, settings, err) == TR_OK;
+	return gradient_options(run->algorithm, run->options, &run->train, text, err);
 }
 
 /* ------------------------------------------------------------------ gradients */
-
-static double
-total_loss(Run *run, const TrTensor *parameters, int count, TrTensor *after, int after_count)
-{
-	TrModel    *model;
-	TrEpochStats stats = {0};
-	TrTensor   *tensors;
-	TrError		err = {0};
-	double		loss = NAN;
-
-	if (tr_model_create(&model, run->algorithm, &memory, backend, run->dataset, run->options, &err) != TR_OK)
-		return NAN;
-	if (tr_model_restore(model, parameters, count, &err) == TR_OK
-		&& run->algorithm->train_epoch(model, 1, NULL, &stats, &err) == TR_OK
-		&& tr_model_save(model, &tensors, &count, &err) == TR_OK)
-	{
-		loss = stats.loss * (double) stats.pairs;
-		for (int i = 0; i < after_count; i++)
-			memcpy(after[i].value, tensors[i].value, (size_t) tensors[i].rows * tensors[i].cols * sizeof(float));
-	}
-	tr_model_destroy(model);
-	return loss;
-}
-
-static TrTensor *
-copy_tensors(const TrTensor *from, int count)
-{
-	TrTensor   *copy = tr_calloc(&memory, (size_t) count, sizeof(TrTensor));
-
-	for (int i = 0; i < count; i++)
-	{
-		size_t		bytes = (size_t) from[i].rows * from[i].cols * sizeof(float);
-
-		copy[i] = from[i];
-		copy[i].value = tr_alloc(&memory, bytes);
-		memcpy(copy[i].value, from[i].value, bytes);
-	}
-	return copy;
-}
-
-/* The largest difference of the analytic gradient of a tensor to central differences, relative to 1 + |gradient|. */
-static double
-worst_difference(Run *run, TrTensor *at, const TrTensor *after, int count, int which)
-{
-	static const float shift[] = {-2, -1, 1, 2};	/* the five-point formula: an error of the order of step^4 */
-	static const double factor[] = {1, -8, 8, -1};
-	const float step = 4e-3f;
-	double		worst = 0;
-
-	for (int i = 0; i < at[which].rows * at[which].cols; i++)
-	{
-		float		saved = at[which].value[i];
-		double		analytic = (double) saved - after[which].value[i];
-		double		numeric = 0;
-
-		for (int k = 0; k < 4; k++)
-		{
-			at[which].value[i] = saved + shift[k] * step;
-			numeric += factor[k] * total_loss(run, at, count, NULL, 0);
-		}
-		numeric /= 12 * (double) step;
-		at[which].value[i] = saved;
-		worst = fmax(worst, fabs(numeric - analytic) / (1 + fabs(analytic)));
-		if (isnan(numeric))
-			return NAN;
-	}
-	return worst;
-}
 
 /* Away from the initial 0, where the row of an empty profile has no direction and the loss a kink. */
 static void
@@ -162,9 +79,10 @@ check_gradients(const char *algorithm, const char *settings)
 	TrDataset	dataset;
 	TrModel    *model;
 	TrTensor   *saved;
-	TrTensor   *at;
-	TrTensor   *after;
 	int			count;
+	GradientCheck check = {.dataset = &dataset, .options = run.options, .memory = &memory, .backend = backend,
+	.step = 4e-3f, .five_points = true, .relative = true, .total = true};
+	double		largest;
 	char		all[1024];
 	TrError		err = {0};
 
@@ -175,15 +93,15 @@ check_gradients(const char *algorithm, const char *settings)
 		return;
 	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
 	tr_model_save(model, &saved, &count, &err);
-	at = copy_tensors(saved, count);
-	after = copy_tensors(saved, count);
+	check.algorithm = run.algorithm;
+	gradient_start(&check, saved, count);
 	tr_model_destroy(model);
-	shift_biases(at, count);
-	CHECK(isfinite(total_loss(&run, at, count, after, count)), "%s %s: finite loss", algorithm, settings);
+	shift_biases(check.at, count);
+	CHECK(isfinite(gradient_loss(&check, true)), "%s %s: finite loss", algorithm, settings);
 	for (int which = 0; which < count; which++)
-		if (strcmp(at[which].name, "idf") != 0 && strcmp(at[which].name, "mean_length") != 0)
-			CHECK_NEAR(worst_difference(&run, at, after, count, which), 0, 5e-3, "%s %s: gradient of %s", algorithm,
-					   settings, at[which].name);
+		if (strcmp(check.at[which].name, "idf") != 0 && strcmp(check.at[which].name, "mean_length") != 0)
+			CHECK_NEAR(gradient_apart(&check, which, &largest), 0, 5e-3, "%s %s: gradient of %s", algorithm,
+					   settings, check.at[which].name);
 }
 
 static void

@@ -354,7 +354,6 @@ const TrAlgorithm tr_algorithm_acf = {
 	.train_epoch = train_epoch,
 	.saving = saving,
 	.restored = restored,
-	.embed = tr_no_embed,
 	.features = tr_user_features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,

@@ -143,7 +143,6 @@ const TrAlgorithm tr_algorithm_ease = {
 	.create = create,
 	.train_epoch = train_epoch,
 	.restored = restored,
-	.embed = tr_no_embed,
 	.features = tr_item_features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,

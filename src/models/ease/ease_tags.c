@@ -321,7 +321,6 @@ const TrAlgorithm tr_algorithm_ease_tags = {
 	.create = create,
 	.train_epoch = train_epoch,
 	.restored = restored,
-	.embed = tr_no_embed,
 	.features = features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,

@@ -296,7 +296,6 @@ const TrAlgorithm tr_algorithm_ccf = {
 	CLUSTER_SLOTS,
 	.options = &ccf_options,
 	.estimate = estimate_ccf,
-	.embed = tr_no_embed,
 	.features = tr_user_features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,

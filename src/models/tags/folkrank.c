@@ -258,33 +258,39 @@ walk_all(Folk *m, const TrPoll *poll, TrError *err)
 	return TR_OK;
 }
 
+static TrStatus
+walk(Folk *m, const TrPoll *poll, TrError *err)
+{
+	TrModel    *work = &m->graph.work;
+	size_t		entities = (size_t) m->model.dataset->n_users + (size_t) m->model.dataset->n_items;
+
+	if (m->kept > 0)
+	{
+		m->best = TR_NEW(work, TrScored, entities * (size_t) m->kept);
+		m->top = TR_NEW(work, TrTopN, entities);
+		TR_TRY(tr_enough_memory(work, err, "%d tags of every user and item", m->kept));
+		start_lists(m);
+	}
+	set_shares(m);
+	TR_TRY(walk_all(m, poll, err));
+	if (m->kept > 0)
+		write_arrays(m);
+	return TR_OK;
+}
+
 /* All there is to do. The loss is left at 0. What training alone needs goes again. */
 static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	Folk	   *m = (Folk *) model;
-	size_t		entities = (size_t) m->model.dataset->n_users + (size_t) m->model.dataset->n_items;
+	TrStatus	status = folk_graph_create(&m->graph, model, m->options.damping, err);
 
 	(void) epoch;
-	if (m->kept > 0)
-	{
-		m->best = TR_NEW(model, TrScored, entities * (size_t) m->kept);
-		m->top = TR_NEW(model, TrTopN, entities);
-		TR_TRY(tr_enough_memory(model, err, "%d tags of every user and item", m->kept));
-		start_lists(m);
-	}
-	TR_TRY(folk_graph_create(&m->graph, model, m->options.damping, err));
-	set_shares(m);
-	TR_TRY(walk_all(m, poll, err));
-	if (m->kept > 0)
-		write_arrays(m);
-	folk_graph_free(&m->graph, model);
-	tr_free(model->memory, m->best);
-	tr_free(model->memory, m->top);
-	m->best = NULL;
-	m->top = NULL;
+	if (status == TR_OK)
+		status = walk(m, poll, err);
+	tr_end_work(&m->graph.work);
 	stats->last = true;
-	return TR_OK;
+	return status;
 }
 
 /* ------------------------------------------------------------------ result */

@@ -10,7 +10,7 @@
 
 typedef struct FolkGraph
 {
-	TrBackend  *backend;
+	TrModel		work;			/* whose memory it is in */
 	int32_t		nodes;			/* V */
 	float	   *degree;			/* (V) sum of the weights of a node's edges */
 	TrCsr		walk;			/* (V,2V) backend memory: [d A^T, 1], A = the rows of edge weights divided by their sums */
@@ -22,9 +22,8 @@ typedef struct FolkGraph
 
 extern size_t folk_graph_estimate(const TrShape *shape);
 
-/* Of the dataset of a model, and in its memory; folk_graph_free() is for before that goes. */
-extern TrStatus folk_graph_create(FolkGraph *g, TrModel *model, double damping, TrError *err);
-extern void folk_graph_free(FolkGraph *g, TrModel *model);
+/* Of the dataset of a model, in memory that tr_end_work() gives back, also after a failure. */
+extern TrStatus folk_graph_create(FolkGraph *g, const TrModel *model, double damping, TrError *err);
 
 /*
  * host (V,B) column j = the weights w of the nodes after so many steps w <- d A^T w + (1 - d) p from w = p, where the

@@ -23,19 +23,6 @@ folk_graph_estimate(const TrShape *shape)
 		+ (size_t) nodes * (5 * FOLK_BLOCK + 1) * sizeof(float);
 }
 
-void
-folk_graph_free(FolkGraph *g, TrModel *model)
-{
-	tr_device_free(model, g->walk.ptr);
-	tr_device_free(model, g->walk.col);
-	tr_device_free(model, g->walk.val);
-	tr_device_free(model, g->state[0]);
-	tr_device_free(model, g->state[1]);
-	tr_free(model->memory, g->degree);
-	tr_free(model->memory, g->host);
-	memset(g, 0, sizeof(*g));
-}
-
 /* ------------------------------------------------------------------ edges */
 
 /* Sparse rows in host memory that are being filled, all at once: next (V) is where the next edge of each row goes. */
@@ -137,50 +124,51 @@ fill_edges(Edges *edges, FolkGraph *g, const TrDataset *d, double damping)
 /* ------------------------------------------------------------------ life */
 
 static void
-upload_edges(FolkGraph *g, TrModel *model, const Edges *edges)
+upload_edges(FolkGraph *g, const Edges *edges)
 {
 	size_t		n = (size_t) edges->ptr[g->nodes];
 
 	g->walk = (TrCsr) {.rows = g->nodes, .cols = 2 * g->nodes, .capacity = (int64_t) n,
-	.ptr = tr_to_device(model, edges->ptr, ((size_t) g->nodes + 1) * sizeof(int64_t)),
-	.col = tr_to_device(model, edges->col, n * sizeof(int32_t)),
-	.val = tr_to_device(model, edges->val, n * sizeof(float))};
+	.ptr = tr_to_device(&g->work, edges->ptr, ((size_t) g->nodes + 1) * sizeof(int64_t)),
+	.col = tr_to_device(&g->work, edges->col, n * sizeof(int32_t)),
+	.val = tr_to_device(&g->work, edges->val, n * sizeof(float))};
 }
 
 /* On the host for as long as it takes. */
 static void
-build_edges(FolkGraph *g, TrModel *model, double damping)
+build_edges(FolkGraph *g, const TrDataset *d, double damping)
 {
-	const TrDataset *d = model->dataset;
 	size_t		most = edges_of(d->n_assignments, d->n_posts, g->nodes);
 	TrModel		work;
 	Edges		edges;
 
-	tr_start_work(&work, model);
+	tr_start_work(&work, &g->work);
 	edges = (Edges) {.ptr = TR_NEW(&work, int64_t, g->nodes + 1), .col = TR_NEW(&work, int32_t, most),
 	.val = TR_NEW(&work, float, most), .next = TR_NEW(&work, int64_t, g->nodes)};
-	model->host_is_full |= work.host_is_full;
-	if (!work.host_is_full)
+	g->work.host_is_full |= work.host_is_full;
+	if (!g->work.host_is_full)
 	{
 		fill_edges(&edges, g, d, damping);
-		upload_edges(g, model, &edges);
+		upload_edges(g, &edges);
 	}
 	tr_end_work(&work);
 }
 
 TrStatus
-folk_graph_create(FolkGraph *g, TrModel *model, double damping, TrError *err)
+folk_graph_create(FolkGraph *g, const TrModel *model, double damping, TrError *err)
 {
-	int32_t		nodes = model->n_tags + model->dataset->n_users + model->dataset->n_items;
-	size_t		floats = (size_t) nodes * FOLK_BLOCK;
+	const TrDataset *d = model->dataset;
+	size_t		floats;
 
-	*g = (FolkGraph) {
-		.backend = model->backend, .nodes = nodes, .degree = TR_NEW(model, float, nodes), .host = TR_NEW(model, float, floats),
-		.state = {tr_device_floats(model, 2 * floats), tr_device_floats(model, 2 * floats)}
-	};
-	if (!model->host_is_full)
-		build_edges(g, model, damping);
-	TR_TRY(tr_enough_memory(model, err, "a graph of %d nodes", nodes));
+	*g = (FolkGraph) {.nodes = d->n_tags + d->n_users + d->n_items};
+	floats = (size_t) g->nodes * FOLK_BLOCK;
+	tr_start_work(&g->work, model);
+	g->degree = TR_NEW(&g->work, float, g->nodes);
+	g->host = TR_NEW(&g->work, float, floats);
+	g->state[0] = tr_device_floats(&g->work, 2 * floats);
+	g->state[1] = tr_device_floats(&g->work, 2 * floats);
+	build_edges(g, d, damping);
+	TR_TRY(tr_enough_memory(&g->work, err, "a graph of %d nodes", g->nodes));
 	return model->backend->ops->finish(model->backend, err);
 }
 
@@ -195,13 +183,13 @@ upload_preference(FolkGraph *g, float *where, int32_t first, int n, float weight
 	memset(g->host, 0, bytes);
 	for (int j = 0; j < n; j++)
 		g->host[(size_t) (first + j) * FOLK_BLOCK + (size_t) j] = weight;
-	g->backend->ops->upload(g->backend, where, g->host, bytes);
+	g->work.backend->ops->upload(g->work.backend, where, g->host, bytes);
 }
 
 TrStatus
 folk_graph_walk(FolkGraph *g, int32_t first, int n, double damping, int steps, const TrPoll *poll, TrError *err)
 {
-	TrBackend  *b = g->backend;
+	TrBackend  *b = g->work.backend;
 	size_t		floats = (size_t) g->nodes * FOLK_BLOCK;
 
 	upload_preference(g, g->state[0], first, n, 1);

@@ -118,6 +118,5 @@ const TrAlgorithm tr_algorithm_tag_popular = {
 	.loads = true,
 	.create = create,
 	.train_epoch = tr_no_training,
-	.embed = tr_no_embed,
 	.score_tags = score_tags,
 };

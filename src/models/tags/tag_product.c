@@ -134,7 +134,6 @@ const TrAlgorithm tr_algorithm_tag_product = {
 	.loads = true,
 	.create = create,
 	.train_epoch = train_epoch,
-	.embed = tr_no_embed,
 	.features = features,
 	.feature_weights = feature_weights,
 	.score_tags = score_tags,
