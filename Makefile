@@ -19,7 +19,7 @@ EXTENSION = tagrec
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" tagrec.control)
 
 MODULE_big = tagrec
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models/*.c src/models/*/*.c)))
 CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 
 # The install script is made of its sections, in this order; upgrade scripts are files of their own.
