@@ -153,6 +153,7 @@ take_rows(Acf *m, AcfRows *to, const Selection *s, TrError *err)
 	TrMemory   *memory = m->model.memory;
 	TrPiece		pieces[3];
 	int64_t		entries = 0;
+	int			n;
 
 	for (int i = 0; i < s->n; i++)
 		entries += s->profiles->ptr[selected(s, i) + 1] - s->profiles->ptr[selected(s, i)];
@@ -163,7 +164,8 @@ take_rows(Acf *m, AcfRows *to, const Selection *s, TrError *err)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for the profiles of a batch");
 	for (int i = 0; i < s->n; i++)
 		add_row(m, &to->rows, s, selected(s, i));
-	return tr_upload(&m->model, &to->upload, pieces, tr_rows_pieces(pieces, &to->csr, NULL, &to->rows, m->stack.dim[0]), err);
+	n = tr_rows_pieces(pieces, &to->csr, NULL, &to->rows, m->stack.dim[0]);
+	return tr_upload(&m->model, &to->upload, pieces, n, err);
 }
 
 static TrStatus
@@ -258,7 +260,8 @@ place_users(Acf *m, TrError *err)
 
 	for (int32_t first = 0; !m->placed && first < d->n_users; first += m->batch)
 	{
-		TrProfiles	users = tr_profiles_of(d, TR_USER, first, d->n_users - first < m->batch ? d->n_users - first : m->batch);
+		int32_t		left = d->n_users - first;
+		TrProfiles	users = tr_profiles_of(d, TR_USER, first, left < m->batch ? left : m->batch);
 
 		TR_TRY(encode(m, &users, m->vectors, err));
 		for (int32_t r = 0; r < users.rows; r++)

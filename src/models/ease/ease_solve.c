@@ -49,7 +49,8 @@ typedef struct Solver
 /* ------------------------------------------------------------------ data */
 
 TrStatus
-tr_ease_new_data(TrEaseData *data, TrModel *work, int32_t rows, int32_t cols, int32_t targets, int64_t entries, TrError *err)
+tr_ease_new_data(TrEaseData *data, TrModel *work, int32_t rows, int32_t cols, int32_t targets, int64_t entries,
+				 TrError *err)
 {
 	*data = (TrEaseData) {.targets = targets};
 	data->by_row = (TrCsr) {.rows = rows, .cols = cols, .capacity = entries, .ptr = TR_NEW(work, int64_t, rows + 1),
@@ -420,7 +421,8 @@ TrStatus
 tr_ease_solve(TrEaseWeights *weights, TrModel *model, TrModel *work, const TrEaseData *data,
 			  const TrEaseSettings *settings, const TrPoll *poll, TrError *err)
 {
-	Solver		s = {.work = work, .b = work->backend, .data = data, .settings = settings, .poll = poll, .weights = weights};
+	Solver		s = {.work = work, .b = work->backend, .data = data, .settings = settings, .poll = poll,
+	.weights = weights};
 	int32_t		M = data->by_row.rows;
 	int32_t		C = data->by_row.cols;
 	bool		is = is_primal(M, C, (double) data->by_row.ptr[M], settings->method);

@@ -275,7 +275,8 @@ step(TrModel *model, int n, int64_t number)
 	tr_factors_gather(b, &m->side[TR_ITEM]);
 	rank(m, n);
 	backward(m, n);
-	b->ops->update_rows(b, &o, users->rows, users->gradient, users->m, users->v, users->batch.index, users->n_gathered, m->W);
+	b->ops->update_rows(b, &o, users->rows, users->gradient, users->m, users->v, users->batch.index,
+						users->n_gathered, m->W);
 	tr_factors_learn(b, &m->side[TR_ITEM], &o, m->options.regularization);
 }
 

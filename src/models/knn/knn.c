@@ -6,8 +6,8 @@
  *     user_knn   score(u,i) = sum over the nearest users v of u who have i, of cos(u,v)
  *
  * One row of neighbours is computed at a time, when it is asked for, and none is kept. Which items are among the nearest of
- * i is decided once, in training: by the weakest of them; the weights of an item j are then those cosines that are no weaker.
- * The features of a user are his items, or his neighbours, and the weights of a neighbour are 1 for what he has.
+ * i is decided once, in training: by the weakest of them; the weights of an item j are then those cosines that are no
+ * weaker. The features of a user are his items, or his neighbours, and the weights of a neighbour are 1 for what he has.
  * Legend: I items, R sets, C members, P pairs (set, member).
  */
 #include <math.h>

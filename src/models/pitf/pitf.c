@@ -485,8 +485,8 @@ pitf_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrEr
 	{
 		memcpy(m->query, posts[p].user ? posts[p].user : m->means, D * sizeof(float));
 		memcpy(m->query + D, posts[p].item ? posts[p].item : m->means + D, D * sizeof(float));
-		tr_dot_block(out + (size_t) p * (size_t) model->n_tags, (size_t) model->n_tags, m->query, 1, m->served, model->n_tags,
-					 tr_dot_stride(2 * m->D));
+		tr_dot_block(out + (size_t) p * (size_t) model->n_tags, (size_t) model->n_tags, m->query, 1, m->served,
+					 model->n_tags, 					 tr_dot_stride(2 * m->D));
 	}
 	return TR_OK;
 }

@@ -208,7 +208,9 @@ create(TrModel *model, TrError *err)
 static TrStatus
 embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
-	return tr_embed_profiles(model, side, dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset, first, n, out, err);
+	const TrDataset *used = dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset;
+
+	return tr_embed_profiles(model, side, used, first, n, out, err);
 }
 
 const TrAlgorithm tr_algorithm_hybrid = {
