@@ -55,12 +55,12 @@ typedef struct TrModel
 	bool		host_is_full;
 	bool		device_is_full;
 
-	/* what save() gives, and where restore() puts it; the ranges of the numbers */
+	/* what saving gives, and where restoring puts it; the ranges of the numbers */
 	struct TrTensor *tensors;
 	struct TrRange *ranges;
 	int			n_tensors;
 
-	/* host memory whose numbers live in the backend: brought from there by save(), and there by restore() */
+	/* host memory whose numbers live in the backend: brought here by saving, and there by restoring */
 	struct TrMirror *mirrors;
 	int			n_mirrors;
 
@@ -216,7 +216,7 @@ typedef struct TrAlgorithm
 
 	/*
 	 * (optional) Between the backend's numbers coming to the host and the tensors being read; after the tensors were
-	 * written, by load() or restore().
+	 * written, by tr_model_load() or tr_model_restore().
 	 */
 	TrStatus	(*saving) (TrModel *model, TrError *err);
 	TrStatus	(*restored) (TrModel *model, TrError *err);
@@ -226,8 +226,8 @@ typedef struct TrAlgorithm
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 	/*
-	 * (optional, where the width is always 0) out (n,width) = the arrays of entities first..first+n-1 of dataset, which may hold more users and items than the one
-	 * the model was trained on when the algorithm has encode().
+	 * (optional where the width is always 0) out (n,width) = the arrays of entities first..first+n-1 of dataset, which may
+	 * hold more users and items than the one the model was trained on when the algorithm has encode().
 	 */
 	TrStatus	(*embed) (TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
 						  TrError *err);
@@ -253,17 +253,17 @@ typedef struct TrAlgorithm
 
 	/*
 	 * (optional, task item) In place of the inner product: out (n) = what a network says of a user's array and each of n
-	 * items' arrays, which are items[0], items[stride], … . Also on a model that was loaded; load() is then not optional.
-	 * Reads host memory alone: what training keeps elsewhere is what save() copied last. An item's value is the same
-	 * whichever others it is asked with.
+	 * items' arrays, which are items[0], items[stride], … . Also on a model that was loaded: such an algorithm loads. Reads host
+	 * memory alone: what training keeps elsewhere is what tr_model_save() copied last. An item's value is the same whichever
+	 * others it is asked with.
 	 */
 	TrStatus	(*score_items) (TrModel *model, const float *user, const float *items, size_t stride, int32_t n, float *out,
 								TrError *err);
 
 	/*
-	 * (task tag) out (n,T) = the score of every tag for each of these posts. Also on a model that was loaded; load() is
-	 * then not optional, though encode() is. Reads host memory alone: what training keeps elsewhere is what save() copied
-	 * last.
+	 * (task tag) out (n,T) = the score of every tag for each of these posts. Also on a model that was loaded: such an
+	 * algorithm loads, though it need not have encode(). Reads host memory alone: what training keeps elsewhere is what
+	 * tr_model_save() copied last.
 	 */
 	TrStatus	(*score_tags) (TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err);
 

@@ -43,7 +43,8 @@ check_shape(const TrTensor *wanted, const TrTensor *tensor, TrError *err)
 
 	if (!rows_fit || !cols_fit)
 		return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %s x %s", wanted->name, tensor->rows,
-					   tensor->cols, size_text(rows, sizeof(rows), wanted->rows), size_text(cols, sizeof(cols), wanted->cols));
+					   tensor->cols, size_text(rows, sizeof(rows), wanted->rows),
+					   size_text(cols, sizeof(cols), wanted->cols));
 	if (!tensor->value == !tensor->whole && tensor->rows > 0 && tensor->cols > 0)
 		return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" has no values", wanted->name);
 	return TR_OK;

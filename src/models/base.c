@@ -217,7 +217,7 @@ tr_check_max_tags(const TrDataset *dataset, int max_tags, const char *why, TrErr
 {
 	if (dataset->n_tags <= max_tags)
 		return TR_OK;
-	tr_fail(err, TR_BAD_DATA, "%d tags are more than max_tags, %d", dataset->n_tags, max_tags);
+	tr_fail(err, TR_BAD_DATA, "%d tags exceed max_tags, %d", dataset->n_tags, max_tags);
 	if (err)
 		snprintf(err->hint, sizeof(err->hint), "%s Leave rare tags out with min_tag_count, or raise max_tags.", why);
 	return TR_BAD_DATA;

@@ -40,7 +40,8 @@ extern TrStatus tr_tensor(TrModel *model, const char *name, int32_t rows, int32_
 						  TrError *err);
 
 /* The same of one that is not stored; a model that is being loaded does not have it, and *value stays what it was. */
-extern TrStatus tr_training_tensor(TrModel *model, const char *name, int32_t rows, int32_t cols, float **value, TrError *err);
+extern TrStatus tr_training_tensor(TrModel *model, const char *name, int32_t rows, int32_t cols, float **value,
+								   TrError *err);
 
 /* One whose numbers saving() and restored() see to: value NULL, and perhaps TR_ANY rows and columns. Returns its place. */
 extern TrStatus tr_own_tensor(TrModel *model, const char *name, int32_t rows, int32_t cols, TrRange range, int *place,

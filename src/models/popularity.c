@@ -52,7 +52,7 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 
 const TrAlgorithm tr_algorithm_popularity = {
 	.name = "popularity",
-	.summary = "The items that most users have, the same for everybody.",
+	.summary = "The items with the most users, the same for everyone.",
 	.source = "baseline",
 	.task = TR_TASK_ITEM,
 	.options = &options,

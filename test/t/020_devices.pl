@@ -176,7 +176,7 @@ SKIP:
 {
 	skip 'there is no cc, or no source', 5 unless compile_changed('', 'ops.name = "lesser"; ops.regress_rows = NULL;');
 	my $err = train('cuda', 'ials', '{"epochs": 1, "factors": 2}');
-	like($err, qr/ERROR:  algorithm "ials" cannot be trained on the device lesser\s+HINT:  Train it on the CPU/,
+	like($err, qr/ERROR:  algorithm "ials" cannot be trained on device "lesser"\s+HINT:  Train it on the CPU/,
 		'an algorithm that needs what the device cannot do: an error for cuda');
 	unlike($err, qr/trained version/, '... and no more than that');
 	$err = train('auto', 'ials', '{"epochs": 1, "factors": 2}');

@@ -121,7 +121,7 @@ gradient_loss_there(void *check)
 	return gradient_loss(check, false);
 }
 
-/* The largest difference of a tensor's gradient to that of the loss, NAN if there is any; *largest = the largest gradient. */
+/* The largest difference of a tensor's gradient to that of the loss, NAN if there is any; *largest = that gradient's. */
 static inline double
 gradient_apart(GradientCheck *c, int which, double *largest)
 {

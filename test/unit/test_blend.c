@@ -64,25 +64,25 @@ test_options(void)
 
 	for (int i = 0; i < 9; i++)
 		sprintf(many + strlen(many), "ials seed=%d;", i);
-	refuses("members", "", "names no algorithm");
-	refuses("members", " ; ", "names no algorithm");
-	refuses("members", "ease; nonsense", "unknown algorithm \"nonsense\"");
-	refuses("members", "ease lambda", "\"lambda\" is not option=value");
+	refuses("members", "", "option \"members\" is empty");
+	refuses("members", " ; ", "option \"members\" is empty");
+	refuses("members", "ease; nonsense", "unknown algorithm \"nonsense\" in option \"members\"");
+	refuses("members", "ease lambda", "\"lambda\" is not of the form option=value");
 	refuses("members", "ease lambda=", "member \"ease\": invalid value for option \"lambda\"");
 	refuses("members", "ease lamda=3", "member \"ease\": unknown option \"lamda\"");
 	refuses("members", "ease validation=0.1", "unknown option \"validation\"");
 	refuses("members", "hdlpr_ns regularization=0.5 reconstruction=0.6", "member \"hdlpr_ns\": regularization");
-	refuses("members", "ials; ease; ials", "two members are the same: \"ials\"");
-	refuses("members", "ials; ials factors=64", "two members are the same: \"ials\"");
+	refuses("members", "ials; ease; ials", "member \"ials\" specified more than once with the same options");
+	refuses("members", "ials; ials factors=64", "member \"ials\" specified more than once with the same options");
 	refuses("members", "ease; blend", "cannot be a member of a blend");
 	refuses("members", "ease; tag_popular", "recommends tags");
-	refuses("members", many, "8 members at most");
+	refuses("members", many, "a blend cannot have more than 8 members");
 	refuses("weights", "1", "1 numbers for 2 members");
 	refuses("weights", "1,2,3", "3 numbers for 2 members");
 	refuses("weights", "1,-2", "\"-2\"");
 	refuses("weights", "1,x", "\"x\"");
-	refuses("weights", "0 0", "no number above 0");
-	refuses("weights", "1e308 1e308", "no number from 0 to 1e+09");
+	refuses("weights", "0 0", "has no number greater than 0");
+	refuses("weights", "1e308 1e308", "which is not a number from 0 to 1e+09");
 }
 
 /* ------------------------------------------------------------------ training */
@@ -299,7 +299,7 @@ test_refusals(void)
 	float		array[256];
 	TrError		err = {0};
 
-	CHECK(train(&model, "blend", "ease; ease_tags", "", NULL, &err) == TR_BAD_OPTION && strstr(err.message, "same features"),
+	CHECK(train(&model, "blend", "ease; ease_tags", "", NULL, &err) == TR_BAD_OPTION && strstr(err.message, "same kind of neighbours"),
 		  "two members with neighbours among items are refused");
 	CHECK(train(&model, "blend", "ease; ials", "", NULL, &err) == TR_OK, "two members without tags");
 	CHECK(model->algorithm->encode(model, TR_USER, &profile, array, &err) == TR_UNSUPPORTED
@@ -338,7 +338,7 @@ test_stored_widths(void)
 	tensors[0].value[3] -= 1;
 	tensors[0].value[8] += 1;
 	CHECK(tr_model_load(&loaded, a, &memory, backend, dataset.n_tags, options, tensors, n, &err) == TR_BAD_DATA
-		  && strstr(err.message, "does not fit member \"tag_cosine\""), "with other widths they do not");
+		  && strstr(err.message, "does not match member \"tag_cosine\""), "with other widths they do not");
 	CHECK(tr_model_restore(model, tensors, n, &err) == TR_BAD_DATA && model->width == 2 * dataset.n_tags,
 		  "nor are they restored with these");
 	tr_model_destroy(model);

@@ -1,8 +1,8 @@
 /*
  * Stored weights are hostile. Every algorithm is trained on a little data; then what it saved is spoilt at random, a round
- * at a time, and read again: by load(), and by restore() of a model that lives on. Either it is refused with a reason, or
- * the model answers, and neither reads what is not there: the sanitizers see to that, for which every tensor's numbers are
- * a block of their own.
+ * at a time, and read again: by load(), and by restore() of a model that lives on. Either it is refused with a reason, or the
+ * model answers, and neither reads what is not there: the sanitizers see to that, for which every tensor's numbers are a
+ * block of their own.
  *
  *     FUZZ_ROUNDS=100000   rounds, over all algorithms and options together
  *     FUZZ_SEED=2          other rounds
@@ -55,7 +55,9 @@ size_drawn(int as_it_is)
 {
 	static const int sizes[] = {0, -1, 1, 2, INT_MAX, -INT_MAX, 1 << 16, TAGS, TAGS + 1, 1 << 30};
 
-	return below(4) == 0 && abs(as_it_is) < 1 << 20 ? as_it_is + below(5) - 2 : sizes[below(sizeof(sizes) / sizeof(sizes[0]))];
+	if (below(4) == 0 && abs(as_it_is) < 1 << 20)
+		return as_it_is + below(5) - 2;
+	return sizes[below(sizeof(sizes) / sizeof(sizes[0]))];
 }
 
 static float

@@ -407,7 +407,7 @@ test_refusals(void)
 
 	lesser.name = "lesser";
 	lesser.regress_rows = NULL;
-	CHECK(create_with("ials", &unable, NULL, NULL, &err) == TR_UNSUPPORTED && strstr(err.message, "device lesser"),
+	CHECK(create_with("ials", &unable, NULL, NULL, &err) == TR_UNSUPPORTED && strstr(err.message, "device \"lesser\""),
 		  "ials: needs a backend that solves its rows");
 	CHECK(create_with("tag_cosine", backend, "max_tags", "12", &err) == TR_OK, "tag_cosine: as many tags as max_tags");
 	CHECK(create_with("tag_cosine", backend, "max_tags", "11", &err) == TR_BAD_DATA && strstr(err.message, "max_tags, 11"),
@@ -454,7 +454,7 @@ test_bad_tensors(void)
 	refuses_tensor("ccs", 1, &(TrTensor) {.name = "idf", .rows = 0, .cols = TAGS}, "\"idf\" is 0 x 12, not 1 x 12");
 	refuses_tensor("ccf", 1, &(TrTensor) {.name = "idf", .rows = 1, .cols = TAGS}, "\"idf\" has no values");
 	refuses_tensor("ccf", 1, &(TrTensor) {.name = "idf", .rows = 1, .cols = TAGS, .value = nan}, "\"idf\" has an invalid number");
-	refuses_tensor("ccs", 0, &(TrTensor) {.name = "clusters", .rows = 1, .cols = TAGS, .value = skips}, "has no clusters");
+	refuses_tensor("ccs", 0, &(TrTensor) {.name = "clusters", .rows = 1, .cols = TAGS, .value = skips}, "does not match the other weights");
 	refuses_tensor("tag_cosine", 1, &(TrTensor) {.name = "idf", .rows = 1, .cols = TAGS, .value = zeros}, "is there twice");
 	refuses_tensor("tag_cosine", 0, &(TrTensor) {.name = "other", .rows = 1, .cols = 1, .value = zeros}, "is missing");
 	refuses_tensor("popularity", 0, &(TrTensor) {.name = "users", .rows = 1, .cols = ITEMS - 1, .value = zeros},

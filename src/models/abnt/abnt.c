@@ -17,34 +17,34 @@ static const char *const activation_names[] = {"relu", "tanh", "sigmoid", NULL};
 
 static const TrOption option_rows[] = {
 	{"dimensions", TR_OPTION_INT, FIELD(dimensions), "64", 1, 4096, NULL,
-	"width of the vectors of users, items and tags (the paper's K)"},
+	"embedding size of users, items and tags (K in the paper)"},
 	{"sequence", TR_OPTION_INT, FIELD(sequence), "100", 0, 1000000, NULL,
-	"different tags of the user that attention looks at, at most: the ones used most; 0 = none"},
+	"maximum number of distinct tags of the user for attention, the most used first; 0 = no attention"},
 	{"given", TR_OPTION_ENUM, FIELD(given), "none", 0, 0, given_names,
-	"tags that the post has already: ignored (none), or read; training then gives some of a post's tags, or all but one "
-	"(others)"},
+	"tags that the post already has: ignored (none) or used as input; in training, the input is then a random part of "
+	"the post's tags, or all but one (others)"},
 	{"layers", TR_OPTION_INTS, FIELD(layers), "256", 1, 65536, NULL,
-	"widths of the hidden layers"},
+	"sizes of the hidden layers"},
 	{"activation", TR_OPTION_ENUM, FIELD(activation), "relu", 0, 0, activation_names,
-	"of the hidden layers"},
+	"activation function of the hidden layers"},
 	{"dropout", TR_OPTION_REAL, FIELD(dropout), "0.3", 0, 0.99, NULL,
-	"share of the hidden units left out at random in a step"},
+	"dropout rate of the hidden units"},
 	{"id_dropout", TR_OPTION_REAL, FIELD(id_dropout), "0.1", 0, 0.99, NULL,
-	"probability that the user's vector, or the item's, is left out: as it is for a user or an item nobody knows"},
+	"dropout rate of whole user and item embeddings, to prepare the model for unknown users and items"},
 	{"regularization", TR_OPTION_REAL, FIELD(regularization), "0", 0, 1000, NULL,
-	"weight of half the squared parameters next to the sum of the posts' losses (lambda)"},
+	"L2 strength: weight of half the squared parameters, relative to the sum of the posts' losses (lambda)"},
 	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, tr_optimizer_names,
-	"how a gradient becomes a step"},
+	"optimizer"},
 	{"learning_rate", TR_OPTION_REAL, FIELD(learning_rate), "0.003", 1e-9, 10, NULL,
-	"size of a step"},
+	"learning rate"},
 	{"init_std", TR_OPTION_REAL, FIELD(init_std), "0.1", 1e-6, 10, NULL,
-	"standard deviation of the initial vectors"},
+	"standard deviation of the initial embeddings"},
 	{"batch", TR_OPTION_INT, FIELD(batch), "256", 1, 10000000, NULL,
-	"posts of a step"},
+	"mini-batch size, in posts"},
 	{"seed", TR_OPTION_SEED, FIELD(seed), "1", 0, 0, NULL,
-	"start of every random number; the same seed gives the same model"},
+	"random seed; the same seed gives the same model"},
 	{"epochs", TR_OPTION_INT, FIELD(epochs), "15", 1, 100000, NULL,
-	"passes over the posts, at most"},
+	"maximum number of passes over the posts"},
 };
 
 static const TrSetting paper[] = {
@@ -146,9 +146,9 @@ create(TrModel *model, TrError *err)
 	int32_t		items = d ? d->n_items : 0;
 
 	if ((int64_t) users + items + 2 * (int64_t) model->n_tags > INT32_MAX)
-		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags for one table");
+		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags");
 	if (model->n_tags < 1)
-		return tr_fail(err, TR_BAD_DATA, "there are no tags to learn from");
+		return tr_fail(err, TR_BAD_DATA, "no tags to learn from");
 	m->options = *(const AbntOptions *) model->options;
 	layout_of(&m->layout, &m->p, &m->options, users, items, model->n_tags);
 	TR_TRY(tr_parameters_create(&m->p, model, m->options.optimizer == TR_ADAM ? 2 : 0, m->options.seed, false, err));
@@ -165,9 +165,9 @@ create(TrModel *model, TrError *err)
 
 const TrAlgorithm tr_algorithm_abnt = {
 	.name = "abnt",
-	.summary = "A multi-layer perceptron over the vectors of a post's user and item, and attention over the tags the user "
-		"gave before: a bag of the most used ones, without the post itself, for their order is not known.",
-	.source = "Yuan et al., Attention-based neural tag recommendation, as Zhao et al. compare with it",
+	.summary = "A multi-layer perceptron over the embeddings of a post's user and item, with attention over the user's "
+			   "most used tags (unordered, without those of the post itself).",
+	.source = "Yuan et al., Attention-based neural tag recommendation, as compared by Zhao et al.",
 	.task = TR_TASK_TAG,
 	.options = &option_set,
 	.estimate = estimate,

@@ -21,7 +21,8 @@ abnt_pad_decoder(TrModel *model, TrError *err)
 
 	(void) err;
 	for (int32_t t = 0; t < m->layout.T; t++)
-		memcpy(m->decoder + (size_t) t * stride, m->p.host + m->layout.decoder + (size_t) t * H, (size_t) H * sizeof(float));
+		memcpy(m->decoder + (size_t) t * stride, m->p.host + m->layout.decoder + (size_t) t * H,
+			   (size_t) H * sizeof(float));
 	return TR_OK;
 }
 
@@ -129,7 +130,8 @@ climb(const Abnt *m, const TrPost *post, float *last, Room *room)
 		memcpy(room->from + ABNT_USER * D, post->user, D * sizeof(float));
 	if (post->item)
 		memcpy(room->from + ABNT_ITEM * D, post->item, D * sizeof(float));
-	layer(room->query, room->from + ABNT_USER * D, m->p.host + l->query, m->p.host + l->query_bias, 2 * l->D, l->D, TR_TANH);
+	layer(room->query, room->from + ABNT_USER * D, m->p.host + l->query, m->p.host + l->query_bias, 2 * l->D, l->D,
+		  TR_TANH);
 	attend(m, post, room->from + ABNT_CONTEXT * D, room);
 	for (int i = 0; i < l->layers; i++)
 	{

@@ -202,8 +202,8 @@ descend(Abnt *m, int R)
 
 		if (m->options.dropout > 0)
 			drop(m, dz, dz, R, i + 1);
-		b->ops->activation_backward(b, dz, tr_gradient(&m->p, l->layer_bias[i]), dz, m->value[i + 1].data, R, l->width[i + 1],
-									abnt_activation(&m->options));
+		b->ops->activation_backward(b, dz, tr_gradient(&m->p, l->layer_bias[i]), dz, m->value[i + 1].data, R,
+									l->width[i + 1], abnt_activation(&m->options));
 		b->ops->dense_backward(b, m->value_grad[i].data, tr_gradient(&m->p, l->layer[i]), dz, output_of(m, i),
 							   m->p.value + l->layer[i], R, l->width[i], l->width[i + 1], TR_STORED_IO);
 	}

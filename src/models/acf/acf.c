@@ -12,25 +12,25 @@
 
 static const TrOption option_rows[] = {
 	{"layers", TR_OPTION_INTS, OPTION(layers), "128", 1, 65536, NULL,
-	"width of each layer of the encoder; the decoder is its mirror image"},
+	"sizes of the encoder's layers; the decoder mirrors them"},
 	{"weighting", TR_OPTION_ENUM, OPTION(weighting), "log_tfidf", 0, 0, tr_weighting_names,
-	"how often a tag was given becomes its weight in a profile"},
+	"weighting of tag counts in profiles"},
 	{"dropout", TR_OPTION_REAL, OPTION(dropout), "0.5", 0, 0.99, NULL,
-	"share of a profile's tags left out at random in a step, and to be reconstructed"},
+	"dropout rate of a profile's tags in training; the full profile is reconstructed"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0", 0, 1000, NULL,
-	"weight of the squared parameters in the loss"},
+	"L2 strength: weight of the squared parameters in the loss"},
 	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, tr_optimizer_names,
-	"how a gradient becomes a step"},
+	"optimizer"},
 	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.001", 1e-9, 1000, NULL,
-	"size of a step; the gradient is the mean over the users of a batch"},
+	"learning rate; gradients are averaged over the users of a mini-batch"},
 	{"batch", TR_OPTION_INT, OPTION(batch), "128", 1, 1000000, NULL,
-	"users of a step"},
+	"mini-batch size, in users"},
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "100", 0, 1e9, NULL,
-	"users whose items a user is offered, at most, the nearest by cosine; 0 = all"},
+	"maximum number of nearest users, by cosine, whose items are recommended; 0 = all"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
-	"start of every random number; the same seed gives the same model"},
+	"random seed; the same seed gives the same model"},
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "20", 1, 100000, NULL,
-	"passes over the users, at most"},
+	"maximum number of passes over the users"},
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, AcfOptions);
@@ -76,7 +76,7 @@ fill(Acf *m, TrError *err)
 		if (d->user.entry_ptr[u + 1] > d->user.entry_ptr[u])
 			m->order[m->n_order++] = u;
 	if (m->n_order == 0)
-		return tr_fail(err, TR_BAD_DATA, "there is nothing to reconstruct: no user has a tag");
+		return tr_fail(err, TR_BAD_DATA, "nothing to reconstruct: no user has a tag");
 	return tr_user_neighbours_create(&m->neighbours, model, d->n_users, m->stack.dim[m->stack.K], m->options.neighbours,
 									 err);
 }
@@ -153,6 +153,7 @@ take_rows(Acf *m, AcfRows *to, const Selection *s, TrError *err)
 	TrMemory   *memory = m->model.memory;
 	TrPiece		pieces[3];
 	int64_t		entries = 0;
+	int			n;
 
 	for (int i = 0; i < s->n; i++)
 		entries += s->profiles->ptr[selected(s, i) + 1] - s->profiles->ptr[selected(s, i)];
@@ -163,7 +164,8 @@ take_rows(Acf *m, AcfRows *to, const Selection *s, TrError *err)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for the profiles of a batch");
 	for (int i = 0; i < s->n; i++)
 		add_row(m, &to->rows, s, selected(s, i));
-	return tr_upload(&m->model, &to->upload, pieces, tr_rows_pieces(pieces, &to->csr, NULL, &to->rows, m->stack.dim[0]), err);
+	n = tr_rows_pieces(pieces, &to->csr, NULL, &to->rows, m->stack.dim[0]);
+	return tr_upload(&m->model, &to->upload, pieces, n, err);
 }
 
 static TrStatus
@@ -258,7 +260,8 @@ place_users(Acf *m, TrError *err)
 
 	for (int32_t first = 0; !m->placed && first < d->n_users; first += m->batch)
 	{
-		TrProfiles	users = tr_profiles_of(d, TR_USER, first, d->n_users - first < m->batch ? d->n_users - first : m->batch);
+		int32_t		left = d->n_users - first;
+		TrProfiles	users = tr_profiles_of(d, TR_USER, first, left < m->batch ? left : m->batch);
 
 		TR_TRY(encode(m, &users, m->vectors, err));
 		for (int32_t r = 0; r < users.rows; r++)
@@ -343,7 +346,7 @@ restored(TrModel *model, TrError *err)
 
 const TrAlgorithm tr_algorithm_acf = {
 	.name = "acf",
-	.summary = "Items of the users nearest to the user, by what an autoencoder makes of their tags.",
+	.summary = "Items of the nearest users, by an autoencoder's encoding of their tags.",
 	.source = "Zuo et al. (Neurocomputing 2016), as a baseline of Xu et al. (IJCAI 2017), section 6",
 	.task = TR_TASK_ITEM,
 	.options = &options,

@@ -11,25 +11,25 @@
 
 #define OPTION(field) offsetof(BlendOptions, field)
 
-static const char *const members_range[] = {"algorithms, each with options if need be: \"ease_tags; hdlpr_ns layers=128\"",
+static const char *const members_range[] = {"algorithms, optionally with options: \"ease_tags; hdlpr_ns layers=128\"",
 	NULL};
-static const char *const weights_range[] = {"a number for each member, or nothing", NULL};
+static const char *const weights_range[] = {"one number per member, or nothing", NULL};
 
 static const TrOption option_rows[] = {
 	{"members", TR_OPTION_TEXT, OPTION(members), "ease_tags; hybrid", 0, 0, members_range,
-	"the algorithms that are blended, with options of their own: algorithm option=value; algorithm option=value"},
+	"algorithms to blend, with their options: algorithm option=value; algorithm option=value"},
 	{"weights", TR_OPTION_TEXT, OPTION(weights), "", 0, 0, weights_range,
-	"what each member counts; without, what does best on the held-out pairs, or the same for all when there are none"},
+	"weights of the members; by default the best on the held-out pairs, or equal weights if there are none"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
-	"start of every random number of members that name no seed; the same seed gives the same model"},
+	"random seed for members without one of their own; the same seed gives the same model"},
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "100000", 1, 100000, NULL,
-	"passes over the training pairs by one member, at most; how many are best for it is the member's own option"},
+	"maximum number of passes over the training pairs by any member; members have their own option epochs"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0.05", 0, 0.5, NULL,
-	"share of the (user, item) pairs held out to choose the weights by, in steps of 0.01"},
+	"share of the (user, item) pairs held out to choose the weights, in steps of 0.01"},
 	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_metric_names,
-	"what the weights are chosen by"},
+	"metric to choose the weights by"},
 	{"metric_k", TR_OPTION_INT, OPTION(metric_k), "20", 1, 100000, NULL,
-	"length of the list that ndcg, recall, precision, hit and f1 look at"},
+	"list length for ndcg, recall, precision, hit and f1"},
 };
 
 static TrStatus
@@ -90,7 +90,7 @@ static TrStatus
 check_items(const Blend *m, int features, TrError *err)
 {
 	if ((features & TR_FEATURES_ITEMS) && features != TR_FEATURES_ITEMS && m->n_items > 1 << 24)
-		return tr_fail(err, TR_BAD_DATA, "%d items are more than a blend with several kinds of neighbours can have, %d",
+		return tr_fail(err, TR_BAD_DATA, "%d items exceed the maximum for a blend with several kinds of neighbours, %d",
 					   m->n_items, 1 << 24);
 	return TR_OK;
 }
@@ -111,11 +111,11 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	if (!(member->features & known))
 		return check_items(m, member->features | known, err);
 	tr_fail(err, TR_BAD_OPTION,
-			"member \"%s\" scores by the same features of a user (items, tags or users) as a member before it",
+			"member \"%s\" uses the same kind of neighbours (items, tags or users) as an earlier member",
 			member->algorithm->name);
 	if (err)
-		snprintf(err->hint, sizeof(err->hint), "One member with neighbours of each kind is possible, beside any number with"
-				 " embeddings.");
+		snprintf(err->hint, sizeof(err->hint), "A blend can have one member with neighbours of each kind, and any number "
+											   "of members with embeddings.");
 	return TR_BAD_OPTION;
 }
 
@@ -232,7 +232,7 @@ name_tensor(TrTensor *tensor, int member, TrError *err)
 	memcpy(name, tensor->name, sizeof(name));
 	if (snprintf(tensor->name, sizeof(tensor->name), "%d:%.61s", member, name) >= (int) sizeof(tensor->name)
 		|| strlen(name) > 61)
-		return tr_fail(err, TR_UNSUPPORTED, "weight \"%s\" of a member has too long a name", name);
+		return tr_fail(err, TR_UNSUPPORTED, "name of weight \"%s\" of a member is too long", name);
 	return TR_OK;
 }
 
@@ -355,7 +355,7 @@ adopt_row(Blend *m, BlendMember *member, const float *row, TrError *err)
 	blend_set_width(m);
 	if (member->width != (int) row[WIDTH] || member->features != (int) row[FEATURES] || (member->features & known)
 		|| (member->features && !member->algorithm->features))
-		return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" does not fit member \"%s\"", member->algorithm->name);
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" does not match member \"%s\"", member->algorithm->name);
 	return TR_OK;
 }
 
@@ -403,8 +403,8 @@ load(Blend *m, TrError *err)
 
 const TrAlgorithm tr_algorithm_blend = {
 	.name = "blend",
-	.summary = "Several algorithms trained together; their scores, standardised for each user, are added with weights.",
-	.source = "a linear combination, compare Ferrari Dacrema et al. (RecSys 2019)",
+	.summary = "A weighted sum of the scores of several algorithms, standardized per user.",
+	.source = "linear combination; compare Ferrari Dacrema et al. (RecSys 2019)",
 	.task = TR_TASK_ITEM,
 	.knows_items = true,		/* as some members do */
 	.options = &options,

@@ -23,8 +23,8 @@ typedef struct MemberTraining
 
 static const TrOption training_rows[] = {
 	{"epochs", TR_OPTION_INT, offsetof(MemberTraining, epochs), "30", 1, 100000, NULL,
-	"passes over the training pairs, at most"},
-	{"seed", TR_OPTION_SEED, offsetof(MemberTraining, seed), "1", 0, 0, NULL, "start of every random number"},
+	"maximum number of passes over the training pairs"},
+	{"seed", TR_OPTION_SEED, offsetof(MemberTraining, seed), "1", 0, 0, NULL, "random seed"},
 };
 
 static const TrOptionSet training = {training_rows, 2, NULL, sizeof(MemberTraining), NULL};
@@ -33,7 +33,7 @@ static TrStatus
 syntax(TrError *err)
 {
 	if (err)
-		snprintf(err->hint, sizeof(err->hint), "Members are written: algorithm option=value ...; algorithm ...");
+		snprintf(err->hint, sizeof(err->hint), "Specify members as: algorithm option=value ...; algorithm ...");
 	return TR_BAD_OPTION;
 }
 
@@ -49,7 +49,7 @@ unknown_algorithm(const char *name, TrError *err)
 	const char *between = "Valid members are ";
 	size_t		used = 0;
 
-	tr_fail(err, TR_BAD_OPTION, "unknown algorithm \"%s\" in the option members", name);
+	tr_fail(err, TR_BAD_OPTION, "unknown algorithm \"%s\" in option \"members\"", name);
 	if (!err)
 		return TR_BAD_OPTION;
 	for (const TrAlgorithm *const *a = tr_algorithms; *a; a++)
@@ -73,7 +73,7 @@ find_algorithm(const TrAlgorithm **algorithm, const char *name, TrError *err)
 	if (*algorithm == &tr_algorithm_blend)
 		return tr_fail(err, TR_BAD_OPTION, "a blend cannot be a member of a blend");
 	if ((*algorithm)->task != TR_TASK_ITEM)
-		return tr_fail(err, TR_BAD_OPTION, "algorithm \"%s\" recommends tags, so it cannot be a member of a blend", name);
+		return tr_fail(err, TR_BAD_OPTION, "algorithm \"%s\" recommends tags and cannot be a member of a blend", name);
 	return TR_OK;
 }
 
@@ -89,7 +89,7 @@ cut_settings(TrSetting *settings, char *rest, const char *name, TrError *err)
 
 		if (!value || value == word)
 		{
-			tr_fail(err, TR_BAD_OPTION, "member \"%s\": \"%s\" is not option=value", name, word);
+			tr_fail(err, TR_BAD_OPTION, "member \"%s\": \"%s\" is not of the form option=value", name, word);
 			return syntax(err);
 		}
 		if (n == MOST_SETTINGS)
@@ -168,18 +168,18 @@ blend_read_members(BlendMember *members, int *n, const BlendOptions *o, TrMemory
 		if (is_blank(one))
 			continue;
 		if (*n == BLEND_MOST)
-			return tr_fail(err, TR_BAD_OPTION, "a blend has %d members at most", BLEND_MOST);
+			return tr_fail(err, TR_BAD_OPTION, "a blend cannot have more than %d members", BLEND_MOST);
 		members[*n] = (BlendMember) {.weight = 1};
 		TR_TRY(read_member(&members[*n], one, o, memory, err));
 		for (int i = 0; i < *n; i++)
 			if (same_member(&members[i], &members[*n]))
-				return tr_fail(err, TR_BAD_OPTION, "two members are the same: \"%s\" with the same options",
+				return tr_fail(err, TR_BAD_OPTION, "member \"%s\" specified more than once with the same options",
 							   members[i].algorithm->name);
 		(*n)++;
 	}
 	if (*n > 0)
 		return TR_OK;
-	tr_fail(err, TR_BAD_OPTION, "the option members names no algorithm");
+	tr_fail(err, TR_BAD_OPTION, "option \"members\" is empty");
 	return syntax(err);
 }
 
@@ -198,7 +198,8 @@ blend_read_weights(double *weight, int n, const BlendOptions *o, bool *given, Tr
 		double		value = strtod(s, &end);
 
 		if (end == s || !strchr(between, *end) || !(value >= 0 && value <= MOST_WEIGHT))
-			return tr_fail(err, TR_BAD_OPTION, "the option weights has \"%.30s\", which is no number from 0 to %g", s,
+			return tr_fail(err, TR_BAD_OPTION, "option \"weights\" contains \"%.30s\", which is not a number from 0 to "
+											   "%g", s,
 						   MOST_WEIGHT);
 		if (found < n)
 			weight[found] = value;
@@ -206,9 +207,9 @@ blend_read_weights(double *weight, int n, const BlendOptions *o, bool *given, Tr
 		s = end;
 	}
 	if (*given && found != n)
-		return tr_fail(err, TR_BAD_OPTION, "the option weights has %d numbers for %d members", found, n);
+		return tr_fail(err, TR_BAD_OPTION, "option \"weights\" has %d numbers for %d members", found, n);
 	if (*given && !(sum > 0))
-		return tr_fail(err, TR_BAD_OPTION, "the option weights has no number above 0");
+		return tr_fail(err, TR_BAD_OPTION, "option \"weights\" has no number greater than 0");
 	for (int i = 0; *given && i < n; i++)
 		weight[i] /= sum;
 	return TR_OK;

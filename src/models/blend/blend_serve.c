@@ -214,7 +214,7 @@ merge(Blend *m, const BlendMember *member, const TrSparse *from, float scale, Tr
 		int64_t		next = f < from->n ? renumber(m, member->features, all, from->index[f]) : INT32_MAX;
 
 		if (next > INT32_MAX)
-			return tr_fail(err, TR_BAD_DATA, "a user has a feature %lld", (long long) next);
+			return tr_fail(err, TR_BAD_DATA, "a user has an invalid feature: %lld", (long long) next);
 		for (; a < m->found.n && m->index[a] < next; a++, n++)
 		{
 			m->merged_index[n] = m->index[a];

@@ -278,8 +278,8 @@ measure(Search *s, double *value, TrError *err)
 {
 	const BlendOptions *o = &s->blend->options;
 
-	return tr_validate(&s->blend->model, s->blend->model.dataset, &s->pairs, (TrMetric) o->metric, o->metric_k, s->poll, value,
-					   err);
+	return tr_validate(&s->blend->model, s->blend->model.dataset, &s->pairs, (TrMetric) o->metric, o->metric_k, s->poll,
+					   value, err);
 }
 
 /* Keeps the member's weight times factor if that is better; *gain says whether it is. */

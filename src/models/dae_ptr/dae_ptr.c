@@ -22,60 +22,62 @@ static const char *const init_names[] = {"glorot", "normal", NULL};
 
 static const TrOption option_rows[] = {
 	{"hidden", TR_OPTION_INT, FIELD(hidden), "256", 1, 65536, NULL,
-	"units of the hidden layer, which is also the width of the user and item vectors (the paper's K)"},
+	"size of the hidden layer and of the user and item embeddings (K in the paper)"},
 	{"activation", TR_OPTION_ENUM, FIELD(activation), "relu", 0, 0, activation_names,
-	"of the hidden layer"},
+	"activation function of the hidden layer"},
 	{"corruption", TR_OPTION_REAL, FIELD(corruption), "0.8", 0, 1, NULL,
-	"probability that a tag of the post is dropped from the input (the paper's c), with drop share"},
+	"with drop share: probability of dropping a tag of the post from the input (c in the paper)"},
 	{"drop", TR_OPTION_ENUM, FIELD(drop), "one", 0, 0, drop_names,
-	"tags dropped from the input of a post in an epoch: a share, corruption, of them; a random share; one of them"},
+	"tags of a post dropped from the input in each epoch: the share corruption of them, a random share, or one"},
 	{"rescale", TR_OPTION_BOOL, FIELD(rescale), "false", 0, 0, NULL,
-	"divide what is left of the input by 1 - corruption"},
+	"divide the remaining input by 1 - corruption"},
 	{"loss", TR_OPTION_ENUM, FIELD(loss), "softmax", 0, 0, loss_names,
-	"cross-entropy of every tag by itself (bce, Eq. 11), or of a softmax over the tags"},
+	"binary cross-entropy per tag (bce, Eq. 11), or cross-entropy of a softmax over all tags"},
 	{"targets", TR_OPTION_ENUM, FIELD(targets), "dropped", 0, 0, target_names,
-	"tags to predict: all of the post, or the dropped ones alone, among the tags that the input lacks"},
+	"tags to predict: all tags of the post, or only the dropped ones among the tags not in the input"},
 	{"post_balance", TR_OPTION_REAL, FIELD(post_balance), "1", 0, 1, NULL,
-	"with the loss softmax, a tag to predict weighs (tags to predict of its post) ^ -post_balance"},
+	"with loss softmax: weight of each predicted tag is (number of predicted tags of its post) ^ -post_balance"},
 	{"dropout", TR_OPTION_REAL, FIELD(dropout), "0.3", 0, 0.99, NULL,
-	"share of the hidden units left out at random in a step"},
+	"dropout rate of the hidden units"},
 	{"id_dropout", TR_OPTION_REAL, FIELD(id_dropout), "0.4", 0, 0.99, NULL,
-	"probability that the user's vector, or the item's, is left out: as it is for a user or an item nobody knows"},
+	"dropout rate of whole user and item embeddings, to prepare the model for unknown users and items"},
 	{"history_dropout", TR_OPTION_REAL, FIELD(history_dropout), "0.8", 0, 1, NULL,
-	"probability that prior and profiles see a random share of the user's posts instead of all: as it is for a newer user"},
+	"probability that prior and profiles use only a random share of the user's posts, to prepare the model for newer "
+	"users"},
 	{"prior", TR_OPTION_ENUM, FIELD(prior), "product", 0, 0, prior_names,
-	"add to the score, with learned weights, the logarithms of how often the user and the item were given a tag before"},
+	"add the logarithms of the user's and the item's earlier tag frequencies to the score, with learned weights"},
 	{"user_smoothing", TR_OPTION_REAL, FIELD(user_smoothing), "3", 0.001, 1e6, NULL,
-	"assignments of the overall distribution of tags that are added to the user's own in the prior"},
+	"smoothing of the user's tag frequencies in the prior: assignments added from the overall tag distribution"},
 	{"item_smoothing", TR_OPTION_REAL, FIELD(item_smoothing), "10", 0.001, 1e6, NULL,
-	"the same for the item"},
+	"smoothing of the item's tag frequencies in the prior"},
 	{"similar", TR_OPTION_REAL, FIELD(similar), "100", 0, 1e6, NULL,
-	"in the prior, a post of the user weighs 1 + similar x cosine of its item's tags with the item's; 0 = all of them 1"},
+	"in the prior, weight of a user's post is 1 + similar x cosine of its item's tags and the given item's; 0 = equal "
+	"weights"},
 	{"neighbours", TR_OPTION_INT, FIELD(neighbours), "200", 1, 100000, NULL,
-	"similar items kept for every item, when similar > 0: the nearest by the cosine of their tags"},
+	"with similar > 0: number of nearest items, by cosine of their tags, stored for every item"},
 	{"profiles", TR_OPTION_BOOL, FIELD(profiles), "true", 0, 0, NULL,
-	"the hidden layer also reads the tag profiles of the user and of the item, without the post itself"},
+	"use the tag profiles of the user and the item, without the post itself, as input of the hidden layer, too"},
 	{"regularization", TR_OPTION_REAL, FIELD(regularization), "0", 0, 1000, NULL,
-	"weight of half the squared parameters next to the sum of the posts' losses (the paper's lambda)"},
+	"L2 strength: weight of half the squared parameters, relative to the sum of the posts' losses (lambda in the paper)"},
 	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, tr_optimizer_names,
-	"how a gradient becomes a step"},
+	"optimizer"},
 	{"learning_rate", TR_OPTION_REAL, FIELD(learning_rate), "0.001", 1e-9, 10, NULL,
-	"size of a step"},
+	"learning rate"},
 	{"learning_rate_decay", TR_OPTION_ENUM, FIELD(decay), "none", 0, 0, decay_names,
-	"what the learning rate does over the epochs: none, or linear, down to 0 at the last one"},
+	"learning rate schedule: constant (none), or linear decay to 0 at the last epoch"},
 	{"touched_rows", TR_OPTION_BOOL, FIELD(touched_rows), "true", 0, 0, NULL,
-	"a step moves the vectors of the users, items and input tags of its batch alone; false moves all of them, by their "
-	"momentum"},
+	"sparse updates: change only embeddings of users, items and input tags in the mini-batch; false updates all, by "
+	"their momentum"},
 	{"init", TR_OPTION_ENUM, FIELD(init), "glorot", 0, 0, init_names,
-	"standard deviation of the initial weights: sqrt(2 / (tags + hidden)), or init_std"},
+	"initialization: standard deviation sqrt(2 / (tags + hidden)), or init_std"},
 	{"init_std", TR_OPTION_REAL, FIELD(init_std), "0.01", 1e-6, 10, NULL,
-	"standard deviation of the initial weights with init normal"},
+	"with init normal: standard deviation of the initial weights"},
 	{"batch", TR_OPTION_INT, FIELD(batch), "256", 1, 10000000, NULL,
-	"posts of a step"},
+	"mini-batch size, in posts"},
 	{"seed", TR_OPTION_SEED, FIELD(seed), "1", 0, 0, NULL,
-	"start of every random number; the same seed gives the same model"},
+	"random seed; the same seed gives the same model"},
 	{"epochs", TR_OPTION_INT, FIELD(epochs), "15", 1, 100000, NULL,
-	"passes over the posts, at most"},
+	"maximum number of passes over the posts"},
 };
 
 static const TrSetting paper[] = {
@@ -95,7 +97,7 @@ check(const void *values, TrError *err)
 
 	if (o->drop == DAE_DROP_SHARE && o->corruption == 0 && o->targets == DAE_DROPPED_TAGS)
 	{
-		tr_fail(err, TR_BAD_OPTION, "corruption 0 drops no tag, and targets \"dropped\" learns from dropped tags alone");
+		tr_fail(err, TR_BAD_OPTION, "corruption 0 drops no tags, but targets \"dropped\" learns only from dropped tags");
 		if (err)
 			snprintf(err->hint, sizeof(err->hint),
 					 "Set corruption above 0, drop to \"random\" or \"one\", or targets to \"all\".");
@@ -103,7 +105,7 @@ check(const void *values, TrError *err)
 	}
 	if (o->drop == DAE_DROP_SHARE && o->rescale && o->corruption == 1)
 	{
-		tr_fail(err, TR_BAD_OPTION, "corruption 1 leaves no input, which rescale cannot divide by 1 - corruption");
+		tr_fail(err, TR_BAD_OPTION, "rescale cannot be used with corruption 1, which leaves no input");
 		if (err)
 			snprintf(err->hint, sizeof(err->hint), "Set corruption below 1, or rescale to false.");
 		return TR_BAD_OPTION;
@@ -201,7 +203,7 @@ create(TrModel *model, TrError *err)
 	size_t		stride;
 
 	if ((int64_t) users + items + 3 * (int64_t) T > INT32_MAX)
-		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags for one table");
+		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags");
 	m->options = *(const DaeOptions *) model->options;
 	layout_of(&m->layout, &m->p, &m->options, users, items, T);
 	TR_TRY(tr_parameters_create(&m->p, model, m->options.optimizer == TR_ADAM ? 2 : 0, m->options.seed, false, err));
@@ -244,7 +246,7 @@ feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 
 const TrAlgorithm tr_algorithm_dae_ptr = {
 	.name = "dae_ptr",
-	.summary = "A denoising autoencoder over the tags of a post, with vectors for its user and its item.",
+	.summary = "A denoising autoencoder over the tags of a post, with user and item embeddings.",
 	.source = "Zhao et al., Denoising auto-encoder based personalized tag recommendation, Eq. 7-12",
 	.task = TR_TASK_TAG,
 	.options = &option_set,

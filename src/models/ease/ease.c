@@ -21,12 +21,11 @@ static const char *const methods[] = {"auto", "primal", "dual", NULL};
 
 static const TrOption option_rows[] = {
 	{"lambda", TR_OPTION_REAL, OPTION(lambda), "300", 1e-3, 1e9, NULL,
-	"weight of the squared weights: more for data with few pairs, or with much chance in them"},
+	"L2 strength; raise it for sparse or noisy data"},
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "500", 0, 1e9, NULL,
-	"weights kept of an item, those of the largest absolute value; 0 = all"},
+	"number of weights stored per item, the largest by absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
-	"which matrix is inverted, for the same result: primal, of items by items; dual, of users by users; auto, the faster "
-	"one"},
+	"matrix to invert, for the same result: primal (items x items), dual (users x users), or auto, the faster one"},
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseOptions);
@@ -109,7 +108,7 @@ restored(TrModel *model, TrError *err)
 	Ease	   *m = (Ease *) model;
 
 	if (*m->lambda != (float) m->settings.lambda)
-		return tr_fail(err, TR_BAD_DATA, "the stored lambda is not %g", m->settings.lambda);
+		return tr_fail(err, TR_BAD_DATA, "stored lambda is not %g", m->settings.lambda);
 	return train_epoch(model, 1, NULL, &(TrEpochStats) {0}, err);
 }
 
@@ -134,7 +133,7 @@ feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 
 const TrAlgorithm tr_algorithm_ease = {
 	.name = "ease",
-	.summary = "Every item explained by the user's other items, in closed form; it does not look at tags.",
+	.summary = "Linear regression of every item on the user's other items, in closed form; does not use tags.",
 	.source = "Steck, Embarrassingly Shallow Autoencoders for Sparse Data (WWW 2019), equation 8",
 	.task = TR_TASK_ITEM,
 	.options = &options,

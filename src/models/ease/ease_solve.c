@@ -49,7 +49,8 @@ typedef struct Solver
 /* ------------------------------------------------------------------ data */
 
 TrStatus
-tr_ease_new_data(TrEaseData *data, TrModel *work, int32_t rows, int32_t cols, int32_t targets, int64_t entries, TrError *err)
+tr_ease_new_data(TrEaseData *data, TrModel *work, int32_t rows, int32_t cols, int32_t targets, int64_t entries,
+				 TrError *err)
 {
 	*data = (TrEaseData) {.targets = targets};
 	data->by_row = (TrCsr) {.rows = rows, .cols = cols, .capacity = entries, .ptr = TR_NEW(work, int64_t, rows + 1),
@@ -180,7 +181,7 @@ invert(Solver *s, TrError *err)
 	TrStatus	status = tr_invert(s->work, s->inverse, s->n, "the matrix of co-occurrences plus lambda", s->poll, err);
 
 	if (status == TR_NOT_FINITE && err)
-		snprintf(err->hint, sizeof(err->hint), "Raise lambda, which is %g.", s->settings->lambda);
+		snprintf(err->hint, sizeof(err->hint), "Increase lambda (now %g).", s->settings->lambda);
 	return status;
 }
 
@@ -192,10 +193,10 @@ set_scale(Solver *s, int32_t j, double divisor, double scale, double loss, TrErr
 {
 	if (!(divisor > 0) || !isfinite(scale))
 	{
-		tr_fail(err, TR_NOT_FINITE, "the weights of item %d of %d cannot be computed in single precision", j,
+		tr_fail(err, TR_NOT_FINITE, "could not compute the weights of item %d of %d in single precision", j,
 				s->data->targets);
 		if (err)
-			snprintf(err->hint, sizeof(err->hint), "Raise lambda, which is %g.", s->settings->lambda);
+			snprintf(err->hint, sizeof(err->hint), "Increase lambda (now %g).", s->settings->lambda);
 		return TR_NOT_FINITE;
 	}
 	s->scale[j] = (float) scale;
@@ -420,7 +421,8 @@ TrStatus
 tr_ease_solve(TrEaseWeights *weights, TrModel *model, TrModel *work, const TrEaseData *data,
 			  const TrEaseSettings *settings, const TrPoll *poll, TrError *err)
 {
-	Solver		s = {.work = work, .b = work->backend, .data = data, .settings = settings, .poll = poll, .weights = weights};
+	Solver		s = {.work = work, .b = work->backend, .data = data, .settings = settings, .poll = poll,
+	.weights = weights};
 	int32_t		M = data->by_row.rows;
 	int32_t		C = data->by_row.cols;
 	bool		is = is_primal(M, C, (double) data->by_row.ptr[M], settings->method);

@@ -43,7 +43,7 @@ typedef struct TrEaseSettings
 	int			method;			/* TrEaseMethod */
 } TrEaseSettings;
 
-/* by_row with room for so many entries, in the memory of the work; tr_ease_transpose() fills by_column once that is filled. */
+/* by_row with room for so many entries, in the memory of the work; tr_ease_transpose() fills by_column from it. */
 extern TrStatus tr_ease_new_data(TrEaseData *data, TrModel *work, int32_t rows, int32_t cols, int32_t targets,
 								 int64_t entries, TrError *err);
 extern void tr_ease_transpose(TrEaseData *data);

@@ -41,24 +41,24 @@ static const char *const methods[] = {"auto", "primal", "dual", NULL};
 
 static const TrOption option_rows[] = {
 	{"lambda", TR_OPTION_REAL, OPTION(lambda), "300", 1e-3, 1e9, NULL,
-	"weight of the squared weights: more for data with few pairs, or with much chance in them"},
+	"L2 strength; raise it for sparse or noisy data"},
 	{"user_tags", TR_OPTION_REAL, OPTION(user_tags), "3", 0, 1000, NULL,
-	"what a user's tags count beside his items, 1 each; 0 = nothing, and then tags alone recommend nothing"},
+	"weight of a user's tags relative to the user's items; 0 = tags of users are ignored, and tags alone recommend "
+	"nothing"},
 	{"item_tags", TR_OPTION_REAL, OPTION(item_tags), "1", 0, 1000, NULL,
-	"what the tags of items count beside the users they have; 0 = nothing"},
+	"weight of the tags of items relative to their users; 0 = tags of items are ignored"},
 	{"user_weighting", TR_OPTION_ENUM, OPTION(user_weighting), "binary", 0, 0, tr_weighting_names,
-	"how often a user gave a tag becomes its weight in his profile"},
+	"weighting of tag counts in user profiles"},
 	{"item_weighting", TR_OPTION_ENUM, OPTION(item_weighting), "log", 0, 0, tr_weighting_names,
-	"how often an item was given a tag becomes its weight in the item's profile"},
+	"weighting of tag counts in item profiles"},
 	{"user_norm", TR_OPTION_ENUM, OPTION(user_norm), "l2", 0, 0, norms,
-	"what the weights of a user's profile are divided by"},
+	"normalization of user profiles"},
 	{"item_norm", TR_OPTION_ENUM, OPTION(item_norm), "none", 0, 0, norms,
-	"what the weights of an item's profile are divided by"},
+	"normalization of item profiles"},
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "1000", 0, 1e9, NULL,
-	"weights kept of an item or a tag, those of the largest absolute value; 0 = all"},
+	"number of weights stored per item or tag, the largest by absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
-	"which matrix is inverted, for the same result: primal, of items and tags; dual, of users and tags; auto, the faster "
-	"one"},
+	"matrix to invert, for the same result: primal (items and tags), dual (users and tags), or auto, the faster one"},
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseTagsOptions);
@@ -101,7 +101,8 @@ create(TrModel *model, TrError *err)
 	const TrDataset *d = model->dataset;
 
 	if (d && (int64_t) d->n_items + d->n_tags > MOST_FEATURES)
-		return tr_fail(err, TR_BAD_DATA, "%d items and %d tags are more than %d", d->n_items, d->n_tags, MOST_FEATURES);
+		return tr_fail(err, TR_BAD_DATA, "%d items and %d tags exceed the maximum, "
+										 "%d", d->n_items, d->n_tags, MOST_FEATURES);
 	m->options = *(const EaseTagsOptions *) model->options;
 	TR_TRY(tr_tensor(model, "idf", 1, model->n_tags, TR_IDF, &m->idf, err));
 	TR_TRY(tr_tensor(model, "items", 1, 1, (TrRange) {1, (float) (MOST_FEATURES - model->n_tags), true}, &m->items, err));
@@ -310,7 +311,8 @@ feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 
 const TrAlgorithm tr_algorithm_ease_tags = {
 	.name = "ease_tags",
-	.summary = "Every item explained by the user's other items and tags, and by the tags items share, in closed form.",
+	.summary = "Linear regression of every item on the user's other items and tags, and on the tags items share, in "
+			   "closed form.",
 	.source = "Steck (WWW 2019), with tags as further rows and columns; compare Jeunen et al., Closed-Form Models for "
 			  "Collaborative Filtering with Side-Information (RecSys 2020)",
 	.task = TR_TASK_ITEM,

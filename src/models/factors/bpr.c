@@ -43,25 +43,25 @@ typedef struct BprOptions
 
 static const TrOption option_rows[] = {
 	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
-	"width of the embeddings"},
+	"embedding size"},
 	{"item_bias", TR_OPTION_BOOL, OPTION(item_bias), "true", 0, 0, NULL,
-	"whether an item has a bias of its own, which travels behind its embedding"},
+	"whether items have a bias, stored after the embedding"},
 	{"sampling", TR_OPTION_ENUM, OPTION(sampling), "uniform", 0, 0, samplings,
-	"how the item that the user does not have is drawn: each alike, or by its number of users"},
+	"negative sampling: uniform, or proportional to the number of users of an item"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.005", 0, 1000, NULL,
-	"weight of the squared embeddings and bias of a triple"},
+	"L2 strength for the embeddings and biases of a triple"},
 	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, tr_optimizer_names,
-	"how a gradient becomes a step"},
+	"optimizer"},
 	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.001", 1e-9, 1000, NULL,
-	"size of a step; the gradient is summed over the triples of a batch"},
+	"learning rate; gradients are summed over the triples of a mini-batch"},
 	{"batch", TR_OPTION_INT, OPTION(batch), "512", 1, 1000000, NULL,
-	"triples of a step"},
+	"mini-batch size, in triples"},
 	{"init_std", TR_OPTION_REAL, OPTION(init_std), "0.1", 1e-6, 1000, NULL,
-	"size of the initial embeddings: standard deviation of a factor, times the root of factors"},
+	"scale of the initial embeddings: standard deviation of a factor times the square root of factors"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
-	"start of every random number; the same seed gives the same model"},
+	"random seed; the same seed gives the same model"},
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "60", 1, 100000, NULL,
-	"passes over the training pairs, at most"},
+	"maximum number of passes over the training pairs"},
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, BprOptions);
@@ -150,7 +150,7 @@ create(TrModel *model, TrError *err)
 	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
 	list_posts(m);
 	if (m->n_posts == 0)
-		return tr_fail(err, TR_BAD_DATA, "there is nothing to rank: every user has every item");
+		return tr_fail(err, TR_BAD_DATA, "nothing to rank: every user has every item");
 	m->B = B = m->options.batch < m->n_posts ? m->options.batch : m->n_posts;
 	TR_TRY(fill_side(m, TR_USER, err));
 	TR_TRY(fill_side(m, TR_ITEM, err));
@@ -275,7 +275,8 @@ step(TrModel *model, int n, int64_t number)
 	tr_factors_gather(b, &m->side[TR_ITEM]);
 	rank(m, n);
 	backward(m, n);
-	b->ops->update_rows(b, &o, users->rows, users->gradient, users->m, users->v, users->batch.index, users->n_gathered, m->W);
+	b->ops->update_rows(b, &o, users->rows, users->gradient, users->m, users->v, users->batch.index,
+						users->n_gathered, m->W);
 	tr_factors_learn(b, &m->side[TR_ITEM], &o, m->options.regularization);
 }
 
@@ -291,7 +292,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 
 const TrAlgorithm tr_algorithm_bpr = {
 	.name = "bpr",
-	.summary = "Matrix factorisation that learns to rank what a user has above what he has not; it does not look at tags.",
+	.summary = "Matrix factorization that learns to rank the items a user has above others; does not use tags.",
 	.source = "Rendle et al., BPR: Bayesian Personalized Ranking from Implicit Feedback (UAI 2009)",
 	.task = TR_TASK_ITEM,
 	.options = &options,

@@ -1,6 +1,6 @@
 /*
- * What bpr, pitf and nltf share: rows of factors of which a batch gathers some, ranks pairs of them, and learns. A row may be
- * gathered several times; its gradient is the sum over its places.
+ * What bpr, pitf and nltf share: rows of factors of which a batch gathers some, ranks pairs of them, and learns. A row may
+ * be gathered several times; its gradient is the sum over its places.
  *
  * Legend: n rows of a table, W width, G rows gathered, P pairs of a batch.
  */
@@ -81,8 +81,8 @@ extern TrStatus tr_rank_loss_create(TrRankLoss *l, TrModel *model, int P, int N,
 extern void tr_rank_loss(TrBackend *b, TrRankLoss *l, int pairs, int others);
 
 /*
- * An epoch over n pairs in `order`, some of which make a batch: plan(first, count) lists it, step(count, number) learns. The
- * batch gathers so many floats.
+ * An epoch over n pairs in `order`, some of which make a batch: plan(first, count) lists it, step(count, number) learns.
+ * The batch gathers so many floats.
  */
 typedef struct TrRankEpoch
 {

@@ -28,19 +28,19 @@ typedef struct IalsOptions
 
 static const TrOption option_rows[] = {
 	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
-	"width of the embeddings"},
+	"embedding size"},
 	{"alpha", TR_OPTION_REAL, OPTION(alpha), "0.1", 0, 1000, NULL,
-	"weight of the squared score of every user and item, next to 1 for a pair that was seen"},
+	"weight of unobserved pairs, relative to 1 for an observed pair"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.01", 1e-9, 1e9, NULL,
-	"weight of a squared embedding, times (pairs of the user + alpha items) ^ nu; for items likewise"},
+	"L2 strength, multiplied by (pairs of the user + alpha items) ^ nu; likewise for items"},
 	{"nu", TR_OPTION_REAL, OPTION(nu), "1", 0, 2, NULL,
-	"how much more the embedding of somebody with many pairs is regularized; 0 = not at all"},
+	"exponent that increases regularization with the number of pairs; 0 = equal for all"},
 	{"init_std", TR_OPTION_REAL, OPTION(init_std), "0.1", 1e-6, 1000, NULL,
-	"size of the initial embeddings: standard deviation of a factor, times the root of factors"},
+	"scale of the initial embeddings: standard deviation of a factor times the square root of factors"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
-	"start of every random number; the same seed gives the same model"},
+	"random seed; the same seed gives the same model"},
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "10", 1, 100000, NULL,
-	"sweeps over users and items, at most"},
+	"maximum number of sweeps over users and items"},
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, IalsOptions);
@@ -165,7 +165,7 @@ create(TrModel *model, TrError *err)
 	D = (size_t) m->options.factors;
 	if (!b->ops->regress_rows)
 	{
-		tr_fail(err, TR_UNSUPPORTED, "algorithm \"ials\" cannot be trained on the device %s", b->ops->name);
+		tr_fail(err, TR_UNSUPPORTED, "algorithm \"ials\" cannot be trained on device \"%s\"", b->ops->name);
 		if (err)
 			snprintf(err->hint, sizeof(err->hint), "Train it on the CPU, with device => 'cpu'.");
 		return TR_UNSUPPORTED;
@@ -249,7 +249,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 
 const TrAlgorithm tr_algorithm_ials = {
 	.name = "ials",
-	.summary = "Matrix factorisation of who has what by alternating least squares; it does not look at tags.",
+	.summary = "Matrix factorization by alternating least squares; does not use tags.",
 	.source = "Hu, Koren & Volinsky (ICDM 2008); Rendle et al., Revisiting the Performance of iALS (RecSys 2022)",
 	.task = TR_TASK_ITEM,
 	.options = &options,

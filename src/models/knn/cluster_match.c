@@ -27,13 +27,13 @@ typedef struct ClusterOptions
 
 #define CLUSTER_OPTIONS(clusters_default, similarity_default, weighting_default) \
 	{"clusters", TR_OPTION_INT, OPTION(clusters), clusters_default, 1, 1000000, NULL, \
-	"clusters of tags that merging stops at"}, \
+	"number of tag clusters at which merging stops"}, \
 	{"similarity", TR_OPTION_REAL, OPTION(similarity), similarity_default, 0, 1, NULL, \
-	"merging stops as well where no two clusters are alike by this mean cosine of their tags; 0 = it does not"}, \
+	"minimum mean cosine of two clusters' tags for merging them; 0 = no minimum"}, \
 	{"weighting", TR_OPTION_ENUM, OPTION(weighting), weighting_default, 0, 0, tr_weighting_names, \
-	"how often a tag was given becomes its weight in a profile"}, \
+	"weighting of tag counts in profiles"}, \
 	{"max_tags", TR_OPTION_INT, OPTION(max_tags), "10000", 1, 100000, NULL, \
-	"most tags that training accepts: it compares each tag with each"}
+	"maximum number of tags; training compares every pair of tags"}
 
 static const TrOption ccs_rows[] = {
 	CLUSTER_OPTIONS("1", "0.5", "tfidf"),
@@ -42,7 +42,7 @@ static const TrOption ccs_rows[] = {
 static const TrOption ccf_rows[] = {
 	CLUSTER_OPTIONS("1", "0.5", "log_tfidf"),
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "50", 0, 1e9, NULL,
-	"users whose items a user is offered, at most, the nearest by cosine; 0 = all"},
+	"maximum number of nearest users, by cosine, whose items are recommended; 0 = all"},
 };
 
 static const TrOptionSet ccs_options = TR_OPTION_SET(ccs_rows, ClusterOptions);
@@ -221,7 +221,7 @@ restored(TrModel *model, TrError *err)
 	int32_t		n_clusters = count_clusters(m->saved, model->n_tags);
 
 	if (n_clusters == 0 || (m->by_users && tr_stored(model, "users")->cols != n_clusters))
-		return tr_fail(err, TR_BAD_DATA, "stored weight \"clusters\" has no clusters that the other weights are for");
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"clusters\" does not match the other weights");
 	for (int32_t t = 0; t < model->n_tags; t++)
 		m->cluster[t] = (int32_t) m->saved[t];
 	set_clusters(m, n_clusters);
@@ -280,7 +280,7 @@ feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 
 const TrAlgorithm tr_algorithm_ccs = {
 	.name = "ccs",
-	.summary = "The cosine of user and item as profiles over clusters of tags.",
+	.summary = "Cosine similarity of the user's and the item's profiles over tag clusters.",
 	.source = "Shepitsen et al. (RecSys 2008), as a baseline of Xu et al. (IJCAI 2017), section 6",
 	CLUSTER_SLOTS,
 	.options = &ccs_options,
@@ -291,7 +291,7 @@ const TrAlgorithm tr_algorithm_ccs = {
 
 const TrAlgorithm tr_algorithm_ccf = {
 	.name = "ccf",
-	.summary = "Items of the users nearest to the user, by the cosine of their profiles over clusters of tags.",
+	.summary = "Items of the nearest users, by cosine similarity of their profiles over tag clusters.",
 	.source = "Shepitsen et al. (RecSys 2008), as a baseline of Xu et al. (IJCAI 2017), section 6",
 	CLUSTER_SLOTS,
 	.options = &ccf_options,

@@ -6,8 +6,8 @@
  *     user_knn   score(u,i) = sum over the nearest users v of u who have i, of cos(u,v)
  *
  * One row of neighbours is computed at a time, when it is asked for, and none is kept. Which items are among the nearest of
- * i is decided once, in training: by the weakest of them; the weights of an item j are then those cosines that are no weaker.
- * The features of a user are his items, or his neighbours, and the weights of a neighbour are 1 for what he has.
+ * i is decided once, in training: by the weakest of them; the weights of an item j are then those cosines that are no
+ * weaker. The features of a user are his items, or his neighbours, and the weights of a neighbour are 1 for what he has.
  * Legend: I items, R sets, C members, P pairs (set, member).
  */
 #include <math.h>
@@ -26,12 +26,12 @@ typedef struct KnnOptions
 
 static const TrOption item_rows[] = {
 	{"neighbours", TR_OPTION_INT, offsetof(KnnOptions, neighbours), "50", 0, 1e9, NULL,
-	"items that an item's score is made of, at most, the nearest by cosine; 0 = all that share a user with it"},
+	"maximum number of nearest items, by cosine, that contribute to a score; 0 = all that share a user"},
 };
 
 static const TrOption user_rows[] = {
 	{"neighbours", TR_OPTION_INT, offsetof(KnnOptions, neighbours), "50", 0, 1e9, NULL,
-	"users whose items a user is offered, at most, the nearest by cosine; 0 = all that share an item with him"},
+	"maximum number of nearest users, by cosine, whose items are recommended; 0 = all who share an item with the user"},
 };
 
 static const TrOptionSet item_options = {.options = item_rows, .count = 1, .size = sizeof(KnnOptions)};
@@ -305,7 +305,7 @@ restored_items(TrModel *model, TrError *err)
 		int32_t		place = place_of(value, model->dataset->n_items);
 
 		if (place < 0)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"weakest\" has no neighbour of item %d", i);
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"weakest\" has no value for a neighbour of item %d", i);
 		m->weakest[i] = (TrScored) {value[0], place};
 	}
 	return TR_OK;
@@ -347,7 +347,7 @@ restored_users(TrModel *model, TrError *err)
 	Knn    *m = (Knn *) model;
 
 	if (*m->saved != (float) m->neighbours)
-		return tr_fail(err, TR_BAD_DATA, "the stored neighbours are %g, not %d", *m->saved, m->neighbours);
+		return tr_fail(err, TR_BAD_DATA, "stored number of neighbours is %g, not %d", *m->saved, m->neighbours);
 	return TR_OK;
 }
 
@@ -376,7 +376,7 @@ user_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 
 const TrAlgorithm tr_algorithm_item_knn = {
 	.name = "item_knn",
-	.summary = "Items near those that the user has, by the cosine of who has them; it does not look at tags.",
+	.summary = "Items similar to the user's items, by cosine over their users; does not use tags.",
 	.source = "Sarwar, Karypis, Konstan & Riedl, Item-based collaborative filtering (WWW 2001), on binary data",
 	.task = TR_TASK_ITEM,
 	.options = &item_options,
@@ -393,7 +393,7 @@ const TrAlgorithm tr_algorithm_item_knn = {
 
 const TrAlgorithm tr_algorithm_user_knn = {
 	.name = "user_knn",
-	.summary = "Items of the users nearest to the user, by the cosine of what they have; it does not look at tags.",
+	.summary = "Items of the nearest users, by cosine over their items; does not use tags.",
 	.source = "Breese, Heckerman & Kadie (UAI 1998), on binary data; Sarwar et al. (EC 2000) for the neighbourhood",
 	.task = TR_TASK_ITEM,
 	.options = &user_options,

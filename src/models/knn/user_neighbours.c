@@ -29,7 +29,8 @@ tr_user_neighbours_create(TrUserNeighbours *n, TrModel *model, int32_t n_users, 
 	*n = (TrUserNeighbours) {.memory = memory = tr_memory_child(model->memory)};
 	if (memory)
 		*n = (TrUserNeighbours) {
-			.memory = memory, .n_users = n_users, .width = width, .stride = tr_dot_stride(width), .most = (int32_t) room - 1,
+			.memory = memory, .n_users = n_users, .width = width, .stride = tr_dot_stride(width),
+			.most = (int32_t) room - 1,
 			.unit = tr_calloc(memory, (size_t) n_users * tr_dot_stride(width) + 1, sizeof(float)),
 			.query = tr_calloc(memory, tr_dot_stride(width) + 1, sizeof(float)),
 			.score = tr_alloc(memory, BLOCK * sizeof(float)), .best = tr_alloc(memory, room * sizeof(TrScored)),

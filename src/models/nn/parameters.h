@@ -42,7 +42,8 @@ typedef struct TrParameters
 
 /* One more matrix; without rows, none. name is a format. Returns where it starts. */
 __attribute__((format(printf, 6, 7)))
-extern int64_t tr_parameter(TrParameters *p, int32_t rows, int32_t cols, double std, uint64_t stream, const char *name, ...);
+extern int64_t tr_parameter(TrParameters *p, int32_t rows, int32_t cols, double std, uint64_t stream, const char *name,
+							...);
 
 /* One that is not stored, but with each user's or item's row. */
 extern int64_t tr_training_parameter(TrParameters *p, int32_t rows, int32_t cols, double std, uint64_t stream,

@@ -61,8 +61,8 @@ tr_stack_encode_backward(TrStack *s, TrParameters *p, TrModel *model, const TrCs
 	{
 		float	   *dz = s->hidden_grad[k].data;
 
-		b->ops->activation_backward(b, dz, tr_gradient(p, s->bias[k]), k == s->K ? top : dz, s->hidden[k].data, R, s->dim[k],
-									TR_TANH);
+		b->ops->activation_backward(b, dz, tr_gradient(p, s->bias[k]), k == s->K ? top : dz, s->hidden[k].data, R,
+									s->dim[k], TR_TANH);
 		if (k > 1)
 			b->ops->dense_backward(b, s->hidden_grad[k - 1].data, tr_gradient(p, s->weight[k]), dz, s->hidden[k - 1].data,
 								   p->value + s->weight[k], R, s->dim[k - 1], s->dim[k], TR_STORED_IO);
@@ -116,8 +116,8 @@ tr_stack_output(TrStack *s, TrParameters *p, TrBackend *b, int first, const TrCs
 		b->ops->dense_forward(b, z, in, w, NULL, R, H, T, TR_STORED_OI, TR_LINEAR);
 		b->ops->reconstruction_loss(b, z, p->value + bias, tr_gradient(p, bias), x, start, R, multiplicity + first, squared,
 									scale, p->loss);
-		b->ops->dense_backward(b, tr_row(&s->decoded_grad[1], first + start, H), tr_gradient(p, s->weight[1]), z, in, w, R, H,
-							   T, TR_STORED_OI);
+		b->ops->dense_backward(b, tr_row(&s->decoded_grad[1], first + start, H), tr_gradient(p, s->weight[1]), z, in, w, R,
+							   H, T, TR_STORED_OI);
 	}
 }
 

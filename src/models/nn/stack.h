@@ -1,6 +1,6 @@
 /*
- * A stack of tanh layers over sparse rows, and its mirror image, a decoder with the same weights transposed (Xu et al., IJCAI
- * 2017, Eq. 1-5 and 9-13). A step encodes rows of some groups, one behind the other; decodes some of them; and goes back.
+ * A stack of tanh layers over sparse rows, and its mirror image, a decoder with the same weights transposed (Xu et al.,
+ * IJCAI 2017, Eq. 1-5 and 9-13). A step encodes rows of some groups, one behind the other; decodes some of them; and goes back.
  *
  * Legend: T inputs, K layers, R rows of all groups.
  */
@@ -30,7 +30,8 @@ extern void tr_stack_layout(TrStack *s, TrParameters *p, const TrIntList *layers
 							bool decoder);
 
 /* hidden[1..K] of these rows; returns R. */
-extern TrStatus tr_stack_encode(TrStack *s, TrParameters *p, TrModel *model, const TrCsr *groups, int n_groups, TrError *err);
+extern TrStatus tr_stack_encode(TrStack *s, TrParameters *p, TrModel *model, const TrCsr *groups, int n_groups,
+								TrError *err);
 
 /* The gradient of the encoder's parameters from that of hidden[K]: top (R,dim[K]). */
 extern TrStatus tr_stack_reserve_grad(TrStack *s, TrModel *model, int R, TrError *err);

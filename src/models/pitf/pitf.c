@@ -58,28 +58,27 @@ typedef enum Sampling
 
 #define FACTORS_OPTION \
 	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL, \
-	"width of the vectors of users and items; tags have one for either"}
+	"embedding size of users and items; tags have one embedding for each"}
 
 #define OPTIONS_WITH(init_std_default) \
 	{"negatives", TR_OPTION_INT, OPTION(negatives), "8", 1, 1000, NULL, \
-	"tags drawn for every tag of a post, from those the post lacks; 1 is the loss of the paper, more are told apart by a " \
-	"softmax"}, \
+	"negative sampling: negative tags per tag of a post; 1 is the loss of the paper, more use a softmax"}, \
 	{"sampling", TR_OPTION_ENUM, OPTION(sampling), "uniform", 0, 0, samplings, \
-	"how they are drawn: each alike, or by how often they are used"}, \
+	"distribution of the negative tags: uniform, or proportional to use"}, \
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.001", 0, 1000, NULL, \
-	"weight of the squared vectors of a batch's posts and tags"}, \
+	"L2 strength for the embeddings in a mini-batch"}, \
 	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, tr_optimizer_names, \
-	"how a gradient becomes a step"}, \
+	"optimizer"}, \
 	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.003", 1e-9, 1000, NULL, \
-	"size of a step; the gradient is summed over a batch"}, \
+	"learning rate; gradients are summed over a mini-batch"}, \
 	{"batch", TR_OPTION_INT, OPTION(batch), "512", 1, 1000000, NULL, \
-	"assignments of a step"}, \
+	"mini-batch size, in assignments"}, \
 	{"init_std", TR_OPTION_REAL, OPTION(init_std), init_std_default, 1e-6, 1000, NULL, \
-	"size of the initial vectors: standard deviation of a factor, times the root of factors"}, \
+	"scale of the initial embeddings: standard deviation of a factor times the square root of factors"}, \
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL, \
-	"start of every random number; the same seed gives the same model"}, \
+	"random seed; the same seed gives the same model"}, \
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL, \
-	"passes over the assignments, at most"}
+	"maximum number of passes over the assignments"}
 
 static const char *const samplings[] = {"uniform", "popularity", NULL};
 
@@ -93,9 +92,9 @@ static const TrOptionSet pitf_options = TR_OPTION_SET(pitf_rows, PitfOptions);
 static const TrOption nltf_rows[] = {
 	FACTORS_OPTION,
 	{"sigma", TR_OPTION_REAL, OPTION(sigma), "1.5", 0.001, 1000, NULL,
-	"width of the kernels: the distance at which one falls to exp(-1/2)"},
+	"kernel width: the distance at which the kernel falls to exp(-1/2)"},
 	{"scale", TR_OPTION_REAL, OPTION(scale), "10", 0.001, 1e6, NULL,
-	"what the kernels are multiplied by; 1 in the paper"},
+	"factor of the kernels; 1 in the paper"},
 	OPTIONS_WITH("0.3"),
 };
 
@@ -228,7 +227,7 @@ fill(Pitf *m, TrError *err)
 	TR_TRY(tr_enough_memory(model, err, "the factors of users, items and tags"));
 	find_pairs(m);
 	if (m->n_pairs == 0)
-		return tr_fail(err, TR_BAD_DATA, "there is nothing to rank: every post has every tag");
+		return tr_fail(err, TR_BAD_DATA, "nothing to rank: every post has every tag");
 	m->P = m->options.batch < m->n_pairs ? m->options.batch : m->n_pairs;
 	items = m->entities + (size_t) d->n_users * (size_t) m->D;
 	TR_TRY(tr_training_tensor(model, "users", d->n_users, m->D, &m->entities, err));
@@ -485,8 +484,8 @@ pitf_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrEr
 	{
 		memcpy(m->query, posts[p].user ? posts[p].user : m->means, D * sizeof(float));
 		memcpy(m->query + D, posts[p].item ? posts[p].item : m->means + D, D * sizeof(float));
-		tr_dot_block(out + (size_t) p * (size_t) model->n_tags, (size_t) model->n_tags, m->query, 1, m->served, model->n_tags,
-					 tr_dot_stride(2 * m->D));
+		tr_dot_block(out + (size_t) p * (size_t) model->n_tags, (size_t) model->n_tags, m->query, 1, m->served,
+					 model->n_tags, 					 tr_dot_stride(2 * m->D));
 	}
 	return TR_OK;
 }
@@ -535,8 +534,8 @@ nltf_score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrEr
 
 const TrAlgorithm tr_algorithm_pitf = {
 	.name = "pitf",
-	.summary = "Factors of users, items and tags that rank a post's tags above others, by the pairs of user and tag, item "
-			   "and tag.",
+	.summary = "Pairwise tensor factorization of (user, tag) and (item, tag) that learns to rank a post's tags above "
+			   "others.",
 	.source = "Rendle & Schmidt-Thieme, Pairwise Interaction Tensor Factorization (WSDM 2010)",
 	PITF_SLOTS,
 	.options = &pitf_options,
@@ -545,7 +544,7 @@ const TrAlgorithm tr_algorithm_pitf = {
 
 const TrAlgorithm tr_algorithm_nltf = {
 	.name = "nltf",
-	.summary = "pitf with a Gaussian kernel of the distance in place of each inner product.",
+	.summary = "pitf with a Gaussian kernel of the distance instead of each inner product.",
 	.source = "Fang et al., Personalized Tag Recommendation through Nonlinear Tensor Factorization Using Gaussian Kernel "
 		"(AAAI 2015)",
 	PITF_SLOTS,

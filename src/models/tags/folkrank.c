@@ -41,15 +41,15 @@ typedef struct FolkOptions
 
 static const TrOption option_rows[] = {
 	{"damping", TR_OPTION_REAL, OPTION(damping), "0.7", 0.01, 0.99, NULL,
-	"share of a node's weight that it passes on to its neighbours in a step; the rest comes from the preference (the "
-	"paper's d)"},
+	"damping factor: share of a node's weight spread to its neighbours in each iteration; the rest is the preference (d "
+	"in the paper)"},
 	{"tolerance", TR_OPTION_REAL, OPTION(tolerance), "0.03", 1e-9, 0.5, NULL,
-	"steps are taken until the weights of all nodes together are this close to their limit"},
+	"convergence tolerance: total distance of all node weights from their limits at which iteration stops"},
 	{"preference", TR_OPTION_REAL, OPTION(preference), "10", 0, 1e6, NULL,
-	"for the post's user, and for its item, next to 1 for all nodes together; 0 = the paper's: as many as users and items "
-	"there are"},
+	"preference weight of the post's user and item, relative to 1 for all nodes together; 0 = as in the paper, the "
+	"number of users and of items"},
 	{"tags", TR_OPTION_INT, OPTION(tags), "200", 0, 1000000, NULL,
-	"tags kept for every user and item, those that differ most from the mean; 0 = all"},
+	"number of tags stored per user and item, those that differ most from the mean; 0 = all"},
 };
 
 static const TrSetting paper[] = {
@@ -103,7 +103,7 @@ static TrStatus
 check_dataset(const TrDataset *d, TrError *err)
 {
 	if (d->n_tags > MOST_TAGS)
-		return tr_fail(err, TR_BAD_DATA, "%d tags are more than folkrank can tell apart, %d", d->n_tags, MOST_TAGS);
+		return tr_fail(err, TR_BAD_DATA, "%d tags exceed the maximum for folkrank, %d", d->n_tags, MOST_TAGS);
 	if ((int64_t) d->n_tags + d->n_users + d->n_items > INT32_MAX / 2)
 		return tr_fail(err, TR_BAD_DATA, "more than %d users, items and tags", INT32_MAX / 2);
 	return TR_OK;
@@ -352,8 +352,8 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 
 const TrAlgorithm tr_algorithm_folkrank = {
 	.name = "folkrank",
-	.summary = "What preferring the post's user and item changes in the PageRank of the tags, on the graph of users, items "
-			   "and tags.",
+	.summary = "Change in the PageRank of the tags when the post's user and item are preferred, on the graph of users, "
+			   "items and tags.",
 	.source = "Hotho et al. (ESWC 2006); Jaeschke et al. (PKDD 2007), section 3.2",
 	.task = TR_TASK_TAG,
 	.options = &options,

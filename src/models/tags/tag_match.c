@@ -24,19 +24,19 @@ typedef struct MatchOptions
 
 #define MAX_TAGS_OPTION \
 	{"max_tags", TR_OPTION_INT, OPTION(max_tags), "20000", 1, 1000000, NULL, \
-	"most tags that training accepts: every embedding has a number for each tag"}
+	"maximum number of tags; embeddings have one number per tag"}
 
 static const TrOption cosine_rows[] = {
 	{"weighting", TR_OPTION_ENUM, OPTION(weighting), "tfidf", 0, 0, tr_weighting_names,
-	"how often a tag was given becomes its weight in a profile"},
+	"weighting of tag counts in profiles"},
 	MAX_TAGS_OPTION,
 };
 
 static const TrOption bm25_rows[] = {
 	{"k1", TR_OPTION_REAL, OPTION(k1), "5", 0, 1000, NULL,
-	"how many times a tag has to be given to an item before more of it hardly counts"},
+	"BM25 k1: saturation of a tag's count in an item's profile"},
 	{"b", TR_OPTION_REAL, OPTION(b), "0", 0, 1, NULL,
-	"how much a long item profile is marked down; 0 lets items with many tags come first, as popular items do"},
+	"BM25 b: length normalization of item profiles; 0 = none, which favours popular items"},
 	MAX_TAGS_OPTION,
 };
 
@@ -160,7 +160,7 @@ encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrEr
 
 const TrAlgorithm tr_algorithm_tag_cosine = {
 	.name = "tag_cosine",
-	.summary = "The cosine of the weighted tag profiles of user and item, without learning.",
+	.summary = "Cosine similarity of the weighted tag profiles of user and item, without learning.",
 	.source = "Salton & Buckley (1988), on the profiles of Xu et al. (IJCAI 2017), section 3",
 	MATCH_SLOTS,
 	.options = &cosine_options,
@@ -169,7 +169,7 @@ const TrAlgorithm tr_algorithm_tag_cosine = {
 
 const TrAlgorithm tr_algorithm_tag_bm25 = {
 	.name = "tag_bm25",
-	.summary = "A user's tags as a query for items by BM25, without learning.",
+	.summary = "BM25 search for items with the user's tags as the query, without learning.",
 	.source = "Robertson & Zaragoza, The Probabilistic Relevance Framework (2009), equation 3.15",
 	MATCH_SLOTS,
 	.options = &bm25_options,

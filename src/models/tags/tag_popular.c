@@ -30,10 +30,9 @@ typedef struct PopularOptions
 
 static const TrOption option_rows[] = {
 	{"by", TR_OPTION_ENUM, offsetof(PopularOptions, by), "mix", 0, 0, by_names,
-	"whose assignments count: all, those of the post's user, of its item, or mix, the sum of the user's and the item's "
-	"shares"},
+	"assignments to count: all, those of the post's user, those of its item, or mix, the sum of the shares of both"},
 	{"fallback", TR_OPTION_BOOL, offsetof(PopularOptions, fallback), "true", 0, 0, NULL,
-	"where nothing is known of the user or the item that count, use everybody's assignments"},
+	"use all assignments when those to count are unknown"},
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, PopularOptions);
@@ -108,7 +107,7 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 
 const TrAlgorithm tr_algorithm_tag_popular = {
 	.name = "tag_popular",
-	.summary = "The tags that the post's user, its item, both or everybody used most.",
+	.summary = "The most frequent tags of the post's user, its item, both or all.",
 	.source = "Jaeschke et al. (PKDD 2007), section 3.3",
 	.task = TR_TASK_TAG,
 	.options = &options,

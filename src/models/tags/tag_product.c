@@ -22,15 +22,15 @@ typedef struct ProductOptions
 
 static const TrOption option_rows[] = {
 	{"user_smoothing", TR_OPTION_REAL, OPTION(user_smoothing), "3", 0.001, 1e6, NULL,
-	"assignments of the overall distribution of tags that are added to the user's own"},
+	"smoothing of the user's tag frequencies: assignments added from the overall tag distribution"},
 	{"item_smoothing", TR_OPTION_REAL, OPTION(item_smoothing), "10", 0.001, 1e6, NULL,
-	"assignments of the overall distribution of tags that are added to the item's own"},
+	"smoothing of the item's tag frequencies: assignments added from the overall tag distribution"},
 	{"popularity", TR_OPTION_REAL, OPTION(popularity), "1", 0, 2, NULL,
-	"how much a tag that everybody uses is marked down: exponent of its overall share, which user and item bring in twice"},
+	"popularity correction: exponent of a tag's overall share, by which the product is divided"},
 	{"similar", TR_OPTION_REAL, OPTION(similar), "100", 0, 1e6, NULL,
-	"a post of the user weighs 1 + similar x cosine of its item's tags with the item's; 0 = all of them 1"},
+	"weight of a user's post is 1 + similar x cosine of its item's tags and the given item's; 0 = equal weights"},
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "200", 1, 100000, NULL,
-	"similar items kept for every item: the nearest by the cosine of their tags, the others count as cosine 0"},
+	"number of nearest items, by cosine of their tags, stored for every item; others count as cosine 0"},
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, ProductOptions);
@@ -124,9 +124,9 @@ score_tags(TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *
 
 const TrAlgorithm tr_algorithm_tag_product = {
 	.name = "tag_product",
-	.summary = "The product of how often the user and how often the item were given a tag; the user's similar items count "
-			   "more.",
-	.source = "counting, smoothed as Zhai & Lafferty (TOIS 2004), equation 6",
+	.summary = "The product of a tag's frequencies for the user and for the item, with more weight on the user's similar "
+			   "items.",
+	.source = "smoothed frequencies, as in Zhai & Lafferty (TOIS 2004), equation 6",
 	.task = TR_TASK_TAG,
 	.options = &options,
 	.estimate = estimate,

@@ -22,7 +22,7 @@ tower_check_options(const void *values, TrError *err)
 
 	if (o->regularization + o->reconstruction >= 1)
 	{
-		tr_fail(err, TR_BAD_OPTION, "regularization (%g) and reconstruction (%g) leave nothing for the ranking loss",
+		tr_fail(err, TR_BAD_OPTION, "regularization (%g) and reconstruction (%g) leave no weight for the ranking loss",
 				o->regularization, o->reconstruction);
 		if (err)
 			snprintf(err->detail, sizeof(err->detail), "Their sum must be below 1 (Eq. 13).");
@@ -46,7 +46,7 @@ static const TrOptionSet dspr_set = TOWER_OPTION_SET(dspr_options, dspr_presets)
 
 const TrAlgorithm tr_algorithm_dspr = {
 	.name = "dspr",
-	.summary = "Deep-semantic similarity: a tanh tower over tag profiles, cosine, softmax over all items.",
+	.summary = "Deep semantic similarity: a tanh tower over tag profiles, cosine, softmax over all items.",
 	.source = "Xu et al., IJCAI 2017, DSPR, Eq. 8",
 	.options = &dspr_set,
 	TOWER_SLOTS
@@ -68,7 +68,7 @@ static const TrOptionSet hdlpr_set = TOWER_OPTION_SET(hdlpr_options, hdlpr_prese
 
 const TrAlgorithm tr_algorithm_hdlpr = {
 	.name = "hdlpr",
-	.summary = "DSPR with a tied decoder: the reconstruction error of the tag profiles joins the loss.",
+	.summary = "DSPR with a tied decoder: the loss includes the reconstruction error of the tag profiles.",
 	.source = "Xu et al., IJCAI 2017, HDLPR, Eq. 13",
 	.options = &hdlpr_set,
 	TOWER_SLOTS

@@ -28,9 +28,9 @@ static const TrOption options[] = {
 	TOWER_MASK_OPTION,
 	TOWER_SAMPLING_WITH("popularity", "2000"),
 	{"item_history", TR_OPTION_REAL, offsetof(HybridOptions, item_history), "2", 0, 1000, NULL,
-	"how often an item of a user counts as given to the user's profile, next to 1 for a tag; 0 = items are no part of it"},
+	"weight of the user's items in the user's profile, relative to 1 for a tag; 0 = no items"},
 	{"item_term", TR_OPTION_REAL, offsetof(HybridOptions, item_term), "0", 0, 1000, NULL,
-	"how often each of its users gives an item itself, next to 1 for a tag; 0 = an item is its tags alone"},
+	"weight of the item itself in the item's profile, per user, relative to 1 for a tag; 0 = tags only"},
 };
 
 static const TrOptionSet option_set = TR_OPTION_SET(options, HybridOptions, .check = tower_check_options);
@@ -150,7 +150,7 @@ augment(Hybrid *h, const TrDataset *d, const HybridOptions *o, TrError *err)
 	TrModel    *model = &h->tower.model;
 
 	if (d->n_tags > INT32_MAX - d->n_items)
-		return tr_fail(err, TR_BAD_DATA, "%d tags and %d items are too many", d->n_tags, d->n_items);
+		return tr_fail(err, TR_BAD_DATA, "too many tags and items: %d and %d", d->n_tags, d->n_items);
 	h->augmented = *d;
 	h->augmented.n_tags = d->n_tags + d->n_items;
 	TR_TRY(augment_users(model, &h->augmented.user, d, (float) o->item_history, err));
@@ -208,13 +208,15 @@ create(TrModel *model, TrError *err)
 static TrStatus
 embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
-	return tr_embed_profiles(model, side, dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset, first, n, out, err);
+	const TrDataset *used = dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset;
+
+	return tr_embed_profiles(model, side, used, first, n, out, err);
 }
 
 const TrAlgorithm tr_algorithm_hybrid = {
 	.name = "hybrid",
-	.summary = "The tag tower of hdlpr_ns with a user's items, and the item itself, beside the tags in the profiles.",
-	.source = "the tower of Xu et al., IJCAI 2017, over profiles with items",
+	.summary = "The tag tower of hdlpr_ns, with profiles that also contain the user's items and the item itself.",
+	.source = "tower of Xu et al., IJCAI 2017, over profiles with items",
 	TOWER_SHARED_SLOTS,
 	.size = sizeof(Hybrid),
 	.knows_items = true,

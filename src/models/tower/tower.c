@@ -75,7 +75,7 @@ check_dataset(const TrDataset *d, TrError *err)
 		return TR_OK;
 	(void) tr_fail(err, TR_BAD_DATA, "cannot learn a ranking from %d item%s", d->n_items, d->n_items == 1 ? "" : "s");
 	if (err)
-		snprintf(err->hint, sizeof(err->hint), "The source must have two different items or more.");
+		snprintf(err->hint, sizeof(err->hint), "The source must have at least two different items.");
 	return TR_BAD_DATA;
 }
 

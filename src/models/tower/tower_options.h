@@ -108,81 +108,79 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 
 #define TOWER_OPTIONS_WITH(user_dropout_default, temperature_default) \
 	{"layers", TR_OPTION_INTS, TOWER_FIELD(layers), "128", 1, 65536, NULL, \
-	"width of each layer of the tower; the last one is the width of the embeddings"}, \
+	"sizes of the tower's layers; the last one is the embedding size"}, \
 	{"weighting", TR_OPTION_ENUM, TOWER_FIELD(weighting), "log_tfidf", 0, 0, tower_weighting_names, \
-	"how often a tag was given becomes its weight in a profile"}, \
+	"weighting of tag counts in profiles"}, \
 	{"norm", TR_OPTION_ENUM, TOWER_FIELD(norm), "l2", 0, 0, tower_norm_names, \
-	"what a profile is divided by"}, \
+	"normalization of profiles"}, \
 	{"bm25_k1", TR_OPTION_REAL, TOWER_FIELD(bm25_k1), "1.2", 0, 1000, NULL, \
-	"saturation of the weighting bm25"}, \
+	"with weighting bm25: saturation k1"}, \
 	{"bm25_b", TR_OPTION_REAL, TOWER_FIELD(bm25_b), "0.75", 0, 1, NULL, \
-	"length normalisation of the weighting bm25"}, \
+	"with weighting bm25: length normalization b"}, \
 	{"own_tags", TR_OPTION_BOOL, TOWER_FIELD(own_tags), "false", 0, 0, NULL, \
-	"keep the tags a user gave an item in its profile while the pair is the target; false leaves them out wherever " \
-	"others tagged it"}, \
+	"keep the user's own tags in the profile of a target item; false removes them if other users tagged the item"}, \
 	{"popularity", TR_OPTION_BOOL, TOWER_FIELD(popularity), "true", 0, 0, NULL, \
-	"add a learned weight times ln(1 + users of the item) to the score"}, \
+	"add ln(1 + users of the item) to the score, with a learned weight"}, \
 	{"keep", TR_OPTION_REAL, TOWER_FIELD(keep), "0.5", 0.01, 1, NULL, \
-	"share of a user's posts that make up the profile in a step; the others are its targets; 1 = all are both"}, \
+	"share of a user's posts used as the profile in a training step; the others are targets; 1 = all posts are both"}, \
 	{"user_dropout", TR_OPTION_REAL, TOWER_FIELD(user_dropout), user_dropout_default, 0, 0.99, NULL, \
-	"share of a user profile's tags left out at random in a step"}, \
+	"dropout rate of the tags in user profiles"}, \
 	{"item_dropout", TR_OPTION_REAL, TOWER_FIELD(item_dropout), "0.5", 0, 0.99, NULL, \
-	"share of an item profile's tags left out at random in a step"}, \
+	"dropout rate of the tags in item profiles"}, \
 	{"temperature", TR_OPTION_REAL, TOWER_FIELD(temperature), temperature_default, 0.001, 1000, NULL, \
-	"what the cosine is divided by in the softmax"}, \
+	"softmax temperature, which divides the cosine"}, \
 	{"regularization", TR_OPTION_REAL, TOWER_FIELD(regularization), "0", 0, 1, NULL, \
-	"weight of the squared parameters in the loss (the paper's lambda theta)"}, \
+	"L2 strength: weight of the squared parameters in the loss (lambda theta in the paper)"}, \
 	{"optimizer", TR_OPTION_ENUM, TOWER_FIELD(optimizer), "adam", 0, 0, tower_optimizer_names, \
-	"how a gradient becomes a step"}, \
+	"optimizer"}, \
 	{"learning_rate", TR_OPTION_REAL, TOWER_FIELD(learning_rate), "0.006", 1e-9, 10, NULL, \
-	"size of a step"}, \
+	"learning rate"}, \
 	{"learning_rate_decay", TR_OPTION_ENUM, TOWER_FIELD(decay), "linear", 0, 0, tower_decay_names, \
-	"what the learning rate does over the epochs: none, or linear, down to 0 at the last one"}, \
+	"learning rate schedule: constant (none), or linear decay to 0 at the last epoch"}, \
 	{"momentum", TR_OPTION_REAL, TOWER_FIELD(momentum), "0.9", 0, 0.9999, NULL, \
-	"momentum of the optimizer momentum"}, \
+	"with optimizer momentum: its momentum"}, \
 	{"loss", TR_OPTION_ENUM, TOWER_FIELD(loss), "mean", 0, 0, tower_loss_names, \
-	"gradient of a batch: the sum over its pairs, or the mean"}, \
+	"loss of a mini-batch: sum or mean over its pairs"}, \
 	{"init", TR_OPTION_ENUM, TOWER_FIELD(init), "glorot", 0, 0, tower_init_names, \
-	"standard deviation of the initial weights: sqrt(2 / (inputs + outputs)), or init_std"}, \
+	"initialization: standard deviation sqrt(2 / (inputs + outputs)), or init_std"}, \
 	{"init_std", TR_OPTION_REAL, TOWER_FIELD(init_std), "0.05", 1e-6, 10, NULL, \
-	"standard deviation of the initial weights with init normal"}, \
+	"with init normal: standard deviation of the initial weights"}, \
 	{"first_layer_gain", TR_OPTION_REAL, TOWER_FIELD(first_layer_gain), "3", 0.001, 1000, NULL, \
-	"the first layer's initial weights are so many times larger"}, \
+	"factor of the first layer's initial weights"}, \
 	{"batch", TR_OPTION_INT, TOWER_FIELD(batch), "128", 1, 10000000, NULL, \
-	"users, or pairs, of a step"}, \
+	"mini-batch size, in users or pairs"}, \
 	{"batch_by", TR_OPTION_ENUM, TOWER_FIELD(batch_by), "users", 0, 0, tower_batch_by_names, \
-	"what a batch is drawn from: users with their targets, or single (user, item) pairs"}, \
+	"unit of mini-batches: users with their targets, or single (user, item) pairs"}, \
 	{"max_targets", TR_OPTION_INT, TOWER_FIELD(max_targets), "50", 1, 10000000, NULL, \
-	"targets of a user in a step, at most, when batches are drawn from users"}, \
+	"with batch_by users: maximum number of targets per user in a mini-batch"}, \
 	{"user_balance", TR_OPTION_REAL, TOWER_FIELD(user_balance), "0.5", 0, 1, NULL, \
-	"a pair weighs (targets of its user in the step) ^ -user_balance"}, \
+	"weight of a pair is (targets of its user in the mini-batch) ^ -user_balance"}, \
 	{"seed", TR_OPTION_SEED, TOWER_FIELD(seed), "1", 0, 0, NULL, \
-	"start of every random number; the same seed gives the same model"}
+	"random seed; the same seed gives the same model"}
 
 #define TOWER_SAMPLING_OPTIONS TOWER_SAMPLING_WITH("batch", "127")
 
 #define TOWER_SAMPLING_WITH(negatives_default, samples_default) \
 	{"negatives", TR_OPTION_ENUM, TOWER_FIELD(negatives), negatives_default, 0, 0, tower_negatives_names, \
-	"which items a target is told apart from: all, the batch's other targets, or a sample shared by the batch"}, \
+	"negatives of a target: all items, the other targets of the mini-batch, or a sample shared by the mini-batch"}, \
 	{"samples", TR_OPTION_INT, TOWER_FIELD(samples), samples_default, 1, 10000000, NULL, \
-	"items drawn for negatives uniform or popularity"}, \
+	"with negatives uniform or popularity: number of sampled items"}, \
 	{"negatives_power", TR_OPTION_REAL, TOWER_FIELD(negatives_power), "0.75", 0, 2, NULL, \
-	"negatives popularity draws an item with probability ~ (its users) ^ negatives_power"}, \
+	"with negatives popularity: sampling probability is proportional to (users of the item) ^ negatives_power"}, \
 	{"logq", TR_OPTION_BOOL, TOWER_FIELD(logq), "true", 0, 0, NULL, \
-	"divide a negative by the probability of being in the sample, which makes the sum an estimate of that over all " \
-	"items"}, \
+	"correct for sampling: divide each negative by its sampling probability, to estimate the sum over all items"}, \
 	{"positive_in_denominator", TR_OPTION_BOOL, TOWER_FIELD(positive_in_denominator), "true", 0, 0, NULL, \
-	"sum over the target too (Eq. 8); false is Eq. 14 to the letter"}
+	"include the target in the softmax denominator (Eq. 8); false is exactly Eq. 14"}
 
 #define TOWER_MASK_OPTION \
 	{"mask_seen", TR_OPTION_BOOL, TOWER_FIELD(mask_seen), "true", 0, 0, NULL, \
-	"leave the user's other known items out of the negatives"}
+	"exclude the user's other known items from the negatives"}
 
 #define TOWER_HYBRID_OPTIONS \
 	{"reconstruction", TR_OPTION_REAL, TOWER_FIELD(reconstruction), "0", 0, 0.99, NULL, \
-	"weight of the reconstruction error (the paper's lambda e); 0 = no decoder"}, \
+	"weight of the reconstruction error (lambda e in the paper); 0 = no decoder"}, \
 	{"reconstruction_loss", TR_OPTION_ENUM, TOWER_FIELD(reconstruction_loss), "norm", 0, 0, tower_reconstruction_names, \
-	"|x' - x| as in Eq. 13, or its square"}
+	"reconstruction error: |x' - x| as in Eq. 13, or its square"}
 
 /* The paper's reading, shared by the family; rows of a TrSetting list. */
 #define TOWER_PAPER_SETTINGS \
