@@ -84,6 +84,11 @@ is($node->safe_psql('postgres', "SET tagrec.fast_scan = off; $five $counted"), "
 is($node->safe_psql('postgres', "SET tagrec.mapped_size = 0; $five $counted"), "50\n5|2|30000|f",
 	'a session that comes back for more makes bounds of its own');
 
+unlink file_of('texts_item_v1');
+is($node->safe_psql('postgres', q(SELECT tagrec_warm('texts'))), -s file_of('texts_item_v1'), 'tagrec_warm() makes the file');
+is($node->safe_psql('postgres', q(BEGIN; CREATE TABLE written (); SELECT tagrec_warm('texts'); ROLLBACK)), 0,
+	'but not in a transaction that has written');
+
 # ---- the file is what the second session reads
 sub reads_of
 {
