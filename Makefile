@@ -19,7 +19,7 @@ EXTENSION = tagrec
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" tagrec.control)
 
 MODULE_big = tagrec
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models/*.c src/models/*/*.c)))
 CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 
 # The install script is made of its sections, in this order; upgrade scripts are files of their own.
@@ -64,6 +64,11 @@ $(filter-out check demo,$(MAKECMDGOALS)):
 else ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(SERVER_HEADERS)/postgres.h)),)
 
 include $(PGXS)
+
+# PostgreSQL's flags and headers are those of the compiler it was built by.
+ifneq ($(findstring clang,$(shell $(CC) --version)),)
+override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-attributes
+endif
 
 CPU_LIB = tagrec_cpu$(DLSUFFIX)
 

@@ -124,7 +124,7 @@ save(TrModel *model, TrError *err)
 	TrTensor   *tensors;
 	int			count;
 
-	return model->algorithm->save(model, &tensors, &count, err);
+	return tr_model_save(model, &tensors, &count, err);
 }
 
 TrStatus
@@ -137,7 +137,7 @@ tr_rank_tags(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, 
 
 	if (held_out->count > 0 && !held_out->tag)
 		return tr_fail(err, TR_BAD_DATA,
-					   "algorithm \"%s\" recommends tags: it is measured on (user, item, tag), not on pairs",
+					   "algorithm \"%s\" recommends tags and is evaluated on (user, item, tag) rows, not on pairs",
 					   model->algorithm->name);
 	status = save(model, err);
 	if (status == TR_OK)

@@ -1,6 +1,6 @@
 /*
- * The tracked heap of src/core/memory.h under names of this library's own: it neither exports core's nor needs them from
- * whoever opens it.
+ * The tracked heap of src/core/memory.h under this library's own names: it neither exports core's nor needs them from the
+ * process that loads it.
  */
 #ifndef TR_CPU_HEAP_H
 #define TR_CPU_HEAP_H
@@ -11,6 +11,8 @@
 #define tr_realloc tr_cpu_heap_realloc
 #define tr_free tr_cpu_heap_free
 #define tr_memory_release tr_cpu_memory_release
+#define tr_memory_child tr_cpu_memory_child
+#define tr_memory_end_child tr_cpu_memory_end_child
 
 #include "core/memory.h"
 

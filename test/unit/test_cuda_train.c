@@ -1,7 +1,7 @@
 /*
  * Training on the CUDA backend (emulated, or on a device: cuda_emulation/cuda_ops.c). A golden run: loss of each epoch and
- * every tensor, as with the plain backend, for every choice that takes another way through the operations. The same again,
- * with steps launched as graphs, gives the same bits, in whatever order blocks and threads run, and however late.
+ * every tensor, as with the reference backend, for every choice that takes another way through the operations. The same
+ * again, with steps launched as graphs, gives the same bits, in whatever order blocks and threads run, and however late.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -122,12 +122,13 @@ train(const TrBackendOps *ops, const Run *run, const char *graphs)
 	}
 	if (result.ok)
 	{
-		result.width = run->algorithm->width(model, NULL);
+		result.width = model->width;
 		result.users = tr_calloc(&memory, (size_t) USERS * result.width + 1, sizeof(float));
-		result.ok = run->algorithm->save(model, &tensors, &count, &err) == TR_OK
-			&& run->algorithm->embed(model, TR_USER, &dataset, 0, USERS, result.users, &err) == TR_OK;
+		result.ok = tr_model_save(model, &tensors, &count, &err) == TR_OK
+			&& (result.width == 0
+				|| run->algorithm->embed(model, TR_USER, &dataset, 0, USERS, result.users, &err) == TR_OK);
 		keep(&result, tensors, count);
-		run->algorithm->destroy(model);
+		tr_model_destroy(model);
 	}
 	else
 		printf("# %s\n", err.message);

@@ -26,7 +26,7 @@ UNIT_OPTFLAGS ?= -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fn
 EXACT_CFLAGS = -fno-associative-math -ffp-contract=off
 UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -g -Wall -Wextra -Werror -Isrc -Itest/unit -MMD -MP
 UNIT_LIBS = $(BLAS_LIBS) -lpthread -lm
-UNIT_SOURCES = $(sort $(wildcard src/core/*.c src/models/*.c src/cpu/*.c))
+UNIT_SOURCES = $(sort $(wildcard src/core/*.c src/models/*.c src/models/*/*.c src/cpu/*.c))
 UNIT_TESTS = $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
 UNIT_CFLAGS += $(BLAS_CFLAGS)
 ifeq ($(BLAS),none)
@@ -64,8 +64,14 @@ unit_run = @status=0; for test in $(UNIT_TESTS); do \
 	then echo "ok   $$test: $$(grep -c '^ok' build/$(1)/$$test.out) checks"; \
 	else echo "FAIL $$test"; grep -v '^ok' build/$(1)/$$test.out | head -n 60; status=1; fi; done; exit $$status
 
-check-core: $(addprefix build/unit/,$(UNIT_TESTS))
+check-core: check-layers $(addprefix build/unit/,$(UNIT_TESTS))
 	$(call unit_run,unit)
+
+# Who includes whom
+check-layers:
+	@mkdir -p build/unit
+	@if perl test/unit/layers.pl > build/unit/test_layers.out; then echo "ok   layers"; \
+	else echo "FAIL layers"; cat build/unit/test_layers.out; exit 1; fi
 
 check-core-sanitize: $(addprefix build/unit-sanitize/,$(UNIT_TESTS))
 	$(call unit_run,unit-sanitize)
@@ -77,4 +83,4 @@ fuzz: build/unit-sanitize/test_fuzz_weights
 bench-ops: build/unit/bench_ops
 	OPENBLAS_NUM_THREADS=1 build/unit/bench_ops
 
-.PHONY: check-core check-core-sanitize fuzz bench-ops
+.PHONY: check-core check-layers check-core-sanitize fuzz bench-ops

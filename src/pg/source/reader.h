@@ -12,18 +12,10 @@
 
 #include "core/dataset.h"
 #include "pg/base/keys.h"
+#include "pg/base/source_columns.h"
 
-/* Keys of users and items must fit an index, whose entries hold a third of a page; better said here than after training. */
+/* Keys of users and items must fit an index, whose entries hold a third of a page; checked here, not after training. */
 #define TAGREC_MAX_KEY_BYTES 2600
-
-/* The columns of a relation of interactions; NULL = it is not read. */
-typedef struct TagrecColumns
-{
-	const char *user,
-			   *item,
-			   *tag,
-			   *weight;
-} TagrecColumns;
 
 typedef struct TagrecReader
 {
@@ -32,8 +24,10 @@ typedef struct TagrecReader
 	TagrecKeys *users,
 			   *items,
 			   *tags;			/* NULL where there is no column of tags */
+	bool		untagged;		/* a NULL tag is an interaction without one */
+	TrMerge		merge;			/* values of a pair's rows */
 	Size		longest;		/* bytes that a key of a user or an item may have; 0 = any number */
-	TrAssignments *to;			/* without tags, of a tag 0 */
+	TrAssignments *to;			/* without a column of tags, of a tag 0; times in microseconds */
 	int64		rows;			/* out: read */
 	int64		ignored;		/* out: with a key that keys which are closed do not have */
 } TagrecReader;
