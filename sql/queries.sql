@@ -185,3 +185,9 @@ AS 'MODULE_PATHNAME', 'tagrec_feature_tags'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_feature_tags(text, int, int) IS
 	'tags that change a feature of the embedding most';
+
+CREATE FUNCTION tagrec_warm(model text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'tagrec_warm'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 100000;
+COMMENT ON FUNCTION tagrec_warm(text) IS
+	'reads what the first query of a model would read, and makes the files that sessions share; their bytes';

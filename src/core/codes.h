@@ -84,14 +84,14 @@ typedef struct TrCodeQuery
 extern bool tr_codes_query(TrCodeQuery *out, const TrCodes *codes, const float *query);
 
 /*
- * bound[i] >= what tr_dot() gives for row first + i, i = 0..n-1. first is a multiple of TR_CODES_BLOCK; bound has room for n
- * rounded up to one.
+ * bound[i] >= what tr_dot() gives for row first + i, i = 0..n-1. first is a multiple of TR_CODES_BLOCK; bound has room for
+ * n rounded up to one.
  */
 extern void tr_codes_bounds(const TrCodeQuery *query, float *bound, int32_t first, int32_t n);
 
 /*
- * dot (16 blocks) = the inner products of a code (A) and the codes of each row, 128 added to each of them. The forms for this
- * processor, the fastest first, NULL at the end; they give the same numbers.
+ * dot (16 blocks) = the inner products of a code (A) and the codes of each row, 128 added to each of them. The forms for
+ * this processor, the fastest first, NULL at the end; they give the same numbers.
  */
 typedef void (*TrCodesDot) (int32_t *dot, const uint8_t *codes, const int8_t *query, int blocks, int axes);
 extern const TrCodesDot *tr_codes_dots(void);

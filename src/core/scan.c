@@ -2,8 +2,8 @@
  * Scanning for the best rows. See scan.h.
  *
  * The bar is the worst of the n best scores so far. A row whose bound is below it is not among the n best, in the end
- * neither: the bar only rises. A row whose bound is the bar may be, as ties go by the index, and is scored. What is left out,
- * or done, has NaN for a bound, which reaches no bar, and for a score, which the heap refuses.
+ * neither: the bar only rises. A row whose bound is the bar may be, as ties go by the index, and is scored. What is left
+ * out, or done, has NaN for a bound, which reaches no bar, and for a score, which the heap refuses.
  */
 #include "core/scan.h"
 

@@ -34,7 +34,7 @@ variant_options() {
 
 # ---- a model of so many items
 load() {
-	psql -qX -v ON_ERROR_STOP=1 -c 'DROP DATABASE IF EXISTS catalogue' -c 'CREATE DATABASE catalogue' || exit
+	psql -qX -d postgres -v ON_ERROR_STOP=1 -c 'SET client_min_messages = warning' -c 'DROP DATABASE IF EXISTS catalogue' -c 'CREATE DATABASE catalogue' || exit
 	export PGDATABASE=catalogue
 	psql -qXAt -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION tagrec' -f test/fixture/hand_made.sql -c "
 		SELECT fixture_version('m', 1, 'int', 'int', 'popularity', '{}', 129, 128);
@@ -91,7 +91,7 @@ measure() {
 
 # best and median of the rounds: the least, or, of calls per second, the most
 summary() {
-	sort -g "$@" | awk '{ v[NR] = $1 } END { printf "%s | %s", v[1], v[int((NR + 1) / 2)] }'
+	sort -g "$@" | awk '{ v[NR] = $1 } END { printf "%s | %s", v[1], v[int(NR / 2) + 1] }'
 }
 
 for size in $SIZES; do

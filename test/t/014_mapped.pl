@@ -84,6 +84,11 @@ is($node->safe_psql('postgres', "SET tagrec.fast_scan = off; $five $counted"), "
 is($node->safe_psql('postgres', "SET tagrec.mapped_size = 0; $five $counted"), "50\n5|2|30000|f",
 	'a session that comes back for more makes bounds of its own');
 
+unlink file_of('texts_item_v1');
+is($node->safe_psql('postgres', q(SELECT tagrec_warm('texts'))), -s file_of('texts_item_v1'), 'tagrec_warm() makes the file');
+is($node->safe_psql('postgres', q(BEGIN; CREATE TABLE written (); SELECT tagrec_warm('texts'); ROLLBACK)), 0,
+	'but not in a transaction that has written');
+
 # ---- the file is what the second session reads
 sub reads_of
 {
@@ -218,6 +223,35 @@ SKIP:
 	my ($base) = $old =~ m{([^/]*)$};
 	unlike(slurp_file("/proc/$pid/maps"), qr/\Q$base\E/, 'and no longer mapped by a session that has gone on');
 }
+
+# ---- sessions recommend while versions are deployed and files go: every answer is a version's
+$node->safe_psql('postgres', "SELECT large_model('last', 'int', 5000, 10, 40, 40, $_)") foreach (2, 3);
+my $last = q(SELECT md5(string_agg(r::text, ' ')) FROM generate_series(0, 9) u, LATERAL tagrec_recommend('last', u, 10) r);
+my %right = map {
+	my $version = $_;
+	$node->safe_psql('postgres', qq(BEGIN; UPDATE tagrec_model SET deployed_version = $version WHERE model = 'last'; $last; ROLLBACK))
+	  => $version
+} (1 .. 3);
+is(scalar(keys %right), 3, 'three versions, three answers');
+append_to_file($node->basedir . '/many.sql', "$last;\n" x 150);
+my @clients = map { { out => '', err => '' } } (1 .. 6);
+$_->{run} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
+	'-f', $node->basedir . '/many.sql' ], '>', \$_->{out}, '2>', \$_->{err}) foreach (@clients);
+my $turns = 0;
+while ($turns < 50 || grep { $_->{run}->pumpable } @clients)
+{
+	$node->safe_psql('postgres', "UPDATE tagrec_model SET deployed_version = $turns % 3 + 1 WHERE model = 'last'");
+	unlink file_of('last_item_v' . ($turns % 3 + 1)) if $turns % 4 == 0;
+	$_->{run}->pump_nb foreach (grep { $_->{run}->pumpable } @clients);
+	last if ++$turns > 2000;
+}
+$_->{run}->finish foreach (@clients);
+is(join('', map { $_->{err} } @clients), '', "no error in $turns deployments");
+my @answered = map { split /\n/, $_->{out} } @clients;
+is(scalar(@answered), 900, 'all answered');
+is(scalar(grep { !$right{$_} } @answered), 0, 'nothing but answers of one version or another');
+is_deeply([ grep { /new/ } files() ], [], 'nothing half made is left');
+$node->safe_psql('postgres', q(UPDATE tagrec_model SET deployed_version = 1 WHERE model = 'last'));
 
 # ---- databases: copied ones have files of their own, dropped ones leave none
 $session->quit;
