@@ -175,7 +175,7 @@ typedef struct TrAlgorithm
 
 	/*
 	 * Width of the stored arrays, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
-	 * two arrays, plus the sparse part below if there is one. The first *unit of them are the unit vector that similar
+	 * two arrays, or what score_items() says of them, plus the sparse part below if there is one. The first *unit of them are the unit vector that similar
 	 * users and items are compared by; the rest are biases and priors.
 	 */
 	int			(*width) (const TrModel *model, int *unit);	/* unit may be NULL; *unit = 0: nothing to compare by */
@@ -205,6 +205,14 @@ typedef struct TrAlgorithm
 	TrStatus	(*user_features) (TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err);
 	TrStatus	(*feature_weights) (TrModel *model, int32_t feature, TrSparse *out, TrError *err);
 	TrStatus	(*encode_features) (TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
+
+	/*
+	 * (optional, task item) In place of the inner product: out (n) = what a network says of a user's array and each of n items'
+	 * arrays, which are items[0], items[stride], … . Also on a model that was loaded; load() is then not optional. Reads host memory
+	 * alone: what training keeps elsewhere is what save() copied last. An item's value is the same whichever others it is asked with.
+	 */
+	TrStatus	(*score_items) (TrModel *model, const float *user, const float *items, size_t stride, int32_t n, float *out,
+								TrError *err);
 
 	/*
 	 * (task tag) out (n,T) = the score of every tag for each of these posts. Also on a model that was loaded; load() is

@@ -20,7 +20,8 @@ typedef struct Validation
 	TrRankVisit visit;
 	void	   *argument;
 	int			width;
-	float	   *items;			/* (N,W) backend memory */
+	float	   *items;			/* (N,W) backend memory; a network that scores pairs reads */
+	float	   *host_items;		/* (N,W) these instead */
 	float	   *users;			/* (U,W) backend memory */
 	float	   *scores;			/* (U,N) backend memory */
 	float	   *host_users;		/* (U,W) */
@@ -95,6 +96,19 @@ end_of_user(const TrPairs *pairs, int32_t first)
 	return end;
 }
 
+/* host_scores (U,N) = what a network says of the users' arrays and the items' */
+static TrStatus
+score_by_network(Validation *v, int users, TrError *err)
+{
+	size_t		width = (size_t) v->width;
+
+	for (int user = 0; user < users; user++)
+		TR_TRY(v->model->algorithm->score_items(v->model, v->host_users + user * width, v->host_items, width,
+												v->dataset->n_items, v->host_scores + (size_t) user * v->dataset->n_items,
+												err));
+	return TR_OK;
+}
+
 /* host_scores (U,N) = host_users (U,W) items^T */
 static TrStatus
 score_block(Validation *v, int users, TrError *err)
@@ -106,6 +120,8 @@ score_block(Validation *v, int users, TrError *err)
 		memset(v->host_scores, 0, (size_t) users * v->dataset->n_items * sizeof(float));
 		return TR_OK;
 	}
+	if (v->model->algorithm->score_items)
+		return score_by_network(v, users, err);
 	b->ops->upload(b, v->users, v->host_users, (size_t) users * v->width * sizeof(float));
 	b->ops->gemm(b, v->scores, v->dataset->n_items, v->users, v->width, false, v->items, v->width, true, users,
 				 v->dataset->n_items, v->width, 1.0f, 0.0f);
@@ -192,10 +208,21 @@ release(Validation *v)
 	b->ops->release(b, v->items);
 	b->ops->release(b, v->users);
 	b->ops->release(b, v->scores);
+	tr_free(memory, v->host_items);
 	tr_free(memory, v->host_users);
 	tr_free(memory, v->host_scores);
 	tr_free(memory, v->rank);
 	tr_free(memory, v->bar);
+}
+
+/* score_items() reads what save() copied last. */
+static TrStatus
+copy_network(TrModel *model, TrError *err)
+{
+	TrTensor   *tensors;
+	int			count;
+
+	return model->algorithm->save(model, &tensors, &count, err);
 }
 
 static TrStatus
@@ -211,7 +238,10 @@ embed_items(Validation *v, TrError *err)
 	status = v->model->algorithm->embed(v->model, TR_ITEM, v->dataset, 0, v->dataset->n_items, host, err);
 	if (status == TR_OK)
 		b->ops->upload(b, v->items, host, bytes);
-	tr_free(v->model->memory, host);
+	if (v->model->algorithm->score_items)
+		v->host_items = host;
+	else
+		tr_free(v->model->memory, host);
 	return status;
 }
 
@@ -225,6 +255,8 @@ tr_rank(TrModel *model, const TrRanking *ranking, TrRankVisit visit, void *argum
 
 	v.width = model->algorithm->width(model, NULL);
 	status = allocate(&v, err);
+	if (status == TR_OK && model->algorithm->score_items)
+		status = copy_network(model, err);
 	if (status == TR_OK && v.width > 0)
 		status = embed_items(&v, err);
 	while (status == TR_OK && next < v.held_out->count)

@@ -3,17 +3,9 @@
  */
 #include "cache.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_operator.h"
-#include "catalog/pg_type.h"
-#include "post.h"
 #include "tagrec.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
-#include "utils/typcache.h"
+#include "utils/rel.h"
 
 /* Entries without any part weigh little, but they are not kept without bound. */
 #define MAX_ENTRIES 100
@@ -76,9 +68,6 @@ drop_entry(TagrecServed *served)
 {
 	dlist_delete(&served->node);
 	n_entries--;
-	for (int i = 0; i < TAGREC_PLANS; i++)
-		if (served->plan[i])
-			SPI_freeplan(served->plan[i]);
 	drop_item_matrix(served);
 	drop_user_matrix(served);
 	drop_neighbours(served);
@@ -137,30 +126,26 @@ over_limit(void)
 
 /* ------------------------------------------------------------------ entries */
 
-static void
-find_source(TagrecStored *source, const TagrecVersion *version, TagrecRelation relation)
+static TagrecStored
+stored(const TagrecTable *table)
 {
-	HeapTuple	tuple;
-
-	source->name = tagrec_partition_name(version, relation);
-	source->relation = tagrec_partition(version, relation);
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(source->relation));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", source->relation);
-	source->file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
-	ReleaseSysCache(tuple);
+	if (!table)
+		return (TagrecStored) {InvalidOid, InvalidOid};
+	return (TagrecStored) {RelationGetRelid(table->relation), table->relation->rd_rel->relfilenode};
 }
 
 static bool
-same_source(const TagrecStored *a, const TagrecStored *b)
+is_from(const TagrecStored *source, const TagrecTable *table)
 {
-	return a->relation == b->relation && a->file == b->file
-		&& (!OidIsValid(a->relation) || strcmp(a->name, b->name) == 0);
+	TagrecStored now = stored(table);
+
+	return source->relation == now.relation && source->file == now.file;
 }
 
 static TagrecServed *
-find_entry(const TagrecVersion *version, const TagrecStored *users, const TagrecStored *items, const TagrecStored *weights)
+find_entry(const TagrecTables *tables)
 {
+	const TagrecVersion *version = tables->users->version;
 	dlist_iter	i;
 
 	dlist_foreach(i, &entries)
@@ -170,31 +155,18 @@ find_entry(const TagrecVersion *version, const TagrecStored *users, const Tagrec
 		if (served->model_id == version->model_id && served->version == version->version &&
 			served->width == version->width && served->unit_width == version->unit_width &&
 			served->features == version->features && served->n_users == version->users &&
-			served->n_items == version->items && same_source(&served->users, users) &&
-			same_source(&served->items, items) && same_source(&served->weights, weights))
+			served->n_items == version->items && is_from(&served->users_from, tables->users) &&
+			is_from(&served->items_from, tables->items) && is_from(&served->neighbours_from, tables->neighbours))
 			return served;
 	}
 	return NULL;
 }
 
-static void
-keep_source(TagrecServed *served, TagrecStored *to, const TagrecStored *from, TagrecRelation which)
-{
-	int32		typmod;
-	const char *key_column = which == TAGREC_USERS ? "user_id" : "item_id";
-
-	*to = *from;
-	tagrec_check_readable(from->relation, which);
-	if (which != TAGREC_NEIGHBOURS)
-		get_atttypetypmodcoll(from->relation, get_attnum(from->relation, key_column), &to->key_type, &typmod,
-							  &to->collation);
-	to->name = MemoryContextStrdup(served->context, from->name);
-}
-
 static TagrecServed *
-add_entry(const TagrecVersion *version, const TagrecStored *users, const TagrecStored *items, const TagrecStored *weights)
+add_entry(const TagrecTables *tables)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tagrec version", ALLOCSET_SMALL_SIZES);
+	const TagrecVersion *version = tables->users->version;
+	MemoryContext context = AllocSetContextCreate(CacheMemoryContext, "tagrec version", ALLOCSET_SMALL_SIZES);
 	TagrecServed *served = MemoryContextAllocZero(context, sizeof(TagrecServed));
 
 	served->context = context;
@@ -205,33 +177,23 @@ add_entry(const TagrecVersion *version, const TagrecStored *users, const TagrecS
 	served->features = version->features;
 	served->n_users = version->users;
 	served->n_items = version->items;
-	keep_source(served, &served->users, users, TAGREC_USERS);
-	keep_source(served, &served->items, items, TAGREC_ITEMS);
-	if (version->features)
-		keep_source(served, &served->weights, weights, TAGREC_NEIGHBOURS);
-	MemoryContextSetParent(context, CacheMemoryContext);
+	served->users_from = stored(tables->users);
+	served->items_from = stored(tables->items);
+	served->neighbours_from = stored(tables->neighbours);
 	dlist_push_head(&entries, &served->node);
 	n_entries++;
 	return served;
 }
 
 TagrecServed *
-tagrec_served(const TagrecVersion *version)
+tagrec_served(const TagrecTables *tables)
 {
-	TagrecStored users;
-	TagrecStored items;
-	TagrecStored weights = {0};
-	TagrecServed *served;
+	TagrecServed *served = find_entry(tables);
 
-	find_source(&users, version, TAGREC_USERS);
-	find_source(&items, version, TAGREC_ITEMS);
-	if (version->features)
-		find_source(&weights, version, TAGREC_NEIGHBOURS);
-	served = find_entry(version, &users, &items, &weights);
 	if (served)
 		dlist_move_head(&entries, &served->node);
 	else
-		served = add_entry(version, &users, &items, &weights);
+		served = add_entry(tables);
 	shrink(served);
 	served->pins++;
 	return served;
@@ -243,105 +205,15 @@ tagrec_served_unpin(TagrecServed *served)
 	served->pins--;
 }
 
-/* ------------------------------------------------------------------ plans */
-
-char *
-tagrec_equality_operator(Oid type)
-{
-	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(entry->eq_opr));
-	Form_pg_operator operator;
-	char	   *text;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "type %s has no equality operator", format_type_be(type));
-	operator = (Form_pg_operator) GETSTRUCT(tuple);
-	text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(operator->oprnamespace)),
-					NameStr(operator->oprname));
-	ReleaseSysCache(tuple);
-	return text;
-}
-
-static bool
-is_of_user(TagrecPlan plan)
-{
-	return plan == TAGREC_PLAN_USER || plan == TAGREC_PLAN_POST_USER;
-}
-
-static char *
-plan_text(const TagrecServed *served, TagrecPlan plan)
-{
-	const TagrecStored *source = is_of_user(plan) ? &served->users : &served->items;
-	static const char *const columns[] = {
-		[TAGREC_PLAN_USER] = "embedding, seen, tags, counts, features, feature_values",
-		[TAGREC_PLAN_ITEM] = "position, embedding, tags, counts, posts",
-		[TAGREC_PLAN_POSITIONS] = "position",
-		[TAGREC_PLAN_POST_USER] = TAGREC_POST_USER_COLUMNS,
-		[TAGREC_PLAN_SIMILAR] = TAGREC_SIMILAR_COLUMNS
-	};
-
-	if (plan == TAGREC_PLAN_SIMILAR)
-		return psprintf("SELECT %s FROM %s AS r WHERE version OPERATOR(pg_catalog.=) %d"
-						" AND feature OPERATOR(pg_catalog.=) $1",
-						columns[plan], served->weights.name, served->version);
-	return psprintf("SELECT %s FROM %s AS r WHERE version OPERATOR(pg_catalog.=) %d AND %s %s %s",
-					columns[plan], source->name, served->version, is_of_user(plan) ? "user_id" : "item_id",
-					tagrec_equality_operator(source->key_type), plan == TAGREC_PLAN_POSITIONS ? "ANY ($1)" : "$1");
-}
-
-static Oid
-plan_argument(const TagrecServed *served, TagrecPlan plan)
-{
-	if (plan == TAGREC_PLAN_SIMILAR)
-		return INT4OID;
-	if (plan == TAGREC_PLAN_POSITIONS)
-		return get_array_type(served->items.key_type);
-	return is_of_user(plan) ? served->users.key_type : served->items.key_type;
-}
-
-SPIPlanPtr
-tagrec_served_plan(TagrecServed *served, TagrecPlan plan)
-{
-	Oid			type = plan_argument(served, plan);
-	SPIPlanPtr	made;
-
-	if (served->plan[plan])
-		return served->plan[plan];
-	made = SPI_prepare(plan_text(served, plan), 1, &type);
-	if (!made || SPI_keepplan(made) != 0)
-		elog(ERROR, "could not prepare a look-up in %s: %s", served->items.name, SPI_result_code_string(SPI_result));
-	served->plan[plan] = made;
-	return made;
-}
-
 /* ------------------------------------------------------------------ parts */
 
-static TagrecMatrix *
-load_matrix(const TagrecVersion *version, const TagrecStored *from, const char *columns, const char *order, int32 rows)
-{
-	TagrecMatrixSource source = {
-		.relation = from->name,
-		.rows = rows,
-		.width = version->width,
-		.unit_width = version->unit_width,
-		.key_type = from->key_type,
-		.collation = from->collation
-	};
-	TagrecMatrix *matrix;
-
-	source.query = psprintf("SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=) %d %s", columns,
-							from->name, version->version, order);
-	matrix = tagrec_matrix_load(&source);
-	MemoryContextSetParent(matrix->context, CacheMemoryContext);
-	return matrix;
-}
-
 TagrecMatrix *
-tagrec_served_items(TagrecServed *served, const TagrecVersion *version)
+tagrec_served_items(TagrecServed *served, const TagrecTables *tables)
 {
 	if (!served->item_matrix)
 	{
-		served->item_matrix = load_matrix(version, &served->items, "position, item_id", "", version->items);
+		served->item_matrix = tagrec_matrix_load(tables->items);
+		MemoryContextSetParent(served->item_matrix->context, CacheMemoryContext);
 		shrink(served);
 		if (over_limit() && served->pins == 1)
 			drop_user_matrix(served);
@@ -350,12 +222,12 @@ tagrec_served_items(TagrecServed *served, const TagrecVersion *version)
 }
 
 TagrecMatrix *
-tagrec_served_users(TagrecServed *served, const TagrecVersion *version)
+tagrec_served_users(TagrecServed *served, const TagrecTables *tables)
 {
 	if (!served->user_matrix)
 	{
-		served->user_matrix = load_matrix(version, &served->users, "NULL::pg_catalog.int4, user_id", "ORDER BY user_id",
-										  version->users);
+		served->user_matrix = tagrec_matrix_load(tables->users);
+		MemoryContextSetParent(served->user_matrix->context, CacheMemoryContext);
 		shrink(served);
 		if (over_limit() && served->pins == 1)
 		{
@@ -368,11 +240,11 @@ tagrec_served_users(TagrecServed *served, const TagrecVersion *version)
 }
 
 TagrecNeighbours *
-tagrec_served_neighbours(TagrecServed *served, const TagrecVersion *version)
+tagrec_served_neighbours(TagrecServed *served, const TagrecTables *tables)
 {
 	if (!served->neighbours)
 	{
-		served->neighbours = tagrec_neighbours_load(version, served->weights.name);
+		served->neighbours = tagrec_neighbours_load(tables->neighbours);
 		MemoryContextSetParent(served->neighbours->context, CacheMemoryContext);
 		shrink(served);
 		if (over_limit() && served->pins == 1)
@@ -382,11 +254,11 @@ tagrec_served_neighbours(TagrecServed *served, const TagrecVersion *version)
 }
 
 TagrecEncoder *
-tagrec_served_encoder(TagrecServed *served, const TagrecVersion *version)
+tagrec_served_encoder(TagrecServed *served, const TagrecTables *tables)
 {
 	if (!served->encoder)
 	{
-		served->encoder = tagrec_encoder_load(version);
+		served->encoder = tagrec_encoder_load(tables->users->version);
 		shrink(served);
 	}
 	return served->encoder;

@@ -10,25 +10,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* Columns of the look-ups in cache.c. */
-enum
-{
-	User_embedding = 1,
-	User_seen,
-	User_tags,
-	User_counts,
-	User_features,
-	User_feature_values
-};
-enum
-{
-	Item_position = 1,
-	Item_embedding,
-	Item_tags,
-	Item_counts,
-	Item_posts
-};
-
 /* ------------------------------------------------------------------ the call */
 
 static void
@@ -102,6 +83,15 @@ hold_deployed(TagrecCall *call, const char *model)
 	return version;
 }
 
+static void
+open_tables(TagrecCall *call)
+{
+	call->tables.users = tagrec_table_open(call->version, TAGREC_USERS);
+	call->tables.items = tagrec_table_open(call->version, TAGREC_ITEMS);
+	if (call->version->features)
+		call->tables.neighbours = tagrec_table_open(call->version, TAGREC_NEIGHBOURS);
+}
+
 /* version 0 = the deployed one */
 static TagrecCall *
 begin(const char *model, int32 version, TagrecAsks asks)
@@ -125,11 +115,8 @@ begin(const char *model, int32 version, TagrecAsks asks)
 	else
 		call->version = hold_deployed(call, model);
 	tagrec_check_task(call->version, asks);
-	call->caller = tagrec_become(call->version->owner);
-	SPI_connect();
-	MemoryContextSwitchTo(context);
-	call->inside = true;
-	call->served = tagrec_served(call->version);
+	open_tables(call);
+	call->served = tagrec_served(&call->tables);
 	return call;
 }
 
@@ -152,161 +139,117 @@ tagrec_call_begin_version(const char *model, int32 version)
 }
 
 void
-tagrec_call_leave(TagrecCall *call)
-{
-	SPI_finish();
-	if (call->renewed)
-		PopActiveSnapshot();
-	tagrec_become_again(call->caller);
-	MemoryContextSwitchTo(call->context);
-	call->inside = false;
-}
-
-void
 tagrec_call_end(TagrecCall *call)
 {
-	if (call->inside)
-		tagrec_call_leave(call);
+	tagrec_table_close(call->tables.users);
+	tagrec_table_close(call->tables.items);
+	tagrec_table_close(call->tables.neighbours);
+	if (call->renewed)
+		PopActiveSnapshot();
 	MemoryContextSwitchTo(call->outside);
 	MemoryContextDelete(call->context);
 }
 
+/* ------------------------------------------------------------------ parts */
+
+TagrecMatrix *
+tagrec_call_items(TagrecCall *call)
+{
+	return tagrec_served_items(call->served, &call->tables);
+}
+
+TagrecMatrix *
+tagrec_call_users(TagrecCall *call)
+{
+	return tagrec_served_users(call->served, &call->tables);
+}
+
+TagrecNeighbours *
+tagrec_call_neighbours(TagrecCall *call)
+{
+	return tagrec_served_neighbours(call->served, &call->tables);
+}
+
+TagrecEncoder *
+tagrec_call_encoder(TagrecCall *call)
+{
+	return tagrec_served_encoder(call->served, &call->tables);
+}
+
 /* ------------------------------------------------------------------ rows */
 
-/* Runs a look-up; the number of rows. */
-static uint64
-look_up(TagrecCall *call, TagrecPlan plan, Datum key)
-{
-	int			rc = SPI_execute_plan(tagrec_served_plan(call->served, plan), &key, NULL, true, 0);
-
-	MemoryContextSwitchTo(call->context);
-	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "could not look up a key: %s", SPI_result_code_string(rc));
-	return SPI_processed;
-}
-
-static Datum
-column(int n, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, n, isnull);
-}
-
 static float *
-embedding_column(TagrecCall *call, int n, const TagrecStored *source)
+get_embedding(const TagrecScan *scan, int column)
 {
-	bool		isnull;
-	Datum		array = column(n, &isnull);
-	float	   *embedding = tagrec_padded_vectors(1, call->version->width);
+	float	   *embedding = tagrec_padded_vectors(1, scan->table->version->width);
 
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("relation %s has a null embedding", source->name)));
-	tagrec_read_embedding(embedding, array, call->version->width, source->name);
+	tagrec_get_embedding(scan, column, embedding);
 	return embedding;
 }
 
-/* A copy of an array column of 4-byte elements; NULL counts as empty. */
-static void *
-array_column(int n, Oid type, int *count)
+static void
+get_profile(TagrecRow *row, const TagrecScan *scan, int tags, int counts)
 {
-	bool		isnull;
-	Datum		value = column(n, &isnull);
-	ArrayType  *array;
-	void	   *copy;
+	TrSparse	profile = tagrec_get_sparse(scan, tags, counts, scan->table->version->tags);
 
-	*count = 0;
-	if (isnull)
-		return NULL;
-	array = DatumGetArrayTypeP(value);
-	if (ARR_ELEMTYPE(array) != type || ARR_HASNULL(array) || ARR_NDIM(array) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("column \"%s\" of a stored version is not the array that was stored in it",
-						SPI_fname(SPI_tuptable->tupdesc, n))));
-	*count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	copy = palloc(Max(*count, 1) * sizeof(int32));
-	memcpy(copy, ARR_DATA_PTR(array), *count * sizeof(int32));
-	return copy;
+	row->tag = profile.index;
+	row->count = profile.value;
+	row->n_tags = profile.n;
+}
+
+void
+tagrec_get_user(TagrecRow *row, const TagrecScan *scan)
+{
+	const TagrecVersion *version = scan->table->version;
+
+	memset(row, 0, sizeof(*row));
+	row->embedding = get_embedding(scan, User_embedding);
+	row->seen = tagrec_get_positions(scan, User_seen, version->items, true, &row->n_seen);
+	get_profile(row, scan, User_tags, User_counts);
+	row->sparse = tagrec_get_sparse(scan, User_features, User_feature_values, tagrec_feature_count(version));
 }
 
 static void
-check_positions(const int32 *position, int n, int32 limit, const char *what)
+get_item(TagrecRow *row, const TagrecScan *scan)
 {
-	for (int i = 0; i < n; i++)
-		if (position[i] < 0 || position[i] >= limit)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("a stored version refers to %s %d of %d", what, position[i], limit)));
+	memset(row, 0, sizeof(*row));
+	row->position = tagrec_get_int(scan, Item_position, scan->table->version->items);
+	row->embedding = get_embedding(scan, Item_embedding);
+	get_profile(row, scan, Item_tags, Item_counts);
+	row->posts = tagrec_get_int(scan, Item_posts, PG_INT32_MAX);
 }
 
-static void
-profile_columns(TagrecCall *call, TagrecRow *row, int tags, int counts)
+/* False when the table has no such row. */
+static bool
+find_row(TagrecTable *table, Datum key, TagrecRow *row, void (*take) (TagrecRow *row, const TagrecScan *scan))
 {
-	int			n_counts;
+	TagrecScan	scan = tagrec_scan_key(table, key);
+	bool		found = tagrec_scan_next(&scan);
 
-	row->tag = array_column(tags, INT4OID, &row->n_tags);
-	row->count = array_column(counts, FLOAT4OID, &n_counts);
-	row->n_tags = Min(row->n_tags, n_counts);
-	check_positions(row->tag, row->n_tags, call->version->tags, "tag");
+	if (found)
+		take(row, &scan);
+	tagrec_scan_end(&scan);
+	return found;
 }
 
-static void
-feature_columns(TagrecCall *call, TrSparse *sparse)
+bool
+tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row)
 {
-	int			n_values;
-
-	sparse->index = array_column(User_features, INT4OID, &sparse->n);
-	sparse->value = array_column(User_feature_values, FLOAT4OID, &n_values);
-	sparse->n = Min(sparse->n, n_values);
-	tagrec_check_features(sparse, tagrec_feature_count(call->version), call->served->users.name);
+	return find_row(call->tables.users, key, row, tagrec_get_user);
 }
 
 bool
 tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 {
-	const TagrecStored *source = &call->served->users;
-
-	memset(row, 0, sizeof(*row));
-	if (look_up(call, TAGREC_PLAN_USER, tagrec_id_as(id, source->key_type)) == 0)
-		return false;
-	row->embedding = embedding_column(call, User_embedding, source);
-	row->seen = array_column(User_seen, INT4OID, &row->n_seen);
-	check_positions(row->seen, row->n_seen, call->version->items, "item");
-	profile_columns(call, row, User_tags, User_counts);
-	feature_columns(call, &row->sparse);
-	return true;
+	return tagrec_find_user_key(call, tagrec_id_as(id, call->tables.users->key_type), row);
 }
 
 bool
 tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 {
-	const TagrecStored *source = &call->served->items;
-	bool		isnull;
+	TagrecTable *items = call->tables.items;
 
-	memset(row, 0, sizeof(*row));
-	if (look_up(call, TAGREC_PLAN_ITEM, tagrec_id_as(id, source->key_type)) == 0)
-		return false;
-	row->position = DatumGetInt32(column(Item_position, &isnull));
-	check_positions(&row->position, 1, call->version->items, "item");
-	row->embedding = embedding_column(call, Item_embedding, source);
-	profile_columns(call, row, Item_tags, Item_counts);
-	row->posts = DatumGetInt32(column(Item_posts, &isnull));
-	if (isnull)
-		row->posts = 0;
-	return true;
-}
-
-float *
-tagrec_sparse_scores(TagrecCall *call, const TrSparse *user)
-{
-	float	   *sum;
-
-	if (!call->version->features)
-		return NULL;
-	sum = palloc_extended(Max(call->version->items, 1) * sizeof(float), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	tagrec_neighbours_scatter(tagrec_served_neighbours(call->served, call->version), user, sum);
-	return sum;
+	return find_row(items, tagrec_id_as(id, items->key_type), row, get_item);
 }
 
 static int
@@ -318,20 +261,43 @@ compare_positions(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The matrix is then read from front to back; each item comes once, however often it was named. */
+static int
+sort_positions(int32 *position, int n)
+{
+	int			kept = 0;
+
+	qsort(position, n, sizeof(int32), compare_positions);
+	for (int i = 0; i < n; i++)
+		if (i == 0 || position[i] != position[i - 1])
+			position[kept++] = position[i];
+	return kept;
+}
+
+/* Items are in the order of their keys, so the matrix finds them. */
 int32 *
 tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n)
 {
-	ArrayType  *keys = tagrec_ids_as(candidates, call->served->items.key_type);
-	uint64		found = look_up(call, TAGREC_PLAN_POSITIONS, PointerGetDatum(keys));
-	int32	   *position = palloc(Max(found, 1) * sizeof(int32));
-	bool		isnull;
+	const TagrecMatrix *items = tagrec_call_items(call);
+	Datum	   *values;
+	bool	   *nulls;
+	int32	   *position;
+	int			found = 0;
 
-	*n = (int) found;
-	for (uint64 i = 0; i < found; i++)
-		position[i] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-	check_positions(position, *n, call->version->items, "item");
-	/* the matrix is then read from front to back; each item comes once, however often it was named */
-	qsort(position, found, sizeof(int32), compare_positions);
+	deconstruct_array(candidates, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, n);
+	position = palloc(Max(*n, 1) * sizeof(int32));
+	for (int i = 0; i < *n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("candidates must not contain null")));
+		position[found] = tagrec_matrix_find(items, tagrec_text_as(TextDatumGetCString(values[i]), items->key_type));
+		if (position[found] >= 0)
+			found++;
+	}
+	*n = sort_positions(position, found);
 	return position;
 }
 

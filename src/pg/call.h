@@ -1,13 +1,12 @@
 /*
- * One call of a serving function: which version answers it, as whom its relations are read, and the rows it starts from.
+ * One call of a serving function: which version answers it, its tables, and the rows it starts from.
  *
- *     TagrecCall *call = tagrec_call_begin(model);      version looked up, right checked, now the model's owner, inside SPI
- *     …                                                  read rows, ask the cache, compute
- *     tagrec_call_leave(call);                           the caller again, outside SPI, and reads nothing of the model
- *     …                                                  hand out results, in types that the caller chose
+ *     TagrecCall *call = tagrec_call_begin(model);      version looked up, right checked, tables open
+ *     …                                                  read rows, ask the cache, compute, hand out results
  *     tagrec_call_end(call);
  *
- * After an error the transaction's end restores the identity, and the call's memory context unpins the cache entry.
+ * The whole call is the caller's: nobody's rights are taken on, and no code of the model's owner runs (store_read.h). After an
+ * error the transaction's end closes the tables, and the call's memory context unpins the cache entry.
  */
 #ifndef TAGREC_CALL_H
 #define TAGREC_CALL_H
@@ -25,10 +24,9 @@ typedef struct TagrecCall
 	MemoryContext context;		/* of everything below, gone with tagrec_call_end() */
 	MemoryContext outside;		/* current before the call */
 	MemoryContextCallback unpin;
-	TagrecIdentity caller;
-	bool		inside;			/* before tagrec_call_leave() */
-	bool		renewed;		/* a snapshot of our own is the active one, while inside */
+	bool		renewed;		/* a snapshot of our own is the active one */
 	TagrecVersion *version;
+	TagrecTables tables;
 	TagrecServed *served;
 } TagrecCall;
 
@@ -48,8 +46,13 @@ extern bool tagrec_hold(const TagrecVersion *version);
 extern TagrecCall *tagrec_call_begin(const char *model);	/* asks for items */
 extern TagrecCall *tagrec_call_begin_for(const char *model, TagrecAsks asks);
 extern TagrecCall *tagrec_call_begin_version(const char *model, int32 version);	/* need not be the deployed one */
-extern void tagrec_call_leave(TagrecCall *call);
 extern void tagrec_call_end(TagrecCall *call);
+
+/* The parts of the version, as cache.h has them. */
+extern TagrecMatrix *tagrec_call_items(TagrecCall *call);
+extern TagrecMatrix *tagrec_call_users(TagrecCall *call);
+extern TagrecNeighbours *tagrec_call_neighbours(TagrecCall *call);
+extern TagrecEncoder *tagrec_call_encoder(TagrecCall *call);
 
 /* A stored user or item. */
 typedef struct TagrecRow
@@ -57,25 +60,23 @@ typedef struct TagrecRow
 	int32		position;		/* items */
 	float	   *embedding;		/* padded, as core/dot.h says */
 	TrSparse	sparse;			/* users: features and their values */
-	int			n_seen;
-	int32	   *seen;			/* (n_seen) users: positions of their items */
+	int32		n_seen;
+	int32	   *seen;			/* (n_seen) users: positions of their items, ascending */
 	int			n_tags;
-	int32	   *tag;			/* (n_tags) ascending */
-	float	   *count;			/* (n_tags) */
+	const int32 *tag;			/* (n_tags) ascending */
+	const float *count;			/* (n_tags) */
 	int32		posts;			/* items */
 } TagrecRow;
 
+/* The user whose row a scan of the users is at. */
+extern void tagrec_get_user(TagrecRow *row, const TagrecScan *scan);
+
 /* False when the version does not know the id. */
 extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+extern bool tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row);	/* of the type of the users' keys */
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 
-/*
- * sum (items) = the sparse part of the scores of a user with these features, in the current context; NULL when the model
- * has no such part.
- */
-extern float *tagrec_sparse_scores(TagrecCall *call, const TrSparse *user);
-
-/* The positions of the candidates that the version knows, ascending, each once; *n of them. */
+/* The positions of the candidates, a text[], that the version knows, ascending, each once; *n of them. */
 extern int32 *tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n);
 
 /* Arguments that must not be NULL. n must not be negative. */

@@ -11,7 +11,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "registry.h"
-#include "store.h"
+#include "names.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"

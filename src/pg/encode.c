@@ -9,7 +9,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "score.h"
+#include "search.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
@@ -126,7 +126,7 @@ typedef struct Encoded
 static bool
 encode_argument(FunctionCallInfo fcinfo, int argument, TagrecCall *call, Encoded *user)
 {
-	TagrecEncoder *encoder = tagrec_served_encoder(call->served, call->version);
+	TagrecEncoder *encoder = tagrec_call_encoder(call);
 	TagCount   *profile;
 	int			n = profile_argument(fcinfo, argument, call, encoder, &profile);
 	int64		ptr[2] = {0, n};
@@ -142,7 +142,7 @@ encode_argument(FunctionCallInfo fcinfo, int argument, TagrecCall *call, Encoded
 	user->array = tagrec_padded_vectors(1, call->version->width);
 	tagrec_encode(encoder, TR_USER, &profiles, user->array);
 	user->features = tagrec_encode_features(encoder, &profiles, 0);
-	tagrec_check_features(&user->features, tagrec_feature_count(call->version), call->served->users.name);
+	tagrec_check_features(&user->features, call->version);
 	return n > 0;
 }
 
@@ -259,7 +259,7 @@ tagrec_feature_tags(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin(model);
 	check_embeddings(call->version);
-	encoder = tagrec_served_encoder(call->served, call->version);
+	encoder = tagrec_call_encoder(call);
 	check_feature(call->version, PG_GETARG_INT32(1));
 	activation = feature_activations(call, encoder, PG_GETARG_INT32(1));
 

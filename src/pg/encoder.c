@@ -126,7 +126,8 @@ loadable_algorithm(const TagrecVersion *version)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot score tags", version->model),
 				 errdetail("Its algorithm, %s, recommends no tags.", version->algorithm)));
-	if (strcmp(version->task, "tag") != 0 && !(algorithm->load && (algorithm->encode || algorithm->encode_features)))
+	if (strcmp(version->task, "tag") != 0 &&
+		!(algorithm->load && (algorithm->encode || algorithm->encode_features || algorithm->score_items)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot encode tags", version->model),
@@ -210,6 +211,14 @@ tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32
 	if (encoder->model->algorithm->encode_features)
 		tagrec_check(encoder->model->algorithm->encode_features(encoder->model, profiles, row, &features, &err), &err);
 	return features;
+}
+
+void
+tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n, float *out)
+{
+	TrError		err = {0};
+
+	tagrec_check(encoder->model->algorithm->score_items(encoder->model, user, items, stride, n, out, &err), &err);
 }
 
 void

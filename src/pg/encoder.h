@@ -12,7 +12,7 @@
 
 typedef struct TagrecEncoder TagrecEncoder;
 
-/* Inside SPI, as the model's owner. ERROR when the algorithm can do neither. Below CacheMemoryContext. */
+/* ERROR when the algorithm can do neither. Below CacheMemoryContext. */
 extern TagrecEncoder *tagrec_encoder_load(const TagrecVersion *version);
 extern void tagrec_encoder_free(TagrecEncoder *encoder);
 extern Size tagrec_encoder_bytes(const TagrecEncoder *encoder);
@@ -33,6 +33,9 @@ extern void tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles 
  * arrays alone.
  */
 extern TrSparse tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32 row);
+
+/* out (n) = what the network says of a user's array and of the arrays of n items, stride floats apart. */
+extern void tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n, float *out);
 
 /* Task tag. out (n,T) = the score of every tag for each of these posts. */
 extern void tagrec_score_tags(TagrecEncoder *encoder, const TrPost *posts, int32 n, float *out);

@@ -120,7 +120,7 @@ extern TagrecTest *tagrec_test_read(Oid relation, const TagrecTestArguments *arg
  * Puts it in the version's terms, once: keys that its types hold equal become one, each pair is there once, and what counts
  * of it is left.
  */
-extern void tagrec_test_settle(TagrecTest *test, const TagrecServed *served);
+extern void tagrec_test_settle(TagrecTest *test, const TagrecTables *tables);
 
 /* The most pairs of a group. */
 extern int64 tagrec_test_most(const TagrecTest *test);

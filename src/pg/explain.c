@@ -8,10 +8,11 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "core/topn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "options.h"
-#include "score.h"
+#include "scorer.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
@@ -33,8 +34,7 @@ typedef struct Sparse
 {
 	const TagrecNeighbours *neighbours;
 	int32		item;
-	int64		features;
-	const char *relation;
+	const TagrecVersion *version;
 } Sparse;
 
 /*
@@ -72,7 +72,7 @@ encode_variants(TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int f
 	{
 		TrSparse	features = tagrec_encode_features(encoder, &profiles, v);
 
-		tagrec_check_features(&features, with->features, with->relation);
+		tagrec_check_features(&features, with->version);
 		sparse[v] = tagrec_neighbours_pair(with->neighbours, &features, with->item);
 	}
 	pfree(tag);
@@ -147,9 +147,10 @@ return_tag(ReturnSetInfo *result, int rank, const char *name, float contribution
 
 /* The score of the user without tag entry u and the item without entry i; -1 = whole. */
 static float
-variant_score(const Side *user, const Side *item, int u, int i, size_t stride)
+variant_score(TagrecEncoder *network, const Side *user, const Side *item, int u, int i, int width)
 {
-	float		score = tr_dot(user->array + (1 + u) * stride, item->array + (1 + i) * stride, stride);
+	size_t		stride = tr_dot_stride(width);
+	float		score = tagrec_score_arrays(network, user->array + (1 + u) * stride, item->array + (1 + i) * stride, width);
 
 	return user->sparse ? score + user->sparse[1 + u] : score;
 }
@@ -159,13 +160,12 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 		int n)
 {
 	int			width = call->version->width;
-	size_t		stride = tr_dot_stride(width);
+	TagrecEncoder *network = tagrec_scoring_network(call);
 	SharedTag  *tags = palloc_extended(((Size) user->n_tags + item->n_tags + 1) * sizeof(SharedTag), MCXT_ALLOC_HUGE);
 	int			n_tags = union_of_tags(user, item, tags);
 	Sparse		sparse = {
 		.item = item->position,
-		.features = tagrec_feature_count(call->version),
-		.relation = call->served->users.name
+		.version = call->version
 	};
 	TrTopN		top;
 	Side		u;
@@ -173,14 +173,14 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 	float		whole;
 
 	if (call->version->features)
-		sparse.neighbours = tagrec_served_neighbours(call->served, call->version);
+		sparse.neighbours = tagrec_call_neighbours(call);
 	encode_side(&u, encoder, TR_USER, user, width, sparse.neighbours ? &sparse : NULL);
 	encode_side(&i, encoder, TR_ITEM, item, width, NULL);
-	whole = variant_score(&u, &i, -1, -1, stride);
+	whole = variant_score(network, &u, &i, -1, -1, width);
 	n = Min(n, n_tags);
 	tr_topn_init(&top, palloc_extended(Max(n, 1) * sizeof(TrScored), MCXT_ALLOC_HUGE), n);
 	for (int t = 0; t < n_tags; t++)
-		tr_topn_offer(&top, whole - variant_score(&u, &i, tags[t].in_user, tags[t].in_item, stride), t);
+		tr_topn_offer(&top, whole - variant_score(network, &u, &i, tags[t].in_user, tags[t].in_item, width), t);
 	tr_topn_sort(&top);
 	for (int r = 0; r < top.count; r++)
 	{
@@ -221,7 +221,7 @@ tagrec_explain(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin(model);
 	check_tags_read(call->version);
-	encoder = tagrec_served_encoder(call->served, call->version);
+	encoder = tagrec_call_encoder(call);
 	if (tagrec_id_argument(fcinfo, 1, &user_id) && tagrec_id_argument(fcinfo, 2, &item_id) &&
 		tagrec_find_user(call, &user_id, &user) && tagrec_find_item(call, &item_id, &item))
 		explain((ReturnSetInfo *) fcinfo->resultinfo, call, encoder, &user, &item, n);

@@ -3,9 +3,15 @@
  */
 #include "id.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
 
 bool
 tagrec_id_argument(FunctionCallInfo fcinfo, int n, TagrecId *id)
@@ -35,8 +41,8 @@ tagrec_id_text(const TagrecId *id)
 	return OidOutputFunctionCall(output, id->value);
 }
 
-static Datum
-text_as(const char *text, Oid type)
+Datum
+tagrec_text_as(const char *text, Oid type)
 {
 	Oid			input;
 	Oid			parameter;
@@ -48,30 +54,99 @@ text_as(const char *text, Oid type)
 Datum
 tagrec_id_as(const TagrecId *id, Oid type)
 {
-	return id->type == type ? id->value : text_as(tagrec_id_text(id), type);
+	return getBaseType(id->type) == type ? id->value : tagrec_text_as(tagrec_id_text(id), type);
 }
 
-ArrayType *
-tagrec_ids_as(ArrayType *ids, Oid type)
-{
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-	int16		length;
-	bool		by_value;
-	char		align;
+/* ------------------------------------------------------------------ types of keys */
 
-	deconstruct_array(ids, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
-	for (int i = 0; i < n; i++)
+static bool runs_c_alone(Oid type);
+
+static bool
+is_c_function(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			language = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
 	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("candidates must not contain null")));
-		values[i] = text_as(TextDatumGetCString(values[i]), type);
+		language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+		ReleaseSysCache(tuple);
 	}
-	get_typlenbyvalalign(type, &length, &by_value, &align);
-	return construct_array(values, n, type, length, by_value, align);
+	return language == INTERNALlanguageId || language == ClanguageId;
+}
+
+static bool
+range_runs_c_alone(Oid type)
+{
+	TypeCacheEntry *range = lookup_type_cache(type, TYPECACHE_RANGE_INFO);
+
+	return range->rngelemtype && runs_c_alone(range->rngelemtype->type_id) &&
+		(!OidIsValid(range->rng_canonical_finfo.fn_oid) || is_c_function(range->rng_canonical_finfo.fn_oid));
+}
+
+static bool
+row_runs_c_alone(Oid type)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
+	bool		alone = true;
+
+	for (int i = 0; i < desc->natts && alone; i++)
+		alone = TupleDescAttr(desc, i)->attisdropped || runs_c_alone(TupleDescAttr(desc, i)->atttypid);
+	ReleaseTupleDesc(desc);
+	return alone;
+}
+
+/* Base types and their functions can be made by superusers alone. */
+static bool
+runs_c_alone(Oid type)
+{
+	Oid			element = get_element_type(type);
+
+	check_stack_depth();
+	if (OidIsValid(element))
+		return runs_c_alone(element);
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_BASE:
+		case TYPTYPE_ENUM:
+			return true;
+		case TYPTYPE_RANGE:
+			return range_runs_c_alone(type);
+		case TYPTYPE_MULTIRANGE:
+			return range_runs_c_alone(get_multirange_range(type));
+		case TYPTYPE_COMPOSITE:
+			return row_runs_c_alone(type);
+	}
+	return false;
+}
+
+void
+tagrec_check_key_type(Oid type, const char *column)
+{
+	Oid			base = getBaseType(type);
+
+	if (runs_c_alone(base))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("column \"%s\" has type %s, which cannot be a key", column, format_type_be(type)),
+			 errdetail("Reading a value of it from text may run functions that any user can define."),
+			 errhint("Cast the column to text in a view.")));
+}
+
+void
+tagrec_key_input(TagrecKeyInput *input, Oid type)
+{
+	Oid			function;
+
+	getTypeInputInfo(getBaseType(type), &function, &input->parameter);
+	fmgr_info(function, &input->function);
+}
+
+Datum
+tagrec_key_read(TagrecKeyInput *input, char *text)
+{
+	return InputFunctionCall(&input->function, text, input->parameter, -1);
 }
 
 void

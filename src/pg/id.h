@@ -23,11 +23,27 @@ extern bool tagrec_id_argument(FunctionCallInfo fcinfo, int n, TagrecId *id);
 
 extern char *tagrec_id_text(const TagrecId *id);
 
-/* The id as a value of the key's type. */
+extern Datum tagrec_text_as(const char *text, Oid type);
+
+/* The id as a value of the key's type, which is not a domain. */
 extern Datum tagrec_id_as(const TagrecId *id, Oid type);
 
-/* An array of the key's type from a text[]; ERROR when an element is NULL. */
-extern ArrayType *tagrec_ids_as(ArrayType *ids, Oid type);
+/*
+ * ereport(ERROR) unless reading a value of this type from text, writing it and comparing it runs nothing but C code, which superusers
+ * alone can install. Domains may have checks, and ranges a canonical function, in any language and of anybody: a caller's id is read
+ * as the type that a domain is over, and such types inside others are refused. The column is named in the message.
+ */
+extern void tagrec_check_key_type(Oid type, const char *column);
+
+/* Reading many keys of a type from text; of a domain, as the type it is over. */
+typedef struct TagrecKeyInput
+{
+	FmgrInfo	function;
+	Oid			parameter;
+} TagrecKeyInput;
+
+extern void tagrec_key_input(TagrecKeyInput *input, Oid type);
+extern Datum tagrec_key_read(TagrecKeyInput *input, char *text);
 
 /* A key as text; output = tagrec_key_output() of its type. */
 extern void tagrec_key_output(Oid type, FmgrInfo *output);

@@ -5,6 +5,7 @@
 
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "id.h"
 #include "miscadmin.h"
 #include "tagrec.h"
 #include "utils/lsyscache.h"
@@ -189,19 +190,14 @@ static RankedKey *
 key_values(const TagrecKeys *keys, Oid type)
 {
 	RankedKey  *ranked = MemoryContextAllocHuge(CurrentMemoryContext, Max((Size) keys->count, 1) * sizeof(RankedKey));
-	FmgrInfo	input;
-	Oid			function;
-	Oid			ioparam;
+	TagrecKeyInput input;
 
 	if (OidIsValid(type))
-	{
-		getTypeInputInfo(type, &function, &ioparam);
-		fmgr_info(function, &input);
-	}
+		tagrec_key_input(&input, type);
 	for (int32 i = 0; i < keys->count; i++)
 	{
 		ranked[i].key = i;
-		ranked[i].value = OidIsValid(type) ? InputFunctionCall(&input, keys->text[i], ioparam, -1) : (Datum) 0;
+		ranked[i].value = OidIsValid(type) ? tagrec_key_read(&input, keys->text[i]) : (Datum) 0;
 	}
 	return ranked;
 }

@@ -5,46 +5,23 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "core/topn.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/typcache.h"
-
-/* Rows fetched from the cursor at a time. */
-#define FETCH_ROWS 1000
-
-/* Columns of the query. */
-enum
-{
-	Col_position = 1,
-	Col_key,
-	Col_embedding
-};
 
 typedef struct Loader
 {
-	const TagrecMatrixSource *source;
+	TagrecTable *table;
 	TagrecMatrix *matrix;
 	uint64	   *filled;			/* positions seen */
 	int32		rows;			/* read */
 	int16		key_length;
 	bool		key_by_value;
 } Loader;
-
-static void
-incomplete(const TagrecMatrixSource *source, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("relation %s does not hold what was stored in it", source->relation),
-			 errdetail("%s", what),
-			 errhint("Rows of a version must not be changed. Train the model again.")));
-}
 
 float
 tagrec_norm(const float *x, int n)
@@ -75,22 +52,6 @@ tagrec_padded_vectors(int n, int width)
 	return vectors;
 }
 
-void
-tagrec_read_embedding(float *out, Datum array, int width, const char *relation)
-{
-	ArrayType  *a = DatumGetArrayTypeP(array);
-
-	if (ARR_NDIM(a) > 1 || ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a)) != width || ARR_HASNULL(a)
-		|| ARR_ELEMTYPE(a) != FLOAT4OID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("an embedding in relation %s is not an array of %d numbers", relation, width),
-				 errhint("Rows of a version must not be changed. Train the model again.")));
-	memcpy(out, ARR_DATA_PTR(a), width * sizeof(float));
-	if ((Pointer) a != DatumGetPointer(array))
-		pfree(a);
-}
-
 static Datum
 copy_key(const Loader *loader, Datum key)
 {
@@ -105,37 +66,31 @@ copy_key(const Loader *loader, Datum key)
 	return copy;
 }
 
-/* Where the row goes. */
+/* Where the row goes: items say it, and users come in the order of their keys. */
 static int32
-row_position(Loader *loader, HeapTuple tuple, TupleDesc desc)
+row_position(Loader *loader, const TagrecScan *scan)
 {
-	bool		isnull;
-	int32		position = DatumGetInt32(SPI_getbinval(tuple, desc, Col_position, &isnull));
+	int32		rows = loader->matrix->rows;
+	int32		position = loader->table->which == TAGREC_ITEMS ? tagrec_get_int(scan, Item_position, rows) : loader->rows;
 
-	if (isnull)
-		position = loader->rows;
-	if (position < 0 || position >= loader->source->rows || tr_bit_test(loader->filled, position))
-		incomplete(loader->source,
-				   psprintf("It has position %d twice, or more than %d rows.", position, loader->source->rows));
+	if (position >= rows || tr_bit_test(loader->filled, position))
+		tagrec_version_corrupted(loader->table->version,
+								 psprintf("Relation \"%s\" has a position twice, or more than %d rows.",
+										  RelationGetRelationName(loader->table->relation), rows));
 	tr_bit_set(loader->filled, position);
 	return position;
 }
 
 static void
-take_row(Loader *loader, HeapTuple tuple, TupleDesc desc)
+take_row(Loader *loader, const TagrecScan *scan)
 {
 	TagrecMatrix *m = loader->matrix;
-	int32		position = row_position(loader, tuple, desc);
+	bool		items = loader->table->which == TAGREC_ITEMS;
+	int32		position = row_position(loader, scan);
 	float	   *row = m->value + (size_t) position * m->stride;
-	bool		key_null;
-	bool		embedding_null;
-	Datum		key = SPI_getbinval(tuple, desc, Col_key, &key_null);
-	Datum		embedding = SPI_getbinval(tuple, desc, Col_embedding, &embedding_null);
 
-	if (key_null || embedding_null)
-		incomplete(loader->source, "It has a null key or embedding.");
-	m->key[position] = copy_key(loader, key);
-	tagrec_read_embedding(row, embedding, m->width, loader->source->relation);
+	m->key[position] = copy_key(loader, tagrec_get_key(scan, items ? (int) Item_item_id : (int) User_user_id));
+	tagrec_get_embedding(scan, items ? (int) Item_embedding : (int) User_embedding, row);
 	memset(row + m->width, 0, (m->stride - m->width) * sizeof(float));
 	m->unit_norm[position] = tagrec_norm(row, m->unit_width);
 	loader->rows++;
@@ -144,42 +99,36 @@ take_row(Loader *loader, HeapTuple tuple, TupleDesc desc)
 static void
 read_rows(Loader *loader)
 {
-	MemoryContext old = CurrentMemoryContext;
-	MemoryContext batch = AllocSetContextCreate(old, "tagrec matrix rows", ALLOCSET_DEFAULT_SIZES);
-	Portal		cursor = SPI_cursor_open_with_args(NULL, loader->source->query, 0, NULL, NULL, NULL, true, 0);
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "tagrec matrix rows", ALLOCSET_DEFAULT_SIZES);
+	TagrecScan	scan = loader->table->which == TAGREC_ITEMS ? tagrec_scan_all(loader->table)
+		: tagrec_scan_ordered(loader->table);
 
-	for (;;)
+	while (tagrec_scan_next(&scan))
 	{
-		CHECK_FOR_INTERRUPTS();
-		SPI_cursor_fetch(cursor, true, FETCH_ROWS);
-		if (SPI_processed == 0)
-			break;
-		/* SPI leaves its own context behind as the current one */
-		MemoryContextSwitchTo(batch);
-		for (uint64 i = 0; i < SPI_processed; i++)
-			take_row(loader, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-		SPI_freetuptable(SPI_tuptable);
+		MemoryContext before = MemoryContextSwitchTo(batch);
+
+		take_row(loader, &scan);
+		MemoryContextSwitchTo(before);
 		MemoryContextReset(batch);
 	}
-	SPI_freetuptable(SPI_tuptable);
-	SPI_cursor_close(cursor);
-	MemoryContextSwitchTo(old);
+	tagrec_scan_end(&scan);
 	MemoryContextDelete(batch);
 }
 
 static TagrecMatrix *
-allocate(const TagrecMatrixSource *source)
+allocate(const TagrecTable *table)
 {
+	const TagrecVersion *version = table->version;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tagrec matrix", ALLOCSET_DEFAULT_SIZES);
 	TagrecMatrix *m = MemoryContextAllocZero(context, sizeof(TagrecMatrix));
 
 	m->context = context;
-	m->rows = source->rows;
-	m->width = source->width;
-	m->unit_width = source->unit_width;
-	m->key_type = source->key_type;
-	m->collation = source->collation;
-	m->stride = tr_dot_stride(source->width);
+	m->rows = table->which == TAGREC_ITEMS ? version->items : version->users;
+	m->width = version->width;
+	m->unit_width = version->unit_width;
+	m->key_type = table->key_type;
+	m->collation = table->collation;
+	m->stride = tr_dot_stride(m->width);
 	m->value = aligned_floats(context, (size_t) m->rows * m->stride);
 	m->unit_norm = MemoryContextAllocHuge(context, ((Size) m->rows + 1) * sizeof(float));
 	m->key = MemoryContextAllocHuge(context, ((Size) m->rows + 1) * sizeof(Datum));
@@ -187,16 +136,17 @@ allocate(const TagrecMatrixSource *source)
 }
 
 TagrecMatrix *
-tagrec_matrix_load(const TagrecMatrixSource *source)
+tagrec_matrix_load(TagrecTable *table)
 {
-	Loader		loader = {.source = source};
+	Loader		loader = {.table = table, .matrix = allocate(table)};
+	int32		rows = loader.matrix->rows;
 
-	loader.matrix = allocate(source);
-	loader.filled = palloc0((TR_BIT_WORDS(source->rows) + 1) * sizeof(uint64));
-	get_typlenbyval(source->key_type, &loader.key_length, &loader.key_by_value);
+	loader.filled = palloc0((TR_BIT_WORDS(rows) + 1) * sizeof(uint64));
+	get_typlenbyval(table->key_type, &loader.key_length, &loader.key_by_value);
 	read_rows(&loader);
-	if (loader.rows != source->rows)
-		incomplete(source, psprintf("It has %d rows instead of %d.", loader.rows, source->rows));
+	if (loader.rows != rows)
+		tagrec_version_corrupted(table->version, psprintf("Relation \"%s\" has %d rows instead of %d.",
+														  RelationGetRelationName(table->relation), loader.rows, rows));
 	pfree(loader.filled);
 	loader.matrix->bytes = MemoryContextMemAllocated(loader.matrix->context, true);
 	return loader.matrix;

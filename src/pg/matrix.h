@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "core/dot.h"
+#include "store_read.h"
 
 typedef struct TagrecMatrix
 {
@@ -23,23 +24,11 @@ typedef struct TagrecMatrix
 	Datum	   *key;			/* (rows) */
 } TagrecMatrix;
 
-/* What to read: SELECT position, key, embedding; position NULL = rows come in key order. */
-typedef struct TagrecMatrixSource
-{
-	const char *query;
-	const char *relation;		/* for messages */
-	int32		rows;
-	int			width;
-	int			unit_width;
-	Oid			key_type;
-	Oid			collation;
-} TagrecMatrixSource;
-
-/* Inside SPI. The matrix is in a context of its own below the current one. */
-extern TagrecMatrix *tagrec_matrix_load(const TagrecMatrixSource *source);
+/* Of a table of items, or of users. The matrix is in a context of its own below the current one. */
+extern TagrecMatrix *tagrec_matrix_load(TagrecTable *table);
 extern void tagrec_matrix_free(TagrecMatrix *matrix);
 
-/* The row of a key, by its type's default order; -1 when there is none. For a matrix that was read in key order. */
+/* The row of a key of the type key_type, by its default order; -1 when there is none. */
 extern int32 tagrec_matrix_find(const TagrecMatrix *matrix, Datum key);
 
 static inline const float *
@@ -50,9 +39,6 @@ tagrec_matrix_row(const TagrecMatrix *matrix, int32 row)
 
 /* A vector of zeros in the current context, aligned and padded to be multiplied with rows this wide. */
 extern float *tagrec_padded_vectors(int n, int width);
-
-/* Copies a real[] of exactly `width` entries to out, or reports what is wrong with the relation it came from. */
-extern void tagrec_read_embedding(float *out, Datum array, int width, const char *relation);
 
 extern float tagrec_norm(const float *x, int n);
 

@@ -7,7 +7,7 @@
 #include "postgres.h"
 
 #include "core/model.h"
-#include "store.h"
+#include "store_read.h"
 
 typedef struct TagrecNeighbours
 {
@@ -23,20 +23,16 @@ typedef struct TagrecNeighbours
 /* Features of a version, of all kinds it has. */
 extern int64 tagrec_feature_count(const TagrecVersion *version);
 
-/* Inside SPI, from the relation of that name. In a context of its own below the current one. */
-extern TagrecNeighbours *tagrec_neighbours_load(const TagrecVersion *version, const char *relation);
+/* In a context of its own below the current one. */
+extern TagrecNeighbours *tagrec_neighbours_load(TagrecTable *table);
 extern void tagrec_neighbours_free(TagrecNeighbours *neighbours);
 
 /*
- * sum (items) += the sparse part of a user's scores. A sum is formed in the order of the features, by both functions: a
+ * sum (items) += the sparse part of a user's scores. A sum is formed in the order of the features; by both functions, so that a
  * score is the same number in every query.
  */
 extern void tagrec_neighbours_scatter(const TagrecNeighbours *neighbours, const TrSparse *user, float *sum);
 extern float tagrec_neighbours_pair(const TagrecNeighbours *neighbours, const TrSparse *user, int32 item);
-
-/* The same for a user of a block, who is given by the stored arrays: sum (items) = the sparse part of his scores. */
-extern void tagrec_neighbours_sum(const TagrecNeighbours *neighbours, Datum features, Datum values, const char *relation,
-								  float *sum);
 
 /* Users of a block that such sums are kept of at a time: `most`, or fewer when there are very many items. */
 extern int	tagrec_neighbours_block(const TagrecNeighbours *neighbours, int most);
@@ -44,7 +40,7 @@ extern int	tagrec_neighbours_block(const TagrecNeighbours *neighbours, int most)
 /* An item's weight for a feature; false when it has none. */
 extern bool tagrec_neighbours_weight(const TagrecNeighbours *neighbours, int64 feature, int32 item, float *weight);
 
-/* ereport(ERROR) unless the features ascend and are the version's. */
-extern void tagrec_check_features(const TrSparse *user, int64 features, const char *relation);
+/* ereport(ERROR) unless the features that a network gave ascend and are the version's. */
+extern void tagrec_check_features(const TrSparse *user, const TagrecVersion *version);
 
 #endif

@@ -8,11 +8,6 @@
 #include "call.h"
 #include "core/model.h"
 
-/* What is selected, of a relation r of users, of items, of neighbours. */
-#define TAGREC_POST_USER_COLUMNS "r.embedding, r.seen, r.tags, r.counts, r.post_ends, r.post_tags"
-#define TAGREC_POST_ITEM_COLUMNS "r.\"position\", r.embedding, r.tags, r.counts, r.posts"
-#define TAGREC_SIMILAR_COLUMNS "r.items, r.weights"
-
 typedef struct TagrecPostUser
 {
 	float	   *embedding;		/* NULL when the model has none */
@@ -32,12 +27,11 @@ typedef struct TagrecPostItem
 	TrSparse	similar;
 } TagrecPostItem;
 
-/* Row `row` of SPI_tuptable, with the columns above from number `first` on; ERROR when it is not what was stored. */
-extern void tagrec_read_post_user(TagrecPostUser *user, const TagrecCall *call, uint64 row, int first);
-extern void tagrec_read_post_item(TagrecPostItem *item, const TagrecCall *call, uint64 row, int first);
-extern void tagrec_read_similar(TagrecPostItem *item, const TagrecCall *call, uint64 row, int first);
+/* False when the version does not know the key, which is of the type of the table's keys. */
+extern bool tagrec_read_post_user(TagrecPostUser *user, const TagrecCall *call, Datum key);
+extern bool tagrec_read_post_item(TagrecPostItem *item, const TagrecCall *call, Datum key);
 
-/* False when the version does not know the id. One look-up for a user, two at most for an item. */
+/* The same for an id. */
 extern bool tagrec_find_post_user(TagrecPostUser *user, TagrecCall *call, const TagrecId *id);
 extern bool tagrec_find_post_item(TagrecPostItem *item, TagrecCall *call, const TagrecId *id);
 

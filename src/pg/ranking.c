@@ -8,33 +8,13 @@
 
 #include <math.h>
 
-#include "executor/spi.h"
-#include "look_up.h"
-#include "matrix.h"
+#include "core/topn.h"
 #include "miscadmin.h"
-#include "score.h"
-#include "tagrec.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "scorer.h"
 #include "utils/memutils.h"
 
 #define BLOCK_USERS 64
 #define TILE_ITEMS 252
-
-/* Keys that one query looks up. */
-#define CHUNK_USERS (16 * BLOCK_USERS)
-#define CHUNK_ITEMS 8192
-
-/* Columns of the look-ups. */
-enum
-{
-	Col_position = TAGREC_LOOK_UP_COLUMN,	/* items */
-	Col_embedding = Col_position,	/* users */
-	Col_seen,
-	Col_features,				/* these two for a version that has some */
-	Col_feature_values
-};
 
 typedef struct BlockUser
 {
@@ -52,17 +32,13 @@ typedef struct Pass
 	const TagrecTest *test;
 	bool		exclude_seen;
 	TagrecRanking *ranking;
+	TagrecScorer *scorer;
 	const TagrecMatrix *items;
 	int32	   *position;		/* (items of the test) -1 = unknown */
 	uint64	   *candidate;		/* bits of (items); NULL = every item is one */
-	float	   *vector;			/* (B,width) padded */
 	float	   *score;			/* (B,T) */
-	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
-	float	   *sparse;			/* (B,items) it */
 
-	/* the block */
-	int			block;			/* users of a full one */
-	int			users;
+	/* the block, of the scorer's users */
 	BlockUser	user[BLOCK_USERS];
 	int32		pairs;
 	int32	   *pair;			/* (P) in the test */
@@ -74,59 +50,23 @@ typedef struct Pass
 /* ------------------------------------------------------------------ looking items up */
 
 static void
-check_position(int32 position, int32 limit)
-{
-	if (position < 0 || position >= limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a stored version refers to item %d of %d", position, limit)));
-}
-
-static void
 find_items(Pass *pass)
 {
-	const TagrecStored *source = &pass->call->served->items;
-	int32		count = pass->test->items.count;
-	TagrecLookUp look_up;
+	const TagrecKeys *keys = &pass->test->items;
+	TagrecKeyInput input;
 
-	pass->position = MemoryContextAllocHuge(pass->call->context, ((Size) count + 1) * sizeof(int32));
-	memset(pass->position, 0xff, (Size) count * sizeof(int32));
-	tagrec_look_up_prepare(&look_up, &pass->test->items, source, "item_id", pass->call->version->version, "r.position");
-	for (int32 first = 0; first < count; first += CHUNK_ITEMS)
+	pass->position = MemoryContextAllocHuge(pass->call->context, ((Size) keys->count + 1) * sizeof(int32));
+	tagrec_key_input(&input, pass->items->key_type);
+	for (int32 item = 0; item < keys->count; item++)
 	{
-		uint64		rows = tagrec_look_up_keys(&look_up, NULL, first, Min(CHUNK_ITEMS, count - first));
-
-		for (uint64 row = 0; row < rows; row++)
-		{
-			int32		item = first + tagrec_look_up_place(row);
-
-			pass->position[item] = DatumGetInt32(tagrec_look_up_column(&look_up, row, Col_position));
-			check_position(pass->position[item], pass->items->rows);
-			pass->ranking->unknown[item] = false;
-			pass->ranking->known_items++;
-		}
-		SPI_freetuptable(SPI_tuptable);
+		CHECK_FOR_INTERRUPTS();
+		pass->position[item] = tagrec_matrix_find(pass->items, tagrec_key_read(&input, keys->text[item]));
+		pass->ranking->unknown[item] = pass->position[item] < 0;
+		pass->ranking->known_items += pass->position[item] >= 0;
 	}
 }
 
 /* ------------------------------------------------------------------ a block */
-
-static void
-take_seen(Pass *pass, BlockUser *user, Datum value)
-{
-	ArrayType  *seen = DatumGetArrayTypeP(value);
-
-	user->n_seen = ArrayGetNItems(ARR_NDIM(seen), ARR_DIMS(seen));
-	user->seen = (int32 *) ARR_DATA_PTR(seen);
-	for (int i = 0; i < user->n_seen; i++)
-	{
-		check_position(user->seen[i], pass->items->rows);
-		if (i > 0 && user->seen[i] <= user->seen[i - 1])
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("the items of a user in relation %s are not in order", pass->call->served->users.name)));
-	}
-}
 
 static bool
 has_seen(const BlockUser *user, int32 position)
@@ -146,11 +86,12 @@ has_seen(const BlockUser *user, int32 position)
 	return low < user->n_seen && user->seen[low] == position;
 }
 
-/* The user's pairs join the block's, but for those that have no rank. */
+/* The pairs of user u of the block join the block's, but for those that have no rank. */
 static void
-take_pairs(Pass *pass, BlockUser *user, const float *vector, const float *sparse)
+take_pairs(Pass *pass, int u)
 {
 	TagrecRanking *ranking = pass->ranking;
+	BlockUser  *user = &pass->user[u];
 
 	user->first_pair = pass->pairs;
 	for (int64 p = pass->test->group_ptr[user->user]; p < pass->test->group_ptr[user->user + 1]; p++)
@@ -161,9 +102,7 @@ take_pairs(Pass *pass, BlockUser *user, const float *vector, const float *sparse
 		if (position < 0)
 			continue;
 		ranking->seen[p] = has_seen(user, position);
-		bar = tr_dot(vector, tagrec_matrix_row(pass->items, position), pass->items->stride);
-		if (sparse)
-			tagrec_add(&bar, sparse + position, 1);
+		bar = tagrec_score_pair(pass->scorer, u, position);
 		if ((ranking->seen[p] && pass->exclude_seen) || isnan(bar))
 			continue;
 		pass->pair[pass->pairs] = (int32) p;
@@ -174,49 +113,29 @@ take_pairs(Pass *pass, BlockUser *user, const float *vector, const float *sparse
 	user->n_pairs = pass->pairs - user->first_pair;
 }
 
-/* The sparse part of the scores of user u of the block; NULL = there is none. */
-static float *
-sparse_part(const Pass *pass, int u)
+/* A user of the test joins the block. */
+static void
+take_user(Pass *pass, int32 test_user, const TagrecRow *row)
 {
-	return pass->neighbours ? pass->sparse + (Size) u * pass->items->rows : NULL;
+	int			u = pass->scorer->users;
+
+	tagrec_scorer_add(pass->scorer, row->embedding, &row->sparse);
+	pass->user[u] = (BlockUser) {.user = test_user, .seen = row->seen, .n_seen = row->n_seen};
+	take_pairs(pass, u);
+	pass->ranking->known[test_user] = true;
+	pass->ranking->known_users++;
 }
 
-/* Rows first..first+n-1 of the look-up become the block, in the current context. */
+/* Room for the pairs of any block. */
 static void
-take_block(Pass *pass, const TagrecLookUp *look_up, uint64 first, int n, int32 first_key)
+make_room(Pass *pass)
 {
-	int64		room = 1;
+	Size		room = (Size) pass->scorer->limit * tagrec_test_most(pass->test);
 
-	pass->users = n;
-	pass->pairs = 0;
-	for (int u = 0; u < n; u++)
-	{
-		BlockUser  *user = &pass->user[u];
-
-		memset(user, 0, sizeof(*user));
-		user->user = first_key + tagrec_look_up_place(first + u);
-		room += pass->test->group_ptr[user->user + 1] - pass->test->group_ptr[user->user];
-	}
 	pass->pair = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
 	pass->relevant = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
 	pass->bar = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(float));
 	pass->ahead = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
-	for (int u = 0; u < n; u++)
-	{
-		BlockUser  *user = &pass->user[u];
-		float	   *vector = pass->vector + u * pass->items->stride;
-
-		tagrec_read_embedding(vector, tagrec_look_up_column(look_up, first + u, Col_embedding), pass->items->width,
-							  look_up->relation);
-		take_seen(pass, user, tagrec_look_up_column(look_up, first + u, Col_seen));
-		if (pass->neighbours)
-			tagrec_neighbours_sum(pass->neighbours, tagrec_look_up_column(look_up, first + u, Col_features),
-								  tagrec_look_up_column(look_up, first + u, Col_feature_values), look_up->relation,
-								  sparse_part(pass, u));
-		take_pairs(pass, user, vector, sparse_part(pass, u));
-		pass->ranking->known[user->user] = true;
-		pass->ranking->known_users++;
-	}
 }
 
 /* Takes the items that the user has seen out of the tile; there may have been tiles before it that were not scored. */
@@ -254,16 +173,13 @@ rank_block(Pass *pass)
 		CHECK_FOR_INTERRUPTS();
 		if (n_other == n)
 			continue;
-		tr_dot_block(pass->score, TILE_ITEMS, pass->vector, pass->users, tagrec_matrix_row(items, first), n,
-					 items->stride);
-		for (int u = 0; u < pass->users; u++)
+		tagrec_score_tile(pass->scorer, pass->score, TILE_ITEMS, first, n);
+		for (int u = 0; u < pass->scorer->users; u++)
 		{
 			BlockUser  *user = &pass->user[u];
 			float	   *score = pass->score + u * TILE_ITEMS;
 			int32		p = user->first_pair;
 
-			if (pass->neighbours)
-				tagrec_add(score, sparse_part(pass, u) + first, n);
 			if (pass->exclude_seen)
 				leave_out_seen(user, score, first, n);
 			for (int i = 0; i < n_other; i++)
@@ -279,25 +195,26 @@ static void
 rank_users(Pass *pass)
 {
 	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
-	int32		count = pass->test->users.count;
-	TagrecLookUp look_up;
+	const TagrecKeys *keys = &pass->test->users;
+	TagrecScorer *scorer = pass->scorer;
+	TagrecKeyInput input;
 
-	tagrec_look_up_prepare(&look_up, &pass->test->users, &pass->call->served->users, "user_id",
-						   pass->call->version->version,
-						   pass->neighbours ? "r.embedding, r.seen, r.features, r.feature_values" : "r.embedding, r.seen");
-	for (int32 chunk = 0; chunk < count; chunk += CHUNK_USERS)
+	tagrec_key_input(&input, pass->call->tables.users->key_type);
+	make_room(pass);
+	for (int32 user = 0; user < keys->count;)
 	{
-		uint64		rows = tagrec_look_up_keys(&look_up, NULL, chunk, Min(CHUNK_USERS, count - chunk));
-
 		MemoryContextSwitchTo(batch);
-		for (uint64 first = 0; first < rows; first += pass->block)
+		scorer->users = pass->pairs = 0;
+		for (; user < keys->count && scorer->users < scorer->limit; user++)
 		{
-			take_block(pass, &look_up, first, (int) Min((uint64) pass->block, rows - first), chunk);
-			rank_block(pass);
-			MemoryContextReset(batch);
+			TagrecRow	row;
+
+			if (tagrec_find_user_key(pass->call, tagrec_key_read(&input, keys->text[user]), &row))
+				take_user(pass, user, &row);
 		}
+		rank_block(pass);
 		MemoryContextSwitchTo(pass->call->context);
-		SPI_freetuptable(SPI_tuptable);
+		MemoryContextReset(batch);
 	}
 }
 
@@ -317,17 +234,8 @@ find_candidates(Pass *pass)
 static void
 prepare(Pass *pass)
 {
-	TagrecCall *call = pass->call;
-
-	pass->items = tagrec_served_items(call->served, call->version);
-	pass->block = BLOCK_USERS;
-	if (call->version->features)
-	{
-		pass->neighbours = tagrec_served_neighbours(call->served, call->version);
-		pass->block = tagrec_neighbours_block(pass->neighbours, BLOCK_USERS);
-		pass->sparse = MemoryContextAllocHuge(call->context, (Size) pass->block * (pass->items->rows + 1) * sizeof(float));
-	}
-	pass->vector = tagrec_padded_vectors(BLOCK_USERS, pass->items->width);
+	pass->scorer = tagrec_scorer(pass->call, BLOCK_USERS);
+	pass->items = pass->scorer->items;
 	pass->score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
 }
 
@@ -338,7 +246,7 @@ tagrec_rank_items(const TagrecVersion *version, TagrecTest *test, bool exclude_s
 	TagrecCall *call = tagrec_call_begin_version(version->model, version->version);
 	Pass		pass = {.call = call, .test = test, .exclude_seen = exclude_seen};
 
-	tagrec_test_settle(test, call->served);
+	tagrec_test_settle(test, &call->tables);
 	MemoryContextSwitchTo(result);
 	pass.ranking = tagrec_ranking_make(test);
 	MemoryContextSwitchTo(call->context);

@@ -6,7 +6,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "parser/parse_coerce.h"
-#include "score.h"
+#include "search.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(tagrec_recommend);
@@ -43,7 +43,7 @@ tagrec_recommend(PG_FUNCTION_ARGS)
 static void
 check_item_type(const TagrecCall *call, Oid asked)
 {
-	Oid			stored = call->served->items.key_type;
+	Oid			stored = call->tables.items->key_type;
 	Oid			function;
 
 	if (find_coercion_pathway(asked, stored, COERCION_ASSIGNMENT, &function) == COERCION_PATH_NONE)

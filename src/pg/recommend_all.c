@@ -8,7 +8,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "score.h"
+#include "search.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
@@ -19,22 +19,12 @@ PG_FUNCTION_INFO_V1(tagrec_recommend_all);
 #define BLOCK_USERS 64
 #define TILE_ITEMS 252
 
-/* Columns of the cursor. */
-enum
-{
-	Col_user = 1,
-	Col_embedding,
-	Col_seen,
-	Col_features,
-	Col_feature_values
-};
-
 typedef struct Pass
 {
 	TagrecCall *call;
 	ReturnSetInfo *result;
+	TagrecScorer *scorer;
 	const TagrecMatrix *items;
-	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
 	int			n;
 	bool		exclude_seen;
 	FmgrInfo	user_output;
@@ -42,12 +32,8 @@ typedef struct Pass
 	text	  **item_text;		/* (items) made when first needed */
 
 	/* the block */
-	int			block;			/* users of a full one */
-	int			users;
 	text	   *user_text[BLOCK_USERS];
-	float	   *vector;			/* (B,width) padded */
 	float	   *score;			/* (B,T) */
-	float	   *sparse;			/* (B,items) the sparse part of the scores */
 	uint64	   *seen;			/* (B) sets of items */
 	TrScored   *room;			/* (B,n) */
 } Pass;
@@ -57,21 +43,14 @@ begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, int n, bool ex
 {
 	pass->call = call;
 	pass->result = (ReturnSetInfo *) fcinfo->resultinfo;
-	pass->items = tagrec_served_items(call->served, call->version);
-	pass->block = BLOCK_USERS;
-	if (call->version->features)
-	{
-		pass->neighbours = tagrec_served_neighbours(call->served, call->version);
-		pass->block = tagrec_neighbours_block(pass->neighbours, BLOCK_USERS);
-		pass->sparse = MemoryContextAllocHuge(call->context, (Size) pass->block * (pass->items->rows + 1) * sizeof(float));
-	}
+	pass->scorer = tagrec_scorer(call, BLOCK_USERS);
+	pass->items = pass->scorer->items;
 	pass->n = Min(n, pass->items->rows);
 	pass->exclude_seen = exclude_seen;
-	tagrec_key_output(call->served->users.key_type, &pass->user_output);
-	tagrec_key_output(call->served->items.key_type, &pass->item_output);
+	tagrec_key_output(call->tables.users->key_type, &pass->user_output);
+	tagrec_key_output(pass->items->key_type, &pass->item_output);
 	pass->item_text = MemoryContextAllocExtended(call->context, ((Size) pass->items->rows + 1) * sizeof(text *),
 												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	pass->vector = tagrec_padded_vectors(BLOCK_USERS, call->version->width);
 	pass->score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
 	pass->seen = MemoryContextAllocHuge(call->context,
 										BLOCK_USERS * (TR_BIT_WORDS(pass->items->rows) + 1) * sizeof(uint64));
@@ -100,68 +79,19 @@ item_text(Pass *pass, int32 item)
 
 /* ------------------------------------------------------------------ reading a block */
 
+/* A user joins the block; the text goes to the current context. */
 static void
-take_seen(Pass *pass, int user, Datum value)
+take_user(Pass *pass, const TagrecScan *scan)
 {
-	ArrayType  *seen = DatumGetArrayTypeP(value);
-	int			n = ArrayGetNItems(ARR_NDIM(seen), ARR_DIMS(seen));
-	int32	   *position = (int32 *) ARR_DATA_PTR(seen);
+	int			u = pass->scorer->users;
+	TagrecRow	row;
 
-	for (int i = 0; i < n; i++)
-	{
-		if (position[i] < 0 || position[i] >= pass->items->rows)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("a stored version refers to item %d of %d", position[i], pass->items->rows)));
-		tr_bit_set(seen_set(pass, user), position[i]);
-	}
-}
-
-static Datum
-feature_column(HeapTuple tuple, TupleDesc desc, int column, const char *relation)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("relation %s has a null %s", relation, SPI_fname(desc, column))));
-	return value;
-}
-
-/* The rows just fetched become the block; its texts go to the current context. */
-static void
-take_block(Pass *pass)
-{
-	const char *relation = pass->call->served->users.name;
-	int			width = pass->call->version->width;
-	TupleDesc	desc = SPI_tuptable->tupdesc;
-
-	pass->users = (int) SPI_processed;
-	memset(pass->seen, 0, pass->users * TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
-	for (int u = 0; u < pass->users; u++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[u];
-		bool		isnull;
-		Datum		embedding;
-		Datum		seen;
-
-		pass->user_text[u] = tagrec_key_text(&pass->user_output, SPI_getbinval(tuple, desc, Col_user, &isnull));
-		embedding = SPI_getbinval(tuple, desc, Col_embedding, &isnull);
-		if (isnull)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("relation %s has a null embedding", relation)));
-		tagrec_read_embedding(pass->vector + u * pass->items->stride, embedding, width, relation);
-		seen = SPI_getbinval(tuple, desc, Col_seen, &isnull);
-		if (pass->exclude_seen && !isnull)
-			take_seen(pass, u, seen);
-		if (pass->neighbours)
-			tagrec_neighbours_sum(pass->neighbours, feature_column(tuple, desc, Col_features, relation),
-								  feature_column(tuple, desc, Col_feature_values, relation), relation,
-								  pass->sparse + (Size) u * pass->items->rows);
-	}
+	tagrec_get_user(&row, scan);
+	tagrec_scorer_add(pass->scorer, row.embedding, &row.sparse);
+	pass->user_text[u] = tagrec_key_text(&pass->user_output, tagrec_get_key(scan, User_user_id));
+	memset(seen_set(pass, u), 0, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
+	for (int32 i = 0; pass->exclude_seen && i < row.n_seen; i++)
+		tr_bit_set(seen_set(pass, u), row.seen[i]);
 }
 
 /* ------------------------------------------------------------------ scoring a block */
@@ -180,6 +110,7 @@ return_user(Pass *pass, text *user, TrTopN *top)
 		};
 		bool		nulls[4] = {false, false, false, false};
 
+		CHECK_FOR_INTERRUPTS();
 		tuplestore_putvalues(pass->result->setResult, pass->result->setDesc, values, nulls);
 	}
 }
@@ -188,24 +119,22 @@ static void
 score_block(Pass *pass)
 {
 	const TagrecMatrix *items = pass->items;
+	int			users = pass->scorer->users;
 	TrTopN		top[BLOCK_USERS];
 
-	for (int u = 0; u < pass->users; u++)
+	for (int u = 0; u < users; u++)
 		tr_topn_init(&top[u], pass->room + (Size) u * pass->n, pass->n);
 	for (int32 first = 0; first < items->rows; first += TILE_ITEMS)
 	{
-		int			n = Min(TILE_ITEMS, items->rows - first);
+		int32		n = Min(TILE_ITEMS, items->rows - first);
 
 		CHECK_FOR_INTERRUPTS();
-		tr_dot_block(pass->score, TILE_ITEMS, pass->vector, pass->users, tagrec_matrix_row(items, first), n,
-					 items->stride);
-		for (int u = 0; u < pass->users && pass->neighbours; u++)
-			tagrec_add(pass->score + u * TILE_ITEMS, pass->sparse + (Size) u * items->rows + first, n);
-		for (int u = 0; u < pass->users; u++)
+		tagrec_score_tile(pass->scorer, pass->score, TILE_ITEMS, first, n);
+		for (int u = 0; u < users; u++)
 			tr_topn_scan(&top[u], pass->score + u * TILE_ITEMS, first, n,
 						 pass->exclude_seen ? seen_set(pass, u) : NULL);
 	}
-	for (int u = 0; u < pass->users; u++)
+	for (int u = 0; u < users; u++)
 		return_user(pass, pass->user_text[u], &top[u]);
 }
 
@@ -213,24 +142,20 @@ static void
 run_pass(Pass *pass)
 {
 	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
-	char	   *query = psprintf("SELECT user_id, embedding, seen, features, feature_values FROM %s"
-								 " WHERE version OPERATOR(pg_catalog.=) %d", pass->call->served->users.name,
-								 pass->call->version->version);
-	Portal		cursor = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);
+	TagrecScan	scan = tagrec_scan_all(pass->call->tables.users);
+	bool		more = true;
 
-	for (;;)
+	while (more)
 	{
-		SPI_cursor_fetch(cursor, true, pass->block);
-		if (SPI_processed == 0)
-			break;
 		MemoryContextSwitchTo(batch);
-		take_block(pass);
+		pass->scorer->users = 0;
+		while (pass->scorer->users < pass->scorer->limit && (more = tagrec_scan_next(&scan)))
+			take_user(pass, &scan);
 		score_block(pass);
-		SPI_freetuptable(SPI_tuptable);
+		MemoryContextSwitchTo(pass->call->context);
 		MemoryContextReset(batch);
 	}
-	SPI_cursor_close(cursor);
-	MemoryContextSwitchTo(pass->call->context);
+	tagrec_scan_end(&scan);
 }
 
 Datum

@@ -110,7 +110,7 @@ tagrec_recommend_tags(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin_for(model, TAGREC_ASKS_TAGS);
-	encoder = tagrec_served_encoder(call->served, call->version);
+	encoder = tagrec_call_encoder(call);
 	post = find_post(fcinfo, call);
 	if (!PG_ARGISNULL(Arg_given))
 		take_given(fcinfo, call, encoder, &post);

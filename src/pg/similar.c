@@ -1,16 +1,19 @@
 /*
  * tagrec_similar_items(), tagrec_similar_users(): neighbours by angle, or, for a model without arrays to compare, those
- * that it stores. tagrec_score(): one pair.
+ * that it stores.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
-#include "score.h"
+#include "miscadmin.h"
+#include "search.h"
+
+/* Rows between two looks at the interrupts. */
+#define INTERRUPT_ROWS 1024
 
 PG_FUNCTION_INFO_V1(tagrec_similar_items);
 PG_FUNCTION_INFO_V1(tagrec_similar_users);
-PG_FUNCTION_INFO_V1(tagrec_score);
 
 static bool
 by_angle(const TagrecVersion *version)
@@ -37,7 +40,7 @@ static void
 similar(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *matrix, const float *query, int32 itself, int n)
 {
 	TagrecRow	alone = {.n_seen = itself >= 0 ? 1 : 0, .seen = &itself};
-	TagrecSearch search = {.matrix = matrix, .query = query, .cosine = true, .n = n};
+	TagrecSearch search = {.matrix = matrix, .query = query, .n = n};
 	TrTopN		top;
 
 	search.skip = tagrec_seen_set(&alone, matrix->rows);
@@ -58,18 +61,22 @@ room_for(int n)
 static void
 strongest_items(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *items, int32 item, int n)
 {
-	const TagrecNeighbours *neighbours = tagrec_served_neighbours(call->served, call->version);
+	const TagrecNeighbours *neighbours = tagrec_call_neighbours(call);
 	TrTopN		top = room_for(Min(n, items->rows));
 	float		weight;
 
 	for (int32 other = 0; other < items->rows; other++)
+	{
+		if (other % INTERRUPT_ROWS == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (other != item && tagrec_neighbours_weight(neighbours, other, item, &weight))
 			tr_topn_offer(&top, weight, other);
+	}
 	tr_topn_sort(&top);
 	tagrec_return_ranking(fcinfo, call, items, &top, TEXTOID);
 }
 
-/* The same for a user: his features, of which users are the last ones. */
+/* The same for a user: their features, of which users are the last ones. */
 static void
 strongest_users(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *users, const TrSparse *features, int32 user,
 				int n)
@@ -98,7 +105,7 @@ tagrec_similar_items(PG_FUNCTION_ARGS)
 	check_comparable(call->version, TR_FEATURES_ITEMS, "users");
 	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_item(call, &id, &item))
 	{
-		const TagrecMatrix *items = tagrec_served_items(call->served, call->version);
+		const TagrecMatrix *items = tagrec_call_items(call);
 
 		if (by_angle(call->version))
 			similar(fcinfo, call, items, item.embedding, item.position, n);
@@ -124,7 +131,7 @@ tagrec_similar_users(PG_FUNCTION_ARGS)
 	check_comparable(call->version, TR_FEATURES_USERS, "items");
 	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_user(call, &id, &user))
 	{
-		const TagrecMatrix *users = tagrec_served_users(call->served, call->version);
+		const TagrecMatrix *users = tagrec_call_users(call);
 		int32		itself = tagrec_matrix_find(users, tagrec_id_as(&id, users->key_type));
 
 		if (by_angle(call->version))
@@ -135,24 +142,4 @@ tagrec_similar_users(PG_FUNCTION_ARGS)
 	else
 		tagrec_call_end(call);
 	return (Datum) 0;
-}
-
-Datum
-tagrec_score(PG_FUNCTION_ARGS)
-{
-	TagrecCall *call = tagrec_call_begin(tagrec_model_argument(fcinfo, 0));
-	TagrecId	user_id;
-	TagrecId	item_id;
-	TagrecRow	user;
-	TagrecRow	item;
-	bool		known = tagrec_id_argument(fcinfo, 1, &user_id) && tagrec_id_argument(fcinfo, 2, &item_id) &&
-		tagrec_find_user(call, &user_id, &user) && tagrec_find_item(call, &item_id, &item);
-	float		score = known ? tr_dot(user.embedding, item.embedding, tr_dot_stride(call->version->width)) : 0;
-
-	if (known && call->version->features)
-		score += tagrec_neighbours_pair(tagrec_served_neighbours(call->served, call->version), &user.sparse, item.position);
-	tagrec_call_end(call);
-	if (!known)
-		PG_RETURN_NULL();
-	PG_RETURN_FLOAT4(score);
 }

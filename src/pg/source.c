@@ -7,6 +7,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "id.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -86,7 +87,7 @@ tagrec_check_column_readable(Relation relation, Form_pg_attribute attribute)
 				 errhint("Reading a column needs SELECT on it, or on the relation.")));
 }
 
-/* A key column's type must have an order, because keys are ranked by it and indexed, and arrays of it, to look up many. */
+/* A key column's type must have an order, because keys are ranked by it and indexed. */
 static TagrecKeyType
 key_column(Relation relation, const char *column, const char *argument)
 {
@@ -100,12 +101,7 @@ key_column(Relation relation, const char *column, const char *argument)
 				 errmsg("column \"%s\" has type %s, which has no default order", column, format_type_be(key.type)),
 				 errhint("Keys must be of a type that can be indexed, such as text, integer, bigint or uuid;"
 						 " cast the column in a view.")));
-	if (!OidIsValid(get_array_type(key.type)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" has type %s, which cannot be a key", column, format_type_be(key.type)),
-				 errdetail("There are no arrays of it."),
-				 errhint("Cast the column to text in a view.")));
+	tagrec_check_key_type(key.type, column);
 	return key;
 }
 

@@ -45,26 +45,7 @@
 #define TAGREC_STORE_H
 
 #include "catalog.h"
-
-typedef enum TagrecRelation
-{
-	TAGREC_USERS,
-	TAGREC_ITEMS,
-	TAGREC_TAGS,
-	TAGREC_WEIGHTS,
-	TAGREC_NEIGHBOURS			/* the last one */
-} TagrecRelation;
-
-/* ereport(ERROR) unless the name is one for a model. */
-extern void tagrec_check_model_name(const char *model);
-
-/* Longest model name that leaves room for "_neighbour_versions" in a NAMEDATALEN identifier. */
-#define TAGREC_MODEL_NAME_MAX 44
-
-/* Plain names: the partitioned table, a version's partition, the view (of users, items, neighbours). */
-extern char *tagrec_parent_relname(const char *model, TagrecRelation relation);
-extern char *tagrec_partition_relname(const char *model, TagrecRelation relation, int32 version);
-extern char *tagrec_view_relname(const char *model, TagrecRelation relation);
+#include "names.h"
 
 /* Quoted, schema-qualified name of a version's partition, for use in SQL text. */
 extern char *tagrec_partition_name(const TagrecVersion *version, TagrecRelation relation);
@@ -75,17 +56,7 @@ extern Oid	tagrec_partition(const TagrecVersion *version, TagrecRelation relatio
 /* Keeps a version's partition from being dropped until the transaction ends; false when it is gone. */
 extern bool tagrec_lock_partition(const TagrecVersion *version, TagrecRelation relation);
 
-/*
- * ereport(ERROR) unless the relation has the columns of its kind: those that are read, by name; those that are written, in their
- * order, and beside them only columns that may be NULL.
- */
-extern void tagrec_check_readable(Oid relation, TagrecRelation which);
-extern void tagrec_check_writable(Oid relation, TagrecRelation which);
-
-/*
- * Serving reads a model's relations as their owner, the way a view does: the caller's right is SELECT on the item embedding
- * relation alone, and no function that somebody hid in a relation ever runs with the caller's rights.
- */
+/* Acting as another role: the registry is written as its owner, and a model's relations as theirs. */
 typedef struct TagrecIdentity
 {
 	Oid			user;

@@ -2,43 +2,27 @@
  * Whether a model's relations still have the columns that were made for them. Their owner may alter them like any others,
  * and what is read or written as something it is not would take the server down.
  */
-#include "store.h"
+#include "store_columns.h"
 
 #include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-/* A type of InvalidOid is that of the source's key. */
-typedef struct Column
-{
-	const char *name;
-	Oid			type;
-} Column;
+#define COLUMN(relation, column, type, sql) {#column, type, sql},
+static const TagrecColumn user_columns[] = {TAGREC_USER_COLUMNS(COLUMN)};
+static const TagrecColumn item_columns[] = {TAGREC_ITEM_COLUMNS(COLUMN)};
+static const TagrecColumn tag_columns[] = {TAGREC_TAG_COLUMNS(COLUMN)};
+static const TagrecColumn weight_columns[] = {TAGREC_WEIGHT_COLUMNS(COLUMN)};
+static const TagrecColumn neighbour_columns[] = {TAGREC_NEIGHBOUR_COLUMNS(COLUMN)};
+#undef COLUMN
 
-#define MOST_COLUMNS 10
-
-/* In the order in which rows are written. */
-static const Column columns[][MOST_COLUMNS + 1] = {
-	[TAGREC_USERS] = {
-		{"version", INT4OID}, {"user_id", InvalidOid}, {"embedding", FLOAT4ARRAYOID}, {"seen", INT4ARRAYOID},
-		{"tags", INT4ARRAYOID}, {"counts", FLOAT4ARRAYOID}, {"features", INT4ARRAYOID},
-		{"feature_values", FLOAT4ARRAYOID}, {"post_ends", INT4ARRAYOID}, {"post_tags", INT4ARRAYOID}
-	},
-	[TAGREC_ITEMS] = {
-		{"version", INT4OID}, {"item_id", InvalidOid}, {"position", INT4OID}, {"embedding", FLOAT4ARRAYOID},
-		{"tags", INT4ARRAYOID}, {"counts", FLOAT4ARRAYOID}, {"posts", INT4OID}
-	},
-	[TAGREC_TAGS] = {
-		{"version", INT4OID}, {"position", INT4OID}, {"tag", TEXTOID}
-	},
-	[TAGREC_WEIGHTS] = {
-		{"version", INT4OID}, {"name", TEXTOID}, {"part", INT4OID}, {"rows", INT4OID}, {"cols", INT4OID},
-		{"value", FLOAT4ARRAYOID}
-	},
-	[TAGREC_NEIGHBOURS] = {
-		{"version", INT4OID}, {"feature", INT4OID}, {"items", INT4ARRAYOID}, {"weights", FLOAT4ARRAYOID}
-	}
+const TagrecLayout tagrec_layout[] = {
+	[TAGREC_USERS] = {user_columns, User_columns, 2},
+	[TAGREC_ITEMS] = {item_columns, Item_columns, 2},
+	[TAGREC_TAGS] = {tag_columns, Tag_columns, 2},
+	[TAGREC_WEIGHTS] = {weight_columns, Weight_columns, 3},
+	[TAGREC_NEIGHBOURS] = {neighbour_columns, Neighbour_columns, 2}
 };
 
 static void
@@ -69,26 +53,17 @@ find_column(TupleDesc desc, const char *name, int *place)
 	return NULL;
 }
 
-/* Returns how many columns the relation should have at least. */
-static int
-check_known(Relation relation, const Column *column, bool in_order)
+static Form_pg_attribute
+check_column(Relation relation, const TagrecColumn *column, int *place)
 {
-	int			n = 0;
+	Form_pg_attribute attribute = find_column(RelationGetDescr(relation), column->name, place);
 
-	for (; column[n].name; n++)
-	{
-		int			place;
-		Form_pg_attribute attribute = find_column(RelationGetDescr(relation), column[n].name, &place);
-
-		if (!attribute)
-			complain(relation, psprintf("There is no column \"%s\".", column[n].name));
-		if (OidIsValid(column[n].type) && attribute->atttypid != column[n].type)
-			complain(relation, psprintf("Column \"%s\" has type %s instead of %s.", column[n].name,
-										format_type_be(attribute->atttypid), format_type_be(column[n].type)));
-		if (in_order && place != n)
-			complain(relation, psprintf("Column \"%s\" is number %d instead of %d.", column[n].name, place + 1, n + 1));
-	}
-	return n;
+	if (!attribute)
+		complain(relation, psprintf("There is no column \"%s\".", column->name));
+	if (OidIsValid(column->type) && attribute->atttypid != column->type)
+		complain(relation, psprintf("Column \"%s\" has type %s instead of %s.", column->name,
+									format_type_be(attribute->atttypid), format_type_be(column->type)));
+	return attribute;
 }
 
 /* Rows are written with NULL in the columns that the owner has added. */
@@ -111,19 +86,29 @@ check_added(Relation relation, int known)
 }
 
 void
-tagrec_check_readable(Oid relation, TagrecRelation which)
+tagrec_check_readable(Relation relation, TagrecRelation which, AttrNumber *place)
 {
-	Relation	opened = relation_open(relation, AccessShareLock);
+	const TagrecLayout *layout = &tagrec_layout[which];
+	int			ignored;
 
-	check_known(opened, columns[which], false);
-	relation_close(opened, AccessShareLock);
+	for (int i = 0; i < layout->columns; i++)
+		place[i] = check_column(relation, &layout->column[i], &ignored)->attnum;
 }
 
 void
 tagrec_check_writable(Oid relation, TagrecRelation which)
 {
 	Relation	opened = relation_open(relation, AccessShareLock);
+	const TagrecLayout *layout = &tagrec_layout[which];
+	int			place;
 
-	check_added(opened, check_known(opened, columns[which], true));
+	for (int i = 0; i < layout->columns; i++)
+	{
+		(void) check_column(opened, &layout->column[i], &place);
+		if (place != i)
+			complain(opened, psprintf("Column \"%s\" is number %d instead of %d.", layout->column[i].name, place + 1,
+									  i + 1));
+	}
+	check_added(opened, layout->columns);
 	relation_close(opened, AccessShareLock);
 }

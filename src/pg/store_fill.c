@@ -12,8 +12,10 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "id.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "store_columns.h"
 #include "store_write.h"
 #include "tagrec.h"
 #include "utils/array.h"
@@ -36,13 +38,6 @@ typedef struct Writer
 	Size		bytes;			/* of the waiting rows' arrays */
 	MemoryContext rows;			/* values of the waiting rows */
 } Writer;
-
-/* Input of one key type. */
-typedef struct KeyInput
-{
-	FmgrInfo	function;
-	Oid			ioparam;
-} KeyInput;
 
 /* ------------------------------------------------------------------ writing rows */
 
@@ -123,15 +118,6 @@ array_of(const void *values, int64 count, Oid type)
 	return PointerGetDatum(array);
 }
 
-static void
-key_input(KeyInput *input, Oid type)
-{
-	Oid			function;
-
-	getTypeInputInfo(type, &function, &input->ioparam);
-	fmgr_info(function, &input->function);
-}
-
 /* ------------------------------------------------------------------ users and items */
 
 /* Sets the sparse part's two arrays; returns their bytes. */
@@ -178,7 +164,7 @@ profile(Datum *tags, Datum *counts, const TrProfileTable *table, int32 entity)
 }
 
 static void
-add_user(Writer *writer, const TagrecPlace *place, const TagrecData *data, TrModel *model, KeyInput *input, int32 user,
+add_user(Writer *writer, const TagrecPlace *place, const TagrecData *data, TrModel *model, TagrecKeyInput *input, int32 user,
 		 const float *embedding, int width)
 {
 	const TrDataset *d = &data->all;
@@ -189,7 +175,7 @@ add_user(Writer *writer, const TagrecPlace *place, const TagrecData *data, TrMod
 	MemoryContext before = MemoryContextSwitchTo(writer->rows);
 
 	values[0] = Int32GetDatum(place->version);
-	values[1] = InputFunctionCall(&input->function, data->users.text[user], input->ioparam, -1);
+	values[1] = tagrec_key_read(input, data->users.text[user]);
 	values[2] = array_of(embedding, width, FLOAT4OID);
 	values[3] = array_of(d->post_item + first, seen, INT4OID);
 	bytes = profile(&values[4], &values[5], &d->user, user);
@@ -200,7 +186,7 @@ add_user(Writer *writer, const TagrecPlace *place, const TagrecData *data, TrMod
 }
 
 static void
-add_item(Writer *writer, const TagrecPlace *place, const TagrecData *data, KeyInput *input, int32 item,
+add_item(Writer *writer, const TagrecPlace *place, const TagrecData *data, TagrecKeyInput *input, int32 item,
 		 const float *embedding, int width)
 {
 	const TrDataset *d = &data->all;
@@ -209,7 +195,7 @@ add_item(Writer *writer, const TagrecPlace *place, const TagrecData *data, KeyIn
 	MemoryContext before = MemoryContextSwitchTo(writer->rows);
 
 	values[0] = Int32GetDatum(place->version);
-	values[1] = InputFunctionCall(&input->function, data->items.text[item], input->ioparam, -1);
+	values[1] = tagrec_key_read(input, data->items.text[item]);
 	values[2] = Int32GetDatum(item);
 	values[3] = array_of(embedding, width, FLOAT4OID);
 	bytes = profile(&values[4], &values[5], &d->item, item);
@@ -226,10 +212,10 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 	float	   *embedding = tagrec_alloc(data->memory, ((Size) EMBED_ROWS * width + 1) * sizeof(float));
 	TrError		err = {0};
 	Writer		writer;
-	KeyInput	input;
+	TagrecKeyInput input;
 
 	writer_open(&writer, place, side == TR_USER ? TAGREC_USERS : TAGREC_ITEMS);
-	key_input(&input, side == TR_USER ? source->user.type : source->item.type);
+	tagrec_key_input(&input, side == TR_USER ? source->user.type : source->item.type);
 	for (int32 first = 0; first < count; first += EMBED_ROWS)
 	{
 		int32		n = Min(EMBED_ROWS, count - first);

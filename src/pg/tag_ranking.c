@@ -8,11 +8,8 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
-#include "look_up.h"
 #include "miscadmin.h"
 #include "post.h"
-#include "utils/array.h"
 #include "utils/memutils.h"
 
 /* A chunk is as many users as have so many posts, or one that has more. */
@@ -32,9 +29,8 @@ typedef struct Pass
 	int32		n_tags;
 	int32	   *tag;			/* (tags of the test) position in the version, -1 = unknown */
 	bool	   *known_item;		/* (items of the test) */
-	TagrecLookUp users;
-	TagrecLookUp items;
-	SPIPlanPtr	similar;		/* of items at positions $1[] */
+	TagrecKeyInput user_input;
+	TagrecKeyInput item_input;
 	int			block;			/* posts of a block, at most */
 	float	   *score;			/* (P,T) */
 	float	   *bar;			/* (largest number of a post's test tags) */
@@ -78,21 +74,19 @@ compare_numbers(const void *a, const void *b)
 static void
 find_users(Pass *pass)
 {
-	uint64		rows;
-
 	pass->first_user = user_of(pass, pass->first);
 	pass->n_users = user_of(pass, pass->end - 1) - pass->first_user + 1;
 	pass->user = palloc0(pass->n_users * sizeof(TagrecPostUser *));
-	rows = tagrec_look_up_keys(&pass->users, NULL, pass->first_user, pass->n_users);
-	for (uint64 row = 0; row < rows; row++)
+	for (int32 u = 0; u < pass->n_users; u++)
 	{
 		TagrecPostUser *user = palloc(sizeof(TagrecPostUser));
+		char	   *key = pass->test->users.text[pass->first_user + u];
 
-		tagrec_read_post_user(user, pass->call, row, TAGREC_LOOK_UP_COLUMN);
-		pass->user[tagrec_look_up_place(row)] = user;
+		if (!tagrec_read_post_user(user, pass->call, tagrec_key_read(&pass->user_input, key)))
+			continue;
+		pass->user[u] = user;
 		pass->ranking->known_users++;
 	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /* The items of the chunk's posts, each once. */
@@ -114,47 +108,18 @@ list_items(Pass *pass)
 static void
 find_items(Pass *pass)
 {
-	uint64		rows = tagrec_look_up_keys(&pass->items, pass->item_key, 0, pass->n_items);
-
 	pass->item = MemoryContextAllocExtended(CurrentMemoryContext, pass->n_items * sizeof(TagrecPostItem *),
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (uint64 row = 0; row < rows; row++)
+	for (int32 i = 0; i < pass->n_items; i++)
 	{
 		TagrecPostItem *item = palloc(sizeof(TagrecPostItem));
-		int32		place = tagrec_look_up_place(row);
+		char	   *key = pass->test->items.text[pass->item_key[i]];
 
-		tagrec_read_post_item(item, pass->call, row, TAGREC_LOOK_UP_COLUMN);
-		pass->item[place] = item;
-		pass->known_item[pass->item_key[place]] = true;
+		if (!tagrec_read_post_item(item, pass->call, tagrec_key_read(&pass->item_input, key)))
+			continue;
+		pass->item[i] = item;
+		pass->known_item[pass->item_key[i]] = true;
 	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
-/* What the model stores of items like them. */
-static void
-find_similar(Pass *pass)
-{
-	Datum	   *positions = palloc(Max(pass->n_items, 1) * sizeof(Datum));
-	TagrecPostItem **item = palloc(Max(pass->n_items, 1) * sizeof(TagrecPostItem *));
-	MemoryContext chunk = CurrentMemoryContext;
-	int			n = 0;
-	Datum		array;
-	int			rc;
-
-	for (int32 i = 0; i < pass->n_items; i++)
-		if (pass->item[i])
-		{
-			item[n] = pass->item[i];
-			positions[n++] = Int32GetDatum(pass->item[i]->position);
-		}
-	array = PointerGetDatum(construct_array(positions, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-	rc = SPI_execute_plan(pass->similar, &array, NULL, true, 0);
-	MemoryContextSwitchTo(chunk);
-	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "could not look up neighbours: %s", SPI_result_code_string(rc));
-	for (uint64 row = 0; row < SPI_processed; row++)
-		tagrec_read_similar(item[tagrec_look_up_place(row)], pass->call, row, TAGREC_LOOK_UP_COLUMN);
-	SPI_freetuptable(SPI_tuptable);
 }
 
 static TrPost
@@ -216,8 +181,6 @@ rank_chunk(Pass *pass)
 	find_users(pass);
 	list_items(pass);
 	find_items(pass);
-	if (pass->similar)
-		find_similar(pass);
 	for (int32 group = pass->first; group < pass->end; group += pass->block)
 	{
 		int			n = Min(pass->block, pass->end - group);
@@ -251,10 +214,8 @@ find_tags(Pass *pass)
 static void
 prepare(Pass *pass)
 {
-	const TagrecServed *served = pass->call->served;
-	int32		version = pass->call->version->version;
+	const TagrecTables *tables = &pass->call->tables;
 	int64		most = tagrec_test_most(pass->test);
-	Oid			positions = INT4ARRAYOID;
 
 	pass->n_tags = tagrec_encoder_tags(pass->encoder);
 	pass->block = Max(1, Min(MOST_POSTS, BLOCK_SCORES / Max(pass->n_tags, 1)));
@@ -264,15 +225,8 @@ prepare(Pass *pass)
 	pass->ahead = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(int32));
 	pass->known_item = MemoryContextAllocExtended(CurrentMemoryContext, pass->test->items.count + 1,
 												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	tagrec_look_up_prepare(&pass->users, &pass->test->users, &served->users, "user_id", version, TAGREC_POST_USER_COLUMNS);
-	tagrec_look_up_prepare(&pass->items, &pass->test->items, &served->items, "item_id", version, TAGREC_POST_ITEM_COLUMNS);
-	if (OidIsValid(served->weights.relation))
-		pass->similar = SPI_prepare(psprintf("SELECT k.n, %s FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, n)"
-											 " JOIN %s AS r ON r.feature OPERATOR(pg_catalog.=) k.key"
-											 " WHERE r.version OPERATOR(pg_catalog.=) %d", TAGREC_SIMILAR_COLUMNS,
-											 served->weights.name, version), 1, &positions);
-	if (OidIsValid(served->weights.relation) && !pass->similar)
-		elog(ERROR, "could not prepare a look-up in %s: %s", served->weights.name, SPI_result_code_string(SPI_result));
+	tagrec_key_input(&pass->user_input, tables->users->key_type);
+	tagrec_key_input(&pass->item_input, tables->items->key_type);
 	find_tags(pass);
 }
 
@@ -294,11 +248,11 @@ tagrec_rank_tags(const TagrecVersion *version, TagrecTest *test, bool exclude_se
 	MemoryContext chunk = AllocSetContextCreate(call->context, "tagrec posts", ALLOCSET_DEFAULT_SIZES);
 	Pass		pass = {.call = call, .test = test, .exclude_seen = exclude_seen};
 
-	tagrec_test_settle(test, call->served);
+	tagrec_test_settle(test, &call->tables);
 	MemoryContextSwitchTo(result);
 	pass.ranking = tagrec_ranking_make(test);
 	MemoryContextSwitchTo(call->context);
-	pass.encoder = tagrec_served_encoder(call->served, call->version);
+	pass.encoder = tagrec_call_encoder(call);
 	prepare(&pass);
 	for (pass.first = 0; pass.first < test->groups; pass.first = pass.end)
 	{

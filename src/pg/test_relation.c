@@ -159,10 +159,10 @@ keep_candidates(TagrecTest *test, const int32 *candidate, int n, const int32 *it
 }
 
 void
-tagrec_test_settle(TagrecTest *test, const TagrecServed *served)
+tagrec_test_settle(TagrecTest *test, const TagrecTables *tables)
 {
-	TagrecKeyType user = {served->users.key_type, served->users.collation};
-	TagrecKeyType item = {served->items.key_type, served->items.collation};
+	TagrecKeyType user = {tables->users->key_type, tables->users->collation};
+	TagrecKeyType item = {tables->items->key_type, tables->items->collation};
 	int32	   *user_map;
 	int32	   *item_map;
 	int32	   *candidate = NULL;

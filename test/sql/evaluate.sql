@@ -152,7 +152,7 @@ FROM (SELECT array_agg(i::text) AS candidates FROM generate_series(260, 699, 3) 
 WHERE e.metric = 'mrr';
 SELECT tagrec_drop('long');
 RESET client_min_messages;
--- a score that is not a number ranks nowhere, as in recommendations
+-- an embedding that is not a number is not what was stored
 SET client_min_messages = warning;
 SELECT fixture_model('holes', 'int');
 UPDATE holes_item_v1 SET embedding = '{NaN,0,0,0}' WHERE item_id = 10;
@@ -161,6 +161,7 @@ CREATE TABLE with_hole AS VALUES (1, 10), (1, 40);
 ALTER TABLE with_hole RENAME column1 TO user_id;
 ALTER TABLE with_hole RENAME column2 TO item_id;
 SELECT metric, k, value FROM tagrec_evaluate('holes', 'with_hole', '{100}') WHERE metric IN ('mrr', 'recall', 'unknown_pairs');
+UPDATE holes_item_v1 SET embedding = '{0,0,0,0}' WHERE item_id = 10;
 RESET client_min_messages;
 
 -- ---- comparing

@@ -1,38 +1,34 @@
 /*
- * The best rows of a matrix for a vector.
+ * The best items by score, the rows of a matrix most alike a vector, and returning them.
  */
-#ifndef TAGREC_SCORE_H
-#define TAGREC_SCORE_H
+#ifndef TAGREC_SEARCH_H
+#define TAGREC_SEARCH_H
 
 #include "postgres.h"
 
 #include "call.h"
 #include "core/topn.h"
-#include "matrix.h"
+#include "scorer.h"
 
 typedef struct TagrecSearch
 {
-	const TagrecMatrix *matrix;
-	const float *query;			/* padded as the matrix's rows */
-	const float *sparse;		/* (rows) added to the inner products, NULL = nothing */
-	bool		cosine;			/* compare the first unit_width entries by angle, not the arrays by inner product */
+	const TagrecScorer *scorer; /* scores items for its first user; NULL = by the cosine of the unit parts, */
+	const TagrecMatrix *matrix; /* of its rows */
+	const float *query;			/* and this, padded as they are */
 	const uint64 *skip;			/* rows left out, NULL = none */
 	const int32 *only;			/* (n_only) rows to choose from, ascending; NULL = all */
 	int			n_only;
 	int			n;				/* rows wanted */
 } TagrecSearch;
 
-/* The best first; fewer than n when there are no more. In the current memory context. Runs no SQL. */
+/* The best first; fewer than n when there are no more. In the current memory context. */
 extern TrTopN tagrec_search(const TagrecSearch *search);
-
-/* score (n) += sparse (n): the two parts of a score are summed apart, and added last. */
-extern void tagrec_add(float *score, const float *sparse, int n);
 
 /* The set of a user's items, for TagrecSearch.skip. */
 extern uint64 *tagrec_seen_set(const TagrecRow *row, int32 items);
 
 /*
- * Recommends items for a padded user array and a user's features: the best n of the candidates (NULL = all), those in
+ * Recommends items for a user's array and features: the best n of the candidates (NULL = all), those in
  * `seen` left out. Puts rows (rank, item, score) into the tuplestore of the set-returning function; ends the call.
  * item_type = TEXTOID or what the caller asked for.
  */
