@@ -86,11 +86,14 @@ my @attacks = (
 		. q{; ALTER DOMAIN marked ADD CHECK (mallory.same(VALUE, 'domain') IS NOT NULL)} ],
 	[ 'domain over an array' => q{CREATE DOMAIN marked AS int[] CHECK (mallory.same(VALUE[1], 'domain') IS NOT NULL); } . keyed('marked', 'ARRAY[user_id]', 'ARRAY[item_id]'),
 		q{'{1}'}, q{'{8}'} ],
-	[ 'domain in a composite' => "$domain; CREATE TYPE pair AS (x marked, y text); " . keyed('pair', q{ROW (user_id, 'y')}, q{ROW (item_id, 'y')}),
-		q{'(1,y)'}, q{'(8,y)'} ],
-	[ 'domain in a range' => "$domain; CREATE FUNCTION apart(marked, marked) RETURNS float8 IMMUTABLE LANGUAGE sql AS 'SELECT mallory.same(1, ''range'')::float8';
-		CREATE TYPE span AS RANGE (subtype = marked, subtype_diff = mallory.apart); " . keyed('span', q{span(user_id, user_id + 2)}, q{span(item_id, item_id + 2)}),
-		q{'[1,3)'}, q{'[8,10)'} ],
+	[ 'domain in a composite, later' => "$domain; CREATE TYPE pair AS (x marked, y text); "
+		. retyped(q{ALTER user_id TYPE pair USING ROW (user_id, 'y')::pair}, q{ALTER item_id TYPE pair USING ROW (item_id, 'y')::pair}), q{'(1,y)'}, q{'(8,y)'} ],
+	[ 'domain in a range, later' => "$domain; CREATE FUNCTION apart(marked, marked) RETURNS float8 IMMUTABLE LANGUAGE sql AS 'SELECT mallory.same(1, ''range'')::float8';
+		CREATE TYPE span AS RANGE (subtype = marked, subtype_diff = mallory.apart); "
+		. retyped('ALTER user_id TYPE span USING span(user_id, user_id + 2)', 'ALTER item_id TYPE span USING span(item_id, item_id + 2)'), q{'[1,3)'}, q{'[8,10)'} ],
+	[ 'domain over a range' => q{CREATE FUNCTION apart(int, int) RETURNS float8 IMMUTABLE LANGUAGE sql AS 'SELECT mallory.same(1, ''range'')::float8';
+		CREATE TYPE span AS RANGE (subtype = int, subtype_diff = mallory.apart, multirange_type_name = spans); CREATE DOMAIN marked AS spans CHECK (mallory.same(1, 'domain') = 1); }
+		. keyed('marked', 'spans(span(user_id, user_id + 2))', 'spans(span(item_id, item_id + 2))'), q{'{[1,3)}'}, q{'{[8,10)}'} ],
 	[ 'domain over a composite' => q{CREATE TYPE pair AS (x int, y text); CREATE DOMAIN marked AS pair CHECK (mallory.same((VALUE).x, 'domain') IS NOT NULL); }
 		. keyed('marked', q{ROW (user_id, 'y')::pair}, q{ROW (item_id, 'y')::pair}), q{'(1,y)'}, q{'(8,y)'} ],
 	[ 'casts and operators' => q{CREATE TYPE letter AS ENUM ('1', '8', 'c'); CREATE FUNCTION letters(letter) RETURNS text LANGUAGE plpgsql AS

@@ -81,6 +81,23 @@ held($since, 'a search_path of the caller\'s');
 my $answer = works('mallory', q{SET search_path = mallory, pg_catalog, public; SELECT count(*) FROM public.tagrec_recommend('words', 'u1', 3)}, 'the model');
 is($answer, '3', '... answers her');
 
+# ---------------------------------------------------------------- key types whose input runs what their owner has written
+
+works('mallory', q{
+	SET search_path = mallory, public;
+	CREATE DOMAIN mallory.checked AS int CHECK (mallory.same(VALUE, 'domain') IS NOT NULL);
+	CREATE TYPE mallory.pair AS (x mallory.checked, y text);
+	CREATE TYPE mallory.nest AS (x mallory.pair[], y text);
+	CREATE TYPE mallory.span AS RANGE (subtype = mallory.checked);
+	CREATE TABLE mallory.typed AS SELECT ROW (user_id, 'y')::mallory.pair AS pair, ROW (ARRAY[ROW (user_id, 'y')::mallory.pair], 'y')::mallory.nest AS nest,
+		mallory.span(user_id, user_id + 2) AS span, spans.spans, item_id, tag FROM public.a, LATERAL multirange(mallory.span(user_id, user_id + 2)) spans (spans)},
+	'domains inside of other types');
+foreach my $column (qw(pair nest span spans))
+{
+	my ($ret, $stdout, $stderr) = as_role($node, 'mallory', 'postgres', "SELECT tagrec_train('typed', 'mallory.typed', 'popularity', user_column => '$column')");
+	like($stderr, qr/ERROR:  column "$column" has type .*, which cannot be a key/, "keys of the type of $column are refused");
+}
+
 # ---------------------------------------------------------------- relations that the caller names
 
 # That these are read as by a SELECT of his own, views with all that they call, is what naming them means.
