@@ -1,10 +1,10 @@
 #!/bin/bash
-# Writes the table of options into README.md, between its two marks, from the view tagrec_options of the demo's server.
+# Writes the options into doc/options.md, between its two marks, from the view tagrec_options of the demo's server.
 cd "$(dirname "$0")/.." || exit
-table=$(scripts/demo.sh psql -At -f scripts/options_table.sql) || exit
-[ -n "$table" ] || exit
+options=$(scripts/demo.sh psql -At -f scripts/options_table.sql) || exit
+[ -n "$options" ] || exit
 {
-	sed '/^<!-- options -->$/q' README.md
-	printf '%s\n' '| option | default | paper | range | meaning |' '|---|---|---|---|---|' "$table"
-	sed -n '/^<!-- end of options -->$/,$p' README.md
-} > README.md.new && mv README.md.new README.md
+	sed '/^<!-- options -->$/q' doc/options.md
+	printf '\n%s\n\n' "$options"
+	sed -n '/^<!-- end of options -->$/,$p' doc/options.md
+} > doc/options.md.new && mv doc/options.md.new doc/options.md

@@ -241,11 +241,23 @@ tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item)
 }
 
 void
+tr_dataset_count_tags(double *count, const TrDataset *dataset)
+{
+	memset(count, 0, (size_t) dataset->n_tags * sizeof(double));
+	for (int64_t e = 0; e < dataset->user.n_entries; e++)
+		count[dataset->user.tag[e]] += dataset->user.count[e];
+}
+
+void
 tr_dataset_idf(float *idf, const TrDataset *dataset)
 {
-	memset(idf, 0, (size_t) dataset->n_tags * sizeof(float));
+	/* a float stops counting at 2^24: whole numbers stand in its place until all is counted */
+	int32_t    *items = (int32_t *) idf;
+
+	_Static_assert(sizeof(int32_t) == sizeof(float), "a count must fit in the place of a float");
+	memset(items, 0, (size_t) dataset->n_tags * sizeof(int32_t));
 	for (int64_t e = 0; e < dataset->item.n_entries; e++)
-		idf[dataset->item.tag[e]] += 1;
+		items[dataset->item.tag[e]]++;
 	for (int32_t t = 0; t < dataset->n_tags; t++)
-		idf[t] = idf[t] > 0 ? logf((float) dataset->n_items / idf[t]) : 0;
+		idf[t] = items[t] > 0 ? logf((float) dataset->n_items / (float) items[t]) : 0;
 }

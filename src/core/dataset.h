@@ -79,6 +79,9 @@ extern void tr_dataset_free(TrDataset *dataset);
 /* The post of a pair; -1 when there is none. */
 extern int32_t tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item);
 
+/* count (tags) = assignments of each tag, with their weights; in doubles, as a float stops counting at 2^24 */
+extern void tr_dataset_count_tags(double *count, const TrDataset *dataset);
+
 /* idf (tags) = ln(items / items with the tag); 0 for a tag that no item has. */
 extern void tr_dataset_idf(float *idf, const TrDataset *dataset);
 

@@ -12,6 +12,13 @@
 #include <sys/mman.h>
 #endif
 
+/* The address sanitizer sees what is read beyond a block's own bytes, too. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(start, bytes) ((void) 0)
+#endif
+
 #define ALIGNMENT ((size_t) 64)
 
 /* Blocks from this size on ask for huge pages: a gather over a weight matrix otherwise misses the TLB at every row. */
@@ -105,6 +112,7 @@ new_block(size_t bytes)
 	if (total >= HUGE_BLOCK)
 		advise_huge(block, total);
 	block->bytes = bytes;
+	ASAN_POISON_MEMORY_REGION((char *) block + ALIGNMENT + bytes, total - ALIGNMENT - bytes);
 	return block;
 }
 

@@ -10,12 +10,7 @@
 #include "core/memory.h"
 #include "core/options.h"
 #include "core/status.h"
-
-typedef enum TrTask
-{
-	TR_TASK_ITEM,				/* recommends items to a user */
-	TR_TASK_TAG					/* recommends tags for a (user, item) */
-} TrTask;
+#include "core/task.h"
 
 typedef enum TrSide
 {
@@ -64,15 +59,25 @@ tr_poll(const TrPoll *poll)
 	return poll && poll->stop && poll->stop(poll->argument);
 }
 
-/* A named matrix of a trained model, in host memory. */
+/*
+ * A named matrix of a trained model, in host memory. Where one is read, everything of it may be wrong but that value is
+ * NULL or has rows x cols numbers.
+ */
 typedef struct TrTensor
 {
-	char		name[64];
+	char		name[64];		/* ends with a 0, or fills it */
 	int32_t		rows,
 				cols;
 	float	   *value;			/* (rows,cols) */
 	bool		training;		/* restore() reads it and load() does not: a version does not store it */
 } TrTensor;
+
+/*
+ * What a function of the algorithm is given besides tensors, it believes. Whoever reads it from a table has made sure of it
+ * first: ptr starts at 0 and never falls, ends and positions likewise; indices are from 0 up to what they count (tags below
+ * the model's n_tags), ascend where it says so, and are then distinct; counts are from 0 to TR_MOST_WEIGHT; arrays have the
+ * model's width. Numbers of arrays and weights may be any: no index is made of them unchecked.
+ */
 
 /* Tag profiles of users or items nobody need have seen: raw counts, in host memory. */
 typedef struct TrProfiles
@@ -138,7 +143,7 @@ typedef struct TrAlgorithm
 	const char *name;			/* SQL name: 'hdlpr_ns' */
 	const char *summary;		/* one sentence, for tagrec_algorithms */
 	const char *source;			/* paper and equation, for tagrec_algorithms */
-	TrTask		task;
+	const TrTask *task;
 	const TrOptionSet *options;
 
 	/*
@@ -163,20 +168,26 @@ typedef struct TrAlgorithm
 	/* The trained parameters, copied to model->memory; *tensors stays the model's. */
 	TrStatus	(*save) (TrModel *model, TrTensor **tensors, int *count, TrError *err);
 
-	/* Overwrites a trained or created model's parameters (same shapes): restores the best epoch. */
+	/*
+	 * Overwrites a trained or created model's parameters (same shapes): restores the best epoch. Tensors that are not
+	 * exactly what save() of such a model may give are TR_BAD_DATA, here and in load(): missing or surplus ones, other
+	 * sizes, numbers that are not finite or out of their range.
+	 */
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 	/*
 	 * (optional) A model that can encode but not train, from what save() gave but for tensors of training, which need not
-	 * outlive the call; n_tags is the size of its vocabulary. Comes with encode.
+	 * outlive the call; n_tags is the size of its vocabulary. Comes with encode. How many users and items the model
+	 * was trained on is what the tensors say: positions that encode_features() gives are for the caller to hold against
+	 * those that it knows of.
 	 */
 	TrStatus	(*load) (TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
 						 const TrTensor *tensors, int count, TrError *err);
 
 	/*
 	 * Width of the stored arrays, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
-	 * two arrays, or what score_items() says of them, plus the sparse part below if there is one. The first *unit of them are the unit vector that similar
-	 * users and items are compared by; the rest are biases and priors.
+	 * two arrays, or what score_items() says of them, plus the sparse part below if there is one. The first *unit of them are
+	 * the unit vector that similar users and items are compared by; the rest are biases and priors.
 	 */
 	int			(*width) (const TrModel *model, int *unit);	/* unit may be NULL; *unit = 0: nothing to compare by */
 
@@ -207,9 +218,10 @@ typedef struct TrAlgorithm
 	TrStatus	(*encode_features) (TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
 
 	/*
-	 * (optional, task item) In place of the inner product: out (n) = what a network says of a user's array and each of n items'
-	 * arrays, which are items[0], items[stride], … . Also on a model that was loaded; load() is then not optional. Reads host memory
-	 * alone: what training keeps elsewhere is what save() copied last. An item's value is the same whichever others it is asked with.
+	 * (optional, task item) In place of the inner product: out (n) = what a network says of a user's array and each of n
+	 * items' arrays, which are items[0], items[stride], … . Also on a model that was loaded; load() is then not optional.
+	 * Reads host memory alone: what training keeps elsewhere is what save() copied last. An item's value is the same
+	 * whichever others it is asked with.
 	 */
 	TrStatus	(*score_items) (TrModel *model, const float *user, const float *items, size_t stride, int32_t n, float *out,
 								TrError *err);
@@ -253,10 +265,20 @@ tr_model_load(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, T
 {
 	if (!algorithm->load)
 		return tr_fail(err, TR_UNSUPPORTED, "algorithm \"%s\" cannot encode tags", algorithm->name);
+	if (n_tags < 1)
+		return tr_fail(err, TR_BAD_DATA, "a model of algorithm \"%s\" has %d tags", algorithm->name, n_tags);
 	TR_TRY(algorithm->load(model, memory, backend, n_tags, options, tensors, count, err));
 	(*model)->algorithm = algorithm;
 	return TR_OK;
 }
+
+/*
+ * The way to call embed() and encode() for what is stored or shown: a number that is not finite is TR_NOT_FINITE. They come
+ * from parameters that ran away in training, or from profiles whose counts are beyond what a float can square and add.
+ */
+extern TrStatus tr_model_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
+							   TrError *err);
+extern TrStatus tr_model_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
 
 /* src/models/registry.c */
 extern const TrAlgorithm *const tr_algorithms[];	/* ends with NULL */

@@ -8,6 +8,9 @@
 #include <math.h>
 #include <stdint.h>
 
+/* The most that an assignment may weigh: sums of squares of such numbers are still finite floats. */
+#define TR_MOST_WEIGHT 1e12
+
 typedef enum TrWeighting
 {
 	TR_WEIGHT_COUNT,			/* c: the paper */

@@ -289,7 +289,7 @@ tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, T
 	MetricMean	mean = {.metric = metric, .k = k};
 	TrStatus	status;
 
-	if (model->algorithm->task == TR_TASK_TAG)
+	if (model->algorithm->task->tags)
 		return tr_validate_tags(model, dataset, held_out, metric, k, poll, value, err);
 	status = tr_rank(model, &ranking, add_user, &mean, poll, err);
 	*value = mean.mean.count > 0 ? tr_mean_value(&mean.mean) : 0;

@@ -130,13 +130,20 @@ initialize(Abnt *m, TrError *err)
 }
 
 static TrStatus
+check_size(int32_t n_users, int32_t n_items, int32_t n_tags, TrError *err)
+{
+	if ((int64_t) n_users + n_items + 2 * (int64_t) n_tags > INT32_MAX)
+		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags for one table");
+	return TR_OK;
+}
+
+static TrStatus
 create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
 {
 	Abnt	   *m = NULL;
 	TrStatus	status;
 
-	if ((int64_t) dataset->n_users + dataset->n_items + 2 * (int64_t) dataset->n_tags > INT32_MAX)
-		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags for one table");
+	TR_TRY(check_size(dataset->n_users, dataset->n_items, dataset->n_tags, err));
 	status = new_abnt(&m, memory, backend, dataset->n_users, dataset->n_items, dataset->n_tags, values, err);
 	if (status == TR_OK)
 	{
@@ -227,7 +234,7 @@ fill_host(Abnt *m, const TrTensor *stored, int count, TrError *err)
 	TrTensor	wanted[ABNT_MOST_TENSORS];
 
 	TR_TRY(allocate_host(m, err));
-	TR_TRY(tr_tensors_read(wanted, describe(m, wanted), stored, count, err));
+	TR_TRY(tr_tensors_read(wanted, NULL, describe(m, wanted), stored, count, err));
 	return abnt_pad_decoder(m, err);
 }
 
@@ -248,8 +255,10 @@ load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, cons
 	 int count, TrError *err)
 {
 	Abnt	   *m = NULL;
-	TrStatus	status = new_abnt(&m, memory, backend, 0, 0, n_tags, values, err);
+	TrStatus	status;
 
+	TR_TRY(check_size(0, 0, n_tags, err));
+	status = new_abnt(&m, memory, backend, 0, 0, n_tags, values, err);
 	if (status == TR_OK)
 		status = fill_host(m, tensors, count, err);
 	if (status != TR_OK && m)

@@ -79,6 +79,5 @@ abnt_initialize(const Abnt *m, float *host, TrError *err)
 		fill(m, host + l->layer[i], (int64_t) l->width[i] * l->width[i + 1],
 			 sqrt(2.0 / ((double) l->width[i] + l->width[i + 1])), 4 + (uint64_t) i);
 	fill(m, host + l->decoder, (int64_t) l->T * H, sqrt(2.0 / ((double) l->T + H)), 3);
-	tr_tag_log_shares(host + l->tag_bias, m->dataset);
-	return TR_OK;
+	return tr_tag_log_shares(host + l->tag_bias, m->model.memory, m->dataset, err);
 }

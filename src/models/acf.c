@@ -329,21 +329,39 @@ restore_users(Acf *m, const TrTensor *tensor, TrError *err)
 }
 
 static TrStatus
+check_stored(const Acf *m, const TrTensor *tensors, int count, TrError *err)
+{
+	int			n = 3 * m->layout.K + 2;
+	TrTensor	wanted[3 * TR_MAX_INTS + 2];
+	TrRange		ranges[3 * TR_MAX_INTS + 2];
+
+	for (int i = 0; i < n; i++)
+	{
+		describe(m, i, &wanted[i]);
+		ranges[i] = TR_FINITE;
+	}
+	ranges[n - 2] = TR_IDF;
+	ranges[n - 1] = TR_UNIT;
+	/* a model that was loaded knows from the stored tensor how many users there were */
+	if (!m->dataset)
+		wanted[n - 1].rows = TR_ANY;
+	return tr_tensors_check(wanted, ranges, n, tensors, count, err);
+}
+
+static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
 	Acf		   *m = (Acf *) model;
 	TrBackend  *b = model->backend;
 	int			K = m->layout.K;
 
+	TR_TRY(check_stored(m, tensors, count, err));
 	for (int i = 0; i < 3 * K + 2; i++)
 	{
 		TrTensor	like;
 		int64_t		at = describe(m, i, &like);
-		const TrTensor *tensor = NULL;
+		const TrTensor *tensor = tr_tensor_find(like.name, tensors, count);
 
-		/* a model that was loaded knows from the stored tensor how many users there were */
-		TR_TRY(tr_tensor_find(&tensor, like.name, i == 3 * K + 1 && !m->dataset ? 0 : like.rows, like.cols, tensors, count,
-							  err));
 		if (at >= 0)
 			b->ops->upload(b, m->parameters + at, tensor->value, (size_t) like.rows * (size_t) like.cols * sizeof(float));
 		else if (i == 3 * K)
@@ -362,7 +380,9 @@ load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, cons
 	TrStatus	status;
 
 	TR_TRY(new_acf(&m, memory, backend, n_tags, values, 1, err));
-	status = acf_reserve(m, false, err);
+	status = check_stored(m, tensors, count, err);
+	if (status == TR_OK)
+		status = acf_reserve(m, false, err);
 	if (status == TR_OK)
 		status = restore(&m->model, tensors, count, err);
 	if (status != TR_OK)

@@ -2,6 +2,7 @@
  * blend: members are trained one after the other, an epoch at a time; then they are measured and weighed, and from then on
  * answer as one. See blend.h for the score. Legend: M members, U users, N items, W width of a member's arrays.
  */
+#include <math.h>
 #include <string.h>
 
 #include "core/metrics.h"
@@ -113,6 +114,16 @@ new_blend(Blend **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, 
 	return blend_read_members(m->member, &m->n_members, &m->options, memory, err);
 }
 
+/* Features behind those of items are told apart by the number of items, which is stored as a float. */
+static TrStatus
+check_items(const Blend *m, int features, TrError *err)
+{
+	if ((features & TR_FEATURES_ITEMS) && features != TR_FEATURES_ITEMS && m->n_items > 1 << 24)
+		return tr_fail(err, TR_BAD_DATA, "%d items are more than a blend with several kinds of neighbours can have, %d",
+					   m->n_items, 1 << 24);
+	return TR_OK;
+}
+
 static TrStatus
 create_member(Blend *m, BlendMember *member, TrError *err)
 {
@@ -128,7 +139,7 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	for (BlendMember *other = m->member; other < member; other++)
 		known |= other->features;
 	if (!(member->features & known))
-		return TR_OK;
+		return check_items(m, member->features | known, err);
 	tr_fail(err, TR_BAD_OPTION,
 			"member \"%s\" scores by the same features of a user (items, tags or users) as a member before it",
 			member->algorithm->name);
@@ -273,67 +284,145 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	return TR_OK;
 }
 
+/* Is it a tensor of this member? Then its own name starts behind so many characters. */
+static size_t
+prefix_of(const TrTensor *tensor, int member)
+{
+	char		prefix[16];
+	size_t		length = (size_t) snprintf(prefix, sizeof(prefix), "%d:", member);
+
+	return strncmp(tensor->name, prefix, length) == 0 ? length : 0;
+}
+
 /* own (count) = the tensors of a member, under its own names; returns how many there are */
 static int
 member_tensors(TrTensor *own, int member, const TrTensor *tensors, int count)
 {
-	char		prefix[16];
-	size_t		length = (size_t) snprintf(prefix, sizeof(prefix), "%d:", member);
 	int			n = 0;
 
 	for (int t = 0; t < count; t++)
 	{
-		if (strncmp(tensors[t].name, prefix, length) != 0)
+		size_t		length = prefix_of(&tensors[t], member);
+
+		if (length == 0)
 			continue;
 		own[n] = tensors[t];
 		memmove(own[n].name, own[n].name + length, sizeof(own[n].name) - length);
+		memset(own[n].name + sizeof(own[n].name) - length, 0, length);
 		n++;
 	}
 	return n;
 }
 
-/* Into a member that was created, or, when loading, into one that this makes. */
+/* own (count) = the tensors of no member; returns how many there are */
+static int
+other_tensors(const Blend *m, TrTensor *own, const TrTensor *tensors, int count)
+{
+	int			n = 0;
+
+	for (int t = 0; t < count; t++)
+	{
+		bool		of_member = false;
+
+		for (int i = 0; i < m->n_members; i++)
+			of_member |= prefix_of(&tensors[t], i) > 0;
+		if (!of_member)
+			own[n++] = tensors[t];
+	}
+	return n;
+}
+
+/*
+ * Into a member that was created, or, when loading, into one that this makes. Of one that cannot be loaded there is nothing
+ * to read.
+ */
 static TrStatus
-restore_member(Blend *m, int i, const TrTensor *tensors, int count, TrError *err)
+restore_member(Blend *m, int i, TrTensor *own, const TrTensor *tensors, int count, TrError *err)
 {
 	BlendMember *member = &m->member[i];
-	TrMemory   *memory = m->model.memory;
-	TrTensor   *own = tr_alloc(memory, (size_t) count * sizeof(TrTensor) + 1);
-	TrStatus	status = TR_OK;
-	int			n;
+	int			n = member_tensors(own, i, tensors, count);
 
-	if (!own)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights' names");
-	n = member_tensors(own, i, tensors, count);
 	if (member->model)
-		status = member->algorithm->restore(member->model, own, n, err);
-	else if (member->algorithm->load)
-		status = tr_model_load(&member->model, member->algorithm, memory, m->model.backend, m->n_tags, member->options, own,
-							   n, err);
-	tr_free(memory, own);
-	return status;
+		return member->algorithm->restore(member->model, own, n, err);
+	if (!member->algorithm->load)
+		return TR_OK;
+	return tr_model_load(&member->model, member->algorithm, m->model.memory, m->model.backend, m->n_tags, member->options,
+						 own, n, err);
+}
+
+/* weight, typical, encoded, width, features */
+static TrStatus
+check_row(const float *row, TrError *err)
+{
+	static const float most[5] = {1.001f, FLT_MAX, FLT_MAX, 1 << 24,
+	TR_FEATURES_ITEMS | TR_FEATURES_TAGS | TR_FEATURES_USERS};
+
+	for (int i = 0; i < 5; i++)
+		if (!(row[i] >= 0 && row[i] <= most[i]) || (i >= 3 && row[i] != truncf(row[i])))
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" has an invalid number, %g", row[i]);
+	return TR_OK;
+}
+
+/* *row = what is stored of the first member; the others follow */
+static TrStatus
+restore_summary(Blend *m, const float **row, const TrTensor *tensors, int count, TrError *err)
+{
+	TrTensor	wanted[] = {
+		{.name = "members", .rows = m->n_members, .cols = 5},
+		{.name = "items", .rows = 1, .cols = 1}
+	};
+	TrRange		ranges[] = {TR_FINITE, {1, 2147483520.0f, true}};
+	float		items;
+
+	TR_TRY(tr_tensors_check(wanted, ranges, 2, tensors, count, err));
+	*row = tr_tensor_find("members", tensors, count)->value;
+	for (int i = 0; i < m->n_members; i++)
+		TR_TRY(check_row(*row + (size_t) i * 5, err));
+	items = tr_tensor_find("items", tensors, count)->value[0];
+	if (m->dataset && items != (float) m->n_items)
+		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", items, m->n_items);
+	if (!m->dataset)
+		m->n_items = (int32_t) items;
+	return TR_OK;
+}
+
+/* A member has the width and the features that it says it has; one that cannot be loaded, those that are stored. */
+static TrStatus
+adopt_row(Blend *m, BlendMember *member, const float *row, TrError *err)
+{
+	int			known = 0;
+
+	for (BlendMember *other = m->member; other < member; other++)
+		known |= other->features;
+	member->weight = row[0];
+	member->typical = row[1];
+	member->encoded = row[2];
+	member->width = member->model ? member->algorithm->width(member->model, NULL) : (int) row[3];
+	member->features = member->model ? tr_features(member->model) : (int) row[4];
+	if (member->width != (int) row[3] || member->features != (int) row[4] || (member->features & known)
+		|| (member->features && !member->algorithm->features))
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" does not fit member \"%s\"", member->algorithm->name);
+	return TR_OK;
 }
 
 static TrStatus
-restore_summary(Blend *m, const TrTensor *tensors, int count, TrError *err)
+restore_all(Blend *m, const TrTensor *tensors, int count, TrError *err)
 {
-	const TrTensor *summary = NULL;
-	const TrTensor *items = NULL;
+	TrTensor   *own = tr_alloc(m->model.memory, (size_t) count * sizeof(TrTensor) + 1);
+	const float *row = NULL;
+	TrStatus	status;
 
-	TR_TRY(tr_tensor_find(&summary, "members", m->n_members, 5, tensors, count, err));
-	TR_TRY(tr_tensor_find(&items, "items", 1, 1, tensors, count, err));
-	m->n_items = (int32_t) items->value[0];
-	for (int i = 0; i < m->n_members; i++)
+	if (!own)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights' names");
+	status = restore_summary(m, &row, own, other_tensors(m, own, tensors, count), err);
+	for (int i = 0; status == TR_OK && i < m->n_members; i++)
 	{
-		const float *row = summary->value + (size_t) i * 5;
-
-		m->member[i].weight = row[0];
-		m->member[i].typical = row[1];
-		m->member[i].encoded = row[2];
-		m->member[i].width = (int) row[3];
-		m->member[i].features = (int) row[4];
+		status = restore_member(m, i, own, tensors, count, err);
+		if (status == TR_OK)
+			status = adopt_row(m, &m->member[i], row + (size_t) i * 5, err);
 	}
-	return TR_OK;
+	tr_free(m->model.memory, own);
+	return status;
 }
 
 /* How far scores spread is measured again. */
@@ -342,9 +431,7 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
 	Blend	   *m = (Blend *) model;
 
-	TR_TRY(restore_summary(m, tensors, count, err));
-	for (int i = 0; i < m->n_members; i++)
-		TR_TRY(restore_member(m, i, tensors, count, err));
+	TR_TRY(restore_all(m, tensors, count, err));
 	return blend_measure(m, NULL, err);
 }
 
@@ -359,12 +446,9 @@ load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, cons
 	if (!m)
 		return status;
 	if (status == TR_OK)
-		status = restore_summary(m, tensors, count, err);
-	for (int i = 0; status == TR_OK && i < m->n_members; i++)
-	{
-		status = restore_member(m, i, tensors, count, err);
+		status = restore_all(m, tensors, count, err);
+	for (int i = 0; i < m->n_members; i++)
 		any |= m->member[i].model != NULL;
-	}
 	if (status == TR_OK && !any)
 		status = tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode tags");
 	if (status != TR_OK)

@@ -8,6 +8,8 @@
 #include "models/blend.h"
 
 #define MOST_SETTINGS 64
+/* Only the ratios count; a sum of larger ones need not be a number. */
+#define MOST_WEIGHT 1e9
 #define BLANK " \t\r\n"
 
 extern const TrAlgorithm tr_algorithm_blend;
@@ -195,8 +197,9 @@ blend_read_weights(double *weight, int n, const BlendOptions *o, bool *given, Tr
 		char	   *end;
 		double		value = strtod(s, &end);
 
-		if (end == s || !strchr(between, *end) || !(value >= 0) || !isfinite(value))
-			return tr_fail(err, TR_BAD_OPTION, "the option weights has \"%.30s\", which is no number from 0 up", s);
+		if (end == s || !strchr(between, *end) || !(value >= 0 && value <= MOST_WEIGHT))
+			return tr_fail(err, TR_BAD_OPTION, "the option weights has \"%.30s\", which is no number from 0 to %g", s,
+						   MOST_WEIGHT);
 		if (found < n)
 			weight[found] = value;
 		sum += value;

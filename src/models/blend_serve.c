@@ -2,6 +2,7 @@
  * How a blend answers: the arrays of its members side by side, and their features one kind behind the other, the user's
  * part of each scaled by w / d. See blend.h for the score. Legend: M members, N items, W width of a member's arrays.
  */
+#include <math.h>
 #include <string.h>
 
 #include "models/blend.h"
@@ -26,11 +27,13 @@ blend_width(const TrModel *model, int *unit)
 	return total;
 }
 
-/* weight / deviation, 0 without a deviation */
+/* weight / deviation; 0 without a deviation, or with one too small to divide by */
 static float
 scale_of(const BlendMember *member, float deviation)
 {
-	return deviation > 0 ? (float) (member->weight / deviation) : 0;
+	float		scale = deviation > 0 ? (float) (member->weight / deviation) : 0;
+
+	return isfinite(scale) ? scale : 0;
 }
 
 /* What the member's part of the user counts; of a user of another dataset no more is known than of users on the whole. */
@@ -165,12 +168,12 @@ kind_of(const Blend *m, int set, int64_t feature)
 }
 
 /* The same feature among those of the set `to`. */
-static int32_t
+static int64_t
 renumber(const Blend *m, int from, int to, int32_t feature)
 {
 	TrFeatures	kind = kind_of(m, from, feature);
 
-	return (int32_t) (feature - start_of(m, from, kind) + start_of(m, to, kind));
+	return feature - start_of(m, from, kind) + start_of(m, to, kind);
 }
 
 static TrStatus
@@ -211,8 +214,10 @@ merge(Blend *m, const BlendMember *member, const TrSparse *from, float scale, Tr
 	TR_TRY(reserve_features(m, m->found.n + from->n, err));
 	for (int32_t f = 0; f <= from->n; f++)
 	{
-		int32_t		next = f < from->n ? renumber(m, member->features, all, from->index[f]) : INT32_MAX;
+		int64_t		next = f < from->n ? renumber(m, member->features, all, from->index[f]) : INT32_MAX;
 
+		if (next > INT32_MAX)
+			return tr_fail(err, TR_BAD_DATA, "a user has a feature %lld", (long long) next);
 		for (; a < m->found.n && m->index[a] < next; a++, n++)
 		{
 			m->merged_index[n] = m->index[a];
@@ -220,12 +225,14 @@ merge(Blend *m, const BlendMember *member, const TrSparse *from, float scale, Tr
 		}
 		if (f == from->n)
 			break;
-		m->merged_index[n] = next;
+		m->merged_index[n] = (int32_t) next;
 		m->merged_value[n++] = from->value[f] * scale;
 	}
+	m->found.n = n;
+	if (n == 0)
+		return TR_OK;
 	memcpy(m->index, m->merged_index, (size_t) n * sizeof(int32_t));
 	memcpy(m->value, m->merged_value, (size_t) n * sizeof(float));
-	m->found.n = n;
 	return TR_OK;
 }
 
@@ -279,7 +286,8 @@ blend_feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *e
 	for (int i = 0; i < m->n_members; i++)
 		if (m->member[i].features & (int) kind)
 			return m->member[i].algorithm->feature_weights(m->member[i].model,
-														   renumber(m, all, m->member[i].features, feature), out, err);
+														   (int32_t) renumber(m, all, m->member[i].features, feature),
+														   out, err);
 	*out = (TrSparse) {0};
 	return TR_OK;
 }

@@ -16,6 +16,7 @@
 #include "core/model.h"
 #include "core/rng.h"
 #include "models/rows.h"
+#include "models/tensors.h"
 
 /* Draws of an item that the user does not have, before the items are tried in turn. */
 #define TRIES 64
@@ -532,15 +533,15 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
 	Bpr		   *m = (Bpr *) model;
 	TrBackend  *b = model->backend;
+	TrTensor	wanted[] = {
+		{.name = "users", .rows = m->side[TR_USER].n, .cols = m->W},
+		{.name = "items", .rows = m->side[TR_ITEM].n, .cols = m->W}
+	};
 
+	TR_TRY(tr_tensors_check(wanted, NULL, 2, tensors, count, err));
 	for (int side = TR_USER; side <= TR_ITEM; side++)
-	{
-		int32_t		rows = m->side[side].n;
-
-		if (side >= count || tensors[side].rows != rows || tensors[side].cols != m->W)
-			return tr_fail(err, TR_BAD_DATA, "stored factors are not %d x %d", rows, m->W);
-		b->ops->upload(b, m->side[side].rows, tensors[side].value, (size_t) rows * (size_t) m->W * sizeof(float));
-	}
+		b->ops->upload(b, m->side[side].rows, tr_tensor_find(wanted[side].name, tensors, count)->value,
+					   (size_t) wanted[side].rows * (size_t) wanted[side].cols * sizeof(float));
 	return b->ops->finish(b, err);
 }
 

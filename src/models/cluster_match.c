@@ -311,28 +311,24 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	return TR_OK;
 }
 
-static TrStatus
-restore_clusters(ClusterMatch *m, const TrTensor *tensor, TrError *err)
+/* How many clusters; 0 when they are not numbered by their smallest tags: each is at most one more than all before it. */
+static int32_t
+count_clusters(const TrTensor *tensor)
 {
 	int32_t		n = 0;
 
-	for (int32_t t = 0; t < m->n_tags; t++)
+	for (int32_t t = 0; t < tensor->cols; t++)
 	{
-		if (!(tensor->value[t] >= 0 && tensor->value[t] < (float) m->n_tags))
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"clusters\" has a cluster %g of %d tags", tensor->value[t],
-						   m->n_tags);
-		m->cluster[t] = (int32_t) tensor->value[t];
-		n = m->cluster[t] >= n ? m->cluster[t] + 1 : n;
+		if (tensor->value[t] > (float) n)
+			return 0;
+		n += tensor->value[t] == (float) n;
 	}
-	m->n_clusters = n;
-	return TR_OK;
+	return n;
 }
 
 static TrStatus
 restore_users(ClusterMatch *m, const TrTensor *tensor, TrError *err)
 {
-	if (m->dataset && tensor->rows != m->dataset->n_users)
-		return tr_fail(err, TR_BAD_DATA, "stored weight \"users\" has %d rows, not %d", tensor->rows, m->dataset->n_users);
 	TR_TRY(new_neighbours(m, tensor->rows, err));
 	for (int32_t u = 0; u < tensor->rows; u++)
 		memcpy(m->neighbours.unit + (size_t) u * m->neighbours.stride, tensor->value + (size_t) u * (size_t) tensor->cols,
@@ -344,16 +340,25 @@ static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
 	ClusterMatch *m = (ClusterMatch *) model;
-	const TrTensor *tensor = NULL;
+	TrTensor	wanted[] = {
+		{.name = "clusters", .rows = 1, .cols = m->n_tags},
+		{.name = "idf", .rows = 1, .cols = m->n_tags},
+		{.name = "users", .rows = m->dataset ? m->dataset->n_users : TR_ANY, .cols = TR_ANY}
+	};
+	TrRange		ranges[] = {{0, 1 << 24, true}, TR_IDF, TR_UNIT};
+	const TrTensor *clusters = tr_tensor_find("clusters", tensors, n);
+	const TrTensor *users = tr_tensor_find("users", tensors, n);
+	int32_t		n_clusters;
 
-	TR_TRY(tr_tensor_find(&tensor, "clusters", 0, m->n_tags, tensors, n, err));
-	TR_TRY(restore_clusters(m, tensor, err));
-	TR_TRY(tr_tensor_find(&tensor, "idf", 0, m->n_tags, tensors, n, err));
-	memcpy(m->idf, tensor->value, (size_t) m->n_tags * sizeof(float));
-	if (!m->by_users)
-		return TR_OK;
-	TR_TRY(tr_tensor_find(&tensor, "users", 0, m->n_clusters, tensors, n, err));
-	return restore_users(m, tensor, err);
+	TR_TRY(tr_tensors_check(wanted, ranges, m->by_users ? 3 : 2, tensors, n, err));
+	n_clusters = count_clusters(clusters);
+	if (n_clusters == 0 || (m->by_users && users->cols != n_clusters))
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"clusters\" has no clusters that the other weights are for");
+	for (int32_t t = 0; t < m->n_tags; t++)
+		m->cluster[t] = (int32_t) clusters->value[t];
+	m->n_clusters = n_clusters;
+	memcpy(m->idf, tr_tensor_find("idf", tensors, n)->value, (size_t) m->n_tags * sizeof(float));
+	return m->by_users ? restore_users(m, users, err) : TR_OK;
 }
 
 static TrStatus

@@ -123,20 +123,28 @@ initialize(Dae *m, TrError *err)
 }
 
 static TrStatus
+check_size(int32_t n_users, int32_t n_items, int32_t n_tags, TrError *err)
+{
+	if ((int64_t) n_users + n_items + 3 * (int64_t) n_tags > INT32_MAX)
+		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags for one table");
+	return TR_OK;
+}
+
+static TrStatus
 create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
 {
 	Dae		   *m = NULL;
 	TrStatus	status;
 
-	if ((int64_t) dataset->n_users + dataset->n_items + 3 * (int64_t) dataset->n_tags > INT32_MAX)
-		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags for one table");
+	TR_TRY(check_size(dataset->n_users, dataset->n_items, dataset->n_tags, err));
 	status = new_dae(&m, memory, backend, dataset->n_users, dataset->n_items, dataset->n_tags, values, err);
 	if (status == TR_OK)
 	{
 		m->dataset = dataset;
-		tr_tag_log_shares(m->log_share, dataset);
-		status = allocate(m, err);
+		status = tr_tag_log_shares(m->log_share, memory, dataset, err);
 	}
+	if (status == TR_OK)
+		status = allocate(m, err);
 	if (status == TR_OK)
 		status = dae_planner_create(m, err);
 	if (status == TR_OK)
@@ -215,9 +223,14 @@ static TrStatus
 fill_host(Dae *m, const TrTensor *stored, int count, TrError *err)
 {
 	TrTensor	wanted[DAE_MOST_TENSORS];
+	TrRange		ranges[DAE_MOST_TENSORS];
+	int			n;
 
 	TR_TRY(allocate_host(m, err));
-	TR_TRY(tr_tensors_read(wanted, describe(m, wanted), stored, count, err));
+	n = describe(m, wanted);
+	for (int i = 0; i < n; i++)
+		ranges[i] = wanted[i].value == m->log_share ? TR_LOG_SHARE : TR_FINITE;
+	TR_TRY(tr_tensors_read(wanted, ranges, n, stored, count, err));
 	return dae_pad_decoder(m, err);
 }
 
@@ -238,8 +251,10 @@ load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, cons
 	 int count, TrError *err)
 {
 	Dae		   *m = NULL;
-	TrStatus	status = new_dae(&m, memory, backend, 0, 0, n_tags, values, err);
+	TrStatus	status;
 
+	TR_TRY(check_size(0, 0, n_tags, err));
+	status = new_dae(&m, memory, backend, 0, 0, n_tags, values, err);
 	if (status == TR_OK)
 		status = fill_host(m, tensors, count, err);
 	if (status != TR_OK && m)

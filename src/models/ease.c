@@ -11,6 +11,7 @@
 #include "core/model.h"
 #include "models/ease_solve.h"
 #include "models/no_arrays.h"
+#include "models/tensors.h"
 
 typedef struct EaseOptions
 {
@@ -90,6 +91,7 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 	m->settings = settings_of(values);
 	m->dataset = dataset;
 	m->lambda = (float) m->settings.lambda;
+	m->tensor = (TrTensor) {.name = "lambda", .rows = 1, .cols = 1, .value = &m->lambda};
 	*model = &m->model;
 	return TR_OK;
 }
@@ -154,7 +156,6 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	Ease	   *m = (Ease *) model;
 
 	(void) err;
-	m->tensor = (TrTensor) {.name = "lambda", .rows = 1, .cols = 1, .value = &m->lambda};
 	*tensors = &m->tensor;
 	*count = 1;
 	return TR_OK;
@@ -166,7 +167,8 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
 	Ease	   *m = (Ease *) model;
 
-	if (count != 1 || tensors[0].rows != 1 || tensors[0].cols != 1 || tensors[0].value[0] != m->lambda)
+	TR_TRY(tr_tensors_check(&m->tensor, NULL, 1, tensors, count, err));
+	if (tr_tensor_find("lambda", tensors, count)->value[0] != m->lambda)
 		return tr_fail(err, TR_BAD_DATA, "the stored lambda is not %g", m->settings.lambda);
 	return solve(m, NULL, err);
 }

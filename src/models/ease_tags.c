@@ -35,6 +35,9 @@ typedef struct EaseTagsOptions
 
 #define OPTION(field) offsetof(EaseTagsOptions, field)
 
+/* The number of items is stored as a float, which is exact up to here. */
+#define MOST_FEATURES (1 << 24)
+
 /* In the order of TrWeighting and of TrNorm. */
 static const char *const weightings[] = {"count", "binary", "log", "tfidf", "log_tfidf", NULL};
 static const char *const norms[] = {"none", "l2", "max", NULL};
@@ -129,6 +132,8 @@ new_model(EaseTags **result, TrMemory *memory, TrBackend *backend, int32_t n_tag
 	m->model.memory = memory;
 	m->options = *(const EaseTagsOptions *) values;
 	m->n_tags = n_tags;
+	m->tensors[0] = (TrTensor) {.name = "idf", .rows = 1, .cols = n_tags, .value = m->idf};
+	m->tensors[1] = (TrTensor) {.name = "items", .rows = 1, .cols = 1, .value = &m->items};
 	*result = m;
 	return TR_OK;
 }
@@ -138,8 +143,8 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 {
 	EaseTags   *m = NULL;
 
-	if ((int64_t) d->n_items + d->n_tags > 1 << 24)
-		return tr_fail(err, TR_BAD_DATA, "%d items and %d tags are more than %d", d->n_items, d->n_tags, 1 << 24);
+	if ((int64_t) d->n_items + d->n_tags > MOST_FEATURES)
+		return tr_fail(err, TR_BAD_DATA, "%d items and %d tags are more than %d", d->n_items, d->n_tags, MOST_FEATURES);
 	TR_TRY(new_model(&m, memory, backend, d->n_tags, values, err));
 	m->dataset = d;
 	m->n_items = d->n_items;
@@ -298,11 +303,18 @@ save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
 
 	(void) err;
 	m->items = (float) m->n_items;
-	m->tensors[0] = (TrTensor) {.name = "idf", .rows = 1, .cols = m->n_tags, .value = m->idf};
-	m->tensors[1] = (TrTensor) {.name = "items", .rows = 1, .cols = 1, .value = &m->items};
 	*tensors = m->tensors;
 	*n = 2;
 	return TR_OK;
+}
+
+/* Into idf and items. */
+static TrStatus
+read_tensors(EaseTags *m, const TrTensor *tensors, int n, TrError *err)
+{
+	TrRange		ranges[] = {TR_IDF, {1, (float) (MOST_FEATURES - m->n_tags), true}};
+
+	return tr_tensors_read(m->tensors, ranges, 2, tensors, n, err);
 }
 
 /* Solves again: what is restored is what the same data gave. */
@@ -311,7 +323,9 @@ restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
 	EaseTags   *m = (EaseTags *) model;
 
-	TR_TRY(tr_tensor_read(m->idf, "idf", 1, m->n_tags, tensors, n, err));
+	TR_TRY(read_tensors(m, tensors, n, err));
+	if (m->items != (float) m->n_items)
+		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", m->items, m->n_items);
 	return solve(m, NULL, err);
 }
 
@@ -323,10 +337,9 @@ load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, cons
 	TrStatus	status;
 
 	TR_TRY(new_model(&m, memory, backend, n_tags, values, err));
-	status = tr_tensor_read(m->idf, "idf", 1, n_tags, tensors, n, err);
+	status = read_tensors(m, tensors, n, err);
 	if (status == TR_OK)
-		status = tr_tensor_read(&m->items, "items", 1, 1, tensors, n, err);
-	m->n_items = (int32_t) m->items;
+		m->n_items = (int32_t) m->items;
 	if (status != TR_OK)
 		destroy(&m->model);
 	else

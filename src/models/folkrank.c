@@ -371,9 +371,13 @@ restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
 	Folk	   *m = (Folk *) model;
 	int			wanted = m->dataset ? TENSORS : TENSOR_USERS;
+	TrRange		ranges[TENSORS];
 
-	TR_TRY(tr_tensors_read(m->tensors, wanted, tensors, n, err));
-	return TR_OK;
+	for (int i = 0; i < TENSORS; i++)
+		ranges[i] = TR_FINITE;
+	/* more nodes than 2^24 are stored as about so many, which is good enough for a weight */
+	ranges[TENSOR_NODES] = (TrRange) {1, 2147483648.0f, true};
+	return tr_tensors_read(m->tensors, ranges, wanted, tensors, n, err);
 }
 
 static TrStatus

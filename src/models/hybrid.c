@@ -14,6 +14,7 @@
  */
 #include <string.h>
 
+#include "models/tensors.h"
 #include "models/tower.h"
 
 typedef struct HybridOptions
@@ -40,6 +41,8 @@ static const TrOptionSet option_set = {
 	.check = tower_check_options
 };
 
+#define MOST_TENSORS (TOWER_MOST_TENSORS + 1)
+
 typedef struct Hybrid
 {
 	TrModel		model;
@@ -47,7 +50,7 @@ typedef struct Hybrid
 	const TrDataset *dataset;	/* trained on; NULL in a model that was loaded */
 	TrDataset	augmented;		/* the same with items among the tags; of it, the two profile tables alone are our own */
 	float		n_tags;			/* T */
-	TrTensor   *tensors;		/* of the last save(): the tower's, and "tags" (1,1), T */
+	TrTensor	tensors[MOST_TENSORS];	/* of the last save(): the tower's, and "tags" (1,1), T */
 } Hybrid;
 
 /* ------------------------------------------------------------------ profiles with items */
@@ -204,7 +207,6 @@ destroy(TrModel *model)
 		tower_destroy(h->tower);
 	release_table(model->memory, &h->augmented.user);
 	release_table(model->memory, &h->augmented.item);
-	tr_free(model->memory, h->tensors);
 	tr_free(model->memory, h);
 }
 
@@ -265,13 +267,26 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 	return status;
 }
 
-static const TrTensor *
-find_tensor(const TrTensor *tensors, int count, const char *name)
+/* own (count) = the tower's tensors, which are all but "tags". *rows = inputs of its first layer: T + N */
+static TrStatus
+tower_tensors(TrTensor *own, int32_t *rows, int32_t n_tags, const TrTensor *tensors, int count, TrError *err)
 {
+	const TrTensor *tags = tr_tensor_find("tags", tensors, count);
+	const TrTensor *first = tr_tensor_find("W1", tensors, count);
+	TrTensor	wanted = {.name = "tags", .rows = 1, .cols = 1};
+
+	if (count > MOST_TENSORS)
+		return tr_fail(err, TR_BAD_DATA, "%d stored weights are more than the model has", count);
+	TR_TRY(tr_tensors_check(&wanted, NULL, 1, tags, tags ? 1 : 0, err));
+	if (!first)
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"W1\" is missing");
+	if (tags->value[0] != (float) n_tags || first->rows < n_tags)
+		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f tags, not %d", tags->value[0], n_tags);
+	*rows = first->rows;
 	for (int i = 0; i < count; i++)
-		if (strcmp(tensors[i].name, name) == 0)
-			return &tensors[i];
-	return NULL;
+		if (&tensors[i] != tags)
+			*own++ = tensors[i];
+	return TR_OK;
 }
 
 /* The first layer's inputs say how many items there were. */
@@ -279,17 +294,14 @@ static TrStatus
 load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *values, const TrTensor *tensors,
 	 int count, TrError *err)
 {
-	const TrTensor *first = find_tensor(tensors, count, "W1");
-	const TrTensor *tags = find_tensor(tensors, count, "tags");
+	TrTensor	own[MOST_TENSORS];
+	int32_t		rows = 0;
 	Hybrid	   *h;
 	TrStatus	status;
 
-	if (!first || !tags)
-		return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", first ? "tags" : "W1");
-	if (tags->value[0] != (float) n_tags || first->rows < n_tags)
-		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f tags, not %d", tags->value[0], n_tags);
+	TR_TRY(tower_tensors(own, &rows, n_tags, tensors, count, err));
 	TR_TRY(new_hybrid(&h, memory, backend, n_tags, err));
-	status = tower_load(&h->tower, memory, backend, first->rows, values, tensors, count, err);
+	status = tower_load(&h->tower, memory, backend, rows, values, own, count - 1, err);
 	if (status != TR_OK)
 		destroy(&h->model);
 	else
@@ -303,10 +315,6 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	Hybrid	   *h = (Hybrid *) model;
 
 	TR_TRY(tower_save(h->tower, tensors, count, err));
-	tr_free(model->memory, h->tensors);
-	h->tensors = tr_calloc(model->memory, (size_t) *count + 1, sizeof(TrTensor));
-	if (!h->tensors)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory while saving the weights");
 	memcpy(h->tensors, *tensors, (size_t) *count * sizeof(TrTensor));
 	h->tensors[*count] = (TrTensor) {.name = "tags", .rows = 1, .cols = 1, .value = &h->n_tags};
 	*tensors = h->tensors;
@@ -328,7 +336,12 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
-	return tower_restore(((Hybrid *) model)->tower, tensors, count, err);
+	Hybrid	   *h = (Hybrid *) model;
+	TrTensor	own[MOST_TENSORS];
+	int32_t		rows;
+
+	TR_TRY(tower_tensors(own, &rows, h->dataset->n_tags, tensors, count, err));
+	return tower_restore(h->tower, own, count - 1, err);
 }
 
 static int

@@ -14,6 +14,7 @@
 
 #include "core/model.h"
 #include "core/rng.h"
+#include "models/tensors.h"
 
 typedef struct IalsOptions
 {
@@ -339,16 +340,15 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
 	Ials	   *m = (Ials *) model;
 	TrBackend  *b = model->backend;
+	TrTensor	wanted[] = {
+		{.name = "users", .rows = m->side[TR_USER].pairs.rows, .cols = m->options.factors},
+		{.name = "items", .rows = m->side[TR_ITEM].pairs.rows, .cols = m->options.factors}
+	};
 
+	TR_TRY(tr_tensors_check(wanted, NULL, 2, tensors, count, err));
 	for (int side = TR_USER; side <= TR_ITEM; side++)
-	{
-		int32_t		rows = m->side[side].pairs.rows;
-
-		if (side >= count || tensors[side].rows != rows || tensors[side].cols != m->options.factors)
-			return tr_fail(err, TR_BAD_DATA, "stored factors are not %d x %d", rows, m->options.factors);
-		b->ops->upload(b, m->side[side].factors, tensors[side].value,
-					   (size_t) rows * (size_t) m->options.factors * sizeof(float));
-	}
+		b->ops->upload(b, m->side[side].factors, tr_tensor_find(wanted[side].name, tensors, count)->value,
+					   (size_t) wanted[side].rows * (size_t) wanted[side].cols * sizeof(float));
 	return b->ops->finish(b, err);
 }
 

@@ -8,10 +8,10 @@
  * Legend: I items.
  */
 #include <math.h>
-#include <string.h>
 
 #include "models/cosine.h"
 #include "models/no_arrays.h"
+#include "models/tensors.h"
 
 /* Numbers that a weakest neighbour is saved as: its cosine, and its place in two parts that a float holds exactly. */
 #define SAVED 3
@@ -75,7 +75,8 @@ fill(ItemKnn *m, TrError *err)
 	TR_TRY(tr_cosine_create(&m->cosine, memory, m->dataset, TR_ITEM, err));
 	m->weakest = tr_alloc(memory, items * sizeof(TrScored));
 	m->ones = tr_alloc(memory, items * sizeof(float));
-	m->tensor.value = tr_alloc(memory, items * SAVED * sizeof(float));
+	m->tensor = (TrTensor) {.name = "weakest", .rows = m->dataset->n_items, .cols = SAVED,
+	.value = tr_alloc(memory, items * SAVED * sizeof(float))};
 	if (!m->weakest || !m->ones || !m->tensor.value)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for the neighbours of %zu items", items);
 	for (size_t i = 0; i < items; i++)
@@ -150,9 +151,6 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	float	   *value = m->tensor.value;
 
 	(void) err;
-	strcpy(m->tensor.name, "weakest");
-	m->tensor.rows = m->dataset->n_items;
-	m->tensor.cols = SAVED;
 	for (int32_t i = 0; i < m->dataset->n_items; i++, value += SAVED)
 	{
 		value[0] = m->weakest[i].score;
@@ -164,17 +162,38 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	return TR_OK;
 }
 
+/* The place of a stored neighbour; -1 when it is none. */
+static int32_t
+place_of(const float *value, int32_t items)
+{
+	float		most = (float) ((items - 1) / PART);
+
+	if (!(value[1] >= 0 && value[1] <= most && value[1] == truncf(value[1])))
+		return -1;
+	if (!(value[2] >= 0 && value[2] < PART && value[2] == truncf(value[2])))
+		return -1;
+	if ((int64_t) value[1] * PART + (int64_t) value[2] >= items)
+		return -1;
+	return (int32_t) value[1] * PART + (int32_t) value[2];
+}
+
 static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
 	ItemKnn    *m = (ItemKnn *) model;
+	TrRange		range = {-INFINITY, FLT_MAX, false};
 	const float *value;
 
-	if (count != 1 || tensors[0].rows != m->dataset->n_items || tensors[0].cols != SAVED)
-		return tr_fail(err, TR_BAD_DATA, "stored neighbours are not those of %d items", m->dataset->n_items);
-	value = tensors[0].value;
+	TR_TRY(tr_tensors_check(&m->tensor, &range, 1, tensors, count, err));
+	value = tr_tensor_find("weakest", tensors, count)->value;
 	for (int32_t i = 0; i < m->dataset->n_items; i++, value += SAVED)
-		m->weakest[i] = (TrScored) {value[0], (int32_t) value[1] * PART + (int32_t) value[2]};
+	{
+		int32_t		place = place_of(value, m->dataset->n_items);
+
+		if (place < 0)
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"weakest\" has no neighbour of item %d", i);
+		m->weakest[i] = (TrScored) {value[0], place};
+	}
 	return TR_OK;
 }
 

@@ -340,7 +340,7 @@ pitf_restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 	Pitf	   *m = (Pitf *) model;
 	int			wanted = m->dataset ? PITF_TENSORS : PITF_TENSOR_USERS;
 
-	TR_TRY(tr_tensors_read(m->tensors, wanted, tensors, n, err));
+	TR_TRY(tr_tensors_read(m->tensors, NULL, wanted, tensors, n, err));
 	set_served(m);
 	return m->dataset ? upload_tensors(m, err) : TR_OK;
 }

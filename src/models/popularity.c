@@ -4,9 +4,8 @@
  *
  * user array = (1), item array = (number of users who tagged the item)
  */
-#include <string.h>
-
 #include "core/model.h"
+#include "models/tensors.h"
 
 typedef struct PopularityOptions
 {
@@ -19,7 +18,7 @@ typedef struct Popularity
 {
 	TrModel		model;
 	int32_t		n_items;
-	float	   *users;			/* (items) users of each item */
+	float	   *users;			/* (items) users of each item; of more than 2^24, about so many */
 	TrTensor	tensor;
 } Popularity;
 
@@ -37,10 +36,14 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 
 	(void) values;
 	if (!p || !(p->users = tr_calloc(memory, (size_t) dataset->n_items, sizeof(float))))
+	{
+		tr_free(memory, p);
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d items", dataset->n_items);
+	}
 	p->model.backend = backend;
 	p->model.memory = memory;
 	p->n_items = dataset->n_items;
+	p->tensor = (TrTensor) {.name = "users", .rows = 1, .cols = p->n_items, .value = p->users};
 	for (int32_t i = 0; i < dataset->n_items; i++)
 		p->users[i] = (float) (dataset->item_ptr[i + 1] - dataset->item_ptr[i]);
 	*model = &p->model;
@@ -62,10 +65,6 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	Popularity *p = (Popularity *) model;
 
 	(void) err;
-	strcpy(p->tensor.name, "users");
-	p->tensor.rows = 1;
-	p->tensor.cols = p->n_items;
-	p->tensor.value = p->users;
 	*tensors = &p->tensor;
 	*count = 1;
 	return TR_OK;
@@ -74,12 +73,7 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
-	Popularity *p = (Popularity *) model;
-
-	(void) err;
-	if (count == 1 && tensors[0].cols == p->n_items)
-		memcpy(p->users, tensors[0].value, (size_t) p->n_items * sizeof(float));
-	return TR_OK;
+	return tr_tensors_read(&((Popularity *) model)->tensor, NULL, 1, tensors, count, err);
 }
 
 static int

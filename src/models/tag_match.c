@@ -86,6 +86,8 @@ new_match(Match **result, TrMemory *memory, TrBackend *backend, int32_t n_tags, 
 	m->model.backend = backend;
 	m->model.memory = memory;
 	m->n_tags = n_tags;
+	m->tensors[0] = (TrTensor) {.name = "idf", .rows = 1, .cols = n_tags, .value = m->idf};
+	m->tensors[1] = (TrTensor) {.name = "mean_length", .rows = 1, .cols = 1, .value = &m->mean_length};
 	*result = m;
 	return TR_OK;
 }
@@ -168,12 +170,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 static TrStatus
 save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
 {
-	Match	   *m = (Match *) model;
-
 	(void) err;
-	m->tensors[0] = (TrTensor) {.name = "idf", .rows = 1, .cols = m->n_tags, .value = m->idf};
-	m->tensors[1] = (TrTensor) {.name = "mean_length", .rows = 1, .cols = 1, .value = &m->mean_length};
-	*tensors = m->tensors;
+	*tensors = ((Match *) model)->tensors;
 	*n = 2;
 	return TR_OK;
 }
@@ -182,9 +180,9 @@ static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
 	Match	   *m = (Match *) model;
+	TrRange		ranges[] = {TR_IDF, TR_FROM_ZERO};
 
-	TR_TRY(tr_tensor_read(m->idf, "idf", 1, m->n_tags, tensors, n, err));
-	TR_TRY(tr_tensor_read(&m->mean_length, "mean_length", 1, 1, tensors, n, err));
+	TR_TRY(tr_tensors_read(m->tensors, ranges, 2, tensors, n, err));
 	m->weights[TR_ITEM].mean_length = m->mean_length;
 	return TR_OK;
 }

@@ -57,7 +57,7 @@ static size_t
 estimate(const TrShape *shape, const void *values)
 {
 	(void) values;
-	return ((size_t) shape->n_tags + 1) * sizeof(float);
+	return ((size_t) shape->n_tags + 1) * (sizeof(float) + sizeof(double));
 }
 
 static void
@@ -81,6 +81,7 @@ new_popular(Popular **result, TrMemory *memory, TrBackend *backend, int32_t n_ta
 	m->model.memory = memory;
 	m->options = *(const PopularOptions *) values;
 	m->n_tags = n_tags;
+	m->tensor = (TrTensor) {.name = "count", .rows = 1, .cols = n_tags, .value = m->count};
 	*result = m;
 	return TR_OK;
 }
@@ -88,13 +89,20 @@ new_popular(Popular **result, TrMemory *memory, TrBackend *backend, int32_t n_ta
 static TrStatus
 create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
 {
+	double	   *count = tr_alloc(memory, ((size_t) dataset->n_tags + 1) * sizeof(double));
 	Popular    *m = NULL;
+	TrStatus	status;
 
-	TR_TRY(new_popular(&m, memory, backend, dataset->n_tags, values, err));
-	for (int64_t e = 0; e < dataset->user.n_entries; e++)
-		m->count[dataset->user.tag[e]] += dataset->user.count[e];
-	*model = &m->model;
-	return TR_OK;
+	if (!count)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", dataset->n_tags);
+	tr_dataset_count_tags(count, dataset);
+	status = new_popular(&m, memory, backend, dataset->n_tags, values, err);
+	for (int32_t t = 0; status == TR_OK && t < dataset->n_tags; t++)
+		m->count[t] = (float) count[t];
+	tr_free(memory, count);
+	if (status == TR_OK)
+		*model = &m->model;
+	return status;
 }
 
 /* Counting was all. The loss is left at 0. */
@@ -109,11 +117,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 static TrStatus
 save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
 {
-	Popular    *m = (Popular *) model;
-
 	(void) err;
-	m->tensor = (TrTensor) {.name = "count", .rows = 1, .cols = m->n_tags, .value = m->count};
-	*tensors = &m->tensor;
+	*tensors = &((Popular *) model)->tensor;
 	*n = 1;
 	return TR_OK;
 }
@@ -121,9 +126,9 @@ save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
 static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
-	Popular    *m = (Popular *) model;
+	TrRange		range = TR_FROM_ZERO;
 
-	return tr_tensor_read(m->count, "count", 1, m->n_tags, tensors, n, err);
+	return tr_tensors_read(&((Popular *) model)->tensor, &range, 1, tensors, n, err);
 }
 
 static TrStatus

@@ -7,19 +7,21 @@
 #include "core/tag_post.h"
 #include "models/tag_prior.h"
 
-void
-tr_tag_log_shares(float *log_share, const TrDataset *dataset)
+TrStatus
+tr_tag_log_shares(float *log_share, TrMemory *memory, const TrDataset *dataset, TrError *err)
 {
+	double	   *count = tr_alloc(memory, ((size_t) dataset->n_tags + 1) * sizeof(double));
 	double		total = 0.5 * dataset->n_tags;
 
-	memset(log_share, 0, (size_t) dataset->n_tags * sizeof(float));
-	for (int64_t e = 0; e < dataset->user.n_entries; e++)
-	{
-		log_share[dataset->user.tag[e]] += dataset->user.count[e];
-		total += dataset->user.count[e];
-	}
+	if (!count)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d tags", dataset->n_tags);
+	tr_dataset_count_tags(count, dataset);
 	for (int32_t t = 0; t < dataset->n_tags; t++)
-		log_share[t] = (float) log((log_share[t] + 0.5) / total);
+		total += count[t];
+	for (int32_t t = 0; t < dataset->n_tags; t++)
+		log_share[t] = (float) log((count[t] + 0.5) / total);
+	tr_free(memory, count);
+	return TR_OK;
 }
 
 /*

@@ -16,7 +16,7 @@
 #ifndef TR_TAG_PRIOR_H
 #define TR_TAG_PRIOR_H
 
-#include "core/model.h"
+#include "models/tensors.h"
 
 typedef struct TrTagPrior
 {
@@ -30,7 +30,10 @@ typedef struct TrTagPrior
 } TrTagPrior;
 
 /* log_share (T): p(t) = (assignments of t + 1/2) / (all of them + T/2), so that no tag is impossible */
-extern void tr_tag_log_shares(float *log_share, const TrDataset *dataset);
+extern TrStatus tr_tag_log_shares(float *log_share, TrMemory *memory, const TrDataset *dataset, TrError *err);
+
+/* What is stored of them: far above what any number of assignments gives, and exp() of it is no zero. */
+#define TR_LOG_SHARE ((TrRange) {-600, 1, false})
 
 /*
  * The two sparse parts, into tag and value; returns how many: at most as many as user_tags, or item_tags, has. Tags ascend.

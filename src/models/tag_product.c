@@ -89,6 +89,7 @@ new_product(Product **result, TrMemory *memory, TrBackend *backend, int32_t n_ta
 	m->model.memory = memory;
 	m->options = *o;
 	m->log_share = tr_calloc(memory, T, sizeof(float));
+	m->tensor = (TrTensor) {.name = "log_share", .rows = 1, .cols = n_tags, .value = m->log_share};
 	m->tag = tr_alloc(memory, 2 * T * sizeof(int32_t));
 	m->value = tr_alloc(memory, 2 * T * sizeof(float));
 	m->prior = (TrTagPrior) {.n_tags = n_tags, .log_share = m->log_share, .user_smoothing = o->user_smoothing,
@@ -108,11 +109,11 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 {
 	const ProductOptions *o = values;
 	Product    *m = NULL;
-	TrStatus	status = TR_OK;
+	TrStatus	status;
 
 	TR_TRY(new_product(&m, memory, backend, dataset->n_tags, o, err));
-	tr_tag_log_shares(m->log_share, dataset);
-	if (o->similar > 0)
+	status = tr_tag_log_shares(m->log_share, memory, dataset, err);
+	if (status == TR_OK && o->similar > 0)
 		status = tr_tag_neighbours_create(&m->neighbours, memory, dataset, o->neighbours, err);
 	if (status != TR_OK)
 		destroy(&m->model);
@@ -143,11 +144,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 static TrStatus
 save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
 {
-	Product    *m = (Product *) model;
-
 	(void) err;
-	m->tensor = (TrTensor) {.name = "log_share", .rows = 1, .cols = m->prior.n_tags, .value = m->log_share};
-	*tensors = &m->tensor;
+	*tensors = &((Product *) model)->tensor;
 	*n = 1;
 	return TR_OK;
 }
@@ -155,9 +153,9 @@ save(TrModel *model, TrTensor **tensors, int *n, TrError *err)
 static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int n, TrError *err)
 {
-	Product    *m = (Product *) model;
+	TrRange		range = TR_LOG_SHARE;
 
-	return tr_tensor_read(m->log_share, "log_share", 1, m->prior.n_tags, tensors, n, err);
+	return tr_tensors_read(&((Product *) model)->tensor, &range, 1, tensors, n, err);
 }
 
 static TrStatus

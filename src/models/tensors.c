@@ -1,45 +1,115 @@
 /*
  * Stored tensors. See tensors.h.
  */
-#include <string.h>
-
 #include "models/tensors.h"
 
-TrStatus
-tr_tensor_find(const TrTensor **found, const char *name, int32_t rows, int32_t cols, const TrTensor *tensors, int n,
-			   TrError *err)
+#include <math.h>
+#include <string.h>
+
+static bool
+has_name(const TrTensor *tensor, const char *name)
+{
+	return strncmp(tensor->name, name, sizeof(tensor->name)) == 0;
+}
+
+const TrTensor *
+tr_tensor_find(const char *name, const TrTensor *stored, int n)
 {
 	for (int i = 0; i < n; i++)
-	{
-		const TrTensor *tensor = &tensors[i];
+		if (has_name(&stored[i], name))
+			return &stored[i];
+	return NULL;
+}
 
-		if (strcmp(tensor->name, name) != 0)
-			continue;
-		if (rows == 0 && tensor->cols != cols)
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" has %d columns, not %d", name, tensor->cols, cols);
-		if (rows > 0 && (tensor->rows != rows || tensor->cols != cols))
-			return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %d x %d", name, tensor->rows,
-						   tensor->cols, rows, cols);
-		*found = tensor;
-		return TR_OK;
-	}
-	return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", name);
+/* ------------------------------------------------------------------ checks */
+
+/* The size for messages; "n" where any will do */
+static const char *
+size_text(char *buffer, size_t size, int32_t wanted)
+{
+	if (wanted == TR_ANY)
+		return "n";
+	snprintf(buffer, size, "%d", wanted);
+	return buffer;
+}
+
+static TrStatus
+check_shape(const TrTensor *wanted, const TrTensor *tensor, TrError *err)
+{
+	bool		rows_fit = wanted->rows == TR_ANY ? tensor->rows > 0 : tensor->rows == wanted->rows;
+	bool		cols_fit = wanted->cols == TR_ANY ? tensor->cols > 0 : tensor->cols == wanted->cols;
+	char		rows[16];
+	char		cols[16];
+
+	if (!rows_fit || !cols_fit)
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is %d x %d, not %s x %s", wanted->name, tensor->rows,
+					   tensor->cols, size_text(rows, sizeof(rows), wanted->rows), size_text(cols, sizeof(cols), wanted->cols));
+	if (!tensor->value && tensor->rows > 0 && tensor->cols > 0)
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" has no values", wanted->name);
+	return TR_OK;
+}
+
+static bool
+in_range(float value, TrRange range)
+{
+	return value >= range.min && value <= range.max && (!range.whole || value == truncf(value));
+}
+
+static TrStatus
+check_range(const TrTensor *tensor, TrRange range, TrError *err)
+{
+	size_t		n = (size_t) tensor->rows * (size_t) tensor->cols;
+
+	for (size_t i = 0; i < n; i++)
+		if (!in_range(tensor->value[i], range))
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"%.*s\" has an invalid number, %g", (int) sizeof(tensor->name),
+						   tensor->name, tensor->value[i]);
+	return TR_OK;
+}
+
+/* The only stored tensor of the name of this one. */
+static TrStatus
+check_one(const TrTensor *wanted, TrRange range, const TrTensor *stored, int n, TrError *err)
+{
+	const TrTensor *found = tr_tensor_find(wanted->name, stored, n);
+
+	if (!found)
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is missing", wanted->name);
+	if (tr_tensor_find(wanted->name, found + 1, n - 1 - (int) (found - stored)))
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"%s\" is there twice", wanted->name);
+	TR_TRY(check_shape(wanted, found, err));
+	return check_range(found, range, err);
 }
 
 TrStatus
-tr_tensor_read(float *value, const char *name, int32_t rows, int32_t cols, const TrTensor *tensors, int n, TrError *err)
+tr_tensors_check(const TrTensor *wanted, const TrRange *ranges, int n_wanted, const TrTensor *stored, int n, TrError *err)
 {
-	const TrTensor *found = NULL;
+	for (int i = 0; i < n_wanted; i++)
+		TR_TRY(check_one(&wanted[i], ranges ? ranges[i] : TR_FINITE, stored, n, err));
+	for (int i = 0; i < n; i++)
+	{
+		bool		known = stored[i].training;
 
-	TR_TRY(tr_tensor_find(&found, name, rows, cols, tensors, n, err));
-	memmove(value, found->value, (size_t) rows * (size_t) cols * sizeof(float));
+		for (int w = 0; w < n_wanted && !known; w++)
+			known = has_name(&stored[i], wanted[w].name);
+		if (!known)
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"%.*s\" is not one of the model's",
+						   (int) sizeof(stored[i].name), stored[i].name);
+	}
 	return TR_OK;
 }
 
 TrStatus
-tr_tensors_read(const TrTensor *wanted, int n_wanted, const TrTensor *tensors, int n, TrError *err)
+tr_tensors_read(const TrTensor *wanted, const TrRange *ranges, int n_wanted, const TrTensor *stored, int n, TrError *err)
 {
+	TR_TRY(tr_tensors_check(wanted, ranges, n_wanted, stored, n, err));
 	for (int i = 0; i < n_wanted; i++)
-		TR_TRY(tr_tensor_read(wanted[i].value, wanted[i].name, wanted[i].rows, wanted[i].cols, tensors, n, err));
+	{
+		const TrTensor *found = tr_tensor_find(wanted[i].name, stored, n);
+		size_t		bytes = (size_t) found->rows * (size_t) found->cols * sizeof(float);
+
+		if (bytes > 0)
+			memmove(wanted[i].value, found->value, bytes);
+	}
 	return TR_OK;
 }

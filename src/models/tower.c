@@ -174,16 +174,6 @@ tower_create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrData
 }
 
 static void
-forget_tensors(Tower *t)
-{
-	for (int i = 0; i < t->n_tensors; i++)
-		tr_free(t->model.memory, t->tensors[i].value);
-	tr_free(t->model.memory, t->tensors);
-	t->tensors = NULL;
-	t->n_tensors = 0;
-}
-
-static void
 release_table(Tower *t, TrProfileTable *table)
 {
 	TrBackend  *b = t->model.backend;
@@ -229,60 +219,56 @@ tower_destroy(TrModel *model)
 	b->ops->release(b, t->loss);
 	b->ops->release(b, t->idf);
 	tower_planner_destroy(t);
-	forget_tensors(t);
+	tr_free(model->memory, t->host);
 	tr_free(model->memory, t->host_idf);
 	tr_free(model->memory, t);
 }
 
 /* ------------------------------------------------------------------ tensors */
 
-/*
- * W1..WK, b1..bK (b2K with a decoder), popularity (1,1), idf (1,T), mean_length (1,2: user, item). Calls visit for each;
- * host is the parameter array on the host.
- */
-typedef TrStatus (*TensorVisit) (Tower *t, const char *name, int number, int rows, int cols, float *value, void *argument,
-								 TrError *err);
+static float *
+place(float *host, int64_t at)
+{
+	return host ? host + at : NULL;
+}
 
-static TrStatus
-visit_tensors(Tower *t, float *host, TensorVisit visit, void *argument, TrError *err)
+/*
+ * W1..WK, b1..bK (b2K with a decoder), popularity (1,1), idf (1,T), mean_length (1,2: user, item), and the ranges of their
+ * numbers; host is where the parameters are, or are to be, on the host, or NULL. Returns how many.
+ */
+static int
+describe(Tower *t, float *host, TrTensor *tensors, TrRange *ranges)
 {
 	const TowerLayout *l = &t->layout;
 	int			biases = l->decoder ? 2 * l->K : l->K;
+	int			n = 0;
 
-	for (int k = 1; k <= l->K; k++)
-		TR_TRY(visit(t, "W", k, l->dim[k - 1], l->dim[k], host + l->weight[k], argument, err));
-	for (int j = 1; j <= biases; j++)
-		TR_TRY(visit(t, "b", j, 1, j <= l->K ? l->dim[j] : l->dim[2 * l->K - j], host + l->bias[j], argument, err));
+	for (int i = 0; i < TOWER_MOST_TENSORS; i++)
+		ranges[i] = TR_FINITE;
+	for (int k = 1; k <= l->K; k++, n++)
+	{
+		tensors[n] = (TrTensor) {.rows = l->dim[k - 1], .cols = l->dim[k], .value = place(host, l->weight[k])};
+		snprintf(tensors[n].name, sizeof(tensors[n].name), "W%d", k);
+	}
+	for (int j = 1; j <= biases; j++, n++)
+	{
+		tensors[n] = (TrTensor) {.rows = 1, .cols = l->dim[j <= l->K ? j : 2 * l->K - j], .value = place(host, l->bias[j])};
+		snprintf(tensors[n].name, sizeof(tensors[n].name), "b%d", j);
+	}
 	if (l->popularity)
-		TR_TRY(visit(t, "popularity", 0, 1, 1, host + l->popularity_weight, argument, err));
-	TR_TRY(visit(t, "idf", 0, 1, l->dim[0], t->host_idf, argument, err));
-	return visit(t, "mean_length", 0, 1, 2, t->mean_length, argument, err);
-}
-
-static void
-tensor_name(char *name, size_t size, const char *stem, int number)
-{
-	if (number > 0)
-		snprintf(name, size, "%s%d", stem, number);
-	else
-		snprintf(name, size, "%s", stem);
+		tensors[n++] = (TrTensor) {.name = "popularity", .rows = 1, .cols = 1, .value = place(host, l->popularity_weight)};
+	ranges[n] = TR_IDF;
+	tensors[n++] = (TrTensor) {.name = "idf", .rows = 1, .cols = l->dim[0], .value = t->host_idf};
+	ranges[n] = TR_FROM_ZERO;
+	tensors[n++] = (TrTensor) {.name = "mean_length", .rows = 1, .cols = 2, .value = t->mean_length};
+	return n;
 }
 
 static TrStatus
-save_tensor(Tower *t, const char *name, int number, int rows, int cols, float *value, void *argument, TrError *err)
+reserve_host(Tower *t, TrError *err)
 {
-	TrTensor   *tensor = &t->tensors[t->n_tensors];
-	size_t		bytes = (size_t) rows * cols * sizeof(float);
-
-	(void) argument;
-	tensor_name(tensor->name, sizeof(tensor->name), name, number);
-	tensor->rows = rows;
-	tensor->cols = cols;
-	tensor->value = tr_alloc(t->model.memory, bytes);
-	if (!tensor->value)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory while saving the weights");
-	memcpy(tensor->value, value, bytes);
-	t->n_tensors++;
+	if (!t->host && !(t->host = tr_alloc(t->model.memory, (size_t) t->layout.size * sizeof(float))))
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights");
 	return TR_OK;
 }
 
@@ -291,39 +277,13 @@ tower_save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 {
 	Tower	   *t = (Tower *) model;
 	TrBackend  *b = model->backend;
-	size_t		bytes = (size_t) t->layout.size * sizeof(float);
-	float	   *host = tr_alloc(model->memory, bytes);
-	TrStatus	status;
+	TrRange		ranges[TOWER_MOST_TENSORS];
 
-	forget_tensors(t);
-	t->tensors = tr_calloc(model->memory, 3 * TR_MAX_INTS + 3, sizeof(TrTensor));
-	if (!host || !t->tensors)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory while saving the weights");
-	b->ops->download(b, host, t->parameters, bytes);
-	status = b->ops->finish(b, err);
-	if (status == TR_OK)
-		status = visit_tensors(t, host, save_tensor, NULL, err);
-	tr_free(model->memory, host);
+	TR_TRY(reserve_host(t, err));
+	b->ops->download(b, t->host, t->parameters, (size_t) t->layout.size * sizeof(float));
 	*tensors = t->tensors;
-	*count = t->n_tensors;
-	return status;
-}
-
-typedef struct TensorList
-{
-	const TrTensor *tensors;
-	int			count;
-} TensorList;
-
-static TrStatus
-load_tensor(Tower *t, const char *name, int number, int rows, int cols, float *value, void *argument, TrError *err)
-{
-	const TensorList *list = argument;
-	char		wanted[64];
-
-	(void) t;
-	tensor_name(wanted, sizeof(wanted), name, number);
-	return tr_tensor_read(value, wanted, rows, cols, list->tensors, list->count, err);
+	*count = describe(t, t->host, t->tensors, ranges);
+	return b->ops->finish(b, err);
 }
 
 TrStatus
@@ -331,23 +291,27 @@ tower_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
 	Tower	   *t = (Tower *) model;
 	TrBackend  *b = model->backend;
-	TensorList	list = {tensors, count};
-	size_t		bytes = (size_t) t->layout.size * sizeof(float);
-	float	   *host = tr_alloc(model->memory, bytes);
-	TrStatus	status;
+	TrTensor	wanted[TOWER_MOST_TENSORS];
+	TrRange		ranges[TOWER_MOST_TENSORS];
 
-	if (!host)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory while loading the weights");
-	status = visit_tensors(t, host, load_tensor, &list, err);
-	if (status == TR_OK)
-	{
-		b->ops->upload(b, t->parameters, host, bytes);
-		if (t->idf)
-			b->ops->upload(b, t->idf, t->host_idf, (size_t) t->layout.dim[0] * sizeof(float));
-		status = b->ops->finish(b, err);
-	}
-	tr_free(model->memory, host);
-	return status;
+	TR_TRY(reserve_host(t, err));
+	TR_TRY(tr_tensors_read(wanted, ranges, describe(t, t->host, wanted, ranges), tensors, count, err));
+	b->ops->upload(b, t->parameters, t->host, (size_t) t->layout.size * sizeof(float));
+	if (t->idf)
+		b->ops->upload(b, t->idf, t->host_idf, (size_t) t->layout.dim[0] * sizeof(float));
+	return b->ops->finish(b, err);
+}
+
+/* Are the stored tensors those of such a model? Before there is memory for one, whose size is theirs. */
+static TrStatus
+check_stored(int32_t n_tags, const void *options, const TrTensor *tensors, int count, TrError *err)
+{
+	Tower		t = {.options = *(const TowerOptions *) options};
+	TrTensor	wanted[TOWER_MOST_TENSORS];
+	TrRange		ranges[TOWER_MOST_TENSORS];
+
+	tower_layout(&t.layout, &t.options, n_tags);
+	return tr_tensors_check(wanted, ranges, describe(&t, NULL, wanted, ranges), tensors, count, err);
 }
 
 TrStatus
@@ -355,8 +319,10 @@ tower_load(TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags
 		   const TrTensor *tensors, int count, TrError *err)
 {
 	Tower	   *t = NULL;
-	TrStatus	status = new_tower(&t, memory, backend, n_tags, options, err);
+	TrStatus	status;
 
+	TR_TRY(check_stored(n_tags, options, tensors, count, err));
+	status = new_tower(&t, memory, backend, n_tags, options, err);
 	if (status == TR_OK)
 		status = tower_restore(&t->model, tensors, count, err);
 	if (status == TR_OK && !(t->idf = to_backend(t, t->host_idf, (size_t) n_tags * sizeof(float))))

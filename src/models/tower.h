@@ -34,6 +34,8 @@ typedef struct TowerLayout
 	int64_t		size;			/* floats in all */
 } TowerLayout;
 
+#define TOWER_MOST_TENSORS (3 * TR_MAX_INTS + 3)
+
 typedef struct Tower
 {
 	TrModel		model;
@@ -73,8 +75,8 @@ typedef struct Tower
 	TrBuffer	pair_grad;		/* (P) */
 	TrUpload	upload;			/* the batch's integers and floats */
 
-	TrTensor   *tensors;		/* of the last save() */
-	int			n_tensors;
+	float	   *host;			/* (layout.size) what was last saved or restored; NULL = nothing was */
+	TrTensor	tensors[TOWER_MOST_TENSORS];	/* of the last save() */
 } Tower;
 
 /* Rows of one batch: users 0..U-1, candidates U..U+C-1 (the G targets first), positives U+C..U+C+P-1. */

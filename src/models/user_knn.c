@@ -5,10 +5,9 @@
  *
  * So the features of u are his neighbours, and the weights of a user are 1 for his items.
  */
-#include <string.h>
-
 #include "models/cosine.h"
 #include "models/no_arrays.h"
+#include "models/tensors.h"
 
 typedef struct UserKnnOptions
 {
@@ -79,6 +78,8 @@ create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *d
 	m->model.backend = backend;
 	m->model.memory = memory;
 	m->neighbours = ((const UserKnnOptions *) values)->neighbours;
+	m->saved = (float) m->neighbours;
+	m->tensor = (TrTensor) {.name = "neighbours", .rows = 1, .cols = 1, .value = &m->saved};
 	m->dataset = dataset;
 	m->cosine.memory = memory;
 	status = fill(m, err);
@@ -106,10 +107,6 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 	UserKnn    *m = (UserKnn *) model;
 
 	(void) err;
-	m->saved = (float) m->neighbours;
-	strcpy(m->tensor.name, "neighbours");
-	m->tensor.rows = m->tensor.cols = 1;
-	m->tensor.value = &m->saved;
 	*tensors = &m->tensor;
 	*count = 1;
 	return TR_OK;
@@ -118,8 +115,13 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 static TrStatus
 restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 {
-	(void) model, (void) tensors, (void) count, (void) err;
-	return TR_OK;
+	UserKnn    *m = (UserKnn *) model;
+	const float *value;
+
+	TR_TRY(tr_tensors_check(&m->tensor, NULL, 1, tensors, count, err));
+	value = tr_tensor_find("neighbours", tensors, count)->value;
+	return *value == m->saved ? TR_OK : tr_fail(err, TR_BAD_DATA, "the stored neighbours are %g, not %d", *value,
+												m->neighbours);
 }
 
 static int

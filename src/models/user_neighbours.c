@@ -85,6 +85,9 @@ tr_user_neighbours_find(TrUserNeighbours *n, const float *vector, int32_t withou
 {
 	TrTopN		top;
 
+	*out = (TrSparse) {0};
+	if (n->n_users == 0)
+		return;
 	to_unit(n->query, vector, n->width);
 	tr_topn_init(&top, n->best, n->most);
 	for (int32_t first = 0; first < n->n_users; first += BLOCK)

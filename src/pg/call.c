@@ -24,7 +24,7 @@ unpin(void *argument)
 void
 tagrec_check_task(const TagrecVersion *version, TagrecAsks asks)
 {
-	bool		tags = strcmp(version->task, "tag") == 0;
+	bool		tags = tagrec_version_task(version)->tags;
 
 	if (asks == TAGREC_ASKS_ANY || tags == (asks == TAGREC_ASKS_TAGS))
 		return;

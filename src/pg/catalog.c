@@ -395,6 +395,19 @@ tagrec_model_missing(const char *model)
 	pg_unreachable();
 }
 
+const TrTask *
+tagrec_version_task(const TagrecVersion *version)
+{
+	const TrTask *task = tr_task_find(version->task);
+
+	if (!task)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" is for the task \"%s\", which this tagrec does not know", version->model,
+						version->task)));
+	return task;
+}
+
 void
 tagrec_check_use(const TagrecVersion *version)
 {

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "compat.h"
+#include "core/task.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -57,6 +58,9 @@ extern TagrecVersion *tagrec_version_deployed_now(const char *model);
 
 /* The same, for a version that need not be the deployed one. */
 extern TagrecVersion *tagrec_version_find(const char *model, int32 version);
+
+/* What the version recommends. */
+extern const TrTask *tagrec_version_task(const TagrecVersion *version);
 
 /* ereport(ERROR) unless the current user may use (SELECT on the item embedding relation) or owns the model. */
 extern void tagrec_check_use(const TagrecVersion *version);

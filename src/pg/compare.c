@@ -245,9 +245,9 @@ measure(Comparison *c)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("there is no %s in %s that all the models can be measured on",
-						test->task == TR_TASK_TAG ? "post" : "user", test->source.name),
+						test->task->group, test->source.name),
 				 errdetail("%lld %ss are of %ss that all of them know; %lld of these stand in the training data of one.",
-						   (long long) known, tagrec_pair_noun(test->task), test->task == TR_TASK_TAG ? "post" : "user",
+						   (long long) known, test->task->pair, test->task->group,
 						   (long long) seen)));
 	tagrec_warn_of_seen(seen, known, test->task, c->exclude_seen);
 }

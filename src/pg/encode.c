@@ -53,10 +53,10 @@ weights_argument(FunctionCallInfo fcinfo, int argument, int n)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("weights must not contain null")));
 		weights[i] = DatumGetFloat4(values[i]);
-		if (!isfinite(weights[i]) || weights[i] < 0)
+		if (!(weights[i] >= 0 && weights[i] <= (float) TR_MOST_WEIGHT))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a weight must be a number of at least 0, not %g", weights[i]),
+					 errmsg("a weight must be a number from 0 to %g, not %g", TR_MOST_WEIGHT, weights[i]),
 					 errdetail("A weight says how often the tag was given.")));
 	}
 	return weights;

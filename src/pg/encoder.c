@@ -120,13 +120,14 @@ static const TrAlgorithm *
 loadable_algorithm(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
+	bool		tags = tagrec_version_task(version)->tags;
 
-	if (strcmp(version->task, "tag") == 0 && !(algorithm->load && algorithm->score_tags))
+	if (tags && !(algorithm->load && algorithm->score_tags))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot score tags", version->model),
 				 errdetail("Its algorithm, %s, recommends no tags.", version->algorithm)));
-	if (strcmp(version->task, "tag") != 0 &&
+	if (!tags &&
 		!(algorithm->load && (algorithm->encode || algorithm->encode_features || algorithm->score_items)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -197,7 +198,7 @@ tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles *profiles, f
 	TrError		err = {0};
 
 	if (encoder->model->algorithm->encode)
-		tagrec_check(encoder->model->algorithm->encode(encoder->model, side, profiles, out, &err), &err);
+		tagrec_check(tr_model_encode(encoder->model, side, profiles, out, &err), &err);
 	else
 		memset(out, 0, (Size) profiles->rows * encoder->width * sizeof(float));
 }

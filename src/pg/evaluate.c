@@ -134,9 +134,9 @@ check_counts(const Evaluation *e, const char *model)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("every %s of %s that model \"%s\" could be tested on stands in its training data",
-						tagrec_pair_noun(e->test->task), e->test->source.name, model),
+						e->test->task->pair, e->test->source.name, model),
 				 errhint("Test it on %ss that it was not trained on, or let it rank them with exclude_seen => false.",
-						 tagrec_pair_noun(e->test->task))));
+						 e->test->task->pair)));
 	tagrec_tell_unknown(e->test, e->ranking, model, e->test->pairs.count - e->counts.known, e->counts.unknown_pairs);
 	tagrec_warn_of_seen(e->counts.seen, e->counts.known, e->test->task, e->exclude_seen);
 }
@@ -201,7 +201,7 @@ put_tag_counts(Evaluation *e)
 static void
 put_rows(Evaluation *e)
 {
-	if (e->test->task == TR_TASK_ITEM)
+	if (!e->test->task->tags)
 		put_item_counts(e);
 	else
 		put_tag_counts(e);

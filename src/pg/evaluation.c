@@ -16,12 +16,6 @@ tagrec_evaluated_version(const char *model, const int32 *version)
 	return found;
 }
 
-TrTask
-tagrec_evaluated_task(const TagrecVersion *version)
-{
-	return strcmp(version->task, "tag") == 0 ? TR_TASK_TAG : TR_TASK_ITEM;
-}
-
 /* A post can be ranked when its user or its item is known, a pair of the task item when both are. */
 void
 tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ranking, const char *model)
@@ -29,55 +23,49 @@ tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ranking, const
 	bool		users = ranking->known_users > 0;
 	bool		items = ranking->known_items > 0;
 
-	if (test->task == TR_TASK_TAG ? ranking->known_tags > 0 && (users || items) : users && items)
+	if (test->task->tags ? ranking->known_tags > 0 && (users || items) : users && items)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("there is nothing in %s that model \"%s\" could rank", test->source.name, model),
-			 test->task == TR_TASK_TAG
+			 test->task->tags
 			 ? errdetail("The model knows %d of its %d users, %d of its %d items and %d of its %d tags.",
 						 ranking->known_users, test->users.count, ranking->known_items, test->items.count,
 						 ranking->known_tags, test->tags.count)
 			 : errdetail("The model knows %d of its %d users and %d of its %d items.", ranking->known_users,
 						 test->users.count, ranking->known_items, test->items.count),
-			 test->task == TR_TASK_TAG
+			 test->task->tags
 			 ? errhint("What is in columns %s, %s and %s must be what is in those of the training data.",
 					   test->source.user_column, test->source.item_column, test->source.tag_column)
 			 : errhint("The ids in columns %s and %s must be those of the training data.", test->source.user_column,
 					   test->source.item_column)));
 }
 
-const char *
-tagrec_pair_noun(TrTask task)
-{
-	return task == TR_TASK_TAG ? "assignment" : "pair";
-}
-
 static int
-detail_of_seen(int64 seen, int64 pairs, TrTask task, bool excluded)
+detail_of_seen(int64 seen, int64 pairs, const TrTask *task, bool excluded)
 {
 	if (!excluded)
 		return errdetail("%lld of %lld %ss: for them the model need not foretell, only remember.", (long long) seen,
-						 (long long) pairs, tagrec_pair_noun(task));
+						 (long long) pairs, task->pair);
 	return errdetail("These %lld of %lld %ss are left out: what a %s has is not recommended.", (long long) seen,
-					 (long long) pairs, tagrec_pair_noun(task), task == TR_TASK_TAG ? "post" : "user");
+					 (long long) pairs, task->pair, task->group);
 }
 
 void
-tagrec_warn_of_seen(int64 seen, int64 pairs, TrTask task, bool excluded)
+tagrec_warn_of_seen(int64 seen, int64 pairs, const TrTask *task, bool excluded)
 {
 	if (seen == 0)
 		return;
 	ereport(WARNING,
 			(errmsg("%.1f %% of the test %ss stand in the training data, too", 100.0 * seen / pairs,
-					tagrec_pair_noun(task)),
+					task->pair),
 			 detail_of_seen(seen, pairs, task, excluded)));
 }
 
 static int
-detail_of_unknown(TrTask task, int64 unmeasured, int64 unknown)
+detail_of_unknown(const TrTask *task, int64 unmeasured, int64 unknown)
 {
-	if (task == TR_TASK_TAG)
+	if (task->tags)
 		return errdetail("Posts of unknown users and items are measured by what else is known of them. Assignments of "
 						 "unknown tags, which count as not found: %lld.", (long long) unknown);
 	return errdetail("Pairs of unknown users, which are not measured: %lld. Others of unknown items, which count as not "
@@ -90,12 +78,12 @@ tagrec_tell_unknown(const TagrecTest *test, const TagrecRanking *ranking, const 
 {
 	int32		users = test->users.count - ranking->known_users;
 	int32		items = test->items.count - ranking->known_items;
-	int32		tags = test->task == TR_TASK_TAG ? test->tags.count - ranking->known_tags : 0;
+	int32		tags = test->task->tags ? test->tags.count - ranking->known_tags : 0;
 
 	if (users == 0 && items == 0 && tags == 0)
 		return;
 	ereport(NOTICE,
-			(test->task == TR_TASK_TAG
+			(test->task->tags
 			 ? errmsg("model \"%s\" does not know %d of %d users, %d of %d items and %d of %d tags in %s", model, users,
 					  test->users.count, items, test->items.count, tags, test->tags.count, test->source.name)
 			 : errmsg("model \"%s\" does not know %d of %d users and %d of %d items in %s", model, users, test->users.count,

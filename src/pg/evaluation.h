@@ -34,7 +34,7 @@ typedef struct TagrecTest
 	TrMemory	memory;			/* of keys and pairs; gone with the context the test was read in */
 	MemoryContextCallback release;
 	TagrecHeldOut source;
-	TrTask		task;
+	const TrTask *task;
 	ArrayType  *candidates;		/* text[]; NULL = every item */
 	bool		settled;
 	TagrecKeys	users,
@@ -61,20 +61,19 @@ typedef struct TagrecRanking
 static inline const TagrecKeys *
 tagrec_test_answers(const TagrecTest *test)
 {
-	return test->task == TR_TASK_TAG ? &test->tags : &test->items;
+	return test->task->tags ? &test->tags : &test->items;
 }
 
 static inline int32
 tagrec_test_answer(const TagrecTest *test, int64 pair)
 {
-	return test->task == TR_TASK_TAG ? test->pairs.tag[pair] : test->pairs.item[pair];
+	return test->task->tags ? test->pairs.tag[pair] : test->pairs.item[pair];
 }
 
 /* evaluation.c */
 
-/* The version (NULL = the deployed one) of a model that the caller may use, and its task. */
+/* The version (NULL = the deployed one) of a model that the caller may use. */
 extern TagrecVersion *tagrec_evaluated_version(const char *model, const int32 *version);
-extern TrTask tagrec_evaluated_task(const TagrecVersion *version);
 
 /* Arguments: the test relation; a column's name or NULL; an array or NULL. */
 extern Oid	tagrec_test_argument(FunctionCallInfo fcinfo, int n);
@@ -84,11 +83,8 @@ extern ArrayType *tagrec_candidates_argument(FunctionCallInfo fcinfo, int n);
 /* An argument that is a list of lengths: ascending, each once. */
 extern int *tagrec_lengths_argument(FunctionCallInfo fcinfo, int n, int *count);
 
-/* What a test pair of the task is called: "pair", "assignment". */
-extern const char *tagrec_pair_noun(TrTask task);
-
 /* WARNING when test pairs stand in training: `seen` of `pairs`. */
-extern void tagrec_warn_of_seen(int64 seen, int64 pairs, TrTask task, bool excluded);
+extern void tagrec_warn_of_seen(int64 seen, int64 pairs, const TrTask *task, bool excluded);
 
 /*
  * NOTICE when the version does not know everything: `unmeasured` pairs are of unknown groups, `unknown` have an unknown

@@ -27,7 +27,7 @@ tagrec_algorithm_rows(PG_FUNCTION_ARGS)
 		const TrAlgorithm *a = tr_algorithms[i];
 		Datum		values[4] = {
 			CStringGetTextDatum(a->name),
-			CStringGetTextDatum(a->task == TR_TASK_ITEM ? "item" : "tag"),
+			CStringGetTextDatum(a->task->name),
 			CStringGetTextDatum(a->summary),
 			CStringGetTextDatum(a->source)
 		};

@@ -116,7 +116,7 @@ read_held_out(TagrecRun *run, TrAssignments *assignments)
 		.relation = run->request->validation_source,
 		.user_column = run->request->user_column,
 		.item_column = run->request->item_column,
-		.tag_column = run->options->algorithm->task == TR_TASK_TAG ? run->request->tag_column : NULL
+		.tag_column = run->options->algorithm->task->tags ? run->request->tag_column : NULL
 	};
 
 	tagrec_held_out_check(&held_out);
@@ -171,7 +171,7 @@ training_data(const TagrecRun *run)
 static Size
 validation_bytes(const TagrecRun *run, int width)
 {
-	bool		measured = !run->refit && run->data.validation.count > 0 && run->options->algorithm->task == TR_TASK_ITEM;
+	bool		measured = !run->refit && run->data.validation.count > 0 && !run->options->algorithm->task->tags;
 
 	return measured ? tr_rank_bytes(width, run->data.all.n_items) : 0;
 }
@@ -319,7 +319,7 @@ insert_version(TagrecRun *run, const TagrecPlace *place)
 		.refreshed_from = refresh ? request->version : 0,
 		.job = run->job,
 		.algorithm = request->algorithm,
-		.task = run->options->algorithm->task == TR_TASK_ITEM ? "item" : "tag",
+		.task = run->options->algorithm->task->name,
 		.options = tagrec_options_effective(run->options),
 		.requested_options = run->asked ? run->asked
 		: refresh && request->requested ? request->requested : request->options,

@@ -18,8 +18,8 @@
 #include "utils/typcache.h"
 #include "utils/varlena.h"
 
-static bool
-readable_kind(char kind)
+bool
+tagrec_has_rows(char kind)
 {
 	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_VIEW
 		|| kind == RELKIND_MATVIEW || kind == RELKIND_FOREIGN_TABLE;
@@ -28,7 +28,7 @@ readable_kind(char kind)
 static void
 check_kind(Relation relation)
 {
-	if (!readable_kind(relation->rd_rel->relkind))
+	if (!tagrec_has_rows(relation->rd_rel->relkind))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot train from \"%s\"", RelationGetRelationName(relation)),

@@ -35,6 +35,9 @@ typedef struct TagrecSource
  */
 extern void tagrec_source_check(TagrecSource *source);
 
+/* A kind of relation that rows can be read from. */
+extern bool tagrec_has_rows(char kind);
+
 /* ereport(ERROR) unless the current user may read this column, look into the relation's schema. */
 extern void tagrec_check_column_readable(Relation relation, Form_pg_attribute attribute);
 extern void tagrec_check_schema_usage(Relation relation);
@@ -70,16 +73,16 @@ extern void tagrec_source_read(const TagrecSource *source, TagrecData *data, TrA
  * vocabulary, nothing is dropped and nothing held out.
  */
 extern void tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw,
-							  const TrTrainOptions *options, TrTask task, TrAssignments *held_out);
+							  const TrTrainOptions *options, const TrTask *task, TrAssignments *held_out);
 
 /* source_split.c: fills train and validation of data, whose `all` was built from raw, as above */
-extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, TrTask task);
+extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, const TrTask *task);
 
 /*
  * The same from assignments that another relation holds out, of which `all` were read and those left whose keys are trained
  * on. Those that stand in training themselves are left out, too: NOTICE, or ERROR when there are no others.
  */
-extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, TrTask task);
+extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, const TrTask *task);
 
 /* Raises the error of a core function that works in this memory. */
 extern void tagrec_data_check(TrStatus status, const TrError *err, const TrMemory *memory);

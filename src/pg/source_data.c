@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "reader.h"
 #include "source.h"
 #include "tagrec.h"
 
@@ -15,6 +16,34 @@ tagrec_free_assignments(TrAssignments *a)
 	tr_free(a->memory, a->tag);
 	tr_free(a->memory, a->weight);
 	tr_assignments_init(a, a->memory);
+}
+
+void
+tagrec_data_init(TagrecData *data, TrMemory *memory)
+{
+	memset(data, 0, sizeof(*data));
+	data->memory = memory;
+	tagrec_keys_init(&data->users, memory);
+	tagrec_keys_init(&data->items, memory);
+	tagrec_keys_init(&data->tags, memory);
+}
+
+void
+tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *raw)
+{
+	TagrecReader reader = {
+		.relation = source->name,
+		.columns = {source->user_column, source->item_column, source->tag_column, source->weight_column},
+		.users = &data->users,
+		.items = &data->items,
+		.tags = &data->tags,
+		.longest = TAGREC_MAX_KEY_BYTES,
+		.to = raw
+	};
+
+	tagrec_read_interactions(&reader);
+	data->rows = reader.rows;
+	data->ignored = reader.ignored;
 }
 
 void
@@ -37,14 +66,14 @@ typedef struct Maps
 
 /* Frees the maps. held_out may be NULL here and below; its tags are none in the task item. */
 static void
-renumber(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, TrTask task, Maps *maps)
+renumber(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, const TrTask *task, Maps *maps)
 {
 	TrError		err = {0};
 
 	tagrec_data_check(tr_assignments_renumber(raw, maps->user, maps->item, maps->tag), &err, data->memory);
 	if (held_out)
 		tagrec_data_check(tr_assignments_renumber(held_out, maps->user, maps->item,
-												  task == TR_TASK_TAG ? maps->tag : NULL), &err, data->memory);
+												  task->tags ? maps->tag : NULL), &err, data->memory);
 	tr_free(data->memory, maps->user);
 	tr_free(data->memory, maps->item);
 	tr_free(data->memory, maps->tag);
@@ -52,7 +81,7 @@ renumber(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, TrTask t
 
 /* Renumbers the assignments so that every number is a rank in the order of the keys. */
 static void
-rank_keys(TagrecData *data, const TagrecSource *source, TrAssignments *raw, TrAssignments *held_out, TrTask task)
+rank_keys(TagrecData *data, const TagrecSource *source, TrAssignments *raw, TrAssignments *held_out, const TrTask *task)
 {
 	TagrecKeyType bytes = {InvalidOid, InvalidOid};
 	Maps		maps = {
@@ -87,7 +116,7 @@ keep_used(TagrecKeys *keys, const int32 *key, int64 count)
 
 /* Drops the users, items and tags that no assignment is left of, and what is held out of them. */
 static void
-drop_unused(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, TrTask task)
+drop_unused(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, const TrTask *task)
 {
 	Maps		maps = {
 		.user = keep_used(&data->users, raw->user, raw->count),
@@ -143,7 +172,7 @@ keep_core(TagrecData *data, TrAssignments *raw, int core)
 
 /* Everything that the options leave out goes, and what is left gets its numbers. */
 static void
-settle(TagrecData *data, TrAssignments *raw, const TrTrainOptions *options, TrTask task, TrAssignments *held_out)
+settle(TagrecData *data, TrAssignments *raw, const TrTrainOptions *options, const TrTask *task, TrAssignments *held_out)
 {
 	int64		before = raw->count;
 
@@ -159,7 +188,7 @@ settle(TagrecData *data, TrAssignments *raw, const TrTrainOptions *options, TrTa
 
 void
 tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw, const TrTrainOptions *options,
-				  TrTask task, TrAssignments *held_out)
+				  const TrTask *task, TrAssignments *held_out)
 {
 	int64		n_held_out = 0;
 	TrError		err = {0};

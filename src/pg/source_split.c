@@ -18,7 +18,7 @@
 typedef struct Split
 {
 	TagrecData *data;
-	TrTask		task;
+	const TrTask *task;
 	double		share;
 	char	   *seed;			/* of the hashes */
 	uint8	   *held_out;		/* (assignments) */
@@ -59,13 +59,13 @@ choose(Split *s)
 		int64		tags = d->post_ptr[p + 1] - d->post_ptr[p];
 
 		CHECK_FOR_INTERRUPTS();
-		if (s->task == TR_TASK_TAG && tags < 2)
+		if (s->task->tags && tags < 2)
 			continue;
 		s->posts++;
 		if (tagrec_fold_of(s->data->users.text[d->post_user[p]], s->data->items.text[d->post_item[p]], s->seed) >= below)
 			continue;
 		s->count++;
-		if (s->task == TR_TASK_TAG)
+		if (s->task->tags)
 			s->held_out[held_out_tag(s, p)] = 1;
 		else
 			memset(s->held_out + d->post_ptr[p], 1, tags);
@@ -75,14 +75,14 @@ choose(Split *s)
 static void
 check_choice(const Split *s)
 {
-	bool		all = s->task == TR_TASK_ITEM && s->count == s->posts;
+	bool		all = !s->task->tags && s->count == s->posts;
 
 	if (s->count > 0 && !all)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("validation share %g leaves %s of the %d %s to %s", s->share, s->count == 0 ? "none" : "all", s->posts,
-					s->task == TR_TASK_ITEM ? "pairs" : "posts with two tags or more",
+					s->task->source,
 					s->count == 0 ? "measure on" : "measure on and none to train on"),
 			 errhint("Choose another share, or 0 for none.")));
 }
@@ -98,13 +98,13 @@ add_held_out(TrPairs *pairs, int32 user, int32 item, int32 tag)
 }
 
 static void
-allocate_pairs(TagrecData *data, int64 count, TrTask task)
+allocate_pairs(TagrecData *data, int64 count, const TrTask *task)
 {
 	TrPairs    *pairs = &data->validation;
 
 	pairs->user = tagrec_alloc(data->memory, count * sizeof(int32));
 	pairs->item = tagrec_alloc(data->memory, count * sizeof(int32));
-	pairs->tag = task == TR_TASK_TAG ? tagrec_alloc(data->memory, count * sizeof(int32)) : NULL;
+	pairs->tag = task->tags ? tagrec_alloc(data->memory, count * sizeof(int32)) : NULL;
 }
 
 static void
@@ -140,7 +140,7 @@ build_train(TagrecData *data, const TrAssignments *raw, const uint8 *held_out)
 }
 
 void
-tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, TrTask task)
+tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, const TrTask *task)
 {
 	Split		s = {.data = data, .task = task, .share = options->validation};
 
@@ -158,7 +158,7 @@ tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptio
 
 /* What became of it: of `all`, `known` had keys that are trained on, and some are left of these. */
 static void
-tell_left_out(const TagrecData *data, int64 all, int64 known, TrTask task)
+tell_left_out(const TagrecData *data, int64 all, int64 known, const TrTask *task)
 {
 	int32		left = data->validation.count;
 
@@ -166,13 +166,11 @@ tell_left_out(const TagrecData *data, int64 all, int64 known, TrTask task)
 		return;
 	ereport(left == 0 ? ERROR : NOTICE,
 			(errcode(left == 0 ? ERRCODE_DATA_EXCEPTION : ERRCODE_SUCCESSFUL_COMPLETION),
-			 left == 0 ? errmsg("there is no %s in validation_source that the model could be validated on",
-								task == TR_TASK_ITEM ? "pair" : "assignment")
-			 : errmsg("%lld of %lld %s in validation_source are left out", (long long) (all - left), (long long) all,
-					  task == TR_TASK_ITEM ? "pairs" : "assignments"),
+			 left == 0 ? errmsg("there is no %s in validation_source that the model could be validated on", task->pair)
+			 : errmsg("%lld of %lld %ss in validation_source are left out", (long long) (all - left), (long long) all,
+					  task->pair),
 			 errdetail("%lld have a %s that is not in the training data, %lld stand in the training data themselves.",
-					   (long long) (all - known), task == TR_TASK_ITEM ? "user or an item" : "user, an item or a tag",
-					   (long long) (known - left))));
+					   (long long) (all - known), task->keys, (long long) (known - left))));
 }
 
 static bool
@@ -185,7 +183,7 @@ has_tag(const TrDataset *d, int32 post, int32 tag)
 }
 
 void
-tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, TrTask task)
+tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, const TrTask *task)
 {
 	int64		known = held_out->count;
 
@@ -194,7 +192,7 @@ tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, TrTas
 	{
 		int32		post = tr_dataset_post(&data->all, held_out->user[i], held_out->item[i]);
 
-		if (post >= 0 && (task == TR_TASK_ITEM || has_tag(&data->all, post, held_out->tag[i])))
+		if (post >= 0 && (!task->tags || has_tag(&data->all, post, held_out->tag[i])))
 			continue;
 		add_held_out(&data->validation, held_out->user[i], held_out->item[i], held_out->tag[i]);
 	}

@@ -136,10 +136,10 @@ sparse_part(Datum *features, Datum *values, const TagrecData *data, TrModel *mod
 
 /* Sets the two arrays of the user's posts; returns their bytes. */
 static Size
-posts(Datum *ends, Datum *tags, const TrDataset *d, TrTask task, int32 user)
+posts(Datum *ends, Datum *tags, const TrDataset *d, const TrTask *task, int32 user)
 {
 	int32		first = d->user_ptr[user];
-	int32		n = task == TR_TASK_TAG ? d->user_ptr[user + 1] - first : 0;
+	int32		n = task->tags ? d->user_ptr[user + 1] - first : 0;
 	int64		first_tag = d->post_ptr[first];
 	int64		n_tags = d->post_ptr[first + n] - first_tag;
 	int32	   *end = palloc(Max(n, 1) * sizeof(int32));
@@ -221,7 +221,7 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 		int32		n = Min(EMBED_ROWS, count - first);
 
 		if (width > 0)
-			tagrec_check(model->algorithm->embed(model, side, &data->all, first, n, embedding, &err), &err);
+			tagrec_check(tr_model_embed(model, side, &data->all, first, n, embedding, &err), &err);
 		for (int32 i = 0; i < n; i++)
 			if (side == TR_USER)
 				add_user(&writer, place, data, model, &input, first + i, embedding + (Size) i * width, width);

@@ -208,7 +208,7 @@ tagrec_submit_validation_source(const TagrecRequest *request, const char *name)
 		.relation = RangeVarGetRelid(range, NoLock, true),
 		.user_column = request->user_column,
 		.item_column = request->item_column,
-		.tag_column = tagrec_algorithm(request->algorithm)->task == TR_TASK_TAG ? request->tag_column : NULL
+		.tag_column = tagrec_algorithm(request->algorithm)->task->tags ? request->tag_column : NULL
 	};
 
 	if (!OidIsValid(held_out.relation))

@@ -18,15 +18,15 @@ release(void *argument)
 static void
 check_arguments(const TagrecTestArguments *arguments, const TagrecVersion *version)
 {
-	TrTask		task = tagrec_evaluated_task(version);
+	const TrTask *task = tagrec_version_task(version);
 
-	if (arguments->tag && task == TR_TASK_ITEM)
+	if (arguments->tag && !task->tags)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("model \"%s\" does not recommend tags, and takes no tag_column", version->model),
 				 errdetail("Its algorithm, %s, is for the task \"%s\": how it ranks items for users is measured.",
 						   version->algorithm, version->task)));
-	if (arguments->candidates && task == TR_TASK_TAG)
+	if (arguments->candidates && task->tags)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("model \"%s\" does not recommend items, and takes no candidates", version->model),
@@ -48,12 +48,12 @@ tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const Tagre
 	tagrec_keys_init(&test->items, &test->memory);
 	tagrec_keys_init(&test->tags, &test->memory);
 	tr_assignments_init(&test->pairs, &test->memory);
-	test->task = tagrec_evaluated_task(version);
+	test->task = tagrec_version_task(version);
 	test->candidates = arguments->candidates;
 	test->source.relation = relation;
 	test->source.user_column = arguments->user ? arguments->user : version->user_column;
 	test->source.item_column = arguments->item ? arguments->item : version->item_column;
-	if (test->task == TR_TASK_TAG)
+	if (test->task->tags)
 		test->source.tag_column = arguments->tag ? arguments->tag : version->tag_column;
 	tagrec_held_out_check(&test->source);
 	(void) tagrec_held_out_read(&test->source, &test->users, &test->items, &test->tags, &test->pairs);
@@ -66,7 +66,7 @@ static bool
 same_group(const TagrecTest *test, int64 a, int64 b)
 {
 	return test->pairs.user[a] == test->pairs.user[b]
-		&& (test->task == TR_TASK_ITEM || test->pairs.item[a] == test->pairs.item[b]);
+		&& (!test->task->tags || test->pairs.item[a] == test->pairs.item[b]);
 }
 
 /* Every user has a pair, so the groups of the task item are the users. */
@@ -221,6 +221,6 @@ tagrec_ranking_make(const TagrecTest *test)
 TagrecRanking *
 tagrec_rank_test(const TagrecVersion *version, TagrecTest *test, bool exclude_seen)
 {
-	return test->task == TR_TASK_TAG ? tagrec_rank_tags(version, test, exclude_seen)
+	return test->task->tags ? tagrec_rank_tags(version, test, exclude_seen)
 		: tagrec_rank_items(version, test, exclude_seen);
 }

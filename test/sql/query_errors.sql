@@ -52,6 +52,7 @@ SELECT tagrec_embed('net', '{synth}', '{NULL}');
 SELECT tagrec_embed('net', '{synth}', '{-1}');
 SELECT tagrec_embed('net', '{synth}', '{NaN}');
 SELECT tagrec_embed('net', '{synth}', '{Infinity}');
+SELECT tagrec_embed('net', '{synth}', '{3e38}');
 SELECT * FROM tagrec_recommend_for_tags('net', '{synth}', '{}');
 -- a model that does not read them, and one that has no space to compare in
 SELECT tagrec_embed('by_int', '{synth}');

@@ -82,6 +82,7 @@ test_options(void)
 	refuses("weights", "1,-2", "\"-2\"");
 	refuses("weights", "1,x", "\"x\"");
 	refuses("weights", "0 0", "no number above 0");
+	refuses("weights", "1e308 1e308", "no number from 0 to 1e+09");
 }
 
 /* ------------------------------------------------------------------ training */
@@ -312,6 +313,34 @@ test_refusals(void)
 	extra = (TrSetting) {NULL, NULL};
 }
 
+/* What is stored of the members' widths must be theirs, whatever their sum. */
+static void
+test_stored_widths(void)
+{
+	const TrAlgorithm *a = tr_algorithm_find("blend");
+	char		options[8192];
+	TrOptionTarget target = {a->options, options};
+	TrSetting	settings[] = {{"members", "tag_cosine; tag_bm25"}, {NULL, NULL}};
+	TrModel    *model;
+	TrModel    *loaded;
+	TrTensor   *tensors;
+	int			n;
+	TrError		err = {0};
+
+	tr_options_set(&target, 1, settings, NULL);
+	CHECK(train(&model, "blend", "tag_cosine; tag_bm25", "", NULL, &err) == TR_OK, "two members with arrays");
+	model->algorithm->save(model, &tensors, &n, &err);
+	CHECK(tr_model_load(&loaded, a, &memory, backend, dataset.n_tags, options, tensors, n, &err) == TR_OK, "load %s", err.message);
+	a->destroy(loaded);
+	tensors[0].value[3] -= 1;
+	tensors[0].value[8] += 1;
+	CHECK(tr_model_load(&loaded, a, &memory, backend, dataset.n_tags, options, tensors, n, &err) == TR_BAD_DATA
+		  && strstr(err.message, "does not fit member \"tag_cosine\""), "with other widths they do not");
+	CHECK(a->restore(model, tensors, n, &err) == TR_BAD_DATA && a->width(model, NULL) == 2 * dataset.n_tags,
+		  "nor are they restored with these");
+	a->destroy(model);
+}
+
 int
 main(void)
 {
@@ -327,6 +356,7 @@ main(void)
 	test_choice();
 	test_last_member();
 	test_refusals();
+	test_stored_widths();
 	CHECK(memory.used == used, "all memory is given back");
 	backend->ops->close(backend);
 	tr_memory_release(&memory);

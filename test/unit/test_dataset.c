@@ -2,6 +2,7 @@
  * Assignments and the dataset: duplicates, weights, rare tags, renumbering, and both profile tables against counting by
  * hand on random data.
  */
+#include <math.h>
 #include <string.h>
 
 #include "check.h"
@@ -147,6 +148,28 @@ test_build(bool weighted)
 	tr_dataset_free(&d);
 }
 
+/* One tag of more items than a float can count one by one. */
+static void
+test_large_counts(void)
+{
+	int32_t		n = (1 << 24) + 3;
+	int32_t    *tag = tr_calloc(&memory, (size_t) n, sizeof(int32_t));
+	float	   *count = tr_alloc(&memory, (size_t) n * sizeof(float));
+	TrDataset	d = {.n_tags = 1, .n_items = 2 * n};
+	float		idf;
+	double		assignments;
+
+	for (int32_t e = 0; e < n; e++)
+		count[e] = 1;
+	d.user = d.item = (TrProfileTable) {.n_entries = n, .tag = tag, .count = count};
+	tr_dataset_idf(&idf, &d);
+	CHECK(idf == logf((float) (2 * n) / (float) n), "the items of a tag that very many have");
+	tr_dataset_count_tags(&assignments, &d);
+	CHECK_NEAR(assignments, n, 0, "and its assignments");
+	tr_free(&memory, tag);
+	tr_free(&memory, count);
+}
+
 static void
 test_memory_limit(void)
 {
@@ -176,6 +199,7 @@ main(void)
 	test_core();
 	test_build(false);
 	test_build(true);
+	test_large_counts();
 	test_memory_limit();
 	tr_memory_release(&memory);
 	return check_done();

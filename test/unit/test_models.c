@@ -420,6 +420,66 @@ test_refusals(void)
 	CHECK(model_memory.used == host, "a refusal gives all memory back");
 }
 
+/* What a model of this algorithm saved, one tensor of it replaced: restore(), and load() when there is one, refuse it. */
+static void
+refuses_tensor(const char *name, int which, const TrTensor *instead, const char *complaint)
+{
+	TrTensor	tensors[16];
+	TrTensor   *saved;
+	TrModel    *loaded;
+	Run			run;
+	int			n;
+	TrError		err = {0};
+
+	set_options(&run, tr_algorithm_find(name), "1");
+	train_on(&run, &dataset);
+	run.algorithm->save(run.model, &saved, &n, &err);
+	memcpy(tensors, saved, (size_t) n * sizeof(TrTensor));
+	tensors[which] = *instead;
+	CHECK(run.algorithm->restore(run.model, tensors, n, &err) == TR_BAD_DATA && strstr(err.message, complaint),
+		  "%s: restores no such \"%s\"", name, instead->name);
+	CHECK(!run.algorithm->load || (tr_model_load(&loaded, run.algorithm, &model_memory, backend, TAGS, run.options, tensors, n,
+												 &err) == TR_BAD_DATA && strstr(err.message, complaint)),
+		  "%s: loads no such \"%s\": %s", name, instead->name, err.message);
+	run.algorithm->destroy(run.model);
+}
+
+static void
+test_bad_tensors(void)
+{
+	float		zeros[ITEMS * TAGS] = {0};
+	float		nan[TAGS] = {NAN};
+	float		skips[TAGS] = {0, 1, 3};
+
+	refuses_tensor("ccs", 1, &(TrTensor) {.name = "idf", .rows = 0, .cols = TAGS}, "\"idf\" is 0 x 12, not 1 x 12");
+	refuses_tensor("ccf", 1, &(TrTensor) {.name = "idf", .rows = 1, .cols = TAGS}, "\"idf\" has no values");
+	refuses_tensor("ccf", 1, &(TrTensor) {.name = "idf", .rows = 1, .cols = TAGS, .value = nan}, "\"idf\" has an invalid number");
+	refuses_tensor("ccs", 0, &(TrTensor) {.name = "clusters", .rows = 1, .cols = TAGS, .value = skips}, "has no clusters");
+	refuses_tensor("tag_cosine", 1, &(TrTensor) {.name = "idf", .rows = 1, .cols = TAGS, .value = zeros}, "is there twice");
+	refuses_tensor("tag_cosine", 0, &(TrTensor) {.name = "other", .rows = 1, .cols = 1, .value = zeros}, "is missing");
+	refuses_tensor("popularity", 0, &(TrTensor) {.name = "users", .rows = 1, .cols = ITEMS - 1, .value = zeros},
+				   "is 1 x 35, not 1 x 36");
+	refuses_tensor("ease_tags", 1, &(TrTensor) {.name = "items", .rows = 1, .cols = 1, .value = nan}, "invalid number");
+}
+
+/* Weights of tags beyond what can be squared: an error, and no embedding of NaN. */
+static void
+test_overflow(void)
+{
+	static const int64_t ptr[] = {0, 2};
+	static const int32_t tags[] = {0, 2};
+	static const float counts[] = {3e38f, 3e38f};
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags, .count = counts};
+	float		array[TAGS];
+	Run			run;
+
+	set_options(&run, tr_algorithm_find("tag_cosine"), "1");
+	train_on(&run, &dataset);
+	CHECK(tr_model_encode(run.model, TR_USER, &profile, array, &run.err) == TR_NOT_FINITE
+		  && strstr(run.err.message, "is not finite"), "an embedding that is not finite is an error: %s", run.err.message);
+	run.algorithm->destroy(run.model);
+}
+
 /* A backend's own work space is taken at first use, and kept. */
 static void
 warm_up(void)
@@ -455,6 +515,8 @@ main(void)
 			if ((*a)->task == TR_TASK_ITEM)
 				test_algorithm(*a);
 		test_refusals();
+		test_bad_tensors();
+		test_overflow();
 		backend->ops->close(backend);
 	}
 	tr_memory_release(&model_memory);

@@ -177,7 +177,7 @@ test_prior(double similar, double popularity)
 	.popularity = popularity, .similar = similar, .extra = extra};
 	double		apart = 0;
 
-	tr_tag_log_shares(log_share, &dataset);
+	tr_tag_log_shares(log_share, &memory, &dataset, NULL);
 	CHECK_NEAR(log_share[3], log(share(3)), EXACT, "overall shares");
 	CHECK_NEAR(log_share[TAGS - 1], log(share(TAGS - 1)), EXACT, "and that of a tag nobody used");
 	tr_tag_neighbours_create(&n, &memory, &dataset, 4, NULL);
@@ -240,7 +240,7 @@ test_logs(double similar, const TrProfileTable *user, const TrProfileTable *item
 	.popularity = 1, .similar = similar, .extra = extra[0]};
 	bool		same = true;
 
-	tr_tag_log_shares(log_share, &dataset);
+	tr_tag_log_shares(log_share, &memory, &dataset, NULL);
 	tr_tag_neighbours_create(&n, &memory, &dataset, 4, NULL);
 	tr_post_block_init(&block, &memory, NULL, &dataset, 1, NULL);
 	tr_tag_logs_init(&memory, &logs[TR_USER], log_share, TAGS, prior.user_smoothing, user);

@@ -2,6 +2,7 @@
 #
 #   make check-core             every test/unit/test_*.c against src/core, src/models and src/cpu
 #   make check-core-sanitize    the same under the address and undefined-behaviour sanitizers
+#   make fuzz                   spoilt weights read back under the sanitizers, FUZZ_ROUNDS=100000 times over all algorithms
 #   make bench-ops              speed of every operation of the CPU backend
 #
 # OpenBLAS is the compiler's. BLAS=directory names another: its include/ has cblas.h, its lib/ the library. What needs a GPU
@@ -46,6 +47,8 @@ endef
 $(eval $(call unit_rules,unit,$(UNIT_OPTFLAGS)))
 # The loader picks a function's SIMD form before a sanitizer is ready, so there is only one form here.
 $(eval $(call unit_rules,unit-sanitize,-O1 -DTR_NO_CLONES -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined))
+# A NaN that becomes a number of anything is an error where stored numbers are read.
+build/unit-sanitize/src/models/%.o: UNIT_CFLAGS += -fsanitize=float-cast-overflow -fno-sanitize-recover=float-cast-overflow
 
 # Runs each test; shows the whole output of those that fail.
 unit_run = @status=0; for test in $(UNIT_TESTS); do \
@@ -59,10 +62,14 @@ check-core: $(addprefix build/unit/,$(UNIT_TESTS))
 check-core-sanitize: $(addprefix build/unit-sanitize/,$(UNIT_TESTS))
 	$(call unit_run,unit-sanitize)
 
+FUZZ_ROUNDS ?= 100000
+fuzz: build/unit-sanitize/test_fuzz_weights
+	OPENBLAS_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1 FUZZ_ROUNDS=$(FUZZ_ROUNDS) $<
+
 build/unit/bench_ops: build/unit/test/bench/bench_ops.o $(patsubst %.c,build/unit/%.o,$(UNIT_SOURCES))
 	$(CC) $(UNIT_OPTFLAGS) -o $@ $^ $(UNIT_LIBS)
 
 bench-ops: build/unit/bench_ops
 	OPENBLAS_NUM_THREADS=1 build/unit/bench_ops
 
-.PHONY: check-core check-core-sanitize bench-ops
+.PHONY: check-core check-core-sanitize fuzz bench-ops

@@ -1,7 +1,7 @@
 /*
- * Reading a source relation: one cursor, a batch of rows at a time, keys interned as they come. See source.h.
+ * Reading a relation of interactions: one cursor, a batch of rows at a time, keys interned as they come. See reader.h.
  */
-#include "postgres.h"
+#include "reader.h"
 
 #include <math.h>
 
@@ -9,22 +9,17 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "source.h"
-#include "tagrec.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #define BATCH_ROWS 10000
 
-/* Keys of users and items must fit an index, whose entries hold a third of a page; better said here than after training. */
-#define MAX_KEY_BYTES 2600
-
 /* Squares of sums of this many must stay finite in single precision. */
-#define MAX_WEIGHT 1e12
+#define MAX_WEIGHT TR_MOST_WEIGHT
 #define KEY_COLUMNS 3
 
-/* The three key columns in the order of the query; the weight is column 4. */
+/* A key column, in the order of the query; the weight is behind them. */
 typedef struct Column
 {
 	const char *name;
@@ -37,40 +32,32 @@ typedef struct Column
 
 typedef struct Reading
 {
-	const TagrecSource *source;
-	TagrecData *data;
-	TrAssignments *raw;
+	TagrecReader *reader;
+	int			columns;		/* of keys */
 	Column		column[KEY_COLUMNS];
 } Reading;
 
-void
-tagrec_data_init(TagrecData *data, TrMemory *memory)
-{
-	memset(data, 0, sizeof(*data));
-	data->memory = memory;
-	tagrec_keys_init(&data->users, memory);
-	tagrec_keys_init(&data->items, memory);
-	tagrec_keys_init(&data->tags, memory);
-}
-
 static char *
-query_text(const TagrecSource *source)
+query_text(const TagrecReader *reader)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s, ", quote_identifier(source->user_column));
-	appendStringInfo(&sql, "%s, ", quote_identifier(source->item_column));
-	appendStringInfoString(&sql, quote_identifier(source->tag_column));
-	if (source->weight_column)
-		appendStringInfo(&sql, ", %s::pg_catalog.float8", quote_identifier(source->weight_column));
-	appendStringInfo(&sql, " FROM %s", source->name);
+	appendStringInfo(&sql, "SELECT %s", quote_identifier(reader->columns.user));
+	appendStringInfo(&sql, ", %s", quote_identifier(reader->columns.item));
+	if (reader->columns.tag)
+		appendStringInfo(&sql, ", %s", quote_identifier(reader->columns.tag));
+	if (reader->columns.weight)
+		appendStringInfo(&sql, ", %s::pg_catalog.float8", quote_identifier(reader->columns.weight));
+	appendStringInfo(&sql, " FROM %s", reader->relation);
 	return sql.data;
 }
 
 static void
-prepare_column(Column *column, const char *name, TagrecKeys *keys, Oid type, Size longest)
+add_column(Reading *reading, const char *name, TagrecKeys *keys, TupleDesc desc, Size longest)
 {
+	Column	   *column = &reading->column[reading->columns++];
+	Oid			type = SPI_gettypeid(desc, reading->columns);
 	Oid			output;
 	bool		varlena;
 
@@ -86,7 +73,7 @@ prepare_column(Column *column, const char *name, TagrecKeys *keys, Oid type, Siz
 static int32
 intern_text(const Column *column, const char *text, Size length)
 {
-	if (length > column->longest)
+	if (column->longest > 0 && length > column->longest)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("column \"%s\" contains a key of %zu bytes", column->name, length),
@@ -113,33 +100,34 @@ intern(Column *column, Datum value)
 static float
 read_weight(const Reading *reading, HeapTuple tuple, TupleDesc desc)
 {
+	const TagrecReader *reader = reading->reader;
 	bool		isnull;
-	Datum		value = heap_getattr(tuple, KEY_COLUMNS + 1, desc, &isnull);
+	Datum		value = heap_getattr(tuple, reading->columns + 1, desc, &isnull);
 	double		weight = isnull ? 0 : DatumGetFloat8(value);
 
 	if (isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
-				 errmsg("weight column \"%s\" of %s contains NULL", reading->source->weight_column,
-						reading->source->name),
+				 errmsg("weight column \"%s\" of %s contains NULL", reader->columns.weight, reader->relation),
 				 errhint("Give those rows a weight, or leave them out with a view.")));
 	if (isnan(weight) || weight < 0 || weight > MAX_WEIGHT)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("weight column \"%s\" of %s contains %g", reading->source->weight_column,
-						reading->source->name, weight),
+				 errmsg("weight column \"%s\" of %s contains %g", reader->columns.weight, reader->relation, weight),
 				 errdetail("Weights are numbers from 0 to %g.", MAX_WEIGHT)));
 	return (float) weight;
 }
 
+/* The last column first: a row whose tag a closed vocabulary does not have adds neither user nor item. */
 static void
 read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 {
-	bool		weighted = reading->source->weight_column != NULL;
-	int32		key[KEY_COLUMNS];
+	TagrecReader *reader = reading->reader;
+	bool		weighted = reader->columns.weight != NULL;
+	int32		key[KEY_COLUMNS] = {0};
 	bool		complete = true;
 
-	for (int c = KEY_COLUMNS - 1; c >= 0; c--)
+	for (int c = reading->columns - 1; c >= 0; c--)
 	{
 		bool		isnull;
 		Datum		value = heap_getattr(tuple, c + 1, desc, &isnull);
@@ -154,32 +142,34 @@ read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 		key[c] = intern(&reading->column[c], value);
 		if (key[c] < 0)
 		{
-			reading->data->ignored++;
+			reader->ignored++;
 			return;
 		}
 	}
-	if (complete && tr_assignments_add(reading->raw, key[0], key[1], key[2], weighted,
+	if (complete && tr_assignments_add(reader->to, key[0], key[1], key[2], weighted,
 									   weighted ? read_weight(reading, tuple, desc) : 1.0f) != TR_OK)
-		tagrec_out_of_memory(reading->data->memory);
+		tagrec_out_of_memory(reader->to->memory);
 }
 
 static void
-check_nulls(const Reading *reading)
+check_rows(const Reading *reading)
 {
-	for (int c = 0; c < KEY_COLUMNS; c++)
+	const TagrecReader *reader = reading->reader;
+
+	for (int c = 0; c < reading->columns; c++)
 		if (reading->column[c].nulls > 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_NOT_NULL_VIOLATION),
-					 errmsg("column \"%s\" of %s contains NULL", reading->column[c].name, reading->source->name),
+					 errmsg("column \"%s\" of %s contains NULL", reading->column[c].name, reader->relation),
 					 errdetail("It is NULL in %lld of %lld rows.", (long long) reading->column[c].nulls,
-							   (long long) reading->data->rows),
-					 errhint("Leave them out with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.",
-							 reading->source->name, quote_identifier(reading->column[c].name))));
-	if (reading->data->rows == 0)
+							   (long long) reader->rows),
+					 errhint("Leave them out with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.", reader->relation,
+							 quote_identifier(reading->column[c].name))));
+	if (reader->rows == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("%s has no rows", reading->source->name),
-				 errdetail("Row security may hide rows from the role that trains.")));
+				 errmsg("%s has no rows", reader->relation),
+				 errdetail("Row security may hide rows from the role that reads them.")));
 }
 
 /* Fetches and reads one batch; false at the end. */
@@ -199,36 +189,31 @@ read_batch(Reading *reading, Portal portal, MemoryContext scratch)
 		MemoryContextSwitchTo(before);
 		MemoryContextReset(scratch);
 	}
-	reading->data->rows += (int64) count;
+	reading->reader->rows += (int64) count;
 	SPI_freetuptable(SPI_tuptable);
 	return count > 0;
 }
 
 void
-tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *raw)
+tagrec_read_interactions(TagrecReader *reader)
 {
-	Reading		reading = {.source = source, .data = data, .raw = raw};
-	SPIPlanPtr	plan;
-	Portal		portal;
+	Reading		reading = {.reader = reader};
+	const TagrecColumns *columns = &reader->columns;
+	MemoryContext outside = CurrentMemoryContext;
 	MemoryContext scratch;
-	char	   *sql;
+	Portal		portal;
 
 	SPI_connect();
-	sql = query_text(source);
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec row", ALLOCSET_DEFAULT_SIZES);
-	plan = SPI_prepare(sql, 0, NULL);
-	if (!plan)
-		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
-	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
-	prepare_column(&reading.column[0], source->user_column, &data->users, SPI_gettypeid(portal->tupDesc, 1),
-				   MAX_KEY_BYTES);
-	prepare_column(&reading.column[1], source->item_column, &data->items, SPI_gettypeid(portal->tupDesc, 2),
-				   MAX_KEY_BYTES);
-	prepare_column(&reading.column[2], source->tag_column, &data->tags, SPI_gettypeid(portal->tupDesc, 3),
-				   MaxAllocSize);
+	portal = SPI_cursor_open_with_args(NULL, query_text(reader), 0, NULL, NULL, NULL, true, 0);
+	add_column(&reading, columns->user, reader->users, portal->tupDesc, reader->longest);
+	add_column(&reading, columns->item, reader->items, portal->tupDesc, reader->longest);
+	if (columns->tag)
+		add_column(&reading, columns->tag, reader->tags, portal->tupDesc, 0);
 	while (read_batch(&reading, portal, scratch))
 		;
 	SPI_cursor_close(portal);
-	check_nulls(&reading);
+	check_rows(&reading);
 	SPI_finish();
+	MemoryContextSwitchTo(outside);
 }

@@ -1,0 +1,36 @@
+/*
+ * What an algorithm is for. Code asks a task what it needs and what its things are called, and never which one it is.
+ */
+#ifndef TR_TASK_H
+#define TR_TASK_H
+
+#include <stdbool.h>
+
+typedef struct TrTask
+{
+	const char *name;			/* SQL name */
+
+	/* Nouns, for messages. */
+	const char *answer;			/* what is recommended, */
+	const char *group;			/* to what; this is what a metric is a mean over */
+	const char *pair;			/* a row of a test: a group, and an answer that is right */
+	const char *source;			/* of what a split takes a share */
+	const char *keys;			/* what a pair is made of */
+
+	/*
+	 * Tests and splits are of (user, item, tag): a column of tags is needed, a post keeps its other tags when one is held out, and
+	 * posts of unknown users or items are answered as well. Otherwise they are of (user, item).
+	 */
+	bool		tags;
+} TrTask;
+
+extern const TrTask tr_task_item;	/* recommends items to a user */
+extern const TrTask tr_task_tag;	/* recommends tags for a (user, item) */
+
+#define TR_TASK_ITEM (&tr_task_item)
+#define TR_TASK_TAG (&tr_task_tag)
+
+extern const TrTask *const tr_tasks[];	/* ends with NULL */
+extern const TrTask *tr_task_find(const char *name);	/* NULL when there is none */
+
+#endif
