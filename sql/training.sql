@@ -76,22 +76,30 @@ AS 'MODULE_PATHNAME', 'tagrec_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_drop(text) IS
 	'drops a model: its relations and all its versions';
 
+-- The views show a role what concerns it: of models those that it may use or that are its own, of jobs those of roles that it
+-- is a member of and those of such models; the database's owner and superusers see all, pg_read_all_stats all jobs. They are
+-- security barriers, so that no function in a query sees a row before that is settled.
+CREATE FUNCTION tagrec_sees(model text, schema name, owner name) RETURNS boolean
+AS 'MODULE_PATHNAME', 'tagrec_sees' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION tagrec_sees(text, name, name) IS 'behind the views of models and jobs: whether a model concerns the current role';
+
 -- Whether a worker holds the job's lock: the halves of its number, and the constant of src/pg/catalog_job.h. A standby has
 -- the primary's rows but not its locks, so there every running job counts as alive.
-CREATE VIEW tagrec_jobs AS
+CREATE VIEW tagrec_jobs WITH (security_barrier) AS
 SELECT
 	j.job,
 	j.model,
 	j.kind,
 	CASE
-		WHEN j.state = 'running' AND NOT pg_catalog.pg_is_in_recovery() AND NOT EXISTS (
+		WHEN j.state OPERATOR(pg_catalog.=) 'running'::pg_catalog.text AND NOT pg_catalog.pg_is_in_recovery() AND NOT EXISTS (
 			SELECT FROM pg_catalog.pg_locks l
-			WHERE l.locktype = 'advisory' AND l.granted
-				AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
-					WHERE d.datname = pg_catalog.current_database())
-				AND l.classid = ((j.job >> 32) & 4294967295::bigint)::oid
-				AND l.objid = (j.job & 4294967295::bigint)::oid
-				AND l.objsubid = 29799::smallint)
+			WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'::pg_catalog.text AND l.granted
+				AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+					WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+				AND l.classid OPERATOR(pg_catalog.=)
+					((j.job OPERATOR(pg_catalog.>>) 32) OPERATOR(pg_catalog.&) 4294967295::pg_catalog.int8)::pg_catalog.oid
+				AND l.objid OPERATOR(pg_catalog.=) (j.job OPERATOR(pg_catalog.&) 4294967295::pg_catalog.int8)::pg_catalog.oid
+				AND l.objsubid OPERATOR(pg_catalog.=) 29799::pg_catalog.int2)
 		THEN 'lost'
 		ELSE j.state
 	END AS state,
@@ -102,9 +110,11 @@ SELECT
 	j.loss,
 	j.metric_value,
 	j.rows_per_second,
-	CASE WHEN j.state = 'running' AND j.epoch < j.epochs AND j.kind <> 'tune' THEN
-		pg_catalog.make_interval(secs => (j.epochs - j.epoch)::float8
-			* (SELECT pg_catalog.avg(e.seconds) FROM tagrec_epoch e WHERE e.job = j.job))
+	CASE WHEN j.state OPERATOR(pg_catalog.=) 'running'::pg_catalog.text AND j.epoch OPERATOR(pg_catalog.<) j.epochs
+			AND j.kind OPERATOR(pg_catalog.<>) 'tune'::pg_catalog.text THEN
+		pg_catalog.make_interval(secs => (j.epochs OPERATOR(pg_catalog.-) j.epoch)::pg_catalog.float8
+			OPERATOR(pg_catalog.*) (SELECT pg_catalog.avg(e.seconds) FROM tagrec_epoch e
+				WHERE e.job OPERATOR(pg_catalog.=) j.job))
 	END AS time_left,
 	j.backend,
 	j.peak_memory,
@@ -113,15 +123,19 @@ SELECT
 	CASE WHEN pg_catalog.pg_has_role(r.oid, 'MEMBER') THEN x.message END AS message,
 	CASE WHEN pg_catalog.pg_has_role(r.oid, 'MEMBER') THEN x.detail END AS detail,
 	CASE WHEN pg_catalog.pg_has_role(r.oid, 'MEMBER') THEN x.hint END AS hint,
-	j.request ->> 'algorithm' AS algorithm,
-	j.request -> 'options' AS options,
+	j.request OPERATOR(pg_catalog.->>) 'algorithm'::pg_catalog.text AS algorithm,
+	j.request OPERATOR(pg_catalog.->) 'options'::pg_catalog.text AS options,
 	j.submitted_at,
 	j.started_at,
 	j.progress_at,
 	j.finished_at
 FROM tagrec_job j
-	LEFT JOIN tagrec_job_error x ON x.job = j.job
-	LEFT JOIN pg_catalog.pg_roles r ON r.rolname = j.role;
+	LEFT JOIN tagrec_job_error x ON x.job OPERATOR(pg_catalog.=) j.job
+	LEFT JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) j.role
+WHERE pg_catalog.pg_has_role(r.oid, 'MEMBER') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+	OR pg_catalog.pg_has_role('pg_database_owner', 'USAGE')
+	OR EXISTS (SELECT FROM tagrec_model m
+		WHERE m.model OPERATOR(pg_catalog.=) j.model AND tagrec_sees(m.model, m.schema, m.owner));
 COMMENT ON VIEW tagrec_jobs IS
 	'jobs: what was asked for, how far it is, how it ended; state lost = its worker ended without a word';
 COMMENT ON COLUMN tagrec_jobs.message IS 'error of a failed job, for members of its role';
@@ -129,13 +143,14 @@ COMMENT ON COLUMN tagrec_jobs.phase IS 'what a running job does; of a tuning, wh
 COMMENT ON COLUMN tagrec_jobs.time_left IS 'at the mean pace of the epochs so far; early stopping may spare some; NULL for a tuning';
 COMMENT ON COLUMN tagrec_jobs.peak_memory IS 'most bytes that the worker held at once for data and training';
 
-CREATE VIEW tagrec_epochs AS
-SELECT j.model, j.version, e.job, NULLIF(e.trial, 0) AS trial, e.epoch, e.loss, e.metric_value, e.seconds, e.rows_per_second, e.finished_at
-FROM tagrec_epoch e JOIN tagrec_job j ON j.job = e.job;
+CREATE VIEW tagrec_epochs WITH (security_barrier) AS
+SELECT j.model, j.version, e.job, CASE WHEN e.trial OPERATOR(pg_catalog.<>) 0 THEN e.trial END AS trial, e.epoch, e.loss,
+	e.metric_value, e.seconds, e.rows_per_second, e.finished_at
+FROM tagrec_epoch e JOIN tagrec_jobs j ON j.job OPERATOR(pg_catalog.=) e.job;
 COMMENT ON VIEW tagrec_epochs IS
 	'training curves: loss, validation metric and pace of every epoch';
 
-CREATE VIEW tagrec_trials AS
+CREATE VIEW tagrec_trials WITH (security_barrier) AS
 SELECT
 	j.model,
 	t.job,
@@ -144,8 +159,8 @@ SELECT
 	t.settings,
 	t.metric,
 	t.value,
-	t.state = 'done' AND t.trial = pg_catalog.first_value(t.trial) OVER (
-		PARTITION BY t.job ORDER BY t.value DESC NULLS LAST, t.trial) AS best,
+	t.state OPERATOR(pg_catalog.=) 'done'::pg_catalog.text AND t.trial OPERATOR(pg_catalog.=)
+		pg_catalog.first_value(t.trial) OVER (PARTITION BY t.job ORDER BY t.value DESC NULLS LAST, t.trial) AS best,
 	t.epochs,
 	t.best_epoch,
 	t.seconds,
@@ -156,7 +171,7 @@ SELECT
 	t.library,
 	t.options,
 	t.finished_at
-FROM tagrec_trial t JOIN tagrec_job j ON j.job = t.job;
+FROM tagrec_trial t JOIN tagrec_jobs j ON j.job OPERATOR(pg_catalog.=) t.job;
 COMMENT ON VIEW tagrec_trials IS
 	'trials of tunings: what was tried and how well it ranked the held-out pairs';
 COMMENT ON COLUMN tagrec_trials.settings IS 'what the trial took from the space; trial 1 takes nothing';
@@ -165,11 +180,11 @@ COMMENT ON COLUMN tagrec_trials.done_by IS 'the job that has done the trial: an 
 COMMENT ON COLUMN tagrec_trials.device IS 'what it was done on: cpu or cuda';
 COMMENT ON COLUMN tagrec_trials.library IS 'the version of tagrec that has done it';
 
-CREATE VIEW tagrec_versions AS
+CREATE VIEW tagrec_versions WITH (security_barrier) AS
 SELECT
 	m.model,
 	v.version,
-	v.version = m.deployed_version AS deployed,
+	v.version OPERATOR(pg_catalog.=) m.deployed_version AS deployed,
 	v.refreshed_from,
 	v.algorithm,
 	v.task,
@@ -198,17 +213,19 @@ SELECT
 	v.options,
 	v.job,
 	v.created_at
-FROM tagrec_version v JOIN tagrec_model m ON m.model_id = v.model_id;
+FROM tagrec_version v JOIN tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) v.model_id
+WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_versions IS
 	'versions of the models: what each was trained from and with, and how well';
 
-CREATE VIEW tagrec_models AS
+CREATE VIEW tagrec_models WITH (security_barrier) AS
 SELECT
 	m.model,
 	m.schema,
 	pg_catalog.pg_get_userbyid(c.relowner) AS owner,
 	m.deployed_version,
-	(SELECT pg_catalog.count(*) FROM tagrec_version o WHERE o.model_id = m.model_id) AS versions,
+	(SELECT pg_catalog.count(*) FROM tagrec_version o
+		WHERE o.model_id OPERATOR(pg_catalog.=) m.model_id) AS versions,
 	v.algorithm,
 	v.task,
 	v.source,
@@ -220,9 +237,12 @@ SELECT
 	v.created_at AS trained_at,
 	m.created_at
 FROM tagrec_model m
-	LEFT JOIN tagrec_version v ON v.model_id = m.model_id AND v.version = m.deployed_version
-	LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = m.schema
-	LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname::text = m.model || '_item_embedding'::text;
+	LEFT JOIN tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) m.model_id
+		AND v.version OPERATOR(pg_catalog.=) m.deployed_version
+	LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.schema
+	LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+		AND c.relname OPERATOR(pg_catalog.=) (m.model OPERATOR(pg_catalog.||) '_item_embedding'::pg_catalog.text)
+WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_models IS
 	'models, with what is deployed of each; owner is NULL when the model''s relations were dropped';
 

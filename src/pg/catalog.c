@@ -8,6 +8,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "registry.h"
@@ -17,13 +18,15 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+PG_FUNCTION_INFO_V1(tagrec_sees);
+
 /* The names of models, jobs, … that a hint lists. */
 #define MAX_LISTED 10
 
 #define VERSION_COLUMNS \
 	"m.model_id, m.model, m.schema, v.version, m.deployed_version, v.algorithm, v.task, v.options, v.requested_options," \
 	" v.source, v.user_column, v.item_column, v.tag_column, v.weight_column, v.user_type, v.item_type, v.width," \
-	" v.unit_width, v.features, v.users, v.items, v.tags, v.format"
+	" v.unit_width, v.features, v.users, v.items, v.tags, v.format, m.owner"
 
 /* Columns of the two queries below. */
 enum
@@ -50,7 +53,8 @@ enum
 	Col_users,
 	Col_items,
 	Col_tags,
-	Col_format
+	Col_format,
+	Col_owner
 };
 
 static TagrecQuery deployed_query = {
@@ -68,18 +72,20 @@ static TagrecQuery version_query = {
 };
 
 static TagrecQuery model_query = {
-	"SELECT model_id, model, schema, deployed_version FROM @.tagrec_model WHERE model OPERATOR(pg_catalog.=) $1",
+	"SELECT model_id, model, schema, owner, deployed_version FROM @.tagrec_model WHERE model OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
 
 static TagrecQuery models_query = {
-	"SELECT model FROM @.tagrec_model ORDER BY model LIMIT 11", 0, {0}
+	"SELECT model, schema, owner FROM @.tagrec_model ORDER BY model", 0, {0}
 };
 
 static TagrecQuery first_job_query = {
-	"SELECT job, kind, state, phase, epoch, epochs FROM @.tagrec_job WHERE model OPERATOR(pg_catalog.=) $1"
-	" AND state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running']) ORDER BY job LIMIT 1",
-	1, {TEXTOID}
+	"SELECT j.job, j.kind, j.state, j.phase, j.epoch, j.epochs FROM @.tagrec_job j"
+	" JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) j.role WHERE j.model OPERATOR(pg_catalog.=) $1"
+	" AND j.state OPERATOR(pg_catalog.=) ANY ('{queued,running}'::pg_catalog.text[])"
+	" AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER') ORDER BY j.job LIMIT 1",
+	2, {TEXTOID, OIDOID}
 };
 
 static TagrecQuery versions_query = {
@@ -143,6 +149,7 @@ read_version(int *format)
 	v->items = int_column(tuple, Col_items);
 	v->tags = int_column(tuple, Col_tags);
 	*format = int_column(tuple, Col_format);
+	v->registered_owner = text_column(tuple, Col_owner);
 	return v;
 }
 
@@ -184,6 +191,13 @@ find_relation(TagrecVersion *v)
 {
 	char	   *relname = tagrec_view_relname(v->model, TAGREC_ITEMS);
 
+	if (!OidIsValid(get_namespace_oid(v->schema, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" of model \"%s\" does not exist", v->schema, v->model),
+				 errdetail("It was dropped or renamed after the model was trained."),
+				 errhint("Give it its name back, or remove what is left of the model with tagrec_drop() and train it"
+						 " again.")));
 	v->item_relation = tagrec_model_relation(v->schema, relname);
 	v->owner = OidIsValid(v->item_relation) ? tagrec_relation_owner(v->item_relation) : InvalidOid;
 	if (!OidIsValid(v->owner))
@@ -191,6 +205,12 @@ find_relation(TagrecVersion *v)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s.%s\" of model \"%s\" does not exist", v->schema, relname, v->model),
 				 errdetail("It was dropped, renamed or moved after the model was trained."),
+				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+	if (get_rel_relkind(v->item_relation) != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("relation \"%s.%s\" of model \"%s\" is not a view", v->schema, relname, v->model),
+				 errdetail("It was replaced after the model was trained."),
 				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
 }
 
@@ -214,7 +234,7 @@ tagrec_version_deployed(const char *model)
 {
 	int			format = 0;
 	Datum		values[1] = {CStringGetTextDatum(model)};
-	TagrecSession session = tagrec_registry_begin(false);
+	TagrecSession session = tagrec_registry_begin();
 	TagrecVersion *v = run_version_query(&deployed_query, values, session.caller, &format);
 
 	tagrec_registry_end(session);
@@ -242,7 +262,7 @@ list_versions(const char *model)
 {
 	char	   *versions = NULL;
 	Datum		values[1] = {CStringGetTextDatum(model)};
-	TagrecSession session = tagrec_registry_begin(false);
+	TagrecSession session = tagrec_registry_begin();
 
 	if (tagrec_registry_run(&versions_query, false, values, NULL) > 0)
 		versions = tagrec_row_text(0, "versions", session.caller);
@@ -256,7 +276,7 @@ tagrec_version_find(const char *model, int32 version)
 	int			format = 0;
 	char	   *versions;
 	Datum		values[2] = {CStringGetTextDatum(model), Int32GetDatum(version)};
-	TagrecSession session = tagrec_registry_begin(false);
+	TagrecSession session = tagrec_registry_begin();
 	TagrecVersion *v = run_version_query(&version_query, values, session.caller, &format);
 
 	tagrec_registry_end(session);
@@ -280,7 +300,7 @@ tagrec_model_find(const char *model, bool missing_ok, bool fresh)
 {
 	TagrecModel *found = NULL;
 	Datum		values[1] = {CStringGetTextDatum(model)};
-	TagrecSession session = tagrec_registry_begin(false);
+	TagrecSession session = tagrec_registry_begin();
 
 	if (tagrec_registry_run(&model_query, fresh, values, NULL) > 0)
 	{
@@ -288,6 +308,7 @@ tagrec_model_find(const char *model, bool missing_ok, bool fresh)
 		found->model_id = tagrec_row_int(0, "model_id", 0);
 		found->model = tagrec_row_text(0, "model", session.caller);
 		found->schema = tagrec_row_text(0, "schema", session.caller);
+		found->registered_owner = tagrec_row_text(0, "owner", session.caller);
 		found->deployed_version = tagrec_row_int(0, "deployed_version", 0);
 	}
 	tagrec_registry_end(session);
@@ -296,13 +317,43 @@ tagrec_model_find(const char *model, bool missing_ok, bool fresh)
 	return found;
 }
 
-/* How far the first training of a model is, as a sentence; NULL when no job is under way. */
+/* ------------------------------------------------------------------ rights */
+
+bool
+tagrec_is_registered_owner(const char *owner)
+{
+	Oid			role = get_role_oid(owner, true);
+
+	return (OidIsValid(role) && has_privs_of_role(GetUserId(), role)) || tagrec_owns_database(MyDatabaseId, GetUserId());
+}
+
+/* To those who may use or own a model. It may be dropped at any moment. */
+static bool
+is_visible(const char *model, const char *schema, const char *owner)
+{
+	Oid			relation = tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS));
+	bool		missing = false;
+
+	return tagrec_is_registered_owner(owner)
+		|| (OidIsValid(relation) && pg_class_aclcheck_ext(relation, GetUserId(), ACL_SELECT, &missing) == ACLCHECK_OK);
+}
+
+Datum
+tagrec_sees(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(is_visible(text_to_cstring(PG_GETARG_TEXT_PP(0)), NameStr(*PG_GETARG_NAME(1)),
+							  NameStr(*PG_GETARG_NAME(2))));
+}
+
+/* ------------------------------------------------------------------ models that are not there */
+
+/* How far the first training of a model is, as a sentence; NULL when no job that concerns the current user is under way. */
 static char *
 describe_first_job(const char *model, bool *queued)
 {
 	char	   *sentence = NULL;
-	Datum		values[1] = {CStringGetTextDatum(model)};
-	TagrecSession session = tagrec_registry_begin(false);
+	Datum		values[2] = {CStringGetTextDatum(model), ObjectIdGetDatum(GetUserId())};
+	TagrecSession session = tagrec_registry_begin();
 
 	if (tagrec_registry_run(&first_job_query, false, values, NULL) > 0)
 	{
@@ -325,31 +376,49 @@ describe_first_job(const char *model, bool *queued)
 	return sentence;
 }
 
+/* The models that the current user may know of: their number, and `listed` with the first names. */
+static int
+visible_models(StringInfo listed)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TagrecSession session = tagrec_registry_begin();
+	uint64		count = tagrec_registry_run(&models_query, false, NULL, NULL);
+	char	  *(*row)[3] = MemoryContextAllocHuge(context, Max(count, 1) * sizeof(*row));
+	int			visible = 0;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		row[i][0] = tagrec_row_text(i, "model", context);
+		row[i][1] = tagrec_row_text(i, "schema", context);
+		row[i][2] = tagrec_row_text(i, "owner", context);
+	}
+	tagrec_registry_end(session);
+	for (uint64 i = 0; i < count && visible <= MAX_LISTED; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!is_visible(row[i][0], row[i][1], row[i][2]))
+			continue;
+		appendStringInfo(listed, "%s\"%s\"", visible ? ", " : "", row[i][0]);
+		visible++;
+	}
+	return visible;
+}
+
 /* "The models are a, b, c." */
 static char *
 list_models(void)
 {
-	StringInfoData text;
-	uint64		count;
-	TagrecSession session = tagrec_registry_begin(false);
+	StringInfoData listed;
+	int			count;
 
-	initStringInfo(&text);
-	count = tagrec_registry_run(&models_query, false, NULL, NULL);
+	initStringInfo(&listed);
+	count = visible_models(&listed);
 	if (count == 0)
-		appendStringInfoString(&text, "No model has been trained; see tagrec_train().");
-	else if (count > MAX_LISTED)
-		appendStringInfoString(&text, "The view tagrec_models lists the models.");
-	else
-	{
-		appendStringInfoString(&text, count == 1 ? "The only model is " : "The models are ");
-		for (uint64 i = 0; i < count; i++)
-			appendStringInfo(&text, "%s\"%s\"", i ? ", " : "", tagrec_row_text(i, "model", CurrentMemoryContext));
-		appendStringInfoChar(&text, '.');
-	}
-	MemoryContextSwitchTo(session.caller);
-	text.data = pstrdup(text.data);
-	tagrec_registry_end(session);
-	return text.data;
+		return "There is no model that you may use; see tagrec_train().";
+	if (count > MAX_LISTED)
+		return "The view tagrec_models lists the models.";
+	return psprintf("%s %s.", count == 1 ? "The only model is" : "The models are", listed.data);
 }
 
 /* Made since the snapshot was taken that the caller reads with. */
@@ -395,6 +464,8 @@ tagrec_model_missing(const char *model)
 	pg_unreachable();
 }
 
+/* ------------------------------------------------------------------ checks */
+
 const TrTask *
 tagrec_version_task(const TagrecVersion *version)
 {
@@ -412,7 +483,17 @@ void
 tagrec_check_use(const TagrecVersion *version)
 {
 	AclResult	result = pg_class_aclcheck(version->item_relation, GetUserId(), ACL_SELECT);
+	Oid			registered = get_role_oid(version->registered_owner, true);
 
+	/* else whoever makes a schema of that name, once the model's is renamed, answers in its place */
+	if (OidIsValid(registered) && version->owner != registered)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relations of model \"%s\" do not belong to its owner", version->model),
+				 errdetail("They belong to \"%s\", and belonged to \"%s\" when a version was deployed last.",
+						   GetUserNameFromId(version->owner, true), version->registered_owner),
+				 errhint("If they have been given away, a superuser or a role with the privileges of both settles it with"
+						 " tagrec_deploy().")));
 	if (result != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -424,10 +505,20 @@ tagrec_check_use(const TagrecVersion *version)
 void
 tagrec_check_owner(const TagrecVersion *version)
 {
+	Oid			registered = get_role_oid(version->registered_owner, true);
+
 	if (!tagrec_owns_relation(version->item_relation, GetUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of model \"%s\"", version->model),
 				 errdetail("The owner of a model is the owner of \"%s.%s\".", version->schema,
 						   tagrec_view_relname(version->model, TAGREC_ITEMS))));
+	if (OidIsValid(registered) && !tagrec_is_registered_owner(version->registered_owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of model \"%s\"", version->model),
+				 errdetail("Its relations belonged to role \"%s\" when a version was deployed last.",
+						   version->registered_owner),
+				 errhint("If they have been given away, a superuser or a role with the privileges of both settles it with"
+						 " tagrec_deploy().")));
 }

@@ -1,9 +1,9 @@
 /*
  * The registry: tagrec_model, tagrec_version, tagrec_job, tagrec_epoch, tagrec_trial (sql/registry.sql). catalog*.c alone
  * run SQL on these tables: catalog.c reads models and versions, catalog_version.c writes them, catalog_job.c and
- * catalog_trial.c do both for jobs and trials; catalog_guard.c checks what a restore writes. Reads run as the caller, with
- * the caller's snapshot, so that MVCC decides what is deployed (after a rollback, on a standby); writes run as the
- * extension's owner, after the caller's right was checked.
+ * catalog_trial.c do both for jobs and trials; catalog_guard.c checks what a restore writes. Reads use the caller's
+ * snapshot, so that MVCC decides what is deployed (after a rollback, on a standby). Both run as the owner of the tables,
+ * after or before the caller's right was checked: nobody else may read them.
  */
 #ifndef TAGREC_CATALOG_H
 #define TAGREC_CATALOG_H
@@ -17,6 +17,11 @@
 /* Newest layout of the stored weights that this library reads (tagrec_version.format). */
 #define TAGREC_FORMAT 1
 
+/*
+ * One deployed or named version. Its numbers are within the limits that sql/registry.sql sets for every row: width at
+ * most 1,000,000, unit_width at most width; users, items and tags at most 2,000,000,000 each. That its relations have as
+ * many rows is for the reader to check.
+ */
 typedef struct TagrecVersion
 {
 	int32		model_id;
@@ -41,6 +46,7 @@ typedef struct TagrecVersion
 	int32		users,
 				items,
 				tags;
+	char	   *registered_owner;	/* the owner when a version was deployed last */
 	Oid			owner;			/* of the item embedding relation: the model's owner */
 	Oid			item_relation;	/* <model>_item_embedding: SELECT on it is the right to use the model */
 } TagrecVersion;
@@ -59,10 +65,20 @@ extern TagrecVersion *tagrec_version_deployed_now(const char *model);
 /* The same, for a version that need not be the deployed one. */
 extern TagrecVersion *tagrec_version_find(const char *model, int32 version);
 
+/*
+ * Relations are found by name, and a schema may have been renamed and another made of its name; REASSIGN OWNED may have
+ * given them to somebody else. So who is to change what the registry says of a model has to be the owner that it knows,
+ * too, unless that role is gone: has its privileges, owns the database, or is a superuser.
+ */
+extern bool tagrec_is_registered_owner(const char *owner);
+
 /* What the version recommends. */
 extern const TrTask *tagrec_version_task(const TagrecVersion *version);
 
-/* ereport(ERROR) unless the current user may use (SELECT on the item embedding relation) or owns the model. */
+/*
+ * ereport(ERROR) unless the current user may use (SELECT on the item embedding relation) or owns the model, and the relations are
+ * those of the owner that the registry knows, if there still is such a role.
+ */
 extern void tagrec_check_use(const TagrecVersion *version);
 extern void tagrec_check_owner(const TagrecVersion *version);
 
@@ -75,6 +91,7 @@ typedef struct TagrecModel
 	int32		model_id;
 	char	   *model;
 	char	   *schema;
+	char	   *registered_owner;
 	int32		deployed_version;	/* 0 = none yet */
 } TagrecModel;
 

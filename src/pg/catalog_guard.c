@@ -3,11 +3,12 @@
  * that: the database's owner has INSERT on them, and tagrec_guard() is the trigger that every row has to pass.
  *
  * A row may say nothing that the role could not have brought about by training: a model's relations are its own wherever
- * they exist, a version's source is one it may read, a job has ended and is of a role whose privileges it has (else it
- * becomes its own job, as a table does under pg_restore --no-owner), and epochs and trials are of such jobs. So no row
- * makes another role's session run, read or drop anything, and none takes part in another role's tuning.
+ * they exist, a version's source is one it may read, a job has ended, models and jobs are of roles whose privileges it has
+ * (else they become its own, as a table does under pg_restore --no-owner), and epochs and trials are of such jobs. So no
+ * row makes another role's session run, read or drop anything, and none takes part in another role's tuning. What holds
+ * for all rows, a superuser's too, is in the tables' CHECK constraints.
  *
- * It reads the registry as the role itself, and with a new snapshot: what the transaction has restored before counts.
+ * It reads the registry with a new snapshot: what the transaction has restored before counts.
  */
 #include "tagrec.h"
 
@@ -61,6 +62,36 @@ column_text(const Row *row, const char *name)
 	return SPI_getvalue(row->tuple, row->desc, SPI_fnumber(row->desc, name));
 }
 
+static bool
+has_role(const char *name)
+{
+	Oid			role = get_role_oid(name, true);
+
+	return OidIsValid(role) && has_privs_of_role(GetUserId(), role);
+}
+
+/* The row, with this role in that column. */
+static HeapTuple
+with_role(const Row *row, const char *column, Oid role)
+{
+	int			number = SPI_fnumber(row->desc, column);
+	NameData	name;
+	Datum		value = NameGetDatum(&name);
+	bool		isnull = false;
+
+	namestrcpy(&name, GetUserNameFromId(role, false));
+	return heap_modify_tuple_by_cols(row->tuple, row->desc, 1, &number, &value, &isnull);
+}
+
+/* The row, with the current role in place of one whose privileges it lacks. */
+static HeapTuple
+own(const Row *row, const char *column)
+{
+	char	   *role = column_text(row, column);
+
+	return !role || has_role(role) ? row->tuple : with_role(row, column, GetUserId());
+}
+
 /* ------------------------------------------------------------------ models and versions */
 
 static void
@@ -86,7 +117,7 @@ check_model_relations(const char *model, const char *schema)
 		check_own(schema, tagrec_parent_relname(model, which));
 }
 
-static void
+static HeapTuple
 check_model(const Row *row)
 {
 	char	   *model = column_text(row, "model");
@@ -94,6 +125,7 @@ check_model(const Row *row)
 
 	if (model && schema)
 		check_model_relations(model, schema);
+	return own(row, "owner");
 }
 
 /* Fails when there is none, also where the foreign key would do later: nothing unchecked is to come in between. */
@@ -101,7 +133,7 @@ static void
 find_model(int32 model_id, char **model, char **schema)
 {
 	Datum		values[1] = {Int32GetDatum(model_id)};
-	TagrecSession session = tagrec_registry_begin(false);
+	TagrecSession session = tagrec_registry_begin();
 
 	if (tagrec_registry_run(&model_query, true, values, NULL) == 0)
 		ereport(ERROR,
@@ -166,34 +198,12 @@ check_version(const Row *row)
 
 /* ------------------------------------------------------------------ jobs */
 
-static bool
-has_role(const char *name)
-{
-	Oid			role = get_role_oid(name, true);
-
-	return OidIsValid(role) && has_privs_of_role(GetUserId(), role);
-}
-
-/* The row with the current role as the job's. */
-static HeapTuple
-own_job(const Row *row)
-{
-	int			number = SPI_fnumber(row->desc, "role");
-	NameData	name;
-	Datum		value = NameGetDatum(&name);
-	bool		isnull = false;
-
-	namestrcpy(&name, GetUserNameFromId(GetUserId(), false));
-	return heap_modify_tuple_by_cols(row->tuple, row->desc, 1, &number, &value, &isnull);
-}
-
 static HeapTuple
 check_job(const Row *row)
 {
 	char	   *state = column_text(row, "state");
-	char	   *role = column_text(row, "role");
 
-	if (!state || !role)
+	if (!state)
 		return row->tuple;
 	if (strcmp(state, "done") != 0 && strcmp(state, "failed") != 0 && strcmp(state, "cancelled") != 0)
 		ereport(ERROR,
@@ -201,7 +211,7 @@ check_job(const Row *row)
 				 errmsg("permission denied to insert a job that is %s", state),
 				 errdetail("A restore brings back jobs that are done, failed or cancelled."),
 				 errhint("tagrec_train() submits jobs.")));
-	return has_role(role) ? row->tuple : own_job(row);
+	return own(row, "role");
 }
 
 static void
@@ -214,7 +224,7 @@ check_part_of_job(const Row *row)
 
 	if (isnull)
 		return;
-	session = tagrec_registry_begin(false);
+	session = tagrec_registry_begin();
 	role = tagrec_registry_run(&job_query, true, values, NULL) > 0 ? tagrec_row_text(0, "role", session.caller) : NULL;
 	tagrec_registry_end(session);
 	if (!role || !has_role(role))
@@ -226,15 +236,26 @@ check_part_of_job(const Row *row)
 
 /* ------------------------------------------------------------------ the trigger */
 
+/* A model whose relations have been restored already, by whomever, is their owner's. */
+static HeapTuple
+settle_owner(const Row *row)
+{
+	char	   *model = column_text(row, "model");
+	char	   *schema = column_text(row, "schema");
+	Oid			view = model && schema ? tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS)) : InvalidOid;
+
+	return OidIsValid(view) ? with_role(row, "owner", tagrec_relation_owner(view)) : row->tuple;
+}
+
 static HeapTuple
 check_row(const char *table, const Row *row)
 {
 	if (strcmp(table, "tagrec_model") == 0)
-		check_model(row);
-	else if (strcmp(table, "tagrec_version") == 0)
-		check_version(row);
-	else if (strcmp(table, "tagrec_job") == 0)
+		return check_model(row);
+	if (strcmp(table, "tagrec_job") == 0)
 		return check_job(row);
+	if (strcmp(table, "tagrec_version") == 0)
+		check_version(row);
 	else
 		check_part_of_job(row);
 	return row->tuple;
@@ -255,7 +276,9 @@ tagrec_guard(PG_FUNCTION_ARGS)
 				 errmsg("tagrec_guard() is the trigger of tagrec's own tables")));
 	relation = trigger->tg_relation;
 	row = (Row) {trigger->tg_trigtuple, RelationGetDescr(relation)};
-	if (GetUserId() == relation->rd_rel->relowner || superuser())
-		return PointerGetDatum(row.tuple);
-	return PointerGetDatum(check_row(RelationGetRelationName(relation), &row));
+	if (GetUserId() != relation->rd_rel->relowner && !superuser())
+		row.tuple = check_row(RelationGetRelationName(relation), &row);
+	if (strcmp(RelationGetRelationName(relation), "tagrec_model") == 0)
+		row.tuple = settle_owner(&row);
+	return PointerGetDatum(row.tuple);
 }

@@ -68,7 +68,7 @@ tagrec_job_insert(const TagrecRequest *request, bool running)
 	values[2] = CStringGetTextDatum(running ? "running" : "queued");
 	values[3] = role_name();
 	values[4] = JsonbPGetDatum(tagrec_jsonb(tagrec_request_text(request)));
-	session = tagrec_registry_begin(true);
+	session = tagrec_registry_begin();
 	tagrec_registry_run(&insert_query, true, values, NULL);
 	job = row_int8(0, "job");
 	tagrec_registry_end(session);
@@ -79,7 +79,7 @@ static int64
 claim(TagrecQuery *query, Datum value, TagrecRequest **request)
 {
 	Datum		values[1] = {value};
-	TagrecSession session = tagrec_registry_begin(true);
+	TagrecSession session = tagrec_registry_begin();
 	int64		job = 0;
 
 	*request = NULL;
@@ -168,7 +168,7 @@ put_float(Datum *values, char *nulls, int i, double number)
 static uint64
 run_write(TagrecQuery *query, const Datum *values, const char *nulls)
 {
-	TagrecSession session = tagrec_registry_begin(true);
+	TagrecSession session = tagrec_registry_begin();
 	uint64		rows = tagrec_registry_run(query, true, values, nulls);
 
 	tagrec_registry_end(session);
@@ -197,7 +197,7 @@ tagrec_job_progress(int64 job, const TagrecProgress *progress)
 void
 tagrec_job_epochs(int64 job, int trial, const TrEpoch *epochs, int count)
 {
-	TagrecSession session = tagrec_registry_begin(true);
+	TagrecSession session = tagrec_registry_begin();
 
 	for (int i = 0; i < count; i++)
 	{
@@ -309,7 +309,7 @@ tagrec_job_find(int64 number)
 
 	/* not the transaction's snapshot: under REPEATABLE READ that would never see the job move */
 	PushActiveSnapshot(GetLatestSnapshot());
-	session = tagrec_registry_begin(false);
+	session = tagrec_registry_begin();
 	if (tagrec_registry_run(&find_query, false, values, NULL) > 0)
 		job = read_job(session.caller);
 	tagrec_registry_end(session);
@@ -322,7 +322,7 @@ tagrec_job_error(int64 number)
 {
 	TagrecJobError *error = NULL;
 	Datum		values[1] = {Int64GetDatum(number)};
-	TagrecSession session = tagrec_registry_begin(true);
+	TagrecSession session = tagrec_registry_begin();
 
 	if (tagrec_registry_run(&find_error_query, true, values, NULL) > 0)
 	{
@@ -341,7 +341,7 @@ tagrec_job_of_model(const char *model)
 {
 	int64		found = 0;
 	Datum		values[1] = {CStringGetTextDatum(model)};
-	TagrecSession session = tagrec_registry_begin(false);
+	TagrecSession session = tagrec_registry_begin();
 	uint64		count = tagrec_registry_run(&of_model_query, true, values, NULL);
 	int64	   *jobs = palloc(Max(count, 1) * sizeof(int64));
 	bool	   *queued = palloc(Max(count, 1) * sizeof(bool));
@@ -369,7 +369,7 @@ tagrec_job_worker(int64 job)
 	values[1] = ObjectIdGetDatum((Oid) ((uint64) job >> 32));
 	values[2] = ObjectIdGetDatum((Oid) job);
 	values[3] = Int16GetDatum(TAGREC_JOB_LOCK);
-	session = tagrec_registry_begin(false);
+	session = tagrec_registry_begin();
 	if (tagrec_registry_run(&worker_query, true, values, NULL) > 0)
 		pid = tagrec_row_int(0, "pid", 0);
 	tagrec_registry_end(session);

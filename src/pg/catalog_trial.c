@@ -60,7 +60,7 @@ tagrec_trial_insert(const TagrecTrialRow *row)
 		nulls[11] = nulls[12] = 'n';
 	values[13] = CStringGetTextDatum(row->device);
 	values[14] = CStringGetTextDatum(row->library);
-	session = tagrec_registry_begin(true);
+	session = tagrec_registry_begin();
 	tagrec_registry_run(&insert_query, true, values, nulls);
 	tagrec_registry_end(session);
 }
@@ -120,7 +120,7 @@ tagrec_trial_find(const char *model, TagrecTrialRow *row, char **other)
 	Datum		values[6] = {CStringGetTextDatum(model), CStringGetTextDatum(row->fingerprint),
 		JsonbPGetDatum(row->options), CStringGetTextDatum(row->device),
 		CStringGetTextDatum(row->library), ObjectIdGetDatum(GetUserId())};
-	TagrecSession session = tagrec_registry_begin(true);
+	TagrecSession session = tagrec_registry_begin();
 	TagrecTrialMatch match = TAGREC_TRIAL_NONE;
 
 	if (tagrec_registry_run(&find_query, true, values, NULL) > 0)

@@ -12,12 +12,12 @@
 #include "utils/builtins.h"
 
 static TagrecQuery make_query = {
-	"INSERT INTO @.tagrec_model (model, schema) VALUES ($1, $2) ON CONFLICT (model) DO NOTHING",
-	2, {TEXTOID, TEXTOID}
+	"INSERT INTO @.tagrec_model (model, schema, owner) VALUES ($1, $2, $3) ON CONFLICT (model) DO NOTHING",
+	3, {TEXTOID, TEXTOID, TEXTOID}
 };
 
 static TagrecQuery lock_query = {
-	"SELECT model_id, model, schema, deployed_version FROM @.tagrec_model WHERE model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+	"SELECT model_id, model, schema, owner, deployed_version FROM @.tagrec_model WHERE model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
 	1, {TEXTOID}
 };
 
@@ -39,7 +39,11 @@ static TagrecQuery insert_query = {
 };
 
 static TagrecQuery deploy_query = {
-	"UPDATE @.tagrec_model SET previous_version = deployed_version, deployed_version = $2"
+	"UPDATE @.tagrec_model SET previous_version = deployed_version, deployed_version = $2,"
+	" owner = COALESCE((SELECT pg_catalog.pg_get_userbyid(c.relowner) FROM pg_catalog.pg_class c"
+	" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+	" WHERE n.nspname OPERATOR(pg_catalog.=) schema"
+	" AND c.relname OPERATOR(pg_catalog.=) (model OPERATOR(pg_catalog.||) '_item_embedding'::pg_catalog.text)), owner)"
 	" WHERE model_id OPERATOR(pg_catalog.=) $1",
 	2, {INT4OID, INT4OID}
 };
@@ -80,7 +84,7 @@ static TagrecQuery delete_model_query = {
 static int32
 one_int(TagrecQuery *query, const Datum *values)
 {
-	TagrecSession session = tagrec_registry_begin(false);
+	TagrecSession session = tagrec_registry_begin();
 	int32		value = 0;
 
 	if (tagrec_registry_run(query, true, values, NULL) > 0)
@@ -92,7 +96,7 @@ one_int(TagrecQuery *query, const Datum *values)
 static void
 run_write(TagrecQuery *query, const Datum *values, const char *nulls)
 {
-	TagrecSession session = tagrec_registry_begin(true);
+	TagrecSession session = tagrec_registry_begin();
 
 	tagrec_registry_run(query, true, values, nulls);
 	tagrec_registry_end(session);
@@ -101,9 +105,10 @@ run_write(TagrecQuery *query, const Datum *values, const char *nulls)
 TagrecModel *
 tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *version)
 {
-	Datum		values[2] = {CStringGetTextDatum(model), CStringGetTextDatum(schema)};
+	Datum		values[3] = {CStringGetTextDatum(model), CStringGetTextDatum(schema),
+		CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))};
 	Datum		next[1];
-	TagrecSession session = tagrec_registry_begin(true);
+	TagrecSession session = tagrec_registry_begin();
 	TagrecModel *found = MemoryContextAllocZero(session.caller, sizeof(TagrecModel));
 
 	*made = tagrec_registry_run(&make_query, true, values, NULL) > 0;
@@ -114,6 +119,7 @@ tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *vers
 	found->model_id = tagrec_row_int(0, "model_id", 0);
 	found->model = tagrec_row_text(0, "model", session.caller);
 	found->schema = tagrec_row_text(0, "schema", session.caller);
+	found->registered_owner = tagrec_row_text(0, "owner", session.caller);
 	found->deployed_version = tagrec_row_int(0, "deployed_version", 0);
 	tagrec_registry_end(session);
 	next[0] = Int32GetDatum(found->model_id);
@@ -197,7 +203,7 @@ int
 tagrec_versions_beyond(int32 model_id, int keep, int32 **versions)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(keep)};
-	TagrecSession session = tagrec_registry_begin(false);
+	TagrecSession session = tagrec_registry_begin();
 	int			count = (int) tagrec_registry_run(&beyond_query, true, values, NULL);
 
 	*versions = MemoryContextAlloc(session.caller, Max(count, 1) * sizeof(int32));

@@ -17,6 +17,7 @@ PG_FUNCTION_INFO_V1(tagrec_compare);
 
 #define MIN_SAMPLES 100
 #define MAX_SAMPLES 1000000
+#define MAX_MODELS 1000
 #define LOW 0.025
 #define HIGH 0.975
 
@@ -71,6 +72,10 @@ models_argument(FunctionCallInfo fcinfo, Comparison *c)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("models must name at least two models")));
+	if (c->models > MAX_MODELS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("models must not name more than %d models: %d", MAX_MODELS, c->models)));
 	c->model = palloc(c->models * sizeof(char *));
 	for (int i = 0; i < c->models; i++)
 	{
@@ -201,6 +206,7 @@ measure_group(Comparison *c, const int64 *pair, int32 n, int32 *ranks)
 	c->weight[c->groups] = tr_metric_weight(c->metric, n);
 	for (int i = 0; i < c->models; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		for (int32 p = 0; p < n; p++)
 			ranks[p] = c->ranking[i]->rank[pair[p]];
 		for (int k = 0; k < c->n_k; k++)
@@ -266,7 +272,10 @@ sample(Comparison *c)
 		CHECK_FOR_INTERRUPTS();
 		tr_resample(times, c->groups, c->seed, s);
 		for (int row = 0; row < rows; row++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			c->sampled[row][s] = tr_resampled_mean(c->value[row], c->weight, times, c->groups);
+		}
 	}
 }
 

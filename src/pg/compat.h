@@ -24,10 +24,12 @@
 #define tagrec_owns_relation(relation, role) pg_class_ownercheck(relation, role)
 #define tagrec_namespace_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
 #define tagrec_database_aclcheck(database, role, mode) pg_database_aclcheck(database, role, mode)
+#define tagrec_owns_database(database, role) pg_database_ownercheck(database, role)
 #else
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
 #define tagrec_database_aclcheck(database, role, mode) object_aclcheck(DatabaseRelationId, database, role, mode)
+#define tagrec_owns_database(database, role) object_ownercheck(DatabaseRelationId, database, role)
 #define tagrec_owns_relation(relation, role) object_ownercheck(RelationRelationId, relation, role)
 #define tagrec_namespace_aclcheck(schema, role, mode) object_aclcheck(NamespaceRelationId, schema, role, mode)
 #endif

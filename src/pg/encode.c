@@ -105,6 +105,7 @@ profile_argument(FunctionCallInfo fcinfo, int argument, const TagrecCall *call, 
 	{
 		int32		tag = tagrec_encoder_find(encoder, tags[i]);
 
+		CHECK_FOR_INTERRUPTS();
 		if (tag < 0)
 			unknown[n_unknown++] = tags[i];
 		else

@@ -78,8 +78,11 @@ measure_group(const Evaluation *e, Means *means, int32 *rank, int32 n)
 	add(&means->mrr, TR_METRIC_MRR, 0, rank, n);
 	add(&means->mrr_pair, TR_METRIC_MRR_PAIR, 0, rank, n);
 	for (int i = 0; i < e->n_k; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		for (int m = 0; m < AT_LENGTH; m++)
 			add(&means->at[i * AT_LENGTH + m], at_length[m], e->k[i], rank, n);
+	}
 }
 
 /* The ranks of the group's pairs that count; their number. */

@@ -6,6 +6,9 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+/* Lengths of lists that are measured at once. */
+#define MOST_LENGTHS 1000
+
 TagrecVersion *
 tagrec_evaluated_version(const char *model, const int32 *version)
 {
@@ -175,6 +178,10 @@ tagrec_lengths_argument(FunctionCallInfo fcinfo, int n, int *count)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("k must not be empty"),
 				 errhint("It holds lengths of lists of recommendations, such as {10,20}.")));
+	if (*count > MOST_LENGTHS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("k must not have more than %d lengths: %d", MOST_LENGTHS, *count)));
 	length = palloc(*count * sizeof(int));
 	for (int i = 0; i < *count; i++)
 	{

@@ -2,6 +2,9 @@
  * tagrec_explain(): which tags a score rests on. A tag's contribution is what the score loses when the tag is taken out of
  * the profiles of both the user and the item, and both are encoded again. What does not come from tags stays as it is, and
  * so plays no part.
+ *
+ * Each tag that is looked at costs an encoding of all the others. Of profiles of many thousand tags the most frequent ones
+ * are looked at, as many as keep the whole within MOST_ENTRIES.
  */
 #include "postgres.h"
 
@@ -18,15 +21,21 @@
 
 PG_FUNCTION_INFO_V1(tagrec_explain);
 
-/* Variants of a profile that are encoded at a time. */
+/* Variants of a profile that are encoded at a time, and entries of theirs. */
 #define BLOCK_VARIANTS 64
+#define BLOCK_ENTRIES 262144
 
-/* One side of the pair: its array as it is, and without each of its tags. */
+/* Entries of all variants of both profiles. */
+#define MOST_ENTRIES 25000000
+
+/* One side of the pair: its array as it is, and without each of some tags. */
 typedef struct Side
 {
 	const TagrecRow *row;
-	float	   *array;			/* (1 + tags, width): row 0 whole, row 1 + i without the profile's tag i; padded */
-	float	   *sparse;			/* (1 + tags) a user: the sparse part of the item's score, likewise; NULL = none */
+	int		   *left_out;		/* (1 + n) the entry that a variant is without; -1 = none, the first one */
+	int			n;				/* tags that are left out */
+	float	   *array;			/* (1 + n, width) padded */
+	float	   *sparse;			/* (1 + n) of a user: the sparse part of the item's score, likewise; NULL = none */
 } Side;
 
 /* What a sparse part is computed with. */
@@ -37,14 +46,11 @@ typedef struct Sparse
 	const TagrecVersion *version;
 } Sparse;
 
-/*
- * Variants first..first+n-1 of a profile: 0 is all of it, 1 + i leaves out entry i. With `with`, which is for a user,
- * sparse (n) is set, too.
- */
+/* Variants first..first+n-1 of a profile. With `with`, which is for a user, their sparse parts are set, too. */
 static void
-encode_variants(TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int first, int n, float *out, const Sparse *with,
-				float *sparse)
+encode_variants(TagrecEncoder *encoder, TrSide which, const Side *side, int first, int n, float *out, const Sparse *with)
 {
+	const TagrecRow *row = side->row;
 	int64		ptr[BLOCK_VARIANTS + 1];
 	int32		posts[BLOCK_VARIANTS];
 	int32	   *tag = palloc_extended((Size) n * Max(row->n_tags, 1) * sizeof(int32), MCXT_ALLOC_HUGE);
@@ -58,54 +64,58 @@ encode_variants(TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int f
 		posts[v] = row->posts;
 		for (int i = 0; i < row->n_tags; i++)
 		{
-			if (i == first + v - 1)
+			if (i == side->left_out[first + v])
 				continue;
 			tag[entries] = row->tag[i];
 			count[entries++] = row->count[i];
 		}
 	}
 	ptr[n] = entries;
-	if (side == TR_USER)
+	if (which == TR_USER)
 		profiles.posts = NULL;
-	tagrec_encode(encoder, side, &profiles, out);
+	tagrec_encode(encoder, which, &profiles, out);
 	for (int v = 0; v < n && with; v++)
 	{
 		TrSparse	features = tagrec_encode_features(encoder, &profiles, v);
 
 		tagrec_check_features(&features, with->version);
-		sparse[v] = tagrec_neighbours_pair(with->neighbours, &features, with->item);
+		side->sparse[first + v] = tagrec_neighbours_pair(with->neighbours, &features, with->item);
 	}
 	pfree(tag);
 	pfree(count);
 }
 
 static void
-encode_side(Side *encoded, TagrecEncoder *encoder, TrSide side, const TagrecRow *row, int width, const Sparse *with)
+encode_side(Side *side, TagrecEncoder *encoder, TrSide which, int width, const Sparse *with)
 {
-	int			variants = 1 + row->n_tags;
+	int			variants = 1 + side->n;
+	int			block = Max(1, Min(BLOCK_VARIANTS, BLOCK_ENTRIES / Max(side->row->n_tags, 1)));
 	size_t		stride = tr_dot_stride(width);
-	float	   *out = palloc((BLOCK_VARIANTS * width + 1) * sizeof(float));
+	float	   *out = palloc_extended(((Size) block * width + 1) * sizeof(float), MCXT_ALLOC_HUGE);
 
-	encoded->row = row;
-	encoded->array = tagrec_padded_vectors(variants, width);
-	encoded->sparse = with ? palloc(variants * sizeof(float)) : NULL;
-	for (int first = 0; first < variants; first += BLOCK_VARIANTS)
+	side->array = tagrec_padded_vectors(variants, width);
+	side->sparse = with ? palloc_extended(variants * sizeof(float), MCXT_ALLOC_HUGE) : NULL;
+	for (int first = 0; first < variants; first += block)
 	{
-		int			n = Min(BLOCK_VARIANTS, variants - first);
+		int			n = Min(block, variants - first);
 
 		CHECK_FOR_INTERRUPTS();
-		encode_variants(encoder, side, row, first, n, out, with, with ? encoded->sparse + first : NULL);
+		encode_variants(encoder, which, side, first, n, out, with);
 		for (int v = 0; v < n; v++)
-			memcpy(encoded->array + (first + v) * stride, out + v * width, width * sizeof(float));
+			memcpy(side->array + (first + v) * stride, out + (Size) v * width, width * sizeof(float));
 	}
+	pfree(out);
 }
 
 /* A tag of either profile, with its place in both; -1 = not there. */
 typedef struct SharedTag
 {
 	int32		tag;
-	int			in_user;
-	int			in_item;
+	int			in_user,
+				in_item;
+	float		count;			/* in both together */
+	int			user_variant,	/* of the side, without the tag; 0 = it does not have it */
+				item_variant;
 } SharedTag;
 
 /* The union of two ascending lists. */
@@ -122,11 +132,66 @@ union_of_tags(const TagrecRow *user, const TagrecRow *item, SharedTag *tags)
 		bool		from_item = u == user->n_tags || (i < item->n_tags && item->tag[i] <= user->tag[u]);
 
 		tags[n].tag = from_user ? user->tag[u] : item->tag[i];
+		tags[n].count = (from_user ? user->count[u] : 0) + (from_item ? item->count[i] : 0);
 		tags[n].in_user = from_user ? u++ : -1;
 		tags[n].in_item = from_item ? i++ : -1;
 		n++;
 	}
 	return n;
+}
+
+/* The most frequent ones first, else in their order. */
+static int
+compare_counts(const void *a, const void *b)
+{
+	const SharedTag *x = a;
+	const SharedTag *y = b;
+
+	if (x->count != y->count)
+		return x->count < y->count ? 1 : -1;
+	return (x->tag > y->tag) - (x->tag < y->tag);
+}
+
+static int
+compare_tags(const void *a, const void *b)
+{
+	const SharedTag *x = a;
+	const SharedTag *y = b;
+
+	return (x->tag > y->tag) - (x->tag < y->tag);
+}
+
+/* Moves the tags that are looked at to the front; their number. */
+static int
+choose_tags(SharedTag *tags, int n, int entries)
+{
+	int			most = Max(BLOCK_VARIANTS, MOST_ENTRIES / Max(entries, 1));
+
+	if (n <= most)
+		return n;
+	ereport(NOTICE,
+			(errmsg("the profiles have %d tags, of which the %d most frequent ones are looked at", n, most)));
+	qsort(tags, n, sizeof(SharedTag), compare_counts);
+	qsort(tags, most, sizeof(SharedTag), compare_tags);
+	return most;
+}
+
+/* Numbers the variants that the tags need. */
+static void
+plan_variants(SharedTag *tags, int n, Side *user, Side *item)
+{
+	user->left_out = palloc_extended((1 + (Size) n) * sizeof(int), MCXT_ALLOC_HUGE);
+	item->left_out = palloc_extended((1 + (Size) n) * sizeof(int), MCXT_ALLOC_HUGE);
+	user->left_out[0] = item->left_out[0] = -1;
+	for (int t = 0; t < n; t++)
+	{
+		tags[t].user_variant = tags[t].in_user < 0 ? 0 : ++user->n;
+		tags[t].item_variant = tags[t].in_item < 0 ? 0 : ++item->n;
+		if (tags[t].in_user >= 0)
+			user->left_out[user->n] = tags[t].in_user;
+		if (tags[t].in_item >= 0)
+			item->left_out[item->n] = tags[t].in_item;
+	}
 }
 
 static void
@@ -145,14 +210,28 @@ return_tag(ReturnSetInfo *result, int rank, const char *name, float contribution
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* The score of the user without tag entry u and the item without entry i; -1 = whole. */
+/* The score of variant u of the user and i of the item. */
 static float
 variant_score(TagrecEncoder *network, const Side *user, const Side *item, int u, int i, int width)
 {
 	size_t		stride = tr_dot_stride(width);
-	float		score = tagrec_score_arrays(network, user->array + (1 + u) * stride, item->array + (1 + i) * stride, width);
+	float		score = tagrec_score_arrays(network, user->array + u * stride, item->array + i * stride, width);
 
-	return user->sparse ? score + user->sparse[1 + u] : score;
+	return user->sparse ? score + user->sparse[u] : score;
+}
+
+/* The n tags that the score loses most without, as positions in `tags`; n_tags of these are looked at. */
+static void
+rank_tags(TrTopN *top, TagrecEncoder *network, const SharedTag *tags, int n_tags, const Side *user, const Side *item, int n,
+		  int width)
+{
+	float		whole = variant_score(network, user, item, 0, 0, width);
+
+	n = Min(n, n_tags);
+	tr_topn_init(top, palloc_extended(Max(n, 1) * sizeof(TrScored), MCXT_ALLOC_HUGE), n);
+	for (int t = 0; t < n_tags; t++)
+		tr_topn_offer(top, whole - variant_score(network, user, item, tags[t].user_variant, tags[t].item_variant, width), t);
+	tr_topn_sort(top);
 }
 
 static void
@@ -161,27 +240,23 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 {
 	int			width = call->version->width;
 	TagrecEncoder *network = tagrec_scoring_network(call);
-	SharedTag  *tags = palloc_extended(((Size) user->n_tags + item->n_tags + 1) * sizeof(SharedTag), MCXT_ALLOC_HUGE);
-	int			n_tags = union_of_tags(user, item, tags);
+	Size		entries = (Size) user->n_tags + item->n_tags;
+	SharedTag  *tags = palloc_extended((entries + 1) * sizeof(SharedTag), MCXT_ALLOC_HUGE);
+	int			n_tags = choose_tags(tags, union_of_tags(user, item, tags), (int) Min(entries, MOST_ENTRIES));
+	Side		u = {.row = user};
+	Side		i = {.row = item};
 	Sparse		sparse = {
 		.item = item->position,
 		.version = call->version
 	};
 	TrTopN		top;
-	Side		u;
-	Side		i;
-	float		whole;
 
 	if (call->version->features)
 		sparse.neighbours = tagrec_call_neighbours(call);
-	encode_side(&u, encoder, TR_USER, user, width, sparse.neighbours ? &sparse : NULL);
-	encode_side(&i, encoder, TR_ITEM, item, width, NULL);
-	whole = variant_score(network, &u, &i, -1, -1, width);
-	n = Min(n, n_tags);
-	tr_topn_init(&top, palloc_extended(Max(n, 1) * sizeof(TrScored), MCXT_ALLOC_HUGE), n);
-	for (int t = 0; t < n_tags; t++)
-		tr_topn_offer(&top, whole - variant_score(network, &u, &i, tags[t].in_user, tags[t].in_item, width), t);
-	tr_topn_sort(&top);
+	plan_variants(tags, n_tags, &u, &i);
+	encode_side(&u, encoder, TR_USER, width, sparse.neighbours ? &sparse : NULL);
+	encode_side(&i, encoder, TR_ITEM, width, NULL);
+	rank_tags(&top, network, tags, n_tags, &u, &i, n, width);
 	for (int r = 0; r < top.count; r++)
 	{
 		const SharedTag *tag = &tags[top.best[r].index];

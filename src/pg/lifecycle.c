@@ -142,17 +142,18 @@ first_relation(const TagrecModel *model)
 }
 
 /*
- * The owner of what is left of the model may drop it. When nothing is left but the registry's rows, whoever may create
- * relations in the schema may remove them, and anyone when the schema is gone as well: nobody loses anything.
+ * The owner of what is left of the model may drop it, who has to be the owner that the registry knows, too, where that role
+ * exists: the schema may have been renamed, and this be another one. When nothing is left but the registry's rows, the
+ * owner that it knows may remove them, and so may the owner of the database.
  */
 static void
 check_droppable(const TagrecModel *model)
 {
 	Oid			relation = first_relation(model);
-	Oid			schema = get_namespace_oid(model->schema, true);
+	bool		registered = tagrec_is_registered_owner(model->registered_owner);
 
 	if (OidIsValid(relation) ? tagrec_owns_relation(relation, GetUserId())
-		: !OidIsValid(schema) || tagrec_namespace_aclcheck(schema, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
+		&& (registered || !OidIsValid(get_role_oid(model->registered_owner, true))) : registered)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/tuplestore.h"
 
@@ -47,6 +48,7 @@ tagrec_neighbour_entries(PG_FUNCTION_ARGS)
 		Datum		values[2] = {Int32GetDatum(item[i]), Float4GetDatum(weight[i])};
 		bool		nulls[2] = {false, false};
 
+		CHECK_FOR_INTERRUPTS();
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

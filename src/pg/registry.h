@@ -1,6 +1,7 @@
 /*
- * SQL on the registry tables, for catalog*.c alone: saved plans, run as the caller (reads) or as the owner of the registry
- * tables (writes). In the SQL text, "@" stands for the schema of the extension: SELECT … FROM @.tagrec_model.
+ * SQL on the registry tables, for catalog*.c alone: saved plans, run as the owner of the registry's tables, who alone may
+ * read and write all of them; whether the caller may know or do it is for whoever asks to check. In the SQL text, "@" stands
+ * for the schema of the extension: SELECT … FROM @.tagrec_model.
  *
  * A caller is always inside SPI_connect()/SPI_finish(): tagrec_registry_begin() and _end() are those, with the identity.
  */
@@ -27,11 +28,10 @@ typedef struct TagrecQuery
 typedef struct TagrecSession
 {
 	TagrecIdentity identity;
-	bool		writes;
 	MemoryContext caller;		/* results that outlive the session go here */
 } TagrecSession;
 
-extern TagrecSession tagrec_registry_begin(bool writes);
+extern TagrecSession tagrec_registry_begin(void);
 extern void tagrec_registry_end(TagrecSession session);
 
 /*

@@ -45,6 +45,20 @@ SELECT count(*) FROM tagrec_explain('net', 'nobody', 'i05');
 SELECT count(*) FROM tagrec_explain('net', 'bob', 'nothing');
 SELECT count(*) FROM tagrec_explain('net', NULL, 'i05');
 
+-- profiles of so many tags that not all are looked at: the most frequent ones are, however many are asked for
+CREATE TABLE many AS
+	SELECT 1 AS user_id, 1 AS item_id, 'tag ' || t AS tag FROM generate_series(1, 6000) t
+	UNION ALL SELECT 1, 2, 'tag ' || t FROM generate_series(1, 400) t
+	UNION ALL SELECT 2, 2, 'tag ' || t FROM generate_series(1, 300) t;
+SET client_min_messages = warning;
+SELECT tagrec_train('many', 'many', 'hdlpr_ns', '{"layers": [2], "epochs": 1, "batch": 1, "validation": 0}') > 0 AS trained;
+RESET client_min_messages;
+SELECT count(*) AS tags, count(*) FILTER (WHERE user_count = 2) AS frequent, count(DISTINCT tag) AS different,
+	bool_and(contribution IS NOT NULL) AS explained FROM tagrec_explain('many', 1, 1, 100000);
+SELECT count(*) AS tags FROM tagrec_explain('many', 2, 2, 100000);
+SELECT tagrec_drop('many');
+DROP TABLE many;
+
 SET client_min_messages = warning;
 \set ECHO none
 \i :drop_fixture

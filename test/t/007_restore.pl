@@ -153,6 +153,22 @@ refused('ann', 'team', sprintf($version, '{"version": 7, "source": "secret"}', '
 $node->safe_psql('team', q{CREATE TABLE public.m_item_v7 ()});
 refused('ann', 'team', sprintf($version, '{"version": 7}', 'm'), qr/must be owner of relation public\.m_item_v7/, '... nor another role\'s partition');
 refused('ann', 'team', sprintf($version, '{"version": 8, "items": -1}', 'm'), qr/violates check constraint/, '... nor impossible sizes');
+refused('ann', 'team', sprintf($version, qq({"version": 8, $_}), 'm'), qr/violates check constraint/, "... none of whoever has it: $_")
+  foreach ('"version": 0', '"version": 2147483647', '"items": 2147483647', '"users": 2100000000', '"tags": -2147483648',
+	'"width": 2147483647, "unit_width": 0', '"width": -1', '"unit_width": 1000000', '"features": 8', '"features": -1', '"epochs": -1',
+	'"best_epoch": 2147483647', '"assignments": -1', '"pairs": -1', '"task": "rating"', '"format": 0', '"refreshed_from": -1');
+is($node->psql('team', q{INSERT INTO tagrec_model (model, schema) VALUES ('x', 'pg_temp')}), 3, '... even a superuser');
+foreach my $row (q{'', 'public'}, q{repeat('x', 45), 'public'}, q{'x', 'pg_catalog'}, q{'x', 'pg_toast'}, q{'x', 'pg_temp'},
+	q{'x', 'pg_temp_3'}, q{'x', 'information_schema'}, q{'x', ''})
+{
+	refused('ann', 'team', "INSERT INTO tagrec_model (model, schema) VALUES ($row)", qr/violates check constraint/, "no model is ($row)");
+}
+refused('ann', 'team', q{INSERT INTO tagrec_model (model_id, model, schema) OVERRIDING SYSTEM VALUE VALUES (-1, 'x', 'public')},
+	qr/violates check constraint/, '... or has such a number');
+refused('ann', 'team', sprintf(q{INSERT INTO tagrec_job SELECT (jsonb_populate_record(j, '{"job": %s, "epoch": %s}')).* FROM tagrec_job j LIMIT 1}, @$_),
+	qr/violates check constraint/, "no job has number $$_[0] and epoch $$_[1]") foreach ([ 0, 1 ], [ -1, 1 ], [ 2000, -1 ]);
+is(works('ann', 'team', q{BEGIN; INSERT INTO tagrec_model (model, schema, owner) VALUES ('x', 'public', 'ben') RETURNING owner; ROLLBACK},
+	'a model of another role'), 'ann', '... is the restoring role\'s');
 refused('ann', 'team', q{INSERT INTO tagrec_trial SELECT (jsonb_populate_record(t, '{"trial": 2, "value": 1}')).* FROM tagrec_trial t},
 	qr/permission denied for job \d+\nDETAIL:  It belongs to another role/, 'another role\'s tuning has no trial more');
 refused('ann', 'team', q{INSERT INTO tagrec_epoch SELECT job, 1, 1, 0, 0, 0, 0 FROM tagrec_job WHERE model = 'bens2' AND role = 'ben'},
@@ -163,6 +179,8 @@ refused('ann', 'team', 'SET session_replication_role = replica; ' . sprintf($job
 $node->safe_psql('team', 'REVOKE SET ON PARAMETER session_replication_role FROM ann');
 refused('ben', 'team', q{INSERT INTO tagrec_model (model, schema) VALUES ('x', 'ben')}, qr/permission denied for table tagrec_model/,
 	'who does not own the database inserts nothing at all');
+refused('ben', 'team', "SELECT * FROM $_", qr/permission denied for table $_/, '... and reads nothing of its own accord')
+  foreach qw(tagrec_model tagrec_version tagrec_job tagrec_epoch tagrec_trial);
 refused('ann', 'team', q{CREATE TRIGGER x BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION tagrec_guard()}, qr/permission denied for function tagrec_guard/,
 	'the guard is for the registry alone');
 # a job that has tuned another role's model on the same data, with a figure that cannot be beaten
@@ -170,8 +188,8 @@ works('ann', 'team', q{
 	INSERT INTO tagrec_job SELECT (jsonb_populate_record(j, '{"job": 1000}')).* FROM tagrec_job j WHERE kind = 'tune' AND role = 'ben';
 	INSERT INTO tagrec_trial SELECT (jsonb_populate_record(t, '{"job": 1000, "done_by": 1000, "value": 1}')).* FROM tagrec_trial t}, 'a forged tuning');
 works('ben', 'team', q{SELECT tagrec_tune('bens', 'ben.secret', 'ials', '{"factors": [4]}', 1, '{"epochs": 1, "validation": 0.2}')}, 'the same once more');
-is(works('ben', 'team', q{SELECT string_agg(DISTINCT (done_by = (SELECT min(job) FROM tagrec_job WHERE kind = 'tune' AND role = 'ben')) ||
-	' ' || (value < 1), ' ') FROM tagrec_trials t JOIN tagrec_job j USING (job) WHERE j.role = 'ben'}, 'its trials'), 'true true',
+is(works('ben', 'team', q{SELECT string_agg(DISTINCT (done_by = (SELECT min(job) FROM tagrec_jobs WHERE kind = 'tune' AND role = 'ben')) ||
+	' ' || (value < 1), ' ') FROM tagrec_trials t JOIN tagrec_jobs j USING (job) WHERE j.role = 'ben'}, 'its trials'), 'true true',
 	'... are the role\'s own');
 refused('ben', 'team', q{SELECT fingerprint FROM tagrec_trial}, qr/permission denied for table tagrec_trial/, 'what its data hash to is not for everyone');
 
