@@ -131,7 +131,7 @@ works('mallory', q{
 	CREATE FUNCTION mallory.count(anyelement) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN PERFORM mallory.spy('count'); RETURN 1; END$$;
 	CREATE FUNCTION mallory.current_database() RETURNS name LANGUAGE plpgsql AS $$BEGIN PERFORM mallory.spy('database'); RETURN ''; END$$;
 	CREATE FUNCTION mallory.pg_get_userbyid(oid) RETURNS name LANGUAGE plpgsql AS $$BEGIN PERFORM mallory.spy('user'); RETURN ''; END$$;
-	CREATE TABLE mallory.tagrec_model (LIKE public.tagrec_model); CREATE TABLE mallory.pg_class (LIKE pg_catalog.pg_class)},
+	CREATE TABLE mallory.tagrec_model (model_id int, model text, schema name, deployed_version int, previous_version int, created_at timestamptz); CREATE TABLE mallory.pg_class (LIKE pg_catalog.pg_class)},
 	'operators, functions and tables of usual names');
 my $path = 'SET search_path = mallory, pg_catalog, public';
 $since = log_end($node);
@@ -160,10 +160,10 @@ $open->query_safe('SET client_min_messages = warning');
 $open->query_safe(q{SELECT ext.tagrec_train('m', 'public.a', 'popularity')});
 $open->query_safe(q{SELECT ext.tagrec_train('m', 'public.a', 'popularity')});
 $open->query_safe($_) foreach (q{SELECT ext.tagrec_deploy('m', 2)}, q{SELECT ext.tagrec_rollback('m')}, q{SELECT count(*) FROM ext.tagrec_recommend('m', 1, 3)});
-$node->safe_psql('renamed', 'ALTER SCHEMA ext RENAME TO moved');
-as_role($node, 'mallory', 'renamed', q{
+$node->safe_psql('renamed', 'ALTER SCHEMA ext RENAME TO moved; GRANT SELECT ON moved.tagrec_model, moved.tagrec_version, moved.tagrec_job TO mallory');
+($ret, $stdout, $stderr) = as_role($node, 'mallory', 'renamed', q{
 	CREATE SCHEMA ext;
-	CREATE TABLE ext.tagrec_model (model_id int, model text, schema name, deployed_version int, previous_version int, created_at timestamptz);
+	CREATE TABLE ext.tagrec_model (LIKE moved.tagrec_model);
 	CREATE TABLE ext.tagrec_version (LIKE moved.tagrec_version);
 	CREATE TABLE ext.tagrec_job (LIKE moved.tagrec_job);
 	INSERT INTO ext.tagrec_model SELECT * FROM moved.tagrec_model;
@@ -176,6 +176,7 @@ as_role($node, 'mallory', 'renamed', q{
 	CREATE TRIGGER fire BEFORE INSERT OR UPDATE OR DELETE ON ext.tagrec_model FOR EACH ROW EXECUTE FUNCTION ext.fire();
 	CREATE TRIGGER fire BEFORE INSERT OR UPDATE OR DELETE ON ext.tagrec_job FOR EACH ROW EXECUTE FUNCTION ext.fire();
 	GRANT ALL ON ALL TABLES IN SCHEMA ext TO PUBLIC; GRANT ALL ON SCHEMA ext TO PUBLIC});
+is($stderr, '', 'somebody else makes a schema of the extension\'s old name');
 $since = log_end($node);
 foreach my $statement (q{SELECT moved.tagrec_deploy('m', 2)}, q{SELECT moved.tagrec_rollback('m')}, q{SELECT count(*) FROM moved.tagrec_recommend('m', 1, 3)},
 	q{SELECT moved.tagrec_train('m', 'public.a', 'popularity') > 0}, q{SELECT moved.tagrec_rename('m', 'n')}, q{SELECT moved.tagrec_drop('n')})
