@@ -17,7 +17,7 @@ EXTENSION = tagrec
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" tagrec.control)
 
 MODULE_big = tagrec
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*.c src/core/*.c src/models/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models/*.c)))
 CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 
 # The install script is made of its sections, in this order; upgrade scripts are files of their own.
@@ -79,7 +79,7 @@ $(CPU_LIB): $(CPU_OBJS)
 	$(CC) $(CFLAGS) -shared -o $@ $(CPU_OBJS) $(LDFLAGS) -Wl,-z,defs $(BLAS_LIBS) -lpthread -lm
 
 # It records the version.
-src/pg/job_tune.o: tagrec.control
+src/pg/train/job_tune.o: tagrec.control
 
 $(SQL_SCRIPT): $(SQL_SECTIONS) tagrec.control
 	cat $(SQL_SECTIONS) > $@

@@ -208,8 +208,8 @@ cuda_close(TrBackend *b)
 }
 
 /*
- * An intermediate result may take a sixteenth of the card, and no more than a gigabyte: of all its memory, not of what is free,
- * so that the same card gives the same bits whoever else is on it.
+ * An intermediate result may take a sixteenth of the card, and no more than a gigabyte: of all its memory, not of what is
+ * free, so that the same card gives the same bits whoever else is on it.
  */
 static void
 prepare_sizes(TrBackend *b)

@@ -1,7 +1,7 @@
 /*
- * A training step as a CUDA graph. Between begin_step() and end_step() the stream records what is queued; end_step() puts the
- * record into a graph that can be launched, and launches it: the host pays for one launch, and the device has no gap to wait
- * for the host in.
+ * A training step as a CUDA graph. Between begin_step() and end_step() the stream records what is queued; end_step() puts
+ * the record into a graph that can be launched, and launches it: the host pays for one launch, and the device has no gap to
+ * wait for the host in.
  *
  *   record   what a step queued, with the arguments it had. Whatever a record may not contain cuts it short: what there is
  *            is launched, and the rest of the step goes into the stream as if there were no graphs.
@@ -11,8 +11,8 @@
  *            another shape), the one that was used longest ago is replaced
  *   miss     a step that needed a new exec, or was cut. Graphs are given up when most of the last steps are misses.
  *
- * The first steps are not recorded: buffers grow, the driver loads kernels, cuBLAS prepares itself. TAGREC_CUDA_GRAPHS=no in
- * the environment keeps graphs off, =yes keeps them on whatever the misses.
+ * The first steps are not recorded: buffers grow, the driver loads kernels, cuBLAS prepares itself. TAGREC_CUDA_GRAPHS=no
+ * in the environment keeps graphs off, =yes keeps them on whatever the misses.
  */
 #include "cuda_common.cuh"
 

@@ -79,7 +79,7 @@ CREATE TABLE tagrec_job (
 	state text NOT NULL DEFAULT 'queued' 
 		CHECK (state OPERATOR(pg_catalog.=) ANY ('{queued,running,done,failed,cancelled}'::pg_catalog.text[])),
 	role name NOT NULL,
-	-- everything the worker needs, see src/pg/request.h
+	-- everything the worker needs, see src/pg/registry/request.h
 	request jsonb NOT NULL,
 	version int CHECK (version OPERATOR(pg_catalog.>) 0),
 	phase text,
@@ -161,7 +161,7 @@ SELECT pg_catalog.pg_extension_config_dump('tagrec_epoch',
 SELECT pg_catalog.pg_extension_config_dump('tagrec_trial',
 	'WHERE job IN (SELECT job FROM @extschema@.tagrec_job WHERE state IN (''done'', ''failed'', ''cancelled''))');
 
--- Inside the views of neighbours: see src/pg/neighbour_view.c.
+-- Inside the views of neighbours: see src/pg/store/neighbour_view.c.
 CREATE FUNCTION tagrec_neighbour_entries(items int[], weights real[]) RETURNS TABLE (item int, weight real)
 AS 'MODULE_PATHNAME', 'tagrec_neighbour_entries' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20 ROWS 200;
 COMMENT ON FUNCTION tagrec_neighbour_entries(int[], real[]) IS 'behind the views of neighbours: a row''s items with their weights';
@@ -169,7 +169,7 @@ CREATE FUNCTION tagrec_ascending_has(numbers int[], number int) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_ascending_has' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_ascending_has(int[], int) IS 'behind the views of neighbours: whether an ascending array has a number';
 
--- What a restore may insert: see src/pg/catalog_guard.c. Always, so that session_replication_role does not matter.
+-- What a restore may insert: see src/pg/registry/guard.c. Always, so that session_replication_role does not matter.
 CREATE FUNCTION tagrec_guard() RETURNS trigger
 AS 'MODULE_PATHNAME', 'tagrec_guard' LANGUAGE C;
 COMMENT ON FUNCTION tagrec_guard() IS 'checks the rows that a restore inserts into the registry';

@@ -83,7 +83,7 @@ CREATE FUNCTION tagrec_sees(model text, schema name, owner name) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_sees' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_sees(text, name, name) IS 'behind the views of models and jobs: whether a model concerns the current role';
 
--- Whether a worker holds the job's lock: the halves of its number, and the constant of src/pg/catalog_job.h. A standby has
+-- Whether a worker holds the job's lock: the halves of its number, and the constant of src/pg/registry/job_row.h. A standby has
 -- the primary's rows but not its locks, so there every running job counts as alive.
 CREATE VIEW tagrec_jobs WITH (security_barrier) AS
 SELECT

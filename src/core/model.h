@@ -186,8 +186,8 @@ typedef struct TrAlgorithm
 
 	/*
 	 * Width of the stored arrays, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
-	 * two arrays, or what score_items() says of them, plus the sparse part below if there is one. The first *unit of them are
-	 * the unit vector that similar users and items are compared by; the rest are biases and priors.
+	 * two arrays, or what score_items() says of them, plus the sparse part below if there is one. The first *unit of them
+	 * are the unit vector that similar users and items are compared by; the rest are biases and priors.
 	 */
 	int			(*width) (const TrModel *model, int *unit);	/* unit may be NULL; *unit = 0: nothing to compare by */
 

@@ -18,8 +18,8 @@ typedef struct TrTask
 	const char *keys;			/* what a pair is made of */
 
 	/*
-	 * Tests and splits are of (user, item, tag): a column of tags is needed, a post keeps its other tags when one is held out, and
-	 * posts of unknown users or items are answered as well. Otherwise they are of (user, item).
+	 * Tests and splits are of (user, item, tag): a column of tags is needed, a post keeps its other tags when one is held
+	 * out, and posts of unknown users or items are answered as well. Otherwise they are of (user, item).
 	 */
 	bool		tags;
 } TrTask;

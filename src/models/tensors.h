@@ -1,7 +1,7 @@
 /*
  * What restore() and load() read: stored tensors. Nothing of them is trusted: there are exactly those that the model wants,
- * each once, with these rows and columns, and every number is finite and within its range, or it is TR_BAD_DATA. All of that
- * is looked at before any of it is copied, so that what is refused changes nothing.
+ * each once, with these rows and columns, and every number is finite and within its range, or it is TR_BAD_DATA. All of
+ * that is looked at before any of it is copied, so that what is refused changes nothing.
  */
 #ifndef TR_TENSORS_H
 #define TR_TENSORS_H

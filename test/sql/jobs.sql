@@ -45,7 +45,7 @@ SELECT tagrec_cancel(NULL);
 -- settings
 \set VERBOSITY sqlstate
 SET tagrec.threads = 0;
-SET tagrec.max_memory = -1;
+SET tagrec.max_memory = -2;
 SET tagrec.unknown = 1;
 \set VERBOSITY default
 SHOW tagrec.max_memory;

@@ -168,7 +168,9 @@ collect_double(Output *out, TrBackend *b, const double *memory)
 	b->ops->download(b, add_tensor(out, 1), memory, sizeof(double));
 }
 
-/* The largest difference of any tensor, in units of that tensor's largest value in `expected`, or of 0.1 if that is less. */
+/*
+ * The largest difference of any tensor, in units of that tensor's largest value in `expected`, or of 0.1 if that is less.
+ */
 static inline double
 apart(const Output *got, const Output *expected)
 {

@@ -1,6 +1,6 @@
 /*
- * Training steps as CUDA graphs: what a step computes is the same however it is recorded, cut short, updated or given up, and
- * a failure is told. In emulation, with work as late as a device may do it, and failures on demand.
+ * Training steps as CUDA graphs: what a step computes is the same however it is recorded, cut short, updated or given up,
+ * and a failure is told. In emulation, with work as late as a device may do it, and failures on demand.
  */
 #include "backends.h"
 #include "cuda_emulation/emulation.h"

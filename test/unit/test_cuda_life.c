@@ -1,6 +1,6 @@
 /*
- * The CUDA backend's life: the last to close leaves nothing on the device, and the next one starts afresh; those that are open
- * together do not disturb each other. In emulation, or on a device: cuda_emulation/cuda_ops.c.
+ * The CUDA backend's life: the last to close leaves nothing on the device, and the next one starts afresh; those that are
+ * open together do not disturb each other. In emulation, or on a device: cuda_emulation/cuda_ops.c.
  */
 #include "backends.h"
 

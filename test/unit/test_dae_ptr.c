@@ -1,6 +1,6 @@
 /*
- * dae_ptr as a whole: the gradient of every parameter against finite differences of the loss, for every choice that changes the
- * loss; scores of tags against the formula; what the options promise.
+ * dae_ptr as a whole: the gradient of every parameter against finite differences of the loss, for every choice that changes
+ * the loss; scores of tags against the formula; what the options promise.
  *
  * One epoch of plain gradient descent with rate 1 on a single batch is the gradient: parameters before minus after.
  */
@@ -131,7 +131,9 @@ copy_tensors(const TrTensor *from, int count)
 	return copy;
 }
 
-/* The largest difference of the analytic gradient of a tensor to central differences; *largest = that gradient's largest. */
+/*
+ * The largest difference of the analytic gradient of a tensor to central differences; *largest = that gradient's largest.
+ */
 static double
 worst_difference(Run *run, TrTensor *at, const TrTensor *after, int count, int which, double *largest)
 {

@@ -1,7 +1,8 @@
 /*
- * The layers of every backend against the plain one, at ordinary, odd and degenerate shapes, with a bound of its own;
- * and one backend with different numbers of threads against itself, to the bit.
- * The losses and the profiles have files of their own. A new operation is a function that runs it on random inputs and collects its outputs, and a line per shape in main().
+ * The layers of every backend against the plain one, at ordinary, odd and degenerate shapes, with a bound of its own; and
+ * one backend with different numbers of threads against itself, to the bit. The losses and the profiles have files of their
+ * own. A new operation is a function that runs it on random inputs and collects its outputs, and a line per shape in
+ * main().
  */
 #include "backends.h"
 

@@ -1,7 +1,8 @@
 /*
  * Who is ranked among whom: items that a user has, and candidates.
  *
- * Four items, that 3, 2, 1 and 0 users have, ranked by popularity. User 0 has items 0 and 1, as user 1 has; user 2 has 0 and 2.
+ * Four items, that 3, 2, 1 and 0 users have, ranked by popularity. User 0 has items 0 and 1, as user 1 has; user 2 has 0
+ * and 2.
  */
 #include "check.h"
 #include "core/validation.h"

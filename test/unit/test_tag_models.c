@@ -1,7 +1,8 @@
 /*
- * What every algorithm that recommends tags must do, on data with a known answer: two groups of users who share items and tags
- * within the group only. A group's items are of three kinds, and an item of a kind is given the kind's two tags, nothing else.
- * Of each user's posts one third is missing and one third has one of its tags missing: those are what he should be offered.
+ * What every algorithm that recommends tags must do, on data with a known answer: two groups of users who share items and
+ * tags within the group only. A group's items are of three kinds, and an item of a kind is given the kind's two tags,
+ * nothing else. Of each user's posts one third is missing and one third has one of its tags missing: those are what he
+ * should be offered.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -99,8 +100,8 @@ post_key(int32_t p, int32_t *user, int32_t *item)
 }
 
 /*
- * score (POSTS,TAGS) by `scorer`, which may be loaded, of posts with the arrays and similar items of `trained`; `together` posts
- * at a time. With given, every post is given this one tag instead of its own ones.
+ * score (POSTS,TAGS) by `scorer`, which may be loaded, of posts with the arrays and similar items of `trained`; `together`
+ * posts at a time. With given, every post is given this one tag instead of its own ones.
  */
 static bool
 score_posts(TrModel *scorer, TrModel *trained, const int32_t *given, int32_t together, float *score)
@@ -392,8 +393,8 @@ remember(void *argument, int32_t n_given, int32_t *rank, int32_t n)
 }
 
 /*
- * By popularity of the tags, 3 2 1 1 0: worked out by hand. User 0 has tag 0 on item 0; tags 3 and 4 of that post are held out,
- * and 0 as well, which is not ranked. User 1 has nothing on item 1.
+ * By popularity of the tags, 3 2 1 1 0: worked out by hand. User 0 has tag 0 on item 0; tags 3 and 4 of that post are held
+ * out, and 0 as well, which is not ranked. User 1 has nothing on item 1.
  */
 static void
 test_ranks(void)

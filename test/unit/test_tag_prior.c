@@ -1,6 +1,6 @@
 /*
- * Counting tags, against sums over the assignments: the prior of a post, with the post left out by taking its assignments away
- * first, and the items like an item.
+ * Counting tags, against sums over the assignments: the prior of a post, with the post left out by taking its assignments
+ * away first, and the items like an item.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -195,7 +195,9 @@ test_prior(double similar, double popularity)
 	tr_tag_neighbours_free(&n);
 }
 
-/* Is a part, from counts that this post was taken out of, what serving makes of the post? With what is added, if anything. */
+/*
+ * Is a part, from counts that this post was taken out of, what serving makes of the post? With what is added, if anything.
+ */
 static bool
 same_part(const TrTagLogs *logs, const TrTagPrior *prior, const TrPost *post, TrSide side, float *extra)
 {

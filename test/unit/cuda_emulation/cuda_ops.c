@@ -1,7 +1,7 @@
 /*
- * The CUDA backend under test: the emulated one that is linked in, or, with TAGREC_CUDA_LIBRARY=path in the environment, that
- * library on the machine's device. There one backend stays open, for the last to close takes the device's context with it, and
- * a context takes most of a second: the tests open and close thousands of backends.
+ * The CUDA backend under test: the emulated one that is linked in, or, with TAGREC_CUDA_LIBRARY=path in the environment,
+ * that library on the machine's device. There one backend stays open, for the last to close takes the device's context with
+ * it, and a context takes most of a second: the tests open and close thousands of backends.
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -16,9 +16,10 @@
 #define CUDART_VERSION 13000
 
 /*
- * The device's arithmetic at its worst, where a test is compiled for it (make check-core-arithmetic): functions are wrong by as many units
- * in the last place as CUDA's programming guide allows them (its "Mathematical Functions"), up or down as their argument's bits
- * have it; products and sums are fused by the compiler; a matrix product is one chain of float32 sums (emulation.cc).
+ * The device's arithmetic at its worst, where a test is compiled for it (make check-core-arithmetic): functions are wrong
+ * by as many units in the last place as CUDA's programming guide allows them (its "Mathematical Functions"), up or down as
+ * their argument's bits have it; products and sums are fused by the compiler; a matrix product is one chain of float32 sums
+ * (emulation.cc).
  */
 #ifdef EMULATE_ARITHMETIC
 static inline float

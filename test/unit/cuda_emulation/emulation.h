@@ -2,25 +2,25 @@
  * The sources of gpu on the processor: cuda_runtime.h and cublas_v2.h in this directory stand in for CUDA's, and the
  * sources, unchanged, compile as C++. It is there to find errors, not to be fast.
  *
- * A block's threads are fibers. A fiber runs until it has to wait, at a barrier of its block or an exchange of its warp; then
- * another takes its turn. Which one, and which block comes next, is drawn from a seed: a kernel whose result hangs on the
- * order (a barrier left out, blocks that share what they write) gives other bits under another seed. Device memory and
+ * A block's threads are fibers. A fiber runs until it has to wait, at a barrier of its block or an exchange of its warp;
+ * then another takes its turn. Which one, and which block comes next, is drawn from a seed: a kernel whose result hangs on
+ * the order (a barrier left out, blocks that share what they write) gives other bits under another seed. Device memory and
  * shared memory start as garbage (NaN), each piece is an allocation of its own, so that an address sanitizer sees every
  * access beyond it. These stop the test: a barrier that some threads of the block have left without reaching; a shuffle
  * that not all 32 lanes take part in. These are errors, as on a device: a grid or a block beyond the limits; an unaligned
  * address in a vector access stops the test under the undefined-behaviour sanitizer.
  *
- * Built otherwise, it watches every access to memory for races (races.cc), which the order of the fibers alone does not show: lanes
- * of a warp take turns at each shuffle, so that a __syncwarp() left out there changes nothing. Or it computes as badly as
- * a device may: fused multiply-add, and functions off by units in the last place (cuda_runtime.h).
+ * Built otherwise, it watches every access to memory for races (races.cc), which the order of the fibers alone does not
+ * show: lanes of a warp take turns at each shuffle, so that a __syncwarp() left out there changes nothing. Or it computes
+ * as badly as a device may: fused multiply-add, and functions off by units in the last place (cuda_runtime.h).
  *
  * A stream runs what is queued at once, or as late as a device may (emulate_late). What is queued, recorded and launched as
  * a graph holds its arguments by value. Memory, events and waits are refused while a stream records, as a device does or
  * where it would do what nobody here wants, and spoil the record; so does a copy from memory that is not pinned. An exec
  * takes a record of the same kinds of operations.
  *
- * What it cannot show: the speed, the compiler's and the hardware's own errors, streams side by side, cuBLAS's own behaviour:
- * its kernels, and with them the nodes of a graph, are one to a product here.
+ * What it cannot show: the speed, the compiler's and the hardware's own errors, streams side by side, cuBLAS's own
+ * behaviour: its kernels, and with them the nodes of a graph, are one to a product here.
  */
 #ifndef CUDA_EMULATION_H
 #define CUDA_EMULATION_H
@@ -38,8 +38,8 @@ extern "C"
 extern void emulate_order(uint64_t seed);
 
 /*
- * The call of this name fails with `status`, the `after`th time from now (0 = the next); NULL = none does. "launch" is that of
- * a kernel; "a graph's work" is left out from there on, and nobody is told.
+ * The call of this name fails with `status`, the `after`th time from now (0 = the next); NULL = none does. "launch" is that
+ * of a kernel; "a graph's work" is left out from there on, and nobody is told.
  */
 extern void emulate_failure(const char *call, int status, int after);
 

@@ -1,0 +1,304 @@
+/*
+ * Where the registry is, and running statements on it.
+ *
+ * The place (schema, owner of the tables) is remembered per session and forgotten when the table tagrec_model is
+ * invalidated, which DROP EXTENSION does, or a schema, which ALTER SCHEMA does; where the place has changed, the generation
+ * moves on, and plans are made again.
+ *
+ * A statement names its tables, and a name may come to mean another role's table, whose triggers would run as the
+ * registry's owner: a schema is renamed, and somebody makes one of the old name. So each statement is looked at when its
+ * names have been looked up, before it is planned, and refused unless all its relations are the extension's or the
+ * system's.
+ */
+#include "pg/registry/statement.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "pg/base/compat.h"
+#include "pg/registry/version.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+typedef struct RegistryPlace
+{
+	bool		valid;
+	Oid			extension;
+	Oid			schema;
+	NameData	name;			/* of the schema */
+	Oid			table;			/* tagrec_model */
+	Oid			owner;
+	uint64		generation;
+} RegistryPlace;
+
+static RegistryPlace place;
+
+/* Of what `place` was made from: so many changes have been told. */
+static uint64 changes;
+
+/* A statement of ours is being run. */
+static bool running;
+
+static post_parse_analyze_hook_type next_hook;
+
+static void
+forget_place(Datum arg, Oid relation)
+{
+	if (OidIsValid(relation) && relation != place.table)
+		return;
+	place.valid = false;
+	changes++;
+}
+
+static void
+forget_schema(Datum arg, int cache, uint32 hash)
+{
+	place.valid = false;
+	changes++;
+}
+
+/* ------------------------------------------------------------------ what a name means */
+
+static bool
+is_own(Oid relation)
+{
+	return get_rel_namespace(relation) == PG_CATALOG_NAMESPACE ||
+		getExtensionOfObject(RelationRelationId, relation) == place.extension;
+}
+
+static bool
+check_relations(Node *node, void *context)
+{
+	RangeTblEntry *entry = (RangeTblEntry *) node;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, check_relations, context, QTW_EXAMINE_RTES_BEFORE);
+	if (!IsA(node, RangeTblEntry))
+		return expression_tree_walker(node, check_relations, context);
+	if (entry->rtekind == RTE_RELATION && !is_own(entry->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation \"%s\" does not belong to the extension tagrec", get_rel_name(entry->relid)),
+				 errdetail("A table or the schema of the extension has been renamed, and this one has the name instead."),
+				 errhint("Give it its name back, or try again if it was the schema, just now.")));
+	return false;
+}
+
+static void
+check_names(ParseState *pstate, Query *query, JumbleState *jumble)
+{
+	if (next_hook)
+		next_hook(pstate, query, jumble);
+	if (running)
+		(void) check_relations((Node *) query, NULL);
+}
+
+/* ------------------------------------------------------------------ the place */
+
+/* pg_extension has no syscache, and get_extension_schema() is not exported before 16. */
+static Oid
+extension_schema(Oid extension)
+{
+	Oid			schema = InvalidOid;
+	Relation	relation = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
+	scan = systable_beginscan(relation, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return schema;
+}
+
+static Oid
+relation_owner(Oid relation)
+{
+	Oid			owner = InvalidOid;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+static void
+watch(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	CacheRegisterRelcacheCallback(forget_place, (Datum) 0);
+	/* the casts: 19 has other integers and a const more */
+	CacheRegisterSyscacheCallback(NAMESPACEOID, (SyscacheCallbackFunction) forget_schema, (Datum) 0);
+	next_hook = post_parse_analyze_hook;
+	post_parse_analyze_hook = (post_parse_analyze_hook_type) check_names;
+	registered = true;
+}
+
+static void
+find_place(void)
+{
+	uint64		before;
+	char	   *name;
+	RegistryPlace found = {.generation = place.generation};
+
+	watch();
+	if (place.valid)
+		return;
+
+	before = changes;
+	found.extension = get_extension_oid("tagrec", false);
+	found.schema = extension_schema(found.extension);
+	found.table = get_relname_relid("tagrec_model", found.schema);
+	found.owner = relation_owner(found.table);
+	name = get_namespace_name(found.schema);
+	if (!name || !OidIsValid(found.owner) || getExtensionOfObject(RelationRelationId, found.table) != found.extension)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the tables of the extension tagrec are missing")));
+	namestrcpy(&found.name, name);
+	if (found.schema != place.schema || found.table != place.table || strcmp(name, NameStr(place.name)) != 0)
+		found.generation++;
+	place = found;
+	place.valid = before == changes;
+}
+
+Oid
+tagrec_schema(void)
+{
+	find_place();
+	return place.schema;
+}
+
+TagrecSession
+tagrec_registry_begin(void)
+{
+	TagrecSession session;
+
+	find_place();
+	session.caller = CurrentMemoryContext;
+	session.identity = tagrec_become(place.owner);
+	SPI_connect();
+	return session;
+}
+
+void
+tagrec_registry_end(TagrecSession session)
+{
+	SPI_finish();
+	tagrec_become_again(session.identity);
+	MemoryContextSwitchTo(session.caller);
+}
+
+/* The statement with its schema in place of every "@". */
+static char *
+statement(const char *sql)
+{
+	StringInfoData text;
+	const char *schema = quote_identifier(NameStr(place.name));
+
+	initStringInfo(&text);
+	for (; *sql; sql++)
+	{
+		if (*sql == '@')
+			appendStringInfoString(&text, schema);
+		else
+			appendStringInfoChar(&text, *sql);
+	}
+	return text.data;
+}
+
+static void
+prepare(TagrecQuery *query)
+{
+	if (query->plan && query->generation == place.generation)
+		return;
+	if (query->plan)
+	{
+		SPI_freeplan(query->plan);
+		query->plan = NULL;
+	}
+	query->plan = SPI_prepare(statement(query->sql), query->nargs, query->types);
+	if (!query->plan || SPI_keepplan(query->plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", query->sql, SPI_result_code_string(SPI_result));
+	query->generation = place.generation;
+}
+
+uint64
+tagrec_registry_run(TagrecQuery *query, bool fresh, const Datum *values, const char *nulls)
+{
+	bool		read_only = !fresh && ActiveSnapshotSet();
+	bool		outer = running;
+	volatile int rc = 0;
+
+	PG_TRY();
+	{
+		/* until its end: a plan is made again whenever something it is made of has changed */
+		running = true;
+		prepare(query);
+		rc = SPI_execute_plan(query->plan, (Datum *) values, nulls, read_only, 0);
+	}
+	PG_FINALLY();
+	{
+		running = outer;
+	}
+	PG_END_TRY();
+	if (rc < 0)
+		elog(ERROR, "could not run \"%s\": %s", query->sql, SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+Datum
+tagrec_row_datum(uint64 row, const char *name, bool *isnull)
+{
+	int			column = SPI_fnumber(SPI_tuptable->tupdesc, name);
+
+	if (column <= 0)
+		elog(ERROR, "no column \"%s\" in the result", name);
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+char *
+tagrec_row_text(uint64 row, const char *name, MemoryContext to)
+{
+	int			column = SPI_fnumber(SPI_tuptable->tupdesc, name);
+	char	   *value;
+
+	if (column <= 0)
+		elog(ERROR, "no column \"%s\" in the result", name);
+	value = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+	return value ? MemoryContextStrdup(to, value) : NULL;
+}
+
+int32
+tagrec_row_int(uint64 row, const char *name, int32 absent)
+{
+	bool		isnull;
+	Datum		value = tagrec_row_datum(row, name, &isnull);
+
+	return isnull ? absent : DatumGetInt32(value);
+}

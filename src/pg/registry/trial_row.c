@@ -1,0 +1,130 @@
+/*
+ * The registry's trials. See trial_row.h.
+ */
+#include "pg/registry/trial_row.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pg/registry/statement.h"
+#include "utils/builtins.h"
+
+static TagrecQuery insert_query = {
+	"INSERT INTO @.tagrec_trial (job, trial, done_by, state, settings, options, fingerprint, metric, value, epochs, "
+	"best_epoch, seconds, sqlstate, error, device, library)"
+	" VALUES ($1, $2, $3, CASE WHEN $12 IS NULL THEN 'done' ELSE 'failed' END, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+	" $14, $15)",
+	15, {INT8OID, INT4OID, INT8OID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID, TEXTOID,
+		TEXTOID, TEXTOID, TEXTOID}
+};
+
+/* The registry's owner asks, for a fingerprint is not for everyone to read. */
+static TagrecQuery find_query = {
+	"SELECT t.done_by, t.value, t.epochs, t.best_epoch, t.seconds, t.device, t.library,"
+	" t.fingerprint OPERATOR(pg_catalog.=) $2 AS same_data"
+	" FROM @.tagrec_job j JOIN @.tagrec_trial t ON t.job OPERATOR(pg_catalog.=) j.job"
+	" JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) j.role"
+	" WHERE j.model OPERATOR(pg_catalog.=) $1 AND j.kind OPERATOR(pg_catalog.=) 'tune'"
+	" AND t.state OPERATOR(pg_catalog.=) 'done' AND pg_catalog.pg_has_role($6, r.oid, 'USAGE')"
+	" AND t.options OPERATOR(pg_catalog.-) '{threads,keep_versions}'::pg_catalog.text[]"
+	" OPERATOR(pg_catalog.=) ($3 OPERATOR(pg_catalog.-) '{threads,keep_versions}'::pg_catalog.text[])"
+	" ORDER BY t.fingerprint OPERATOR(pg_catalog.=) $2 DESC, t.device OPERATOR(pg_catalog.=) $4 DESC,"
+	" t.library OPERATOR(pg_catalog.=) $5 DESC, t.job DESC LIMIT 1",
+	6, {TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, OIDOID}
+};
+
+void
+tagrec_trial_insert(const TagrecTrialRow *row)
+{
+	Datum		values[15];
+	char		nulls[16] = "               ";
+	TagrecSession session;
+
+	values[0] = Int64GetDatum(row->job);
+	values[1] = Int32GetDatum(row->trial);
+	values[2] = Int64GetDatum(row->done_by);
+	values[3] = JsonbPGetDatum(row->settings);
+	values[4] = JsonbPGetDatum(row->options);
+	values[5] = CStringGetTextDatum(row->fingerprint);
+	values[6] = CStringGetTextDatum(row->metric);
+	values[7] = Float8GetDatum(row->value);
+	values[8] = Int32GetDatum(row->epochs);
+	values[9] = Int32GetDatum(row->best_epoch);
+	values[10] = Float8GetDatum(row->seconds);
+	if (row->sqlstate)
+	{
+		nulls[7] = nulls[8] = nulls[9] = 'n';
+		values[11] = CStringGetTextDatum(row->sqlstate);
+		values[12] = CStringGetTextDatum(row->error);
+	}
+	else
+		nulls[11] = nulls[12] = 'n';
+	values[13] = CStringGetTextDatum(row->device);
+	values[14] = CStringGetTextDatum(row->library);
+	session = tagrec_registry_begin();
+	tagrec_registry_run(&insert_query, true, values, nulls);
+	tagrec_registry_end(session);
+}
+
+static double
+row_float(const char *name)
+{
+	bool		isnull;
+	Datum		value = tagrec_row_datum(0, name, &isnull);
+
+	return isnull ? 0 : DatumGetFloat8(value);
+}
+
+static bool
+row_bool(const char *name)
+{
+	bool		isnull;
+	Datum		value = tagrec_row_datum(0, name, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+static void
+take_result(TagrecTrialRow *row)
+{
+	bool		isnull;
+
+	row->done_by = DatumGetInt64(tagrec_row_datum(0, "done_by", &isnull));
+	row->value = row_float("value");
+	row->epochs = tagrec_row_int(0, "epochs", 0);
+	row->best_epoch = tagrec_row_int(0, "best_epoch", 0);
+	row->seconds = row_float("seconds");
+}
+
+/* Of the first row of the last result. */
+static TagrecTrialMatch
+compare(TagrecTrialRow *row, MemoryContext to, char **other)
+{
+	char	   *device = tagrec_row_text(0, "device", to);
+	char	   *library = tagrec_row_text(0, "library", to);
+
+	if (!row_bool("same_data"))
+		return TAGREC_TRIAL_OTHER_DATA;
+	*other = device;
+	if (strcmp(device, row->device) != 0)
+		return TAGREC_TRIAL_OTHER_DEVICE;
+	*other = library;
+	if (strcmp(library, row->library) != 0)
+		return TAGREC_TRIAL_OTHER_LIBRARY;
+	take_result(row);
+	return TAGREC_TRIAL_SAME;
+}
+
+TagrecTrialMatch
+tagrec_trial_find(const char *model, TagrecTrialRow *row, char **other)
+{
+	Datum		values[6] = {CStringGetTextDatum(model), CStringGetTextDatum(row->fingerprint),
+		JsonbPGetDatum(row->options), CStringGetTextDatum(row->device),
+		CStringGetTextDatum(row->library), ObjectIdGetDatum(GetUserId())};
+	TagrecSession session = tagrec_registry_begin();
+	TagrecTrialMatch match = TAGREC_TRIAL_NONE;
+
+	if (tagrec_registry_run(&find_query, true, values, NULL) > 0)
+		match = compare(row, session.caller, other);
+	tagrec_registry_end(session);
+	return match;
+}

@@ -1,0 +1,70 @@
+/*
+ * What a session keeps of the versions it has asked: the item matrix, the user matrix, the weights between neighbours, and
+ * the network that encodes tags.
+ *
+ * A version's content never changes, so an entry stays true as long as the relations are the ones it was read from: the
+ * registry says on every call which version is deployed, and a look-up compares oid and file of the relations.
+ *
+ * The least recently used entries go when the parts grow beyond tagrec.cache_size. The version being asked is always kept,
+ * whatever its size: a call pins its entry (call.c), and what is pinned stays where it is.
+ */
+#ifndef TAGREC_CACHE_H
+#define TAGREC_CACHE_H
+
+#include "postgres.h"
+
+#include "lib/ilist.h"
+
+#include "pg/serve/encoder.h"
+#include "pg/serve/matrix.h"
+#include "pg/serve/neighbours.h"
+#include "pg/store/read.h"
+
+/* A relation that an entry was read from. */
+typedef struct TagrecStored
+{
+	Oid			relation;
+	Oid			file;
+} TagrecStored;
+
+/* The open partitions of a version. */
+typedef struct TagrecTables
+{
+	TagrecTable *users;
+	TagrecTable *items;
+	TagrecTable *neighbours;	/* NULL when the version has no features */
+} TagrecTables;
+
+typedef struct TagrecServed
+{
+	dlist_node	node;			/* most recently used first */
+	MemoryContext context;
+	int32		model_id;
+	int32		version;
+	int			width;			/* as the registry said, like the next four */
+	int			unit_width;
+	int			features;
+	int32		n_users;
+	int32		n_items;
+	TagrecStored users_from;
+	TagrecStored items_from;
+	TagrecStored neighbours_from;	/* when there are features */
+	int			pins;
+	TagrecMatrix *item_matrix;	/* NULL until asked for, as are the next three */
+	TagrecMatrix *user_matrix;
+	TagrecNeighbours *neighbours;
+	TagrecEncoder *encoder;
+} TagrecServed;
+
+/* The entry of the version that these tables are of, pinned. */
+extern TagrecServed *tagrec_served(const TagrecTables *tables);
+
+/* The parts, read when this session has none; good for as long as the entry is pinned. */
+extern TagrecMatrix *tagrec_served_items(TagrecServed *served, const TagrecTables *tables);
+extern TagrecMatrix *tagrec_served_users(TagrecServed *served, const TagrecTables *tables);
+extern TagrecNeighbours *tagrec_served_neighbours(TagrecServed *served, const TagrecTables *tables);
+extern TagrecEncoder *tagrec_served_encoder(TagrecServed *served, const TagrecTables *tables);
+
+extern void tagrec_served_unpin(TagrecServed *served);
+
+#endif

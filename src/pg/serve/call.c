@@ -1,0 +1,364 @@
+/*
+ * What all serving functions share. See call.h.
+ */
+#include "pg/serve/call.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* ------------------------------------------------------------------ the call */
+
+static void
+unpin(void *argument)
+{
+	TagrecCall *call = argument;
+
+	if (call->served)
+		tagrec_served_unpin(call->served);
+}
+
+void
+tagrec_check_task(const TagrecVersion *version, TagrecAsks asks)
+{
+	bool		tags = tagrec_version_task(version)->tags;
+
+	if (asks == TAGREC_ASKS_ANY || tags == (asks == TAGREC_ASKS_TAGS))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("model \"%s\" does not recommend %s", version->model, tags ? "items" : "tags"),
+			 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task),
+			 tags ? errhint("Ask it for the tags of a post with tagrec_recommend_tags().")
+			 : errhint("Ask it for items with tagrec_recommend(), or train an algorithm of the task \"tag\" in"
+					   " tagrec_algorithms.")));
+}
+
+/* Locks the relations against a training that takes old versions away. */
+bool
+tagrec_hold(const TagrecVersion *version)
+{
+	tagrec_check_use(version);
+	return tagrec_lock_partition(version, TAGREC_USERS) && tagrec_lock_partition(version, TAGREC_ITEMS)
+		&& (!version->features || tagrec_lock_partition(version, TAGREC_NEIGHBOURS));
+}
+
+/* The call goes on with the newest snapshot. */
+static void
+renew_snapshot(TagrecCall *call)
+{
+	if (call->renewed)
+		PopActiveSnapshot();
+	PushActiveSnapshot(GetLatestSnapshot());
+	call->renewed = true;
+}
+
+/*
+ * The version that the statement's snapshot shows may have been replaced and taken away since: then the one deployed by now
+ * answers. A snapshot that is to last a transaction cannot be left, and parallel workers share one.
+ */
+static TagrecVersion *
+hold_deployed(TagrecCall *call, const char *model)
+{
+	TagrecVersion *version = tagrec_version_deployed(model);
+
+	while (!tagrec_hold(version) && !IsInParallelMode())
+	{
+		int32		gone = version->version;
+
+		renew_snapshot(call);
+		version = tagrec_version_deployed(model);
+		if (version->version == gone)
+			break;				/* dropped by hand: who reads it says so */
+		if (IsolationUsesXactSnapshot())
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("version %d of model \"%s\" has been taken away since this transaction began", gone, model),
+					 errdetail("Version %d is deployed by now.", version->version),
+					 errhint("Begin the transaction again; the option keep_versions says how many old versions stay.")));
+	}
+	return version;
+}
+
+static void
+open_tables(TagrecCall *call)
+{
+	call->tables.users = tagrec_table_open(call->version, TAGREC_USERS);
+	call->tables.items = tagrec_table_open(call->version, TAGREC_ITEMS);
+	if (call->version->features)
+		call->tables.neighbours = tagrec_table_open(call->version, TAGREC_NEIGHBOURS);
+}
+
+/* version 0 = the deployed one */
+static TagrecCall *
+begin(const char *model, int32 version, TagrecAsks asks)
+{
+	MemoryContext outside = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(outside, "tagrec call", ALLOCSET_DEFAULT_SIZES);
+	TagrecCall *call = MemoryContextAllocZero(context, sizeof(TagrecCall));
+
+	call->context = context;
+	call->outside = outside;
+	call->unpin.func = unpin;
+	call->unpin.arg = call;
+	MemoryContextRegisterResetCallback(context, &call->unpin);
+
+	MemoryContextSwitchTo(context);
+	if (version)
+	{
+		call->version = tagrec_version_find(model, version);
+		(void) tagrec_hold(call->version);
+	}
+	else
+		call->version = hold_deployed(call, model);
+	tagrec_check_task(call->version, asks);
+	open_tables(call);
+	call->served = tagrec_served(&call->tables);
+	return call;
+}
+
+TagrecCall *
+tagrec_call_begin(const char *model)
+{
+	return begin(model, 0, TAGREC_ASKS_ITEMS);
+}
+
+TagrecCall *
+tagrec_call_begin_for(const char *model, TagrecAsks asks)
+{
+	return begin(model, 0, asks);
+}
+
+TagrecCall *
+tagrec_call_begin_version(const char *model, int32 version)
+{
+	return begin(model, version, TAGREC_ASKS_ANY);
+}
+
+void
+tagrec_call_end(TagrecCall *call)
+{
+	tagrec_table_close(call->tables.users);
+	tagrec_table_close(call->tables.items);
+	tagrec_table_close(call->tables.neighbours);
+	if (call->renewed)
+		PopActiveSnapshot();
+	MemoryContextSwitchTo(call->outside);
+	MemoryContextDelete(call->context);
+}
+
+/* ------------------------------------------------------------------ parts */
+
+TagrecMatrix *
+tagrec_call_items(TagrecCall *call)
+{
+	return tagrec_served_items(call->served, &call->tables);
+}
+
+TagrecMatrix *
+tagrec_call_users(TagrecCall *call)
+{
+	return tagrec_served_users(call->served, &call->tables);
+}
+
+TagrecNeighbours *
+tagrec_call_neighbours(TagrecCall *call)
+{
+	return tagrec_served_neighbours(call->served, &call->tables);
+}
+
+TagrecEncoder *
+tagrec_call_encoder(TagrecCall *call)
+{
+	return tagrec_served_encoder(call->served, &call->tables);
+}
+
+/* ------------------------------------------------------------------ rows */
+
+static float *
+get_embedding(const TagrecScan *scan, int column)
+{
+	float	   *embedding = tagrec_padded_vectors(1, scan->table->version->width);
+
+	tagrec_get_embedding(scan, column, embedding);
+	return embedding;
+}
+
+static void
+get_profile(TagrecRow *row, const TagrecScan *scan, int tags, int counts)
+{
+	TrSparse	profile = tagrec_get_sparse(scan, tags, counts, scan->table->version->tags);
+
+	row->tag = profile.index;
+	row->count = profile.value;
+	row->n_tags = profile.n;
+}
+
+void
+tagrec_get_user(TagrecRow *row, const TagrecScan *scan)
+{
+	const TagrecVersion *version = scan->table->version;
+
+	memset(row, 0, sizeof(*row));
+	row->embedding = get_embedding(scan, User_embedding);
+	row->seen = tagrec_get_positions(scan, User_seen, version->items, true, &row->n_seen);
+	get_profile(row, scan, User_tags, User_counts);
+	row->sparse = tagrec_get_sparse(scan, User_features, User_feature_values, tagrec_feature_count(version));
+}
+
+static void
+get_item(TagrecRow *row, const TagrecScan *scan)
+{
+	memset(row, 0, sizeof(*row));
+	row->position = tagrec_get_int(scan, Item_position, scan->table->version->items);
+	row->embedding = get_embedding(scan, Item_embedding);
+	get_profile(row, scan, Item_tags, Item_counts);
+	row->posts = tagrec_get_int(scan, Item_posts, PG_INT32_MAX);
+}
+
+/* False when the table has no such row. */
+static bool
+find_row(TagrecTable *table, Datum key, TagrecRow *row, void (*take) (TagrecRow *row, const TagrecScan *scan))
+{
+	TagrecScan	scan = tagrec_scan_key(table, key);
+	bool		found = tagrec_scan_next(&scan);
+
+	if (found)
+		take(row, &scan);
+	tagrec_scan_end(&scan);
+	return found;
+}
+
+bool
+tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row)
+{
+	return find_row(call->tables.users, key, row, tagrec_get_user);
+}
+
+bool
+tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row)
+{
+	return tagrec_find_user_key(call, tagrec_id_as(id, call->tables.users->key_type), row);
+}
+
+bool
+tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
+{
+	TagrecTable *items = call->tables.items;
+
+	return find_row(items, tagrec_id_as(id, items->key_type), row, get_item);
+}
+
+static int
+compare_positions(const void *a, const void *b)
+{
+	int32		x = *(const int32 *) a;
+	int32		y = *(const int32 *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* The matrix is then read from front to back; each item comes once, however often it was named. */
+static int
+sort_positions(int32 *position, int n)
+{
+	int			kept = 0;
+
+	qsort(position, n, sizeof(int32), compare_positions);
+	for (int i = 0; i < n; i++)
+		if (i == 0 || position[i] != position[i - 1])
+			position[kept++] = position[i];
+	return kept;
+}
+
+/* Items are in the order of their keys, so the matrix finds them. */
+int32 *
+tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n)
+{
+	const TagrecMatrix *items = tagrec_call_items(call);
+	Datum	   *values;
+	bool	   *nulls;
+	int32	   *position;
+	int			found = 0;
+
+	deconstruct_array(candidates, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, n);
+	position = palloc(Max(*n, 1) * sizeof(int32));
+	for (int i = 0; i < *n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("candidates must not contain null")));
+		position[found] = tagrec_matrix_find(items, tagrec_text_as(TextDatumGetCString(values[i]), items->key_type));
+		if (position[found] >= 0)
+			found++;
+	}
+	*n = sort_positions(position, found);
+	return position;
+}
+
+/* ------------------------------------------------------------------ arguments */
+
+static void
+check_not_null(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+char *
+tagrec_model_argument(FunctionCallInfo fcinfo, int n)
+{
+	check_not_null(fcinfo, n, "model");
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+int
+tagrec_limit_argument(FunctionCallInfo fcinfo, int n)
+{
+	int			limit;
+
+	check_not_null(fcinfo, n, "n");
+	limit = PG_GETARG_INT32(n);
+	if (limit < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("n must not be negative: %d", limit)));
+	return limit;
+}
+
+bool
+tagrec_flag_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	check_not_null(fcinfo, n, name);
+	return PG_GETARG_BOOL(n);
+}
+
+char **
+tagrec_texts_argument(FunctionCallInfo fcinfo, int n, const char *name, int *count)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	char	  **texts;
+
+	*count = 0;
+	if (PG_ARGISNULL(n))
+		return NULL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, count);
+	texts = palloc(Max(*count, 1) * sizeof(char *));
+	for (int i = 0; i < *count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not contain null", name)));
+		texts[i] = TextDatumGetCString(values[i]);
+	}
+	return texts;
+}

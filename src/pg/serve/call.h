@@ -1,0 +1,90 @@
+/*
+ * One call of a serving function: which version answers it, its tables, and the rows it starts from.
+ *
+ *     TagrecCall *call = tagrec_call_begin(model);      version looked up, right checked, tables open
+ *     …                                                  read rows, ask the cache, compute, hand out results
+ *     tagrec_call_end(call);
+ *
+ * The whole call is the caller's: nobody's rights are taken on, and no code of the model's owner runs (read.h). After an
+ * error the transaction's end closes the tables, and the call's memory context unpins the cache entry.
+ */
+#ifndef TAGREC_CALL_H
+#define TAGREC_CALL_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/array.h"
+
+#include "pg/base/id.h"
+#include "pg/serve/cache.h"
+
+typedef struct TagrecCall
+{
+	MemoryContext context;		/* of everything below, gone with tagrec_call_end() */
+	MemoryContext outside;		/* current before the call */
+	MemoryContextCallback unpin;
+	bool		renewed;		/* a snapshot of our own is the active one */
+	TagrecVersion *version;
+	TagrecTables tables;
+	TagrecServed *served;
+} TagrecCall;
+
+/* What a function asks a model for; ERROR, which names the functions that fit, when it is for another task. */
+typedef enum TagrecAsks
+{
+	TAGREC_ASKS_ITEMS,
+	TAGREC_ASKS_TAGS,
+	TAGREC_ASKS_ANY
+} TagrecAsks;
+
+extern void tagrec_check_task(const TagrecVersion *version, TagrecAsks asks);
+
+/* Checks the right to use a version, and keeps it until the transaction ends; false when it is gone. */
+extern bool tagrec_hold(const TagrecVersion *version);
+
+extern TagrecCall *tagrec_call_begin(const char *model);	/* asks for items */
+extern TagrecCall *tagrec_call_begin_for(const char *model, TagrecAsks asks);
+extern TagrecCall *tagrec_call_begin_version(const char *model, int32 version);	/* need not be the deployed one */
+extern void tagrec_call_end(TagrecCall *call);
+
+/* The parts of the version, as cache.h has them. */
+extern TagrecMatrix *tagrec_call_items(TagrecCall *call);
+extern TagrecMatrix *tagrec_call_users(TagrecCall *call);
+extern TagrecNeighbours *tagrec_call_neighbours(TagrecCall *call);
+extern TagrecEncoder *tagrec_call_encoder(TagrecCall *call);
+
+/* A stored user or item. */
+typedef struct TagrecRow
+{
+	int32		position;		/* items */
+	float	   *embedding;		/* padded, as core/dot.h says */
+	TrSparse	sparse;			/* users: features and their values */
+	int32		n_seen;
+	int32	   *seen;			/* (n_seen) users: positions of their items, ascending */
+	int			n_tags;
+	const int32 *tag;			/* (n_tags) ascending */
+	const float *count;			/* (n_tags) */
+	int32		posts;			/* items */
+} TagrecRow;
+
+/* The user whose row a scan of the users is at. */
+extern void tagrec_get_user(TagrecRow *row, const TagrecScan *scan);
+
+/* False when the version does not know the id. */
+extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+extern bool tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row);	/* of the type of the users' keys */
+extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+
+/* The positions of the candidates, a text[], that the version knows, ascending, each once; *n of them. */
+extern int32 *tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n);
+
+/* Arguments that must not be NULL. n must not be negative. */
+extern char *tagrec_model_argument(FunctionCallInfo fcinfo, int n);
+extern int	tagrec_limit_argument(FunctionCallInfo fcinfo, int n);
+extern bool tagrec_flag_argument(FunctionCallInfo fcinfo, int n, const char *name);
+
+/* A text[] without NULLs, *count of them; NULL, and none, when the argument is. */
+extern char **tagrec_texts_argument(FunctionCallInfo fcinfo, int n, const char *name, int *count);
+
+#endif

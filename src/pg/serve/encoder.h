@@ -1,0 +1,43 @@
+/*
+ * The trained network of a version, loaded to encode tag profiles, or to score the tags of posts, on the plain backend: no
+ * thread, no library.
+ */
+#ifndef TAGREC_ENCODER_H
+#define TAGREC_ENCODER_H
+
+#include "postgres.h"
+
+#include "core/model.h"
+#include "pg/store/store.h"
+
+typedef struct TagrecEncoder TagrecEncoder;
+
+/* ERROR when the algorithm can do neither. Below CacheMemoryContext. */
+extern TagrecEncoder *tagrec_encoder_load(const TagrecVersion *version);
+extern void tagrec_encoder_free(TagrecEncoder *encoder);
+extern Size tagrec_encoder_bytes(const TagrecEncoder *encoder);
+
+/* The vocabulary: position of a tag, -1 when it was not in the training data; and the way back. */
+extern int32 tagrec_encoder_find(const TagrecEncoder *encoder, const char *tag);
+extern const char *tagrec_encoder_tag(const TagrecEncoder *encoder, int32 position);
+extern int32 tagrec_encoder_tags(const TagrecEncoder *encoder);
+
+/* NOTICE: the model does not know n of the caller's `of` tags. */
+extern void tagrec_report_unknown_tags(const char *model, char **unknown, int n, int of);
+
+/* out (rows,width) = the arrays of these profiles; zeros for an algorithm that encodes tags as features alone. */
+extern void tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles *profiles, float *out);
+
+/*
+ * The features of a user with the profile in that row, good until the next call; none for an algorithm that encodes tags as
+ * arrays alone.
+ */
+extern TrSparse tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32 row);
+
+/* out (n) = what the network says of a user's array and of the arrays of n items, stride floats apart. */
+extern void tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n, float *out);
+
+/* Task tag. out (n,T) = the score of every tag for each of these posts. */
+extern void tagrec_score_tags(TagrecEncoder *encoder, const TrPost *posts, int32 n, float *out);
+
+#endif

@@ -1,0 +1,286 @@
+/*
+ * tagrec_embed(), tagrec_recommend_for_tags(): a profile that nobody has had, encoded by the trained network.
+ * tagrec_feature_tags(): what a feature of the embedding stands for.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pg/serve/search.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(tagrec_embed);
+PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags);
+PG_FUNCTION_INFO_V1(tagrec_feature_tags);
+
+/* Tags encoded at a time. */
+#define BLOCK_TAGS 64
+
+/* ------------------------------------------------------------------ a profile from arguments */
+
+typedef struct TagCount
+{
+	int32		tag;
+	float		count;
+} TagCount;
+
+/* The weights argument as an array of n numbers; NULL when there is none. */
+static float *
+weights_argument(FunctionCallInfo fcinfo, int argument, int n)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			n_weights;
+	float	   *weights;
+
+	if (PG_ARGISNULL(argument))
+		return NULL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), FLOAT4OID, sizeof(float4), true, TYPALIGN_INT, &values, &nulls,
+					  &n_weights);
+	if (n_weights != n)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("there must be as many weights as tags, not %d weights for %d tags", n_weights, n)));
+	weights = palloc(Max(n, 1) * sizeof(float));
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("weights must not contain null")));
+		weights[i] = DatumGetFloat4(values[i]);
+		if (!(weights[i] >= 0 && weights[i] <= (float) TR_MOST_WEIGHT))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a weight must be a number from 0 to %g, not %g", TR_MOST_WEIGHT, weights[i]),
+					 errdetail("A weight says how often the tag was given.")));
+	}
+	return weights;
+}
+
+static int
+compare_tag_counts(const void *a, const void *b)
+{
+	int32		x = ((const TagCount *) a)->tag;
+	int32		y = ((const TagCount *) b)->tag;
+
+	return (x > y) - (x < y);
+}
+
+/* Sorts, adds up what is repeated and drops what counts nothing; the number of entries left. */
+static int
+merge_tag_counts(TagCount *entry, int n)
+{
+	int			kept = 0;
+
+	qsort(entry, n, sizeof(TagCount), compare_tag_counts);
+	for (int i = 0; i < n; i++)
+	{
+		if (kept > 0 && entry[kept - 1].tag == entry[i].tag)
+			entry[kept - 1].count += entry[i].count;
+		else if (entry[i].count > 0)
+			entry[kept++] = entry[i];
+	}
+	return kept;
+}
+
+/* The known tags of arguments `tags` and `weights` (which follows it) as a profile; the number of distinct ones. */
+static int
+profile_argument(FunctionCallInfo fcinfo, int argument, const TagrecCall *call, const TagrecEncoder *encoder,
+				 TagCount **profile)
+{
+	int			n;
+	int			known = 0;
+	int			n_unknown = 0;
+	char	  **tags = tagrec_texts_argument(fcinfo, argument, "tags", &n);
+	float	   *weights = weights_argument(fcinfo, argument + 1, n);
+	char	  **unknown = palloc(Max(n, 1) * sizeof(char *));
+
+	*profile = palloc(Max(n, 1) * sizeof(TagCount));
+	for (int i = 0; i < n; i++)
+	{
+		int32		tag = tagrec_encoder_find(encoder, tags[i]);
+
+		CHECK_FOR_INTERRUPTS();
+		if (tag < 0)
+			unknown[n_unknown++] = tags[i];
+		else
+			(*profile)[known++] = (TagCount) {tag, weights ? weights[i] : 1};
+	}
+	if (n_unknown > 0)
+		tagrec_report_unknown_tags(call->version->model, unknown, n_unknown, n);
+	return merge_tag_counts(*profile, known);
+}
+
+/* A user known by tags alone, as scores go by him. */
+typedef struct Encoded
+{
+	float	   *array;			/* padded */
+	TrSparse	features;
+} Encoded;
+
+/* The user with the tags in argument `tags`; false when none of them is known. */
+static bool
+encode_argument(FunctionCallInfo fcinfo, int argument, TagrecCall *call, Encoded *user)
+{
+	TagrecEncoder *encoder = tagrec_call_encoder(call);
+	TagCount   *profile;
+	int			n = profile_argument(fcinfo, argument, call, encoder, &profile);
+	int64		ptr[2] = {0, n};
+	int32	   *tag = palloc(Max(n, 1) * sizeof(int32));
+	float	   *count = palloc(Max(n, 1) * sizeof(float));
+	TrProfiles	profiles = {.rows = 1, .ptr = ptr, .tag = tag, .count = count};
+
+	for (int i = 0; i < n; i++)
+	{
+		tag[i] = profile[i].tag;
+		count[i] = profile[i].count;
+	}
+	user->array = tagrec_padded_vectors(1, call->version->width);
+	tagrec_encode(encoder, TR_USER, &profiles, user->array);
+	user->features = tagrec_encode_features(encoder, &profiles, 0);
+	tagrec_check_features(&user->features, call->version);
+	return n > 0;
+}
+
+/* ------------------------------------------------------------------ functions */
+
+static void
+check_embeddings(const TagrecVersion *version)
+{
+	if (version->width == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" has no embeddings", version->model),
+				 errdetail("Its algorithm, %s, scores by neighbours alone.", version->algorithm)));
+}
+
+Datum
+tagrec_embed(PG_FUNCTION_ARGS)
+{
+	TagrecCall *call = tagrec_call_begin(tagrec_model_argument(fcinfo, 0));
+	int			width = call->version->width;
+	ArrayType  *array = NULL;
+	Encoded		user;
+
+	check_embeddings(call->version);
+	if (encode_argument(fcinfo, 1, call, &user))
+	{
+		Datum	   *values = palloc(width * sizeof(Datum));
+
+		for (int i = 0; i < width; i++)
+			values[i] = Float4GetDatum(user.array[i]);
+		MemoryContextSwitchTo(call->outside);
+		array = construct_array(values, width, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT);
+	}
+	tagrec_call_end(call);
+	if (!array)
+		PG_RETURN_NULL();
+	PG_RETURN_ARRAYTYPE_P(array);
+}
+
+Datum
+tagrec_recommend_for_tags(PG_FUNCTION_ARGS)
+{
+	char	   *model = tagrec_model_argument(fcinfo, 0);
+	int			n = tagrec_limit_argument(fcinfo, 3);
+	ArrayType  *candidates = PG_ARGISNULL(4) ? NULL : PG_GETARG_ARRAYTYPE_P(4);
+	TagrecCall *call;
+	Encoded		user;
+
+	InitMaterializedSRF(fcinfo, 0);
+	call = tagrec_call_begin(model);
+	if (encode_argument(fcinfo, 1, call, &user))
+		tagrec_recommend_items(fcinfo, call, user.array, &user.features, NULL, candidates, n, TEXTOID);
+	else
+		tagrec_call_end(call);
+	return (Datum) 0;
+}
+
+static void
+check_feature(const TagrecVersion *version, int feature)
+{
+	if (feature < 1 || feature > version->unit_width)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("feature %d does not exist", feature),
+				 errdetail("Model \"%s\" has features 1 to %d.", version->model, version->unit_width)));
+}
+
+/* activation (tags) = the feature of each tag's array, the tag alone being the profile of a user */
+static float *
+feature_activations(TagrecCall *call, TagrecEncoder *encoder, int feature)
+{
+	int32		n_tags = tagrec_encoder_tags(encoder);
+	int			width = call->version->width;
+	float	   *activation = palloc_extended(Max(n_tags, 1) * sizeof(float), MCXT_ALLOC_HUGE);
+	float	   *out = palloc(BLOCK_TAGS * width * sizeof(float));
+	int64		ptr[BLOCK_TAGS + 1];
+	int32		tag[BLOCK_TAGS];
+	float		count[BLOCK_TAGS];
+	TrProfiles	profiles = {.ptr = ptr, .tag = tag, .count = count};
+
+	for (int32 first = 0; first < n_tags; first += BLOCK_TAGS)
+	{
+		CHECK_FOR_INTERRUPTS();
+		profiles.rows = Min(BLOCK_TAGS, n_tags - first);
+		for (int i = 0; i < profiles.rows; i++)
+		{
+			ptr[i] = i;
+			tag[i] = first + i;
+			count[i] = 1;
+		}
+		ptr[profiles.rows] = profiles.rows;
+		tagrec_encode(encoder, TR_USER, &profiles, out);
+		for (int i = 0; i < profiles.rows; i++)
+			activation[first + i] = out[i * width + feature - 1];
+	}
+	return activation;
+}
+
+Datum
+tagrec_feature_tags(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *model = tagrec_model_argument(fcinfo, 0);
+	int			n = tagrec_limit_argument(fcinfo, 2);
+	TagrecCall *call;
+	TagrecEncoder *encoder;
+	float	   *activation;
+	TrTopN		top;
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("feature must not be null")));
+	InitMaterializedSRF(fcinfo, 0);
+	call = tagrec_call_begin(model);
+	check_embeddings(call->version);
+	encoder = tagrec_call_encoder(call);
+	check_feature(call->version, PG_GETARG_INT32(1));
+	activation = feature_activations(call, encoder, PG_GETARG_INT32(1));
+
+	n = Min(n, tagrec_encoder_tags(encoder));
+	tr_topn_init(&top, palloc_extended(Max(n, 1) * sizeof(TrScored), MCXT_ALLOC_HUGE), n);
+	for (int32 tag = 0; tag < tagrec_encoder_tags(encoder); tag++)
+		tr_topn_offer(&top, fabsf(activation[tag]), tag);
+	tr_topn_sort(&top);
+	for (int i = 0; i < top.count; i++)
+	{
+		int32		tag = top.best[i].index;
+		Datum		values[3] = {
+			Int32GetDatum(i + 1),
+			CStringGetTextDatum(tagrec_encoder_tag(encoder, tag)),
+			Float4GetDatum(activation[tag])
+		};
+		bool		nulls[3] = {false, false, false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	tagrec_call_end(call);
+	return (Datum) 0;
+}

@@ -1,0 +1,131 @@
+/*
+ * tagrec_recommend_tags(): the best tags for a post.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "core/topn.h"
+#include "funcapi.h"
+#include "pg/serve/post.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(tagrec_recommend_tags);
+
+/* Arguments, as sql/queries.sql declares them. */
+enum
+{
+	Arg_model,
+	Arg_user,
+	Arg_item,
+	Arg_n,
+	Arg_given,
+	Arg_exclude_given
+};
+
+static int
+compare_positions(const void *a, const void *b)
+{
+	int32		x = *(const int32 *) a;
+	int32		y = *(const int32 *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* The tags that the caller gives the post, those of them that the model knows, ascending, each once. */
+static void
+take_given(FunctionCallInfo fcinfo, const TagrecCall *call, const TagrecEncoder *encoder, TrPost *post)
+{
+	int			n;
+	int			known = 0;
+	int			n_unknown = 0;
+	char	  **tags = tagrec_texts_argument(fcinfo, Arg_given, "given", &n);
+	char	  **unknown = palloc(Max(n, 1) * sizeof(char *));
+	int32	   *given = palloc(Max(n, 1) * sizeof(int32));
+
+	for (int i = 0; i < n; i++)
+	{
+		int32		tag = tagrec_encoder_find(encoder, tags[i]);
+
+		if (tag < 0)
+			unknown[n_unknown++] = tags[i];
+		else
+			given[known++] = tag;
+	}
+	if (n_unknown > 0)
+		tagrec_report_unknown_tags(call->version->model, unknown, n_unknown, n);
+	qsort(given, known, sizeof(int32), compare_positions);
+	post->n_given = 0;
+	for (int i = 0; i < known; i++)
+		if (i == 0 || given[i] != given[i - 1])
+			given[post->n_given++] = given[i];
+	post->given = given;
+}
+
+static TrPost
+find_post(FunctionCallInfo fcinfo, TagrecCall *call)
+{
+	TagrecPostUser *user = palloc(sizeof(TagrecPostUser));
+	TagrecPostItem *item = palloc(sizeof(TagrecPostItem));
+	TagrecId	id;
+
+	if (!tagrec_id_argument(fcinfo, Arg_user, &id) || !tagrec_find_post_user(user, call, &id))
+		user = NULL;
+	if (!tagrec_id_argument(fcinfo, Arg_item, &id) || !tagrec_find_post_item(item, call, &id))
+		item = NULL;
+	return tagrec_post(user, item);
+}
+
+static TrTopN
+best_tags(TagrecEncoder *encoder, const TrPost *post, int n, bool exclude_given)
+{
+	int32		n_tags = tagrec_encoder_tags(encoder);
+	float	   *score = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_tags, 1) * sizeof(float));
+	uint64	   *skip = palloc0((TR_BIT_WORDS(n_tags) + 1) * sizeof(uint64));
+	TrTopN		top;
+
+	n = Min(n, n_tags);
+	tr_topn_init(&top, MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(TrScored)), n);
+	tagrec_score_tags(encoder, post, 1, score);
+	for (int32 i = 0; exclude_given && i < post->n_given; i++)
+		tr_bit_set(skip, post->given[i]);
+	if (n > 0)
+		tr_topn_scan(&top, score, 0, n_tags, skip);
+	tr_topn_sort(&top);
+	return top;
+}
+
+Datum
+tagrec_recommend_tags(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *model = tagrec_model_argument(fcinfo, Arg_model);
+	int			n = tagrec_limit_argument(fcinfo, Arg_n);
+	bool		exclude_given = tagrec_flag_argument(fcinfo, Arg_exclude_given, "exclude_given");
+	TagrecCall *call;
+	TagrecEncoder *encoder;
+	TrPost		post;
+	TrTopN		top;
+
+	InitMaterializedSRF(fcinfo, 0);
+	call = tagrec_call_begin_for(model, TAGREC_ASKS_TAGS);
+	encoder = tagrec_call_encoder(call);
+	post = find_post(fcinfo, call);
+	if (!PG_ARGISNULL(Arg_given))
+		take_given(fcinfo, call, encoder, &post);
+	top = best_tags(encoder, &post, n, exclude_given);
+	for (int i = 0; i < top.count; i++)
+	{
+		Datum		values[3] = {
+			Int32GetDatum(i + 1),
+			CStringGetTextDatum(tagrec_encoder_tag(encoder, top.best[i].index)),
+			Float4GetDatum(top.best[i].score)
+		};
+		bool		nulls[3] = {false, false, false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	tagrec_call_end(call);
+	return (Datum) 0;
+}

@@ -1,0 +1,93 @@
+/*
+ * Scores of items for users. See scorer.h.
+ */
+#include "pg/serve/scorer.h"
+
+#include "pg/base/options.h"
+
+TagrecEncoder *
+tagrec_scoring_network(TagrecCall *call)
+{
+	return tagrec_algorithm(call->version->algorithm)->score_items ? tagrec_call_encoder(call) : NULL;
+}
+
+TagrecScorer *
+tagrec_scorer(TagrecCall *call, int users)
+{
+	TagrecScorer *scorer = palloc0(sizeof(TagrecScorer));
+
+	scorer->network = tagrec_scoring_network(call);
+	scorer->items = tagrec_call_items(call);
+	scorer->width = call->version->width;
+	scorer->stride = scorer->items->stride;
+	scorer->limit = users;
+	if (call->version->features)
+	{
+		scorer->neighbours = tagrec_call_neighbours(call);
+		scorer->limit = tagrec_neighbours_block(scorer->neighbours, users);
+		scorer->sparse = MemoryContextAllocHuge(CurrentMemoryContext,
+												(Size) scorer->limit * (scorer->items->rows + 1) * sizeof(float));
+	}
+	scorer->vector = tagrec_padded_vectors(scorer->limit, scorer->width);
+	return scorer;
+}
+
+static float *
+sparse_part(const TagrecScorer *scorer, int u)
+{
+	return scorer->sparse + (Size) u * scorer->items->rows;
+}
+
+void
+tagrec_scorer_add(TagrecScorer *scorer, const float *embedding, const TrSparse *features)
+{
+	int			u = scorer->users++;
+
+	Assert(u < scorer->limit);
+	memcpy(scorer->vector + u * scorer->stride, embedding, scorer->width * sizeof(float));
+	if (!scorer->neighbours)
+		return;
+	memset(sparse_part(scorer, u), 0, (Size) scorer->items->rows * sizeof(float));
+	tagrec_neighbours_scatter(scorer->neighbours, features, sparse_part(scorer, u));
+}
+
+static void
+score_by_network(const TagrecScorer *scorer, float *score, size_t ld, int32 first, int32 n)
+{
+	for (int u = 0; u < scorer->users; u++)
+		tagrec_score_items(scorer->network, scorer->vector + u * scorer->stride, tagrec_matrix_row(scorer->items, first),
+						   scorer->stride, n, score + u * ld);
+}
+
+void
+tagrec_score_tile(const TagrecScorer *scorer, float *score, size_t ld, int32 first, int32 n)
+{
+	if (scorer->network)
+		score_by_network(scorer, score, ld, first, n);
+	else
+		tr_dot_block(score, ld, scorer->vector, scorer->users, tagrec_matrix_row(scorer->items, first), n, scorer->stride);
+	for (int u = 0; u < scorer->users && scorer->neighbours; u++)
+		for (int32 i = 0; i < n; i++)
+			score[u * ld + i] += sparse_part(scorer, u)[first + i];
+}
+
+float
+tagrec_score_arrays(TagrecEncoder *network, const float *user, const float *item, int width)
+{
+	size_t		stride = tr_dot_stride(width);
+	float		score;
+
+	if (!network)
+		return tr_dot(user, item, stride);
+	tagrec_score_items(network, user, item, stride, 1, &score);
+	return score;
+}
+
+float
+tagrec_score_pair(const TagrecScorer *scorer, int u, int32 item)
+{
+	float		score = tagrec_score_arrays(scorer->network, scorer->vector + u * scorer->stride,
+											tagrec_matrix_row(scorer->items, item), scorer->width);
+
+	return scorer->neighbours ? score + sparse_part(scorer, u)[item] : score;
+}

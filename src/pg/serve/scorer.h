@@ -1,0 +1,48 @@
+/*
+ * The score of items for users: what their arrays say, plus the sparse part.
+ *
+ * Arrays say the inner product, or, for an algorithm that has score_items (core/model.h), what its network says of the two.
+ * The two parts are summed apart and added last, and a part is the same number for a tile of many items as for one: an item
+ * has the same score in every query.
+ *
+ * Legend: B users of a block, N items.
+ */
+#ifndef TAGREC_SCORER_H
+#define TAGREC_SCORER_H
+
+#include "postgres.h"
+
+#include "pg/serve/call.h"
+
+typedef struct TagrecScorer
+{
+	TagrecEncoder *network;		/* NULL = inner products */
+	const TagrecMatrix *items;
+	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
+	int			width;			/* of the arrays */
+	size_t		stride;			/* of the padded arrays */
+	int			limit;			/* users at a time */
+	int			users;			/* now */
+	float	   *vector;			/* (B,width) padded */
+	float	   *sparse;			/* (B,N) the sparse part */
+} TagrecScorer;
+
+/* For so many users at a time, or fewer when there are very many items: scorer->limit. In the current memory context. */
+extern TagrecScorer *tagrec_scorer(TagrecCall *call, int users);
+
+/* Takes the next user's arrays; the array may be padded or not. users = 0 forgets all. */
+extern void tagrec_scorer_add(TagrecScorer *scorer, const float *embedding, const TrSparse *features);
+
+/* score[u * ld + i] = the score of item first + i for user u, i = 0 .. n-1, for all users */
+extern void tagrec_score_tile(const TagrecScorer *scorer, float *score, size_t ld, int32 first, int32 n);
+
+/* The score of one item for user u. */
+extern float tagrec_score_pair(const TagrecScorer *scorer, int u, int32 item);
+
+/* What arrays say of a pair, both padded; no matrix need be at hand. network: NULL = the inner product. */
+extern float tagrec_score_arrays(TagrecEncoder *network, const float *user, const float *item, int width);
+
+/* The network that scores pairs; NULL when the version's algorithm has none. */
+extern TagrecEncoder *tagrec_scoring_network(TagrecCall *call);
+
+#endif

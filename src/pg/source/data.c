@@ -1,0 +1,215 @@
+/*
+ * From raw assignments to the datasets that a training works on. See source.h.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "pg/base/tagrec.h"
+#include "pg/source/reader.h"
+#include "pg/source/source.h"
+
+void
+tagrec_free_assignments(TrAssignments *a)
+{
+	tr_free(a->memory, a->user);
+	tr_free(a->memory, a->item);
+	tr_free(a->memory, a->tag);
+	tr_free(a->memory, a->weight);
+	tr_assignments_init(a, a->memory);
+}
+
+void
+tagrec_data_init(TagrecData *data, TrMemory *memory)
+{
+	memset(data, 0, sizeof(*data));
+	data->memory = memory;
+	tagrec_keys_init(&data->users, memory);
+	tagrec_keys_init(&data->items, memory);
+	tagrec_keys_init(&data->tags, memory);
+}
+
+void
+tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *raw)
+{
+	TagrecReader reader = {
+		.relation = source->name,
+		.columns = {source->user_column, source->item_column, source->tag_column, source->weight_column},
+		.users = &data->users,
+		.items = &data->items,
+		.tags = &data->tags,
+		.longest = TAGREC_MAX_KEY_BYTES,
+		.to = raw
+	};
+
+	tagrec_read_interactions(&reader);
+	data->rows = reader.rows;
+	data->ignored = reader.ignored;
+}
+
+void
+tagrec_data_check(TrStatus status, const TrError *err, const TrMemory *memory)
+{
+	TrError		copy = *err;
+
+	if (status == TR_NO_MEMORY)
+		tagrec_out_of_memory(memory);
+	tagrec_check(status, &copy);
+}
+
+/* Maps of the numbers of users, items and tags; NULL = they stay. */
+typedef struct Maps
+{
+	int32	   *user,
+			   *item,
+			   *tag;
+} Maps;
+
+/* Frees the maps. held_out may be NULL here and below; its tags are none in the task item. */
+static void
+renumber(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, const TrTask *task, Maps *maps)
+{
+	TrError		err = {0};
+
+	tagrec_data_check(tr_assignments_renumber(raw, maps->user, maps->item, maps->tag), &err, data->memory);
+	if (held_out)
+		tagrec_data_check(tr_assignments_renumber(held_out, maps->user, maps->item,
+												  task->tags ? maps->tag : NULL), &err, data->memory);
+	tr_free(data->memory, maps->user);
+	tr_free(data->memory, maps->item);
+	tr_free(data->memory, maps->tag);
+}
+
+/* Renumbers the assignments so that every number is a rank in the order of the keys. */
+static void
+rank_keys(TagrecData *data, const TagrecSource *source, TrAssignments *raw, TrAssignments *held_out, const TrTask *task)
+{
+	TagrecKeyType bytes = {InvalidOid, InvalidOid};
+	Maps		maps = {
+		.user = tagrec_keys_rank(&data->users, source->user),
+		.item = tagrec_keys_rank(&data->items, source->item),
+		.tag = data->tags.closed ? NULL : tagrec_keys_rank(&data->tags, bytes)
+	};
+
+	renumber(data, raw, held_out, task, &maps);
+}
+
+/* Numbers in use by the assignments. */
+static uint8 *
+used_keys(TrMemory *memory, const int32 *key, int64 count, int32 n_keys)
+{
+	uint8	   *used = tagrec_calloc(memory, n_keys, 1);
+
+	for (int64 i = 0; i < count; i++)
+		used[key[i]] = 1;
+	return used;
+}
+
+static int32 *
+keep_used(TagrecKeys *keys, const int32 *key, int64 count)
+{
+	uint8	   *used = used_keys(keys->memory, key, count, keys->count);
+	int32	   *map = tagrec_keys_keep(keys, used);
+
+	tr_free(keys->memory, used);
+	return map;
+}
+
+/* Drops the users, items and tags that no assignment is left of, and what is held out of them. */
+static void
+drop_unused(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, const TrTask *task)
+{
+	Maps		maps = {
+		.user = keep_used(&data->users, raw->user, raw->count),
+		.item = keep_used(&data->items, raw->item, raw->count),
+		.tag = keep_used(&data->tags, raw->tag, raw->count)
+	};
+
+	renumber(data, raw, held_out, task, &maps);
+}
+
+static void
+check_left(const TrAssignments *raw, const char *detail, const char *option)
+{
+	if (raw->count > 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("no assignment is left to train on"),
+			 errdetail_internal("%s", detail),
+			 errhint("Lower the option %s.", option)));
+}
+
+static void
+drop_rare(TagrecData *data, TrAssignments *raw, int min_tag_count)
+{
+	TrError		err = {0};
+
+	tagrec_data_check(tr_assignments_drop_rare_tags(raw, data->tags.count, min_tag_count), &err, data->memory);
+	check_left(raw, psprintf("None of the %d tags is used by %d assignments or more.", data->tags.count, min_tag_count),
+			   "min_tag_count");
+}
+
+static void
+keep_core(TagrecData *data, TrAssignments *raw, int core)
+{
+	int64		left[TR_CORE_ROUNDS];
+	int			rounds;
+	int64		before = raw->count;
+	StringInfoData detail;
+	TrError		err = {0};
+
+	tagrec_data_check(tr_assignments_core(raw, data->users.count, data->items.count, data->tags.count, core, left, &rounds),
+					  &err, data->memory);
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "Dropping users, items and tags with fewer than %d assignments left of %lld rows: ", core,
+					 (long long) before);
+	for (int i = 0; i < rounds; i++)
+		appendStringInfo(&detail, "%s%lld", i == 0 ? "" : ", ", (long long) left[i]);
+	appendStringInfoChar(&detail, '.');
+	check_left(raw, detail.data, "core");
+	pfree(detail.data);
+}
+
+/* Everything that the options leave out goes, and what is left gets its numbers. */
+static void
+settle(TagrecData *data, TrAssignments *raw, const TrTrainOptions *options, const TrTask *task, TrAssignments *held_out)
+{
+	int64		before = raw->count;
+
+	if (!data->tags.closed)
+	{
+		drop_rare(data, raw, options->min_tag_count);
+		if (options->core > 0)
+			keep_core(data, raw, options->core);
+	}
+	if (held_out || raw->count < before)
+		drop_unused(data, raw, held_out, task);
+}
+
+void
+tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw, const TrTrainOptions *options,
+				  const TrTask *task, TrAssignments *held_out)
+{
+	int64		n_held_out = 0;
+	TrError		err = {0};
+
+	if (raw->count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("no row of %s has a tag that the model knows", source->name)));
+	rank_keys(data, source, raw, held_out, task);
+	tagrec_data_check(tr_assignments_distinct(raw, &err), &err, data->memory);
+	if (held_out)
+	{
+		tagrec_data_check(tr_assignments_distinct(held_out, &err), &err, data->memory);
+		n_held_out = held_out->count;
+	}
+	settle(data, raw, options, task, held_out);
+	tagrec_data_check(tr_dataset_build(&data->all, raw, data->users.count, data->items.count, data->tags.count, &err),
+					  &err, data->memory);
+	if (held_out)
+		tagrec_data_hold_out(data, held_out, n_held_out, task);
+	else if (options->validation > 0 && !data->tags.closed)
+		tagrec_data_split(data, raw, options, task);
+	tagrec_free_assignments(raw);
+}

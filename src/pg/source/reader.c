@@ -1,0 +1,219 @@
+/*
+ * Reading a relation of interactions: one cursor, a batch of rows at a time, keys interned as they come. See reader.h.
+ */
+#include "pg/source/reader.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#define BATCH_ROWS 10000
+
+/* Squares of sums of this many must stay finite in single precision. */
+#define MAX_WEIGHT TR_MOST_WEIGHT
+#define KEY_COLUMNS 3
+
+/* A key column, in the order of the query; the weight is behind them. */
+typedef struct Column
+{
+	const char *name;
+	TagrecKeys *keys;
+	bool		is_text;		/* the value's bytes are its text */
+	Size		longest;		/* bytes of text that it may have */
+	FmgrInfo	output;
+	int64		nulls;
+} Column;
+
+typedef struct Reading
+{
+	TagrecReader *reader;
+	int			columns;		/* of keys */
+	Column		column[KEY_COLUMNS];
+} Reading;
+
+static char *
+query_text(const TagrecReader *reader)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s", quote_identifier(reader->columns.user));
+	appendStringInfo(&sql, ", %s", quote_identifier(reader->columns.item));
+	if (reader->columns.tag)
+		appendStringInfo(&sql, ", %s", quote_identifier(reader->columns.tag));
+	if (reader->columns.weight)
+		appendStringInfo(&sql, ", %s::pg_catalog.float8", quote_identifier(reader->columns.weight));
+	appendStringInfo(&sql, " FROM %s", reader->relation);
+	return sql.data;
+}
+
+static void
+add_column(Reading *reading, const char *name, TagrecKeys *keys, TupleDesc desc, Size longest)
+{
+	Column	   *column = &reading->column[reading->columns++];
+	Oid			type = SPI_gettypeid(desc, reading->columns);
+	Oid			output;
+	bool		varlena;
+
+	column->name = name;
+	column->keys = keys;
+	column->is_text = type == TEXTOID || type == VARCHAROID;
+	column->longest = longest;
+	column->nulls = 0;
+	getTypeOutputInfo(type, &output, &varlena);
+	fmgr_info_cxt(output, &column->output, CurrentMemoryContext);
+}
+
+static int32
+intern_text(const Column *column, const char *text, Size length)
+{
+	if (column->longest > 0 && length > column->longest)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("column \"%s\" contains a key of %zu bytes", column->name, length),
+				 errdetail("Keys of users and items are indexed, and may have %zu bytes.", column->longest),
+				 errhint("Shorten them in a view, with md5() for example.")));
+	return tagrec_keys_intern(column->keys, text, length);
+}
+
+static int32
+intern(Column *column, Datum value)
+{
+	char	   *string;
+
+	if (column->is_text)
+	{
+		text	   *packed = DatumGetTextPP(value);
+
+		return intern_text(column, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
+	}
+	string = OutputFunctionCall(&column->output, value);
+	return intern_text(column, string, strlen(string));
+}
+
+static float
+read_weight(const Reading *reading, HeapTuple tuple, TupleDesc desc)
+{
+	const TagrecReader *reader = reading->reader;
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, reading->columns + 1, desc, &isnull);
+	double		weight = isnull ? 0 : DatumGetFloat8(value);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("weight column \"%s\" of %s contains NULL", reader->columns.weight, reader->relation),
+				 errhint("Give those rows a weight, or leave them out with a view.")));
+	if (isnan(weight) || weight < 0 || weight > MAX_WEIGHT)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("weight column \"%s\" of %s contains %g", reader->columns.weight, reader->relation, weight),
+				 errdetail("Weights are numbers from 0 to %g.", MAX_WEIGHT)));
+	return (float) weight;
+}
+
+/* The last column first: a row whose tag a closed vocabulary does not have adds neither user nor item. */
+static void
+read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
+{
+	TagrecReader *reader = reading->reader;
+	bool		weighted = reader->columns.weight != NULL;
+	int32		key[KEY_COLUMNS] = {0};
+	bool		complete = true;
+
+	for (int c = reading->columns - 1; c >= 0; c--)
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, c + 1, desc, &isnull);
+
+		if (isnull)
+			reading->column[c].nulls++;
+		if (isnull || !complete)
+		{
+			complete = false;
+			continue;
+		}
+		key[c] = intern(&reading->column[c], value);
+		if (key[c] < 0)
+		{
+			reader->ignored++;
+			return;
+		}
+	}
+	if (complete && tr_assignments_add(reader->to, key[0], key[1], key[2], weighted,
+									   weighted ? read_weight(reading, tuple, desc) : 1.0f) != TR_OK)
+		tagrec_out_of_memory(reader->to->memory);
+}
+
+static void
+check_rows(const Reading *reading)
+{
+	const TagrecReader *reader = reading->reader;
+
+	for (int c = 0; c < reading->columns; c++)
+		if (reading->column[c].nulls > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("column \"%s\" of %s contains NULL", reading->column[c].name, reader->relation),
+					 errdetail("It is NULL in %lld of %lld rows.", (long long) reading->column[c].nulls,
+							   (long long) reader->rows),
+					 errhint("Leave them out with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.", reader->relation,
+							 quote_identifier(reading->column[c].name))));
+	if (reader->rows == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("%s has no rows", reader->relation),
+				 errdetail("Row security may hide rows from the role that reads them.")));
+}
+
+/* Fetches and reads one batch; false at the end. */
+static bool
+read_batch(Reading *reading, Portal portal, MemoryContext scratch)
+{
+	uint64		count;
+
+	SPI_cursor_fetch(portal, true, BATCH_ROWS);
+	count = SPI_processed;
+	for (uint64 i = 0; i < count; i++)
+	{
+		MemoryContext before = MemoryContextSwitchTo(scratch);
+
+		CHECK_FOR_INTERRUPTS();
+		read_row(reading, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		MemoryContextSwitchTo(before);
+		MemoryContextReset(scratch);
+	}
+	reading->reader->rows += (int64) count;
+	SPI_freetuptable(SPI_tuptable);
+	return count > 0;
+}
+
+void
+tagrec_read_interactions(TagrecReader *reader)
+{
+	Reading		reading = {.reader = reader};
+	const TagrecColumns *columns = &reader->columns;
+	MemoryContext outside = CurrentMemoryContext;
+	MemoryContext scratch;
+	Portal		portal;
+
+	SPI_connect();
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec row", ALLOCSET_DEFAULT_SIZES);
+	portal = SPI_cursor_open_with_args(NULL, query_text(reader), 0, NULL, NULL, NULL, true, 0);
+	add_column(&reading, columns->user, reader->users, portal->tupDesc, reader->longest);
+	add_column(&reading, columns->item, reader->items, portal->tupDesc, reader->longest);
+	if (columns->tag)
+		add_column(&reading, columns->tag, reader->tags, portal->tupDesc, 0);
+	while (read_batch(&reading, portal, scratch))
+		;
+	SPI_cursor_close(portal);
+	check_rows(&reading);
+	SPI_finish();
+	MemoryContextSwitchTo(outside);
+}

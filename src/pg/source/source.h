@@ -1,0 +1,91 @@
+/*
+ * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row
+ * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
+ *
+ * Rules: a NULL in the user, item or tag column is an error, which counts them; so are weights that are NULL, negative, not
+ * finite or above 1e12, and keys of users and items too long to be indexed. A repeated (user, item, tag) counts once, with
+ * the sum of its weights. Keys are told apart by their type's equality. Tags may be of any type: their text counts.
+ */
+#ifndef TAGREC_SOURCE_H
+#define TAGREC_SOURCE_H
+
+#include "postgres.h"
+
+#include "core/dataset.h"
+#include "core/model.h"
+#include "core/trainer.h"
+#include "pg/base/keys.h"
+#include "utils/rel.h"
+
+typedef struct TagrecSource
+{
+	Oid			relation;
+	char	   *name;			/* quoted and schema-qualified */
+	char	   *user_column,
+			   *item_column,
+			   *tag_column,
+			   *weight_column;	/* NULL = none */
+	TagrecKeyType user,
+				item;
+} TagrecSource;
+
+/*
+ * Fills name, user and item from relation and the columns; ereport(ERROR) unless the current user may read a relation of a
+ * fitting kind with columns of fitting types. Done before a job starts, and again when it does.
+ */
+extern void tagrec_source_check(TagrecSource *source);
+
+/* A kind of relation that rows can be read from. */
+extern bool tagrec_has_rows(char kind);
+
+/* ereport(ERROR) unless the current user may read this column, look into the relation's schema. */
+extern void tagrec_check_column_readable(Relation relation, Form_pg_attribute attribute);
+extern void tagrec_check_schema_usage(Relation relation);
+
+/* The relation of a qualified name as tagrec_source_check() gave it; ereport(ERROR) when it is gone. */
+extern Oid	tagrec_source_find(const char *name);
+
+/* What a training works on. Everything lies in one TrMemory. */
+typedef struct TagrecData
+{
+	TrMemory   *memory;
+	int64		rows;			/* read */
+	int64		ignored;		/* rows whose tag a closed vocabulary does not have */
+	TagrecKeys	users,
+				items,
+				tags;			/* ranked, in the datasets' numbering */
+	TrDataset	all;
+	bool		split;			/* train and validation are filled; else all is trained on */
+	TrDataset	train;			/* users, items and tags numbered as in all */
+	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */
+} TagrecData;
+
+extern void tagrec_data_init(TagrecData *data, TrMemory *memory);
+
+/* Reads the source into raw assignments, in a transaction with an active snapshot; raw->memory is data's. */
+extern void tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *raw);
+
+/*
+ * Ranks the keys and builds the datasets; frees raw. Tags that fewer than options->min_tag_count assignments use go first,
+ * then what is not in the core of options->core, then the users and items that have nothing left. options->validation holds
+ * out, of the task item, a share of the pairs; of the task tag, one tag each of a share of the posts that have two or more.
+ * held_out: what another relation holds out, whose keys were interned in data as well, or NULL; freed, too. With a closed
+ * vocabulary, nothing is dropped and nothing held out.
+ */
+extern void tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw,
+							  const TrTrainOptions *options, const TrTask *task, TrAssignments *held_out);
+
+/* split.c: fills train and validation of data, whose `all` was built from raw, as above */
+extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, const TrTask *task);
+
+/*
+ * The same from assignments that another relation holds out, of which `all` were read and those left whose keys are trained
+ * on. Those that stand in training themselves are left out, too: NOTICE, or ERROR when there are no others.
+ */
+extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, const TrTask *task);
+
+/* Raises the error of a core function that works in this memory. */
+extern void tagrec_data_check(TrStatus status, const TrError *err, const TrMemory *memory);
+extern void tagrec_free_assignments(TrAssignments *a);
+
+#endif

@@ -1,0 +1,201 @@
+/*
+ * What a model is measured on while it trains: a share of its source, or what another relation holds out. See source.h.
+ *
+ * Task item: pairs, of which training sees nothing. Task tag: one tag of a post, which keeps its other tags; a post with a
+ * single tag keeps it and is not measured on, so that training sees every post.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "pg/base/tagrec.h"
+#include "pg/source/fold.h"
+#include "pg/source/source.h"
+
+/* ------------------------------------------------------------------ a share of the source */
+
+typedef struct Split
+{
+	TagrecData *data;
+	const TrTask *task;
+	double		share;
+	char	   *seed;			/* of the hashes */
+	uint8	   *held_out;		/* (assignments) */
+	int32		posts;			/* that could be held out, or lose a tag */
+	int32		count;			/* that do */
+} Split;
+
+/* Of the post's tags, the one with the smallest hash. */
+static int64
+held_out_tag(const Split *s, int32 post)
+{
+	const TrDataset *d = &s->data->all;
+	char		smallest[TAGREC_MD5_DIGITS + 1];
+	char		hash[TAGREC_MD5_DIGITS + 1];
+	int64		found = -1;
+
+	for (int64 i = d->post_ptr[post]; i < d->post_ptr[post + 1]; i++)
+	{
+		tagrec_holdout_of(hash, s->data->users.text[d->post_user[post]], s->data->items.text[d->post_item[post]],
+						  s->data->tags.text[d->post_tag[i]], s->seed);
+		if (found >= 0 && strcmp(hash, smallest) >= 0)
+			continue;
+		found = i;
+		strcpy(smallest, hash);
+	}
+	return found;
+}
+
+/* Posts whose fold, under a seed of training's own, lies below the share. */
+static void
+choose(Split *s)
+{
+	const TrDataset *d = &s->data->all;
+	int			below = (int) rint(s->share * 100);
+
+	for (int32 p = 0; p < d->n_posts; p++)
+	{
+		int64		tags = d->post_ptr[p + 1] - d->post_ptr[p];
+
+		CHECK_FOR_INTERRUPTS();
+		if (s->task->tags && tags < 2)
+			continue;
+		s->posts++;
+		if (tagrec_fold_of(s->data->users.text[d->post_user[p]], s->data->items.text[d->post_item[p]], s->seed) >= below)
+			continue;
+		s->count++;
+		if (s->task->tags)
+			s->held_out[held_out_tag(s, p)] = 1;
+		else
+			memset(s->held_out + d->post_ptr[p], 1, tags);
+	}
+}
+
+static void
+check_choice(const Split *s)
+{
+	bool		all = !s->task->tags && s->count == s->posts;
+
+	if (s->count > 0 && !all)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("validation share %g leaves %s of the %d %s to %s", s->share, s->count == 0 ? "none" : "all", s->posts,
+					s->task->source,
+					s->count == 0 ? "measure on" : "measure on and none to train on"),
+			 errhint("Choose another share, or 0 for none.")));
+}
+
+static void
+add_held_out(TrPairs *pairs, int32 user, int32 item, int32 tag)
+{
+	pairs->user[pairs->count] = user;
+	pairs->item[pairs->count] = item;
+	if (pairs->tag)
+		pairs->tag[pairs->count] = tag;
+	pairs->count++;
+}
+
+static void
+allocate_pairs(TagrecData *data, int64 count, const TrTask *task)
+{
+	TrPairs    *pairs = &data->validation;
+
+	pairs->user = tagrec_alloc(data->memory, count * sizeof(int32));
+	pairs->item = tagrec_alloc(data->memory, count * sizeof(int32));
+	pairs->tag = task->tags ? tagrec_alloc(data->memory, count * sizeof(int32)) : NULL;
+}
+
+static void
+fill_pairs(Split *s)
+{
+	const TrDataset *d = &s->data->all;
+
+	allocate_pairs(s->data, s->count, s->task);
+	for (int32 p = 0; p < d->n_posts; p++)
+		for (int64 i = d->post_ptr[p]; i < d->post_ptr[p + 1]; i++)
+			if (s->held_out[i])
+			{
+				add_held_out(&s->data->validation, d->post_user[p], d->post_item[p], d->post_tag[i]);
+				break;
+			}
+}
+
+/* The assignments that are not held out; raw is in the order of the posts' tags. */
+static void
+build_train(TagrecData *data, const TrAssignments *raw, const uint8 *held_out)
+{
+	TrAssignments kept;
+	TrError		err = {0};
+
+	tr_assignments_init(&kept, data->memory);
+	for (int64 i = 0; i < raw->count; i++)
+		if (!held_out[i])
+			tagrec_data_check(tr_assignments_add(&kept, raw->user[i], raw->item[i], raw->tag[i], raw->weight != NULL,
+												 raw->weight ? raw->weight[i] : 1.0f), &err, data->memory);
+	tagrec_data_check(tr_dataset_build(&data->train, &kept, data->users.count, data->items.count, data->tags.count, &err),
+					  &err, data->memory);
+	tagrec_free_assignments(&kept);
+}
+
+void
+tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, const TrTask *task)
+{
+	Split		s = {.data = data, .task = task, .share = options->validation};
+
+	s.seed = psprintf("validation:%llu", (unsigned long long) options->seed);
+	s.held_out = tagrec_calloc(data->memory, data->all.n_assignments, 1);
+	choose(&s);
+	check_choice(&s);
+	fill_pairs(&s);
+	build_train(data, raw, s.held_out);
+	tr_free(data->memory, s.held_out);
+	data->split = true;
+}
+
+/* ------------------------------------------------------------------ another relation */
+
+/* What became of it: of `all`, `known` had keys that are trained on, and some are left of these. */
+static void
+tell_left_out(const TagrecData *data, int64 all, int64 known, const TrTask *task)
+{
+	int32		left = data->validation.count;
+
+	if (left == all)
+		return;
+	ereport(left == 0 ? ERROR : NOTICE,
+			(errcode(left == 0 ? ERRCODE_DATA_EXCEPTION : ERRCODE_SUCCESSFUL_COMPLETION),
+			 left == 0 ? errmsg("there is no %s in validation_source that the model could be validated on", task->pair)
+			 : errmsg("%lld of %lld %ss in validation_source are left out", (long long) (all - left), (long long) all,
+					  task->pair),
+			 errdetail("%lld have a %s that is not in the training data, %lld stand in the training data themselves.",
+					   (long long) (all - known), task->keys, (long long) (known - left))));
+}
+
+static bool
+has_tag(const TrDataset *d, int32 post, int32 tag)
+{
+	for (int64 i = d->post_ptr[post]; i < d->post_ptr[post + 1]; i++)
+		if (d->post_tag[i] == tag)
+			return true;
+	return false;
+}
+
+void
+tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, const TrTask *task)
+{
+	int64		known = held_out->count;
+
+	allocate_pairs(data, known, task);
+	for (int64 i = 0; i < known; i++)
+	{
+		int32		post = tr_dataset_post(&data->all, held_out->user[i], held_out->item[i]);
+
+		if (post >= 0 && (!task->tags || has_tag(&data->all, post, held_out->tag[i])))
+			continue;
+		add_held_out(&data->validation, held_out->user[i], held_out->item[i], held_out->tag[i]);
+	}
+	tagrec_free_assignments(held_out);
+	tell_left_out(data, all, known, task);
+}

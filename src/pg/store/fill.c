@@ -1,0 +1,381 @@
+/*
+ * Filling a version's partitions. See write.h.
+ *
+ * Rows go in through the table access method, many at a time, as COPY does it: the tables are new, nobody else sees them,
+ * and they have neither indexes nor triggers yet.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "pg/base/id.h"
+#include "pg/base/tagrec.h"
+#include "pg/store/columns.h"
+#include "pg/store/write.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#define BATCH_ROWS 64
+#define BATCH_BYTES ((Size) 1 << 20)
+#define EMBED_ROWS 1024
+#define PART_VALUES (4 * 1024 * 1024)
+
+typedef struct Writer
+{
+	Relation	relation;
+	BulkInsertState bulk;
+	TupleTableSlot *slot[BATCH_ROWS];
+	int			waiting;
+	Size		bytes;			/* of the waiting rows' arrays */
+	MemoryContext rows;			/* values of the waiting rows */
+} Writer;
+
+/* ------------------------------------------------------------------ writing rows */
+
+static void
+writer_open(Writer *writer, const TagrecPlace *place, TagrecRelation which)
+{
+	char	   *relname = tagrec_partition_relname(place->model, which, place->version);
+
+	memset(writer, 0, sizeof(*writer));
+	writer->relation = table_open(tagrec_model_relation(place->schema, relname), RowExclusiveLock);
+	tagrec_check_writable(RelationGetRelid(writer->relation), which);
+	writer->bulk = GetBulkInsertState();
+	writer->rows = AllocSetContextCreate(CurrentMemoryContext, "tagrec rows", ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < BATCH_ROWS; i++)
+		writer->slot[i] = table_slot_create(writer->relation, NULL);
+}
+
+static void
+writer_flush(Writer *writer)
+{
+	if (writer->waiting > 0)
+		table_multi_insert(writer->relation, writer->slot, writer->waiting, GetCurrentCommandId(true), 0, writer->bulk);
+	for (int i = 0; i < writer->waiting; i++)
+		ExecClearTuple(writer->slot[i]);
+	writer->waiting = 0;
+	writer->bytes = 0;
+	MemoryContextReset(writer->rows);
+}
+
+/* The values lie in writer->rows, or outlive the writer. */
+static void
+writer_add(Writer *writer, const Datum *values, int count, Size bytes)
+{
+	TupleTableSlot *slot = writer->slot[writer->waiting];
+	int			columns = slot->tts_tupleDescriptor->natts;
+
+	CHECK_FOR_INTERRUPTS();
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, values, count * sizeof(Datum));
+	memset(slot->tts_isnull, false, count * sizeof(bool));
+	/* columns that the owner has added */
+	memset(slot->tts_isnull + count, true, (columns - count) * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
+	writer->waiting++;
+	writer->bytes += bytes;
+	if (writer->waiting == BATCH_ROWS || writer->bytes >= BATCH_BYTES)
+		writer_flush(writer);
+}
+
+static void
+writer_close(Writer *writer)
+{
+	writer_flush(writer);
+	for (int i = 0; i < BATCH_ROWS; i++)
+		ExecDropSingleTupleTableSlot(writer->slot[i]);
+	FreeBulkInsertState(writer->bulk);
+	table_finish_bulk_insert(writer->relation, 0);
+	table_close(writer->relation, NoLock);
+	MemoryContextDelete(writer->rows);
+}
+
+/* A one-dimensional array of 4-byte values, in the current memory context. */
+static Datum
+array_of(const void *values, int64 count, Oid type)
+{
+	Size		size = ARR_OVERHEAD_NONULLS(1) + count * 4;
+	ArrayType  *array;
+
+	if (count == 0)
+		return PointerGetDatum(construct_empty_array(type));
+	array = palloc0(size);
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->elemtype = type;
+	ARR_DIMS(array)[0] = (int) count;
+	ARR_LBOUND(array)[0] = 1;
+	memcpy(ARR_DATA_PTR(array), values, count * 4);
+	return PointerGetDatum(array);
+}
+
+/* ------------------------------------------------------------------ users and items */
+
+/* Sets the sparse part's two arrays; returns their bytes. */
+static Size
+sparse_part(Datum *features, Datum *values, const TagrecData *data, TrModel *model, int32 user)
+{
+	TrSparse	part = {0};
+	TrError		err = {0};
+
+	if (model->algorithm->user_features)
+		tagrec_check(model->algorithm->user_features(model, &data->all, user, &part, &err), &err);
+	*features = array_of(part.index, part.n, INT4OID);
+	*values = array_of(part.value, part.n, FLOAT4OID);
+	return (Size) part.n * 8;
+}
+
+/* Sets the two arrays of the user's posts; returns their bytes. */
+static Size
+posts(Datum *ends, Datum *tags, const TrDataset *d, const TrTask *task, int32 user)
+{
+	int32		first = d->user_ptr[user];
+	int32		n = task->tags ? d->user_ptr[user + 1] - first : 0;
+	int64		first_tag = d->post_ptr[first];
+	int64		n_tags = d->post_ptr[first + n] - first_tag;
+	int32	   *end = palloc(Max(n, 1) * sizeof(int32));
+
+	for (int32 p = 0; p < n; p++)
+		end[p] = (int32) (d->post_ptr[first + p + 1] - first_tag);
+	*ends = array_of(end, n, INT4OID);
+	*tags = array_of(d->post_tag + first_tag, n_tags, INT4OID);
+	return (n + n_tags) * 4;
+}
+
+/* Sets the profile's two arrays; returns their bytes. */
+static Size
+profile(Datum *tags, Datum *counts, const TrProfileTable *table, int32 entity)
+{
+	int64		first = table->entry_ptr[entity];
+	int64		n = table->entry_ptr[entity + 1] - first;
+
+	*tags = array_of(table->tag + first, n, INT4OID);
+	*counts = array_of(table->count + first, n, FLOAT4OID);
+	return n * 8;
+}
+
+static void
+add_user(Writer *writer, const TagrecPlace *place, const TagrecData *data, TrModel *model, TagrecKeyInput *input, int32 user,
+		 const float *embedding, int width)
+{
+	const TrDataset *d = &data->all;
+	int32		first = d->user_ptr[user];
+	int32		seen = d->user_ptr[user + 1] - first;
+	Datum		values[10];
+	Size		bytes;
+	MemoryContext before = MemoryContextSwitchTo(writer->rows);
+
+	values[0] = Int32GetDatum(place->version);
+	values[1] = tagrec_key_read(input, data->users.text[user]);
+	values[2] = array_of(embedding, width, FLOAT4OID);
+	values[3] = array_of(d->post_item + first, seen, INT4OID);
+	bytes = profile(&values[4], &values[5], &d->user, user);
+	bytes += sparse_part(&values[6], &values[7], data, model, user);
+	bytes += posts(&values[8], &values[9], d, model->algorithm->task, user);
+	MemoryContextSwitchTo(before);
+	writer_add(writer, values, lengthof(values), bytes + width * 4 + seen * 4);
+}
+
+static void
+add_item(Writer *writer, const TagrecPlace *place, const TagrecData *data, TagrecKeyInput *input, int32 item,
+		 const float *embedding, int width)
+{
+	const TrDataset *d = &data->all;
+	Datum		values[7];
+	Size		bytes;
+	MemoryContext before = MemoryContextSwitchTo(writer->rows);
+
+	values[0] = Int32GetDatum(place->version);
+	values[1] = tagrec_key_read(input, data->items.text[item]);
+	values[2] = Int32GetDatum(item);
+	values[3] = array_of(embedding, width, FLOAT4OID);
+	bytes = profile(&values[4], &values[5], &d->item, item);
+	values[6] = Int32GetDatum(d->item_ptr[item + 1] - d->item_ptr[item]);
+	MemoryContextSwitchTo(before);
+	writer_add(writer, values, lengthof(values), bytes + width * 4);
+}
+
+static void
+fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData *data, TrModel *model, TrSide side)
+{
+	int32		count = side == TR_USER ? data->all.n_users : data->all.n_items;
+	int			width = model->algorithm->width(model, NULL);
+	float	   *embedding = tagrec_alloc(data->memory, ((Size) EMBED_ROWS * width + 1) * sizeof(float));
+	TrError		err = {0};
+	Writer		writer;
+	TagrecKeyInput input;
+
+	writer_open(&writer, place, side == TR_USER ? TAGREC_USERS : TAGREC_ITEMS);
+	tagrec_key_input(&input, side == TR_USER ? source->user.type : source->item.type);
+	for (int32 first = 0; first < count; first += EMBED_ROWS)
+	{
+		int32		n = Min(EMBED_ROWS, count - first);
+
+		if (width > 0)
+			tagrec_check(tr_model_embed(model, side, &data->all, first, n, embedding, &err), &err);
+		for (int32 i = 0; i < n; i++)
+			if (side == TR_USER)
+				add_user(&writer, place, data, model, &input, first + i, embedding + (Size) i * width, width);
+			else
+				add_item(&writer, place, data, &input, first + i, embedding + (Size) i * width, width);
+	}
+	writer_close(&writer);
+	tr_free(data->memory, embedding);
+}
+
+/* ------------------------------------------------------------------ tags, weights, neighbours */
+
+static void
+fill_tags(const TagrecPlace *place, const TagrecData *data)
+{
+	Writer		writer;
+
+	writer_open(&writer, place, TAGREC_TAGS);
+	for (int32 tag = 0; tag < data->tags.count; tag++)
+	{
+		Datum		values[3];
+		MemoryContext before = MemoryContextSwitchTo(writer.rows);
+
+		values[0] = Int32GetDatum(place->version);
+		values[1] = Int32GetDatum(tag);
+		values[2] = CStringGetTextDatum(data->tags.text[tag]);
+		MemoryContextSwitchTo(before);
+		writer_add(&writer, values, lengthof(values), strlen(data->tags.text[tag]));
+	}
+	writer_close(&writer);
+}
+
+/* Whole rows to a part, as many as fit. rows and cols are those of the whole matrix, in every part. */
+static void
+add_weight(Writer *writer, const TagrecPlace *place, const TrTensor *tensor)
+{
+	int32		step = Max(1, PART_VALUES / Max(tensor->cols, 1));
+
+	for (int32 first = 0, part = 0; first < tensor->rows; first += step, part++)
+	{
+		int64		n = (int64) Min(step, tensor->rows - first) * tensor->cols;
+		Datum		values[6];
+		MemoryContext before = MemoryContextSwitchTo(writer->rows);
+
+		values[0] = Int32GetDatum(place->version);
+		values[1] = CStringGetTextDatum(tensor->name);
+		values[2] = Int32GetDatum(part);
+		values[3] = Int32GetDatum(tensor->rows);
+		values[4] = Int32GetDatum(tensor->cols);
+		values[5] = array_of(tensor->value + (Size) first * tensor->cols, n, FLOAT4OID);
+		MemoryContextSwitchTo(before);
+		writer_add(writer, values, lengthof(values), n * 4);
+	}
+}
+
+/* What stands in the rows of users and items is not stored once more. */
+static void
+fill_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
+{
+	Writer		writer;
+
+	writer_open(&writer, place, TAGREC_WEIGHTS);
+	for (int i = 0; i < n_tensors; i++)
+		if (!tensors[i].training)
+			add_weight(&writer, place, &tensors[i]);
+	writer_close(&writer);
+}
+
+static void
+add_neighbours(Writer *writer, const TagrecPlace *place, int32 feature, const TrSparse *row)
+{
+	Datum		values[4];
+	MemoryContext before = MemoryContextSwitchTo(writer->rows);
+
+	values[0] = Int32GetDatum(place->version);
+	values[1] = Int32GetDatum(feature);
+	values[2] = array_of(row->index, row->n, INT4OID);
+	values[3] = array_of(row->value, row->n, FLOAT4OID);
+	MemoryContextSwitchTo(before);
+	writer_add(writer, values, lengthof(values), (Size) row->n * 8);
+}
+
+static void
+fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model)
+{
+	int64		count = tr_feature_count(tr_features(model), data->all.n_users, data->all.n_items, data->all.n_tags);
+	Writer		writer;
+
+	writer_open(&writer, place, TAGREC_NEIGHBOURS);
+	for (int64 feature = 0; feature < count; feature++)
+	{
+		TrSparse	row = {0};
+		TrError		err = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		tagrec_check(model->algorithm->feature_weights(model, (int32) feature, &row, &err), &err);
+		if (row.n > 0)
+			add_neighbours(&writer, place, (int32) feature, &row);
+	}
+	writer_close(&writer);
+}
+
+/* ------------------------------------------------------------------ partitions */
+
+/* A table like the partition it will be, with the constraint that spares ATTACH its scan. */
+static void
+create_partition(const TagrecPlace *place, TagrecRelation which)
+{
+	char	   *partition = tagrec_place_name(place, tagrec_partition_relname(place->model, which, place->version));
+	char	   *parent = tagrec_place_name(place, tagrec_parent_relname(place->model, which));
+
+	tagrec_execute(psprintf("CREATE TABLE %s (LIKE %s INCLUDING STORAGE, CHECK (version OPERATOR(pg_catalog.=) %d))",
+							partition, parent, place->version));
+}
+
+/* Attaching makes the indexes that the partitioned table has, the user's own included. */
+static void
+attach_partition(const TagrecPlace *place, TagrecRelation which)
+{
+	char	   *partition = tagrec_place_name(place, tagrec_partition_relname(place->model, which, place->version));
+	char	   *parent = tagrec_place_name(place, tagrec_parent_relname(place->model, which));
+
+	tagrec_execute(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES IN (%d)", parent, partition,
+							place->version));
+	tagrec_execute(psprintf("ANALYZE %s", partition));
+}
+
+/*
+ * The columns that the view of neighbours joins by, of the partitioned tables themselves, which nobody else analyzes:
+ * without that its plans are made for 200 items. An old partition that somebody is at work on is passed over.
+ */
+static void
+analyze_joins(const TagrecPlace *place)
+{
+	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
+	char	   *neighbours = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_NEIGHBOURS));
+
+	tagrec_execute(psprintf("ANALYZE (SKIP_LOCKED) %s (version, \"position\", item_id)", items));
+	tagrec_execute(psprintf("ANALYZE (SKIP_LOCKED) %s (version, feature)", neighbours));
+}
+
+void
+tagrec_store_write(const TagrecPlace *place, const TagrecSource *source, const TagrecData *data, TrModel *model,
+				   const TrTensor *tensors, int n_tensors)
+{
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
+		create_partition(place, which);
+	fill_side(place, source, data, model, TR_USER);
+	fill_side(place, source, data, model, TR_ITEM);
+	fill_tags(place, data);
+	fill_weights(place, tensors, n_tensors);
+	fill_neighbours(place, data, model);
+	CommandCounterIncrement();
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
+		attach_partition(place, which);
+	analyze_joins(place);
+}

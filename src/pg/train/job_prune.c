@@ -1,0 +1,202 @@
+/*
+ * Dropping the versions that are not kept, at the start of a job and at its end. See write.h for when one may go.
+ */
+#include "pg/train/job_run.h"
+
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "pg/base/compat.h"
+#include "pg/base/tagrec.h"
+#include "pg/registry/statement.h"
+#include "pg/registry/version_write.h"
+#include "pg/store/write.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/procarray.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+/* What is in use at the end of a job is tried again so often, after so many milliseconds each. */
+#define TRIES 20
+#define NAP_MS 10
+
+/* For what hangs on a version's partitions, a foreign key of the owner's, say; their own locks are had by then. */
+#define DROP_LOCK_TIMEOUT "10ms"
+
+/* So many versions beyond those that are kept may wait for snapshots that still see them as deployed. */
+#define WAITING_VERSIONS 2
+
+typedef enum Fate
+{
+	IN_USE,						/* it may go a little later */
+	GONE,
+	STUCK						/* something hangs on it that this job cannot drop */
+} Fate;
+
+/* Versions that are to go, newest first, and how far that is. */
+typedef struct Pruning
+{
+	TagrecRun  *run;
+	TagrecPlace place;
+	int			count;
+	int32	   *versions;
+	Fate	   *fates;
+} Pruning;
+
+/* None when the model is gone, or somebody else's. */
+static void
+find_versions(Pruning *p)
+{
+	TagrecRun  *run = p->run;
+	TagrecModel *model;
+	Oid			view;
+
+	tagrec_run_begin(run);
+	model = tagrec_model_find(run->request->model, true, true);
+	view = model ? tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS)) : InvalidOid;
+	if (OidIsValid(view) && tagrec_owns_relation(view, GetUserId()))
+	{
+		p->place = (TagrecPlace) {.model_id = model->model_id, .model = model->model, .schema = model->schema};
+		p->count = tagrec_versions_beyond(model->model_id, run->options->train.keep_versions, &p->versions);
+		p->fates = palloc0(Max(p->count, 1) * sizeof(Fate));
+	}
+	tagrec_run_commit(run);
+}
+
+/* What precedes it, every snapshot of this database sees. Our own, a catalog snapshot included, must not count. */
+static TransactionId
+horizon(void)
+{
+	Relation	models = table_open(get_relname_relid("tagrec_model", tagrec_schema()), AccessShareLock);
+	TransactionId oldest;
+
+	InvalidateCatalogSnapshot();
+	oldest = GetOldestNonRemovableTransactionId(models);
+	table_close(models, AccessShareLock);
+	return oldest;
+}
+
+/*
+ * The statement of a client that waits has a snapshot from before the job. It does not count: the statement runs no
+ * parallel workers, and where it asks the model, it is given the version of now.
+ */
+static bool
+client_alone_sees(const TagrecRun *run, TransactionId replaced)
+{
+	int			count;
+	VirtualTransactionId *holders;
+
+	if (!run->shared)
+		return false;
+	holders = GetCurrentVirtualXIDs(replaced, true, false, 0, &count);
+	for (int i = 0; i < count; i++)
+		if (!VirtualTransactionIdEquals(holders[i], run->shared->client))
+			return false;
+	return true;
+}
+
+/* In a transaction; true when it is this job's to drop, and has its locks. */
+static bool
+may_go(Pruning *p, int i, TransactionId oldest)
+{
+	TransactionId replaced;
+
+	if (!tagrec_model_hold_at_once(p->place.model_id))
+		return false;
+	replaced = tagrec_version_replaced(p->place.model_id, p->versions[i]);
+	if (!TransactionIdIsValid(replaced))
+		return false;
+	if (i < WAITING_VERSIONS && !TransactionIdPrecedes(replaced, oldest) && !client_alone_sees(p->run, replaced))
+		return false;
+	p->place.version = p->versions[i];
+	return tagrec_store_lock_version(&p->place);
+}
+
+static Fate
+try_drop(Pruning *p, int i)
+{
+	TagrecRun  *run = p->run;
+	Fate		fate = IN_USE;
+	TransactionId oldest;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	oldest = horizon();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(run->context);
+	if (may_go(p, i, oldest))
+	{
+		(void) set_config_option("lock_timeout", DROP_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
+								 0, false);
+		tagrec_store_drop_version(&p->place);
+		tagrec_version_delete(p->place.model_id, p->place.version);
+		fate = GONE;
+	}
+	tagrec_run_commit(run);
+	return fate;
+}
+
+/* In a transaction of its own, so that a version that cannot go does not keep the others. */
+static Fate
+drop_version(Pruning *p, int i)
+{
+	TagrecRun  *run = p->run;
+	volatile Fate fate = STUCK;
+
+	PG_TRY();
+	{
+		fate = try_drop(p, i);
+	}
+	PG_CATCH();
+	{
+		int			sqlstate = geterrcode();
+
+		if (sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_ADMIN_SHUTDOWN)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(run->context);
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(run->context);
+	}
+	PG_END_TRY();
+	return fate;
+}
+
+/* Returns how many are in use. */
+static int
+drop_versions(Pruning *p)
+{
+	int			in_use = 0;
+
+	for (int i = 0; i < p->count; i++)
+	{
+		if (p->fates[i] == IN_USE)
+			p->fates[i] = drop_version(p, i);
+		in_use += p->fates[i] == IN_USE;
+	}
+	return in_use;
+}
+
+static void
+nap(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, NAP_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+tagrec_run_prune(TagrecRun *run, bool patiently)
+{
+	Pruning		p = {.run = run};
+
+	find_versions(&p);
+	for (int i = 1; drop_versions(&p) > 0 && patiently && i < TRIES; i++)
+		nap();
+}

@@ -1,0 +1,398 @@
+/*
+ * Tuning: random search over options by the validation metric. See tune_space.h for the space and its trials.
+ *
+ * The source is read once. Trial after trial is trained on it and leaves a row of its own, in a transaction of its own, so
+ * that what ends the job (a cancel, a crash) takes no finished trial with it: a tuning of the same model that meets the
+ * same options on the same data takes their figures over. A trial that fails because of its settings is recorded; the
+ * search goes on.
+ *
+ * The model to deploy is trained once more, rather than its weights kept: the best trial may be another job's, and memory
+ * then has to hold one model. With refit it is trained on the held-out pairs as well, for as many epochs as were best
+ * without them; the learning rate decays as it did then.
+ */
+#include "pg/train/job_run.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "pg/base/tagrec.h"
+#include "pg/registry/trial_row.h"
+#include "pg/train/tune_space.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* Bytes between two looks for a cancel. */
+#define HASHED_AT_ONCE ((Size) 1 << 26)
+
+typedef struct Tuning
+{
+	TagrecRun  *run;
+	TagrecTrial *trials;
+	int			count;
+	TagrecTrialRow *rows;		/* (count) */
+	bool	   *done;			/* (count) with a figure */
+	int			best;			/* -1 = none yet */
+	int			taken_over;		/* trials of earlier jobs */
+	int			refused[TAGREC_TRIAL_OTHER_LIBRARY + 1];	/* earlier trials that are not, by what is not the same */
+	char	   *other_device,
+			   *other_library;	/* what one of them has instead */
+	int			failed;
+	ErrorData  *failure;		/* of the first one that failed */
+	double		seconds;		/* of the trials trained here */
+	int			trained;
+	instr_time	told;			/* when the last notice about a trial was sent */
+} Tuning;
+
+/* ------------------------------------------------------------------ what was read */
+
+static uint64
+hash_bytes64(uint64 hash, const void *bytes, Size size)
+{
+	const unsigned char *p = bytes;
+
+	for (Size done = 0; done < size;)
+	{
+		int			part = (int) Min(size - done, HASHED_AT_ONCE);
+
+		CHECK_FOR_INTERRUPTS();
+		hash = hash_bytes_extended(p + done, part, hash);
+		done += part;
+	}
+	return hash;
+}
+
+static uint64
+hash_keys(uint64 hash, const TagrecKeys *keys)
+{
+	hash = hash_bytes64(hash, &keys->count, sizeof(keys->count));
+	for (int32 i = 0; i < keys->count; i++)
+		hash = hash_bytes64(hash, keys->text[i], strlen(keys->text[i]) + 1);
+	return hash;
+}
+
+/* Of the algorithm and of everything read: where it is the same, figures can be compared, and taken over. */
+static char *
+fingerprint(const TagrecRun *run)
+{
+	const TagrecData *data = &run->data;
+	const TrDataset *d = &data->all;
+	const TrPairs *pairs = &data->validation;
+	uint64		hash = hash_bytes64(0, run->request->algorithm, strlen(run->request->algorithm));
+
+	hash = hash_keys(hash, &data->users);
+	hash = hash_keys(hash, &data->items);
+	hash = hash_keys(hash, &data->tags);
+	hash = hash_bytes64(hash, d->post_user, d->n_posts * sizeof(int32));
+	hash = hash_bytes64(hash, d->post_item, d->n_posts * sizeof(int32));
+	hash = hash_bytes64(hash, d->post_ptr, (d->n_posts + 1) * sizeof(int64));
+	hash = hash_bytes64(hash, d->post_tag, d->n_assignments * sizeof(int32));
+	if (d->user.weight)
+		hash = hash_bytes64(hash, d->user.weight, d->n_assignments * sizeof(float));
+	hash = hash_bytes64(hash, pairs->user, pairs->count * sizeof(int32));
+	hash = hash_bytes64(hash, pairs->item, pairs->count * sizeof(int32));
+	if (pairs->tag)
+		hash = hash_bytes64(hash, pairs->tag, pairs->count * sizeof(int32));
+	return psprintf("%016llx", (unsigned long long) hash);
+}
+
+/* ------------------------------------------------------------------ trials */
+
+static void
+consider(Tuning *t, int i)
+{
+	double		value = t->rows[i].value;
+	double		best = t->best < 0 ? NAN : t->rows[t->best].value;
+
+	t->done[i] = true;
+	/* of equal ones the first, whichever was done first */
+	if (t->best < 0 || value > best || (value == best && i < t->best))
+		t->best = i;
+}
+
+/* With the figures that an earlier job has for it, or a note of why they do not count. */
+static void
+take_over(Tuning *t, int i)
+{
+	char	   *other = NULL;
+	TagrecTrialMatch match = tagrec_trial_find(t->run->request->model, &t->rows[i], &other);
+
+	if (match == TAGREC_TRIAL_SAME)
+	{
+		tagrec_trial_insert(&t->rows[i]);
+		consider(t, i);
+		t->taken_over++;
+		return;
+	}
+	t->refused[match]++;
+	if (match == TAGREC_TRIAL_OTHER_DEVICE)
+		t->other_device = other;
+	if (match == TAGREC_TRIAL_OTHER_LIBRARY)
+		t->other_library = other;
+}
+
+/* A client that calls again to go on is told why the search begins anew. */
+static void
+tell_refused(const Tuning *t)
+{
+	const int  *n = t->refused;
+	int			all = n[TAGREC_TRIAL_OTHER_DATA] + n[TAGREC_TRIAL_OTHER_DEVICE] + n[TAGREC_TRIAL_OTHER_LIBRARY];
+	StringInfoData why;
+
+	if (!t->run->shared || all == 0)
+		return;
+	initStringInfo(&why);
+	if (n[TAGREC_TRIAL_OTHER_DATA])
+		appendStringInfo(&why, "%d of them on other data", n[TAGREC_TRIAL_OTHER_DATA]);
+	if (n[TAGREC_TRIAL_OTHER_DEVICE])
+		appendStringInfo(&why, "%s%d of them on device %s instead of %s", why.len ? ", " : "", n[TAGREC_TRIAL_OTHER_DEVICE],
+						 t->other_device, t->rows[0].device);
+	if (n[TAGREC_TRIAL_OTHER_LIBRARY])
+		appendStringInfo(&why, "%s%d of them by tagrec %s instead of %s", why.len ? ", " : "",
+						 n[TAGREC_TRIAL_OTHER_LIBRARY], t->other_library, t->rows[0].library);
+	ereport(NOTICE,
+			(errmsg("%d trial%s that earlier tunings of model \"%s\" have done cannot be taken over", all,
+					all == 1 ? "" : "s", t->run->request->model),
+			 errdetail("Their figures may differ: %s.", why.data)));
+}
+
+/* All trials, with the figures of those that earlier jobs have done. */
+static void
+draw_trials(Tuning *t)
+{
+	TagrecRun  *run = t->run;
+	const TagrecRequest *request = run->request;
+	const TrAlgorithm *algorithm = run->options->algorithm;
+	char	   *print = fingerprint(run);
+	TrError		refused;
+
+	t->trials = tagrec_space_draw(tagrec_space_read(algorithm, request->space), algorithm, request->options,
+								  (uint64) request->search_seed, request->trials, &t->count, &refused);
+	tagrec_run_open(run);
+	t->rows = palloc0(t->count * sizeof(TagrecTrialRow));
+	t->done = palloc0(t->count * sizeof(bool));
+	tagrec_run_begin(run);
+	for (int i = 0; i < t->count; i++)
+	{
+		TagrecTrial *trial = &t->trials[i];
+
+		if (run->options->validation_source)
+		{
+			trial->options->validation_source = run->options->validation_source;
+			trial->effective = tagrec_options_effective(trial->options);
+		}
+		t->rows[i] = (TagrecTrialRow) {
+			.job = run->job,
+			.trial = i + 1,
+			.done_by = run->job,
+			.settings = trial->settings,
+			.options = trial->effective,
+			.fingerprint = print,
+			.device = run->backend->ops->name,
+			.library = TAGREC_VERSION,
+			.metric = tagrec_metric_name(trial->options)
+		};
+		if (request->resume)
+			take_over(t, i);
+	}
+	tagrec_run_commit(run);
+	tell_refused(t);
+}
+
+/* Is it the settings that are at fault? What these say is about options and sizes, never about data. */
+static bool
+is_trials_own(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY || error->sqlerrcode == ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE
+		|| error->sqlerrcode == ERRCODE_INVALID_PARAMETER_VALUE || error->sqlerrcode == ERRCODE_DATA_EXCEPTION
+		|| error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED;
+}
+
+/* NULL, or what went wrong with the settings; other errors end the job. */
+static ErrorData *
+train_trial(TagrecRun *run, const char *phase)
+{
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		tagrec_run_train(run, phase);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(run->context);
+		error = CopyErrorData();
+		if (!is_trials_own(error))
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(run->context);
+	}
+	PG_END_TRY();
+	return error;
+}
+
+static void
+close_backend(TagrecRun *run)
+{
+	if (run->backend)
+		run->backend->ops->close(run->backend);
+	run->backend = NULL;
+}
+
+/* The outcome, in a transaction of its own, with the epochs that are not written yet. */
+static void
+record(Tuning *t, int i, ErrorData *error, double seconds)
+{
+	TagrecRun  *run = t->run;
+	TagrecTrialRow *row = &t->rows[i];
+
+	row->seconds = seconds;
+	row->value = run->result.metric;
+	row->epochs = run->result.epochs;
+	row->best_epoch = run->result.best_epoch;
+	if (error)
+	{
+		row->sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+		row->error = error->message;
+	}
+	tagrec_run_begin(run);
+	tagrec_progress_flush(run);
+	tagrec_trial_insert(row);
+	tagrec_run_commit(run);
+}
+
+static char *
+settings_text(const Tuning *t, int i)
+{
+	Jsonb	   *settings = t->trials[i].settings;
+
+	return JsonbToCString(NULL, &settings->root, VARSIZE(settings));
+}
+
+static int
+still_to_do(const Tuning *t, int i)
+{
+	int			left = 0;
+
+	for (i++; i < t->count; i++)
+		left += !t->done[i];
+	return left;
+}
+
+static void
+tell(Tuning *t, int i, const ErrorData *error)
+{
+	TagrecRun  *run = t->run;
+	const TagrecTrialRow *row = &t->rows[i];
+	char	   *outcome = error ? psprintf("failed: %s", error->message) : psprintf("%s %.4f", row->metric, row->value);
+
+	if (!run->shared || tagrec_run_seconds(t->told) < run->request->progress_interval)
+		return;
+	ereport(NOTICE,
+			(errmsg("trial %d of %d: %s%s, %.0f s left", i + 1, t->count, outcome, t->best < 0 ? "" :
+					psprintf(", best %.4f", t->rows[t->best].value), t->seconds / t->trained * still_to_do(t, i)),
+			 errdetail("Its settings are %s.", settings_text(t, i))));
+	INSTR_TIME_SET_CURRENT(t->told);
+	run->noticed = t->told;
+}
+
+static void
+run_trial(Tuning *t, int i)
+{
+	TagrecRun  *run = t->run;
+	instr_time	started;
+	double		seconds;
+	ErrorData  *error;
+
+	INSTR_TIME_SET_CURRENT(started);
+	run->trial = i + 1;
+	run->options = t->trials[i].options;
+	run->result = (TrTrainResult) {.metric = NAN};
+	error = train_trial(run, psprintf("trial %d of %d", i + 1, t->count));
+	tagrec_run_forget_model(run);
+	if (error)
+		close_backend(run);
+	seconds = tagrec_run_seconds(started);
+	t->seconds += seconds;
+	t->trained++;
+	record(t, i, error, seconds);
+	if (!error)
+		consider(t, i);
+	else if (t->failed++ == 0)
+		t->failure = error;
+	tell(t, i, error);
+}
+
+/* ------------------------------------------------------------------ the model to deploy */
+
+static void
+check_any(const Tuning *t)
+{
+	const ErrorData *e = t->failure;
+
+	if (t->best >= 0)
+		return;
+	ereport(ERROR,
+			(errcode(e->sqlerrcode),
+			 t->count == 1 ? errmsg("the only trial failed: %s", e->message)
+			 : errmsg("all %d trials failed; the first: %s", t->count, e->message),
+			 e->detail ? errdetail("%s", e->detail) : 0,
+			 e->hint ? errhint("%s", e->hint) : 0));
+}
+
+static void
+announce_best(const Tuning *t)
+{
+	const TagrecTrialRow *best = &t->rows[t->best];
+
+	if (!t->run->shared)
+		return;
+	ereport(NOTICE,
+			(errmsg("the best of %d trials is number %d: %s %.4f", t->count, best->trial, best->metric, best->value),
+			 errdetail("Its settings are %s. %d trials were done by earlier jobs, %d failed.", settings_text(t, t->best),
+					   t->taken_over, t->failed)));
+}
+
+/*
+ * The options that give the model to deploy, as tagrec_train() would take them: the trial's, with an end at its best epoch,
+ * and, for a refit, nothing held out. Pairs of another relation have no tags to train on: they stay what is measured on. So
+ * do those by which the algorithm itself makes a choice.
+ */
+static void
+choose_options(Tuning *t)
+{
+	TagrecRun  *run = t->run;
+	const TagrecTrial *best = &t->trials[t->best];
+	char	   *stop = psprintf("{\"stop_after\": %d}", t->rows[t->best].best_epoch);
+
+	run->refit = run->request->refit && run->data.split && !run->options->algorithm->held_out;
+	run->asked = tagrec_jsonb_with(best->asked, tagrec_jsonb(stop));
+	run->options = best->options;
+	run->options->train.stop_after = t->rows[t->best].best_epoch;
+	if (run->refit)
+	{
+		run->asked = tagrec_jsonb_with(run->asked, tagrec_jsonb("{\"validation\": 0}"));
+		run->options->train.validation = 0;
+	}
+}
+
+void
+tagrec_run_tune(TagrecRun *run)
+{
+	Tuning		t = {.run = run, .best = -1, .told = run->started};
+
+	draw_trials(&t);
+	run->trials = t.count;
+	for (int i = 0; i < t.count; i++)
+		if (!t.done[i])
+			run_trial(&t, i);
+	run->trial = 0;
+	run->result = (TrTrainResult) {.metric = NAN};
+	check_any(&t);
+	announce_best(&t);
+	choose_options(&t);
+	tagrec_run_train(run, "training");
+}

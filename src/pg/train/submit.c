@@ -1,0 +1,229 @@
+/*
+ * What every job is checked for before it starts, and its submission. See submit.h.
+ */
+#include "pg/train/submit.h"
+
+#include "access/htup_details.h"
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "pg/base/compat.h"
+#include "pg/base/tagrec.h"
+#include "pg/registry/version.h"
+#include "pg/registry/version_write.h"
+#include "pg/source/held_out.h"
+#include "pg/store/store.h"
+#include "pg/store/write.h"
+#include "pg/train/job.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+/* ------------------------------------------------------------------ where and when training is possible */
+
+void
+tagrec_submit_check_server(const char *function)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot execute %s during recovery", function),
+				 errdetail("This server is a standby, where nothing can be written."),
+				 errhint("Train on the primary server; its models arrive here by replication.")));
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+	if (InSecurityRestrictedOperation())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot execute %s within a security-restricted operation", function)));
+}
+
+/* The worker could not see what this transaction has written, and would wait for its locks for ever. */
+void
+tagrec_submit_check_unwritten(const char *function)
+{
+	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+			 errmsg("%s cannot wait in a transaction that has written", function),
+			 errdetail("Training runs in another session, which does not see what is not committed."),
+			 errhint("Commit first, or submit the job with wait => false: it starts when this transaction commits.")));
+}
+
+#if TAGREC_NEEDS_LOGIN
+static void
+check_login(void)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	bool		can_login = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	if (!can_login)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("role \"%s\" cannot train, because it may not log in", GetUserNameFromId(GetUserId(), true)),
+				 errdetail("Before PostgreSQL 17, a background worker runs as a role only if that may log in."),
+				 errhint("Train as a role with LOGIN, or use ALTER ROLE ... LOGIN.")));
+}
+#endif
+
+void
+tagrec_submit_check_role(void)
+{
+#if TAGREC_NEEDS_LOGIN
+	check_login();
+#endif
+	if (tagrec_database_aclcheck(MyDatabaseId, GetUserId(), ACL_CONNECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for database \"%s\"", get_database_name(MyDatabaseId)),
+				 errdetail("The training worker of role \"%s\" needs CONNECT.", GetUserNameFromId(GetUserId(), true))));
+}
+
+/* ------------------------------------------------------------------ where the model goes */
+
+static char *
+creation_schema(void)
+{
+	List	   *path = fetch_search_path(false);
+
+	if (path == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("no schema has been selected to create the model in"),
+				 errhint("Set search_path, or name a schema with the option schema.")));
+	return get_namespace_name(linitial_oid(path));
+}
+
+void
+tagrec_submit_check_schema(const char *schema, Oid owner)
+{
+	Oid			id = get_namespace_oid(schema, false);
+
+	if (isAnyTempNamespace(id))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+				 errmsg("a model cannot be stored in a temporary schema"),
+				 errhint("Name another schema with the option schema.")));
+	/* none of which is dumped */
+	if (IsCatalogNamespace(id) || IsToastNamespace(id) || strcmp(schema, "information_schema") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("a model cannot be stored in the system schema %s", schema),
+				 errhint("Name another schema with the option schema.")));
+	if (tagrec_namespace_aclcheck(id, owner, ACL_CREATE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for schema %s", schema),
+				 errdetail("The relations of the model are created there, which needs CREATE."),
+				 errhint("Name another schema with the option schema.")));
+}
+
+static char *
+find_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
+{
+	TagrecModel *existing = tagrec_model_find(model, true, false);
+	TagrecVersion *version;
+	char	   *schema;
+
+	if (!existing)
+	{
+		schema = options->schema ? options->schema : creation_schema();
+		tagrec_submit_check_schema(schema, GetUserId());
+		tagrec_store_check_free(model, schema);
+		return schema;
+	}
+	version = tagrec_version_deployed(model);
+	tagrec_check_owner(version);
+	if (options->schema && strcmp(options->schema, existing->schema) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("model \"%s\" lives in schema \"%s\"", model, existing->schema),
+				 errhint("Leave out the option schema, or drop the model with tagrec_drop() first.")));
+	tagrec_submit_check_schema(existing->schema, version->owner);
+	tagrec_store_check_model(model, existing->schema, source);
+	tagrec_store_check_version(model, existing->schema, tagrec_version_next(existing->model_id, false));
+	return existing->schema;
+}
+
+/* What this statement, or this transaction, has trained before counts, though its snapshot does not show it. */
+char *
+tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
+{
+	char	   *schema;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	schema = find_schema(model, options, source);
+	PopActiveSnapshot();
+	return schema;
+}
+
+/* ------------------------------------------------------------------ submitting */
+
+static void
+add_settings(TagrecRequest *request)
+{
+	request->threads = tagrec_threads;
+	request->max_memory = tagrec_memory_limit();
+	request->progress_interval = tagrec_progress_interval;
+}
+
+int64
+tagrec_submit(TagrecRequest *request, bool wait, const char *function)
+{
+	add_settings(request);
+	if (!wait)
+		return tagrec_job_submit(request);
+	tagrec_submit_check_unwritten(function);
+	return tagrec_job_run_waiting(request);
+}
+
+void
+tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request)
+{
+	memset(source, 0, sizeof(*source));
+	source->relation = request->source;
+	source->user_column = request->user_column;
+	source->item_column = request->item_column;
+	source->tag_column = request->tag_column;
+	source->weight_column = request->weight_column;
+	tagrec_source_check(source);
+}
+
+Oid
+tagrec_submit_validation_source(const TagrecRequest *request, const char *name)
+{
+	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	TagrecHeldOut held_out = {
+		.relation = RangeVarGetRelid(range, NoLock, true),
+		.user_column = request->user_column,
+		.item_column = request->item_column,
+		.tag_column = tagrec_algorithm(request->algorithm)->task->tags ? request->tag_column : NULL
+	};
+
+	if (!OidIsValid(held_out.relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist", name),
+				 errdetail("The option validation_source names a relation to validate the model on.")));
+	tagrec_held_out_check(&held_out);
+	if (get_rel_persistence(held_out.relation) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot validate on the temporary relation \"%s\"", name),
+				 errdetail("Training runs in a worker, which does not see this session's temporary relations."),
+				 errhint("Use an unlogged table.")));
+	return held_out.relation;
+}

@@ -1,0 +1,170 @@
+/*
+ * tagrec_train() and tagrec_refresh(): everything a job could stumble over is checked here, in the caller's statement,
+ * before a worker starts; then the job is submitted, or run and waited for.
+ */
+#include "pg/base/tagrec.h"
+
+#include "fmgr.h"
+#include "pg/base/identity.h"
+#include "pg/base/options.h"
+#include "pg/registry/version.h"
+#include "pg/source/source.h"
+#include "pg/store/store.h"
+#include "pg/store/write.h"
+#include "pg/train/backend_load.h"
+#include "pg/train/submit.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(tagrec_train);
+PG_FUNCTION_INFO_V1(tagrec_refresh);
+
+/* Arguments of tagrec_train(), as sql/training.sql declares them. */
+enum
+{
+	Arg_model,
+	Arg_source,
+	Arg_algorithm,
+	Arg_options,
+	Arg_user_column,
+	Arg_item_column,
+	Arg_tag_column,
+	Arg_weight_column,
+	Arg_device,
+	Arg_wait
+};
+
+/* ------------------------------------------------------------------ arguments */
+
+static void
+check_not_null(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument %s of tagrec_train must not be null", name)));
+}
+
+static void
+check_arguments(FunctionCallInfo fcinfo)
+{
+	check_not_null(fcinfo, Arg_model, "model");
+	check_not_null(fcinfo, Arg_source, "source");
+	check_not_null(fcinfo, Arg_algorithm, "algorithm");
+	check_not_null(fcinfo, Arg_user_column, "user_column");
+	check_not_null(fcinfo, Arg_item_column, "item_column");
+	check_not_null(fcinfo, Arg_tag_column, "tag_column");
+	check_not_null(fcinfo, Arg_device, "device");
+	check_not_null(fcinfo, Arg_wait, "wait");
+}
+
+static char *
+name_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(argument)));
+}
+
+Datum
+tagrec_train(PG_FUNCTION_ARGS)
+{
+	TagrecRequest request = {0};
+	TagrecOptions *options;
+	TagrecSource source;
+	bool		wait;
+
+	tagrec_submit_check_server("tagrec_train()");
+	check_arguments(fcinfo);
+	wait = PG_GETARG_BOOL(Arg_wait);
+	if (wait)
+		tagrec_submit_check_unwritten("tagrec_train()");
+	request.kind = "train";
+	request.model = text_to_cstring(PG_GETARG_TEXT_PP(Arg_model));
+	tagrec_check_model_name(request.model);
+	request.algorithm = text_to_cstring(PG_GETARG_TEXT_PP(Arg_algorithm));
+	request.device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
+	request.options = PG_ARGISNULL(Arg_options) ? tagrec_jsonb("{}") : PG_GETARG_JSONB_P(Arg_options);
+	request.source = PG_GETARG_OID(Arg_source);
+	request.user_column = name_argument(fcinfo, Arg_user_column);
+	request.item_column = name_argument(fcinfo, Arg_item_column);
+	request.tag_column = name_argument(fcinfo, Arg_tag_column);
+	request.weight_column = name_argument(fcinfo, Arg_weight_column);
+	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
+	(void) tagrec_device(request.device);
+	tagrec_submit_check_source(&source, &request);
+	if (options->validation_source)
+		request.validation_source = tagrec_submit_validation_source(&request, options->validation_source);
+	request.schema = tagrec_submit_schema(request.model, options, &source);
+	tagrec_submit_check_role();
+	PG_RETURN_INT64(tagrec_submit(&request, wait, "tagrec_train()"));
+}
+
+static void
+check_refreshable(const TagrecVersion *version)
+{
+	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
+
+	if (algorithm->counts)
+		return;
+	if (version->features)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" cannot be refreshed", version->model),
+				 errdetail("The weights between neighbours that its algorithm, %s, stores come from training alone.",
+						   version->algorithm),
+				 errhint("Train it again with tagrec_train().")));
+	if (!algorithm->encode || !algorithm->load)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" cannot be refreshed", version->model),
+				 errdetail("Its algorithm, %s, has no network that encodes tag profiles.", version->algorithm),
+				 errhint("Train it again with tagrec_train().")));
+	if (algorithm->knows_items)
+		ereport(WARNING,
+				(errmsg("refreshed, model \"%s\" knows all users and items by their tags alone", version->model),
+				 errdetail("What its algorithm, %s, learns from who has which item comes from training.",
+						   version->algorithm),
+				 errhint("Train it again with tagrec_train() to have both.")));
+}
+
+/* It is read as the owner: see job_refresh.c. */
+static void
+check_source_as_owner(const TagrecVersion *version, TagrecRequest *request, TagrecSource *source)
+{
+	TagrecActing before = tagrec_act_as(version->owner);
+
+	request->source = tagrec_source_find(version->source);
+	tagrec_submit_check_source(source, request);
+	tagrec_act_again(before);
+}
+
+Datum
+tagrec_refresh(PG_FUNCTION_ARGS)
+{
+	TagrecRequest request = {0};
+	TagrecVersion *version;
+	TagrecSource source;
+	bool		wait = PG_GETARG_BOOL(1);
+
+	tagrec_submit_check_server("tagrec_refresh()");
+	if (wait)
+		tagrec_submit_check_unwritten("tagrec_refresh()");
+	version = tagrec_version_deployed_now(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	tagrec_check_owner(version);
+	check_refreshable(version);
+	request.kind = "refresh";
+	request.model = version->model;
+	request.schema = version->schema;
+	request.algorithm = version->algorithm;
+	request.version = version->version;
+	request.options = version->options;
+	request.requested = version->requested_options;
+	request.device = "auto";
+	request.user_column = version->user_column;
+	request.item_column = version->item_column;
+	request.tag_column = version->tag_column;
+	request.weight_column = version->weight_column;
+	check_source_as_owner(version, &request, &source);
+	tagrec_submit_check_schema(version->schema, version->owner);
+	tagrec_store_check_model(version->model, version->schema, &source);
+	tagrec_submit_check_role();
+	PG_RETURN_INT64(tagrec_submit(&request, wait, "tagrec_refresh()"));
+}
