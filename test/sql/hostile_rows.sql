@@ -56,8 +56,8 @@ SELECT count(*) FROM tagrec_similar_items('m_hybrid', 1, 3);
 SELECT hostile_rows('m_hybrid', '{user,item,tag}') > 100 AS tried;
 SELECT hostile_rows('m_tag_product') > 100 AS tried;
 SELECT hostile_rows('m_item_knn', '{neighbour}') > 20 AS tried;
-SELECT algorithm, hostile_rows('m_' || algorithm, '{weight}') > 40 AS tried FROM unnest('{hybrid,blend,ccs,ccf,acf,dae_ptr}'::text[]) algorithm;
-SELECT hostile_ddl('m_hybrid') > 200 AS tried;
+SELECT algorithm, hostile_rows('m_' || algorithm, '{weight}') > 40 AS tried FROM unnest('{blend,ccs,acf,dae_ptr}'::text[]) algorithm;
+SELECT hostile_ddl('m_hybrid') > 100 AS tried;
 SELECT hostile_registry('m_blend') > 20 AS tried;
 SELECT * FROM hostile_found ORDER BY 1, 2, 3;
 
