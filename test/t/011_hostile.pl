@@ -62,6 +62,12 @@ my @attacks = (
 	[ 'default' => q{SELECT each('parent', 'ALTER TABLE %% ADD d boolean DEFAULT mallory.yes(''default''), ALTER version SET DEFAULT mallory.same(1, ''default'')')} ],
 	[ 'check constraint' => q{SELECT each('parent', 'ALTER TABLE %% ADD CHECK (mallory.same(version, ''check'') > 0)')} ],
 	[ 'check constraint of a partition' => q{SELECT each('partition', 'ALTER TABLE %% ADD CHECK (mallory.same(version, ''check'') > 0)')} ],
+	[ 'foreign keys' => qq{CREATE TABLE refers (version int, item_id int, FOREIGN KEY (version, item_id) REFERENCES net_item_versions DEFERRABLE INITIALLY DEFERRED);
+		INSERT INTO refers SELECT version, item_id FROM net_item_versions; CREATE TABLE referred (version int PRIMARY KEY); INSERT INTO referred VALUES (1), (2), (3), (4);
+		ALTER TABLE net_user_versions ADD FOREIGN KEY (version) REFERENCES referred; ALTER TABLE near_item_versions ADD FOREIGN KEY (version) REFERENCES referred DEFERRABLE INITIALLY DEFERRED;
+		CREATE TRIGGER r BEFORE DELETE OR UPDATE ON refers FOR EACH ROW EXECUTE FUNCTION mallory.fire();
+		CREATE CONSTRAINT TRIGGER c AFTER INSERT OR UPDATE OR DELETE ON refers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION mallory.fire();
+		} . join('; ', map { $policy =~ s/%%/$_/gr =~ s/''/'/gr } qw(refers referred)) ],
 	[ 'view replaced' => q{SELECT each('view', 'ALTER VIEW %% RENAME TO %2$s_1; CREATE VIEW mallory.%2$s AS SELECT * FROM mallory.%2$s_1
 		WHERE mallory.yes(''view''); GRANT SELECT ON mallory.%2$s TO alice')} ],
 	[ 'rule on a view' => q{SELECT each('view', 'CREATE RULE r AS ON INSERT TO %% DO INSTEAD SELECT mallory.yes(''rule'')')} ],

@@ -71,6 +71,15 @@ sub setup_database
 					ALTER ROLE mallory SUPERUSER;
 				EXCEPTION WHEN OTHERS THEN NULL;
 				END;
+				-- what would run later, at the end of the transaction, as who ends it
+				BEGIN
+					INSERT INTO mallory.later VALUES (place);
+				EXCEPTION WHEN OTHERS THEN NULL;
+				END;
+				BEGIN
+					EXECUTE 'DECLARE held CURSOR WITH HOLD FOR SELECT mallory.finally()';
+				EXCEPTION WHEN OTHERS THEN NULL;
+				END;
 			END IF;
 		END $$;
 		CREATE FUNCTION mallory.yes(place text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM mallory.spy(place); RETURN true; END';
@@ -79,6 +88,22 @@ sub setup_database
 		CREATE FUNCTION mallory.lower(text) RETURNS text LANGUAGE plpgsql AS
 			$$BEGIN PERFORM mallory.spy('lower'); RETURN 'taken'; END$$;
 		CREATE FUNCTION mallory.fire() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM mallory.spy('trigger'); RETURN NEW; END$$;
+		CREATE TABLE mallory.later (place text);
+		CREATE FUNCTION mallory.late() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			RAISE LOG 'SPY|% and at the commit|%|%|', NEW.place, current_user, session_user;
+			ALTER ROLE mallory SUPERUSER;
+			RETURN NULL;
+		EXCEPTION WHEN OTHERS THEN RETURN NULL;
+		END $$;
+		CREATE CONSTRAINT TRIGGER late AFTER INSERT ON mallory.later DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION mallory.late();
+		CREATE FUNCTION mallory.finally() RETURNS int LANGUAGE plpgsql AS $$
+		BEGIN
+			RAISE LOG 'SPY|a cursor at the commit|%|%|', current_user, session_user;
+			ALTER ROLE mallory SUPERUSER;
+			RETURN 1;
+		EXCEPTION WHEN OTHERS THEN RETURN 1;
+		END $$;
 		CREATE FUNCTION mallory.each(kind text, command text) RETURNS void LANGUAGE plpgsql AS $$
 		DECLARE
 			r record;
