@@ -144,7 +144,7 @@ sub spied
 	my ($node, $since) = @_;
 	my %seen;
 	my $log = slurp_file($node->logfile, $since);
-	$seen{"$1: $2 in a session of $3"} = 1 while $log =~ /SPY\|([^|%]*)\|([^|]*)\|([^|]*)\|/g;
+	$seen{"$1: $2 in a session of $3"} = 1 while $log =~ /SPY\|([^|%]*)\|([^|%]*)\|([^|%]*)\|/g;
 	return sort keys %seen;
 }
 
