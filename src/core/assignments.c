@@ -15,48 +15,63 @@ tr_assignments_init(TrAssignments *a, TrMemory *memory)
 	a->memory = memory;
 }
 
+/* Grows one array; false when there is no memory. */
 static bool
-grow_ints(TrMemory *memory, int32_t **array, int64_t capacity)
+grow_array(TrMemory *memory, void *array, int64_t capacity, size_t size)
 {
-	int32_t    *grown = tr_realloc(memory, *array, (size_t) capacity * sizeof(int32_t));
+	void	   *grown = tr_realloc(memory, *(void **) array, (size_t) capacity * size);
 
 	if (grown)
-		*array = grown;
+		*(void **) array = grown;
 	return grown != NULL;
 }
 
 static TrStatus
-grow(TrAssignments *a, bool weighted)
+grow(TrAssignments *a)
 {
-	int64_t		capacity = a->capacity ? a->capacity + a->capacity / 2 : FIRST_CAPACITY;
+	int64_t		n = a->capacity ? a->capacity + a->capacity / 2 : FIRST_CAPACITY;
+	bool		value = a->columns & TR_COLUMN_VALUE;
 
-	if (!grow_ints(a->memory, &a->user, capacity) || !grow_ints(a->memory, &a->item, capacity)
-		|| !grow_ints(a->memory, &a->tag, capacity))
+	if (!grow_array(a->memory, &a->user, n, sizeof(int32_t)) || !grow_array(a->memory, &a->item, n, sizeof(int32_t)) ||
+		!grow_array(a->memory, &a->tag, n, sizeof(int32_t)) ||
+		((a->columns & TR_COLUMN_WEIGHT) && !grow_array(a->memory, &a->weight, n, sizeof(float))) ||
+		(value && !grow_array(a->memory, &a->value, n, sizeof(float))) ||
+		(value && !grow_array(a->memory, &a->rows, n, sizeof(int32_t))) ||
+		((a->columns & TR_COLUMN_TIME) && !grow_array(a->memory, &a->time, n, sizeof(int64_t))))
 		return TR_NO_MEMORY;
-	if (weighted)
-	{
-		float	   *weight = tr_realloc(a->memory, a->weight, (size_t) capacity * sizeof(float));
+	a->capacity = n;
+	return TR_OK;
+}
 
-		if (!weight)
-			return TR_NO_MEMORY;
-		a->weight = weight;
+TrStatus
+tr_assignments_add_row(TrAssignments *a, const TrAssignment *row)
+{
+	if (a->count == a->capacity)
+		TR_TRY(grow(a));
+	a->user[a->count] = row->user;
+	a->item[a->count] = row->item;
+	a->tag[a->count] = row->tag;
+	if (a->weight)
+		a->weight[a->count] = row->weight;
+	if (a->value)
+	{
+		a->value[a->count] = row->value;
+		a->rows[a->count] = 1;
 	}
-	a->capacity = capacity;
+	if (a->time)
+		a->time[a->count] = row->time;
+	a->count++;
 	return TR_OK;
 }
 
 TrStatus
 tr_assignments_add(TrAssignments *a, int32_t user, int32_t item, int32_t tag, bool weighted, float weight)
 {
-	if (a->count == a->capacity)
-		TR_TRY(grow(a, weighted));
-	a->user[a->count] = user;
-	a->item[a->count] = item;
-	a->tag[a->count] = tag;
+	TrAssignment row = {.user = user, .item = item, .tag = tag, .weight = weight};
+
 	if (weighted)
-		a->weight[a->count] = weight;
-	a->count++;
-	return TR_OK;
+		a->columns |= TR_COLUMN_WEIGHT;
+	return tr_assignments_add_row(a, &row);
 }
 
 static int32_t
@@ -70,17 +85,17 @@ largest(const int32_t *key, int64_t n)
 	return max;
 }
 
-/* One stable counting-sort pass: to = from, ordered by key. start has room for the largest key + 2. */
+/* One stable counting-sort pass: to = from, ordered by key, -1 (no tag) first. start has room for the largest key + 3. */
 static void
 sort_pass(int32_t *to, const int32_t *from, const int32_t *key, int64_t n, int64_t *start, int32_t max)
 {
-	memset(start, 0, ((size_t) max + 2) * sizeof(int64_t));
+	memset(start, 0, ((size_t) max + 3) * sizeof(int64_t));
 	for (int64_t i = 0; i < n; i++)
-		start[key[i] + 1]++;
-	for (int32_t k = 0; k <= max; k++)
+		start[key[i] + 2]++;
+	for (int32_t k = 0; k <= max + 1; k++)
 		start[k + 1] += start[k];
 	for (int64_t i = 0; i < n; i++)
-		to[start[key[from[i]]]++] = from[i];
+		to[start[key[from[i]] + 1]++] = from[i];
 }
 
 /* order (n) = the assignments' positions by (user, item, tag): three passes, last key first. */
@@ -98,7 +113,7 @@ sorted_order(const TrAssignments *a, int32_t **order)
 	for (int k = 0; k < 3; k++)
 	{
 		int32_t		max = largest(keys[k], a->count);
-		int64_t    *start = tr_alloc(a->memory, ((size_t) max + 2) * sizeof(int64_t));
+		int64_t    *start = tr_alloc(a->memory, ((size_t) max + 3) * sizeof(int64_t));
 		int32_t    *swap = from;
 
 		if (!start)
@@ -113,39 +128,92 @@ sorted_order(const TrAssignments *a, int32_t **order)
 	return TR_OK;
 }
 
-static bool
-same_assignment(const TrAssignments *a, int32_t i, int32_t j)
+float
+tr_merge_values(TrMerge merge, float value, int32_t rows, float other, int32_t other_rows, bool later)
 {
-	return a->user[i] == a->user[j] && a->item[i] == a->item[j] && a->tag[i] == a->tag[j];
+	double		all = (double) rows + other_rows;
+
+	switch (merge)
+	{
+		case TR_MERGE_MEAN:
+			return (float) ((value * (double) rows + other * (double) other_rows) / all);
+		case TR_MERGE_SUM:
+			return value + other;
+		case TR_MERGE_MAX:
+			return value > other ? value : other;
+		case TR_MERGE_LAST:
+			return later ? other : value;
+	}
+	return value;
 }
 
-/* Writes the distinct assignments, in order, into the empty `to`, which has the capacity. */
-static TrStatus
-copy_distinct(TrAssignments *to, const TrAssignments *a, const int32_t *order)
+/* Row `from` of a joins row `at` of to, of the same pair. */
+static void
+merge_row(TrAssignments *to, int64_t at, const TrAssignments *a, int32_t from)
 {
-	for (int64_t i = 0; i < a->count; i++)
-	{
-		int32_t		row = order[i];
+	bool		later = !a->time || a->time[from] >= to->time[at];
 
-		if (i > 0 && same_assignment(a, row, order[i - 1]))
-		{
-			if (a->weight)
-				to->weight[to->count - 1] += a->weight[row];
-		}
-		else
-			TR_TRY(tr_assignments_add(to, a->user[row], a->item[row], a->tag[row], a->weight != NULL,
-									  a->weight ? a->weight[row] : 1.0f));
+	if (a->weight)
+		to->weight[at] += a->weight[from];
+	if (a->value)
+	{
+		to->value[at] = tr_merge_values(a->merge, to->value[at], to->rows[at], a->value[from], a->rows[from], later);
+		to->rows[at] += a->rows[from];
 	}
+	if (a->time && later)
+		to->time[at] = a->time[from];
+}
+
+static TrAssignment
+row_at(const TrAssignments *a, int32_t i)
+{
+	return (TrAssignment) {
+		.user = a->user[i],
+		.item = a->item[i],
+		.tag = a->tag[i],
+		.weight = a->weight ? a->weight[i] : 1.0f,
+		.value = a->value ? a->value[i] : 0,
+		.time = a->time ? a->time[i] : 0
+	};
+}
+
+/* A pair's row without a tag comes first, and takes the tag of the next one. */
+static TrStatus
+add_distinct(TrAssignments *to, const TrAssignments *a, int32_t row)
+{
+	int64_t		last = to->count - 1;
+	bool		pair = last >= 0 && to->user[last] == a->user[row] && to->item[last] == a->item[row];
+	bool		same_tag = pair && to->tag[last] == a->tag[row];
+	TrAssignment copy = row_at(a, row);
+
+	if (pair && to->tag[last] == TR_NO_TAG && !same_tag)
+	{
+		to->tag[last] = a->tag[row];
+		if (to->weight)
+			to->weight[last] = 0;
+		same_tag = true;
+	}
+	if (same_tag)
+	{
+		merge_row(to, last, a, row);
+		return TR_OK;
+	}
+	TR_TRY(tr_assignments_add_row(to, &copy));
+	if (to->rows)
+		to->rows[to->count - 1] = a->rows[row];
 	return TR_OK;
 }
 
-static void
-free_arrays(TrAssignments *a)
+void
+tr_assignments_free(TrAssignments *a)
 {
 	tr_free(a->memory, a->user);
 	tr_free(a->memory, a->item);
 	tr_free(a->memory, a->tag);
 	tr_free(a->memory, a->weight);
+	tr_free(a->memory, a->value);
+	tr_free(a->memory, a->rows);
+	tr_free(a->memory, a->time);
 }
 
 TrStatus
@@ -161,10 +229,12 @@ tr_assignments_distinct(TrAssignments *a, TrError *err)
 	if (sorted_order(a, &order) != TR_OK)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory while sorting %lld assignments", (long long) a->count);
 	tr_assignments_init(&distinct, a->memory);
-	if (copy_distinct(&distinct, a, order) != TR_OK)
-		return tr_fail(err, TR_NO_MEMORY, "out of memory while copying %lld assignments", (long long) a->count);
+	tr_assignments_set_columns(&distinct, a->columns, a->merge);
+	for (int64_t i = 0; i < a->count; i++)
+		if (add_distinct(&distinct, a, order[i]) != TR_OK)
+			return tr_fail(err, TR_NO_MEMORY, "out of memory while copying %lld assignments", (long long) a->count);
 	tr_free(a->memory, order);
-	free_arrays(a);
+	tr_assignments_free(a);
 	*a = distinct;
 	return TR_OK;
 }
@@ -179,15 +249,23 @@ compact(TrAssignments *a, const int32_t *user_map, const int32_t *item_map, cons
 	{
 		int32_t		user = user_map ? user_map[a->user[i]] : a->user[i];
 		int32_t		item = item_map ? item_map[a->item[i]] : a->item[i];
-		int32_t		tag = tag_map ? tag_map[a->tag[i]] : a->tag[i];
+		bool		tagged = a->tag[i] != TR_NO_TAG;
+		int32_t		tag = tag_map && tagged ? tag_map[a->tag[i]] : a->tag[i];
 
-		if (user < 0 || item < 0 || tag < 0)
+		if (user < 0 || item < 0 || (tagged && tag < 0))
 			continue;
 		a->user[kept] = user;
 		a->item[kept] = item;
 		a->tag[kept] = tag;
 		if (a->weight)
 			a->weight[kept] = a->weight[i];
+		if (a->value)
+		{
+			a->value[kept] = a->value[i];
+			a->rows[kept] = a->rows[i];
+		}
+		if (a->time)
+			a->time[kept] = a->time[i];
 		kept++;
 	}
 	a->count = kept;
@@ -199,7 +277,8 @@ map_frequent(int32_t *map, int32_t n_keys, const int32_t *key, int64_t n, int32_
 {
 	memset(map, 0, (size_t) n_keys * sizeof(int32_t));
 	for (int64_t i = 0; i < n; i++)
-		map[key[i]]++;
+		if (key[i] != TR_NO_TAG)
+			map[key[i]]++;
 	for (int32_t k = 0; k < n_keys; k++)
 		map[k] = map[k] >= min_count ? k : -1;
 }

@@ -9,12 +9,9 @@
 
 #define NEW(memory, type, count) ((type *) tr_alloc((memory), ((size_t) (count) + 1) * sizeof(type)))
 
-/*
- * Numbers the posts: post_of (n) = post of each assignment; the dataset gets the posts' users, items and tags, and
- * user_ptr.
- */
-static TrStatus
-build_posts(TrDataset *d, const TrAssignments *a, int32_t *post_of)
+/* post_of (n) = post of each row; the number of posts. */
+static int32_t
+number_posts(const TrAssignments *a, int32_t *post_of)
 {
 	int32_t		posts = 0;
 
@@ -24,11 +21,19 @@ build_posts(TrDataset *d, const TrAssignments *a, int32_t *post_of)
 			posts++;
 		post_of[i] = posts - 1;
 	}
-	d->n_posts = posts;
-	d->post_user = NEW(d->memory, int32_t, posts);
-	d->post_item = NEW(d->memory, int32_t, posts);
-	d->post_ptr = NEW(d->memory, int64_t, posts);
-	d->post_tag = NEW(d->memory, int32_t, a->count);
+	return posts;
+}
+
+/* The posts' users, items and tags, and user_ptr. */
+static TrStatus
+build_posts(TrDataset *d, const TrAssignments *a, const int32_t *post_of)
+{
+	int64_t		tagged = 0;
+
+	d->post_user = NEW(d->memory, int32_t, d->n_posts);
+	d->post_item = NEW(d->memory, int32_t, d->n_posts);
+	d->post_ptr = NEW(d->memory, int64_t, d->n_posts);
+	d->post_tag = NEW(d->memory, int32_t, d->n_assignments);
 	d->user_ptr = tr_calloc(d->memory, (size_t) d->n_users + 1, sizeof(int32_t));
 	if (!d->post_user || !d->post_item || !d->post_ptr || !d->post_tag || !d->user_ptr)
 		return TR_NO_MEMORY;
@@ -37,13 +42,69 @@ build_posts(TrDataset *d, const TrAssignments *a, int32_t *post_of)
 	{
 		d->post_user[post_of[i]] = a->user[i];
 		d->post_item[post_of[i]] = a->item[i];
-		d->post_ptr[post_of[i] + 1] = i + 1;
-		d->post_tag[i] = a->tag[i];
+		if (a->tag[i] != TR_NO_TAG)
+			d->post_tag[tagged++] = a->tag[i];
+		d->post_ptr[post_of[i] + 1] = tagged;
 	}
-	for (int32_t p = 0; p < posts; p++)
+	for (int32_t p = 0; p < d->n_posts; p++)
 		d->user_ptr[d->post_user[p] + 1]++;
 	for (int32_t u = 0; u < d->n_users; u++)
 		d->user_ptr[u + 1] += d->user_ptr[u];
+	return TR_OK;
+}
+
+/* post_value, post_time: of all rows of a post, merged as rows of one tag are. */
+static TrStatus
+build_values(TrDataset *d, const TrAssignments *a, const int32_t *post_of)
+{
+	int32_t		rows = 0;
+
+	d->post_value = a->value ? NEW(d->memory, float, d->n_posts) : NULL;
+	d->post_time = a->time ? NEW(d->memory, int64_t, d->n_posts) : NULL;
+	if ((a->value && !d->post_value) || (a->time && !d->post_time))
+		return TR_NO_MEMORY;
+	for (int64_t i = 0; i < a->count && (a->value || a->time); i++)
+	{
+		int32_t		p = post_of[i];
+		bool		first = i == 0 || post_of[i - 1] != p;
+		bool		later = first || !a->time || a->time[i] >= d->post_time[p];
+
+		if (a->value)
+		{
+			rows = first ? 0 : rows;
+			d->post_value[p] = first ? a->value[i]
+				: tr_merge_values(a->merge, d->post_value[p], rows, a->value[i], a->rows[i], later);
+			rows += a->rows[i];
+		}
+		if (a->time && later)
+			d->post_time[p] = a->time[i];
+	}
+	return TR_OK;
+}
+
+/* The rows with a tag, and their posts; a itself where all rows have one. */
+static TrStatus
+select_tagged(TrAssignments *tagged, int32_t **post_of, const TrAssignments *a)
+{
+	int32_t    *posts = *post_of;
+	int64_t		kept = 0;
+
+	*tagged = *a;
+	for (int64_t i = 0; i < a->count; i++)
+		kept += a->tag[i] != TR_NO_TAG;
+	if (kept == a->count)
+		return TR_OK;
+	tr_assignments_init(tagged, a->memory);
+	tr_assignments_set_columns(tagged, a->weight ? TR_COLUMN_WEIGHT : 0, a->merge);
+	kept = 0;
+	for (int64_t i = 0; i < a->count; i++)
+	{
+		if (a->tag[i] == TR_NO_TAG)
+			continue;
+		posts[kept++] = posts[i];
+		TR_TRY(tr_assignments_add(tagged, a->user[i], a->item[i], a->tag[i], a->weight != NULL,
+								  a->weight ? a->weight[i] : 1.0f));
+	}
 	return TR_OK;
 }
 
@@ -169,14 +230,22 @@ build_table(TrDataset *d, TrProfileTable *table, const TrAssignments *a, const i
 static TrStatus
 build(TrDataset *d, const TrAssignments *a)
 {
+	TrAssignments tagged;
 	int32_t    *post_of = NEW(d->memory, int32_t, a->count);
 
 	if (!post_of)
 		return TR_NO_MEMORY;
+	d->n_posts = number_posts(a, post_of);
+	for (int64_t i = 0; i < a->count; i++)
+		d->n_assignments += a->tag[i] != TR_NO_TAG;
 	TR_TRY(build_posts(d, a, post_of));
 	TR_TRY(build_item_posts(d));
-	TR_TRY(build_table(d, &d->user, a, a->user, d->n_users, post_of));
-	TR_TRY(build_table(d, &d->item, a, a->item, d->n_items, post_of));
+	TR_TRY(build_values(d, a, post_of));
+	TR_TRY(select_tagged(&tagged, &post_of, a));
+	TR_TRY(build_table(d, &d->user, &tagged, tagged.user, d->n_users, post_of));
+	TR_TRY(build_table(d, &d->item, &tagged, tagged.item, d->n_items, post_of));
+	if (tagged.user != a->user)
+		tr_assignments_free(&tagged);
 	tr_free(d->memory, post_of);
 	return TR_OK;
 }
@@ -190,10 +259,78 @@ tr_dataset_build(TrDataset *dataset, const TrAssignments *a, int32_t n_users, in
 	dataset->n_users = n_users;
 	dataset->n_items = n_items;
 	dataset->n_tags = n_tags;
-	dataset->n_assignments = a->count;
 	if (build(dataset, a) != TR_OK)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory while indexing %lld assignments", (long long) a->count);
 	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ further profiles */
+
+/* The rows as assignments of features, by entity: a profile table is built of either. */
+static TrStatus
+feature_assignments(TrAssignments *a, const TrFeatureRows *rows)
+{
+	for (int64_t i = 0; i < rows->count; i++)
+		TR_TRY(tr_assignments_add(a, rows->entity[i], 0, rows->feature[i], rows->value != NULL,
+								  rows->value ? rows->value[i] : 1.0f));
+	return tr_assignments_distinct(a, NULL);
+}
+
+static TrStatus
+build_profiles(TrDataset *d, TrNamedProfiles *profiles, const TrFeatureRows *rows)
+{
+	TrDataset	features = {.memory = d->memory, .n_tags = profiles->n_features};
+	TrAssignments a;
+	int32_t    *row;
+	TrStatus	status;
+
+	tr_assignments_init(&a, d->memory);
+	status = feature_assignments(&a, rows);
+	row = NEW(d->memory, int32_t, a.count);
+	for (int64_t i = 0; row && i < a.count; i++)
+		row[i] = (int32_t) i;
+	if (status == TR_OK)
+		status = row ? build_table(&features, &profiles->table, &a, a.user, profiles->of_items ? d->n_items : d->n_users, row)
+			: TR_NO_MEMORY;
+	tr_free(d->memory, row);
+	tr_assignments_free(&a);
+	return status;
+}
+
+TrStatus
+tr_dataset_add_profiles(TrDataset *dataset, const char *name, bool of_items, int32_t n_features, const TrFeatureRows *rows,
+						TrError *err)
+{
+	int32_t		n_entities = of_items ? dataset->n_items : dataset->n_users;
+	TrNamedProfiles *grown;
+
+	if (strlen(name) >= sizeof(grown->name) || tr_dataset_profiles(dataset, name))
+		return tr_fail(err, TR_BAD_DATA, "there is a profile \"%s\" already, or its name is too long", name);
+	for (int64_t i = 0; i < rows->count; i++)
+		if (rows->entity[i] < 0 || rows->entity[i] >= n_entities || rows->feature[i] < 0 || rows->feature[i] >= n_features)
+			return tr_fail(err, TR_BAD_DATA, "row %lld of profile \"%s\" is out of range", (long long) i, name);
+	grown = tr_realloc(dataset->memory, dataset->profiles, ((size_t) dataset->n_profiles + 1) * sizeof(TrNamedProfiles));
+	if (!grown)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for profile \"%s\"", name);
+	dataset->profiles = grown;
+	grown += dataset->n_profiles;
+	memset(grown, 0, sizeof(*grown));
+	strcpy(grown->name, name);
+	grown->of_items = of_items;
+	grown->n_features = n_features;
+	dataset->n_profiles++;
+	if (build_profiles(dataset, grown, rows) != TR_OK)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for profile \"%s\"", name);
+	return TR_OK;
+}
+
+const TrNamedProfiles *
+tr_dataset_profiles(const TrDataset *dataset, const char *name)
+{
+	for (int i = 0; i < dataset->n_profiles; i++)
+		if (strcmp(dataset->profiles[i].name, name) == 0)
+			return &dataset->profiles[i];
+	return NULL;
 }
 
 static void
@@ -217,6 +354,11 @@ tr_dataset_free(TrDataset *dataset)
 	tr_free(dataset->memory, dataset->user_ptr);
 	tr_free(dataset->memory, dataset->item_ptr);
 	tr_free(dataset->memory, dataset->item_post);
+	tr_free(dataset->memory, dataset->post_value);
+	tr_free(dataset->memory, dataset->post_time);
+	for (int i = 0; i < dataset->n_profiles; i++)
+		free_table(dataset->memory, &dataset->profiles[i].table);
+	tr_free(dataset->memory, dataset->profiles);
 	free_table(dataset->memory, &dataset->user);
 	free_table(dataset->memory, &dataset->item);
 	memset(dataset, 0, sizeof(*dataset));
@@ -248,16 +390,29 @@ tr_dataset_count_tags(double *count, const TrDataset *dataset)
 		count[dataset->user.tag[e]] += dataset->user.count[e];
 }
 
+/* A float stops counting at 2^24: a whole number lies in its place until all is counted. */
+static int32_t
+count_in_place(float *place, int32_t more)
+{
+	int32_t		count;
+
+	_Static_assert(sizeof(int32_t) == sizeof(float), "a count must fit in the place of a float");
+	memcpy(&count, place, sizeof(count));
+	count += more;
+	memcpy(place, &count, sizeof(count));
+	return count;
+}
+
 void
 tr_dataset_idf(float *idf, const TrDataset *dataset)
 {
-	/* a float stops counting at 2^24: whole numbers stand in its place until all is counted */
-	int32_t    *items = (int32_t *) idf;
-
-	_Static_assert(sizeof(int32_t) == sizeof(float), "a count must fit in the place of a float");
-	memset(items, 0, (size_t) dataset->n_tags * sizeof(int32_t));
+	memset(idf, 0, (size_t) dataset->n_tags * sizeof(float));
 	for (int64_t e = 0; e < dataset->item.n_entries; e++)
-		items[dataset->item.tag[e]]++;
+		count_in_place(&idf[dataset->item.tag[e]], 1);
 	for (int32_t t = 0; t < dataset->n_tags; t++)
-		idf[t] = items[t] > 0 ? logf((float) dataset->n_items / (float) items[t]) : 0;
+	{
+		int32_t		items = count_in_place(&idf[t], 0);
+
+		idf[t] = items > 0 ? logf((float) dataset->n_items / (float) items) : 0;
+	}
 }

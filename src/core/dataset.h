@@ -1,5 +1,7 @@
 /*
- * The training data: assignments (user, item, tag) as posts, CSR both ways, and the two profile tables.
+ * The training data: assignments (user, item, tag) as posts, CSR both ways, and the two profile tables. An assignment may have no
+ * tag, and then says of its post only that there is one; a post may have a value (a rating, or how much it counts) and a time;
+ * users and items may have further profiles beside their tags.
  * All indices are 0-based and dense; users, items and tags are numbered in the order of their keys, so that a tie broken
  * by index is a tie broken by key.
  */
@@ -13,29 +15,81 @@
 #include "core/profile.h"
 #include "core/status.h"
 
+/* What assignments have beside user, item and tag. */
+typedef enum TrColumns
+{
+	TR_COLUMN_WEIGHT = 1,
+	TR_COLUMN_VALUE = 2,
+	TR_COLUMN_TIME = 4
+} TrColumns;
+
+/* What becomes of the values of a pair that has several rows. */
+typedef enum TrMerge
+{
+	TR_MERGE_MEAN,
+	TR_MERGE_SUM,
+	TR_MERGE_MAX,
+	TR_MERGE_LAST				/* by time, then by the order of the rows */
+} TrMerge;
+
+#define TR_NO_TAG (-1)
+
+/* One row. */
+typedef struct TrAssignment
+{
+	int32_t		user,
+				item,
+				tag;			/* TR_NO_TAG = none */
+	float		weight;			/* of the tag in profiles */
+	float		value;			/* of the pair */
+	int64_t		time;			/* of the pair, in any unit; larger is later */
+} TrAssignment;
+
 /* Growing list of raw assignments, in the order they were read. */
 typedef struct TrAssignments
 {
 	TrMemory   *memory;
+	int			columns;		/* set of TrColumns; those that it lacks stay NULL */
+	TrMerge		merge;
 	int64_t		count;
 	int64_t		capacity;
 	int32_t    *user;
 	int32_t    *item;
 	int32_t    *tag;
 	float	   *weight;			/* NULL = all 1 */
+	float	   *value;
+	int32_t    *rows;			/* with value: how many rows it is the merged value of */
+	int64_t    *time;
 } TrAssignments;
 
 extern void tr_assignments_init(TrAssignments *a, TrMemory *memory);
-/* With weighted = false every call is, and weights stay unallocated. */
+
+/* Before the first row: which columns the rows have. */
+static inline void
+tr_assignments_set_columns(TrAssignments *a, int columns, TrMerge merge)
+{
+	a->columns = columns;
+	a->merge = merge;
+}
+
+extern void tr_assignments_free(TrAssignments *a);
+
+extern TrStatus tr_assignments_add_row(TrAssignments *a, const TrAssignment *row);
+
+/* A row of a tag, perhaps with a weight, and nothing else. With weighted = false every call is, and weights stay unallocated. */
 extern TrStatus tr_assignments_add(TrAssignments *a, int32_t user, int32_t item, int32_t tag, bool weighted, float weight);
 
 /*
  * Sorts by (user, item, tag) and merges duplicates: an assignment is a member of a set, so a repeated row counts once;
- * with weights, the repeated rows' weights are added.
+ * with weights, the repeated rows' weights are added; values are merged as a->merge says; the latest time stays. A pair's row
+ * without a tag goes when the pair has rows with one; its value and time join theirs.
  */
 extern TrStatus tr_assignments_distinct(TrAssignments *a, TrError *err);
 
-/* Drops, once, the assignments of tags that fewer than min_count (distinct) assignments use. */
+/* The merged value of `rows` rows, whose own is value, and other_rows others; later: the others come last. */
+extern float tr_merge_values(TrMerge merge, float value, int32_t rows, float other, int32_t other_rows, bool later);
+
+/* Drops, once, the assignments of tags that fewer than min_count (distinct) assignments use; rows without a tag stay. */
 extern TrStatus tr_assignments_drop_rare_tags(TrAssignments *a, int32_t n_tags, int32_t min_count);
 
 /*
@@ -67,9 +121,35 @@ typedef struct TrDataset
 	int32_t    *user_ptr;		/* (users+1) posts of each user: contiguous */
 	int32_t    *item_ptr;		/* (items+1) into item_post */
 	int32_t    *item_post;		/* (posts) posts of each item, ascending */
-	TrProfileTable user;		/* host memory */
+	float	   *post_value;		/* (posts), NULL = the rows had no values */
+	int64_t    *post_time;		/* (posts), NULL = the rows had no times */
+	TrProfileTable user;		/* tags; host memory */
 	TrProfileTable item;
+	int			n_profiles;
+	struct TrNamedProfiles *profiles;	/* (n_profiles) */
 } TrDataset;
+
+/* Further features of all users, or of all items: a category, an age. Values are counts as those of tags are. */
+typedef struct TrNamedProfiles
+{
+	char		name[64];
+	bool		of_items;		/* else of users */
+	int32_t		n_features;
+	TrProfileTable table;		/* its tags are features, its posts the rows they came from */
+} TrNamedProfiles;
+
+/* Rows (entity, feature, value) of a profile, in any order; a repeated feature is added up. value NULL = all 1. */
+typedef struct TrFeatureRows
+{
+	int64_t		count;
+	const int32_t *entity;
+	const int32_t *feature;
+	const float *value;
+} TrFeatureRows;
+
+extern TrStatus tr_dataset_add_profiles(TrDataset *dataset, const char *name, bool of_items, int32_t n_features,
+										const TrFeatureRows *rows, TrError *err);
+extern const TrNamedProfiles *tr_dataset_profiles(const TrDataset *dataset, const char *name);	/* NULL = none of the name */
 
 /* Builds the dataset from distinct assignments with dense indices (every count taken from the arguments). */
 extern TrStatus tr_dataset_build(TrDataset *dataset, const TrAssignments *a, int32_t n_users, int32_t n_items,

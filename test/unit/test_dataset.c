@@ -190,6 +190,112 @@ test_memory_limit(void)
 	CHECK_EQUAL(tight.used, 0, "and everything is given back");
 }
 
+/* ------------------------------------------------------------------ values, times, rows without a tag */
+
+/* Rows of two pairs: (0, 0) three times, once without a tag, and (1, 2) without any. */
+static void
+add_valued(TrAssignments *a, TrMerge merge)
+{
+	static const TrAssignment rows[] = {
+		{.user = 1, .item = 2, .tag = TR_NO_TAG, .value = 7, .time = 5},
+		{.user = 0, .item = 0, .tag = 1, .value = 4, .time = 30},
+		{.user = 0, .item = 0, .tag = TR_NO_TAG, .value = 1, .time = 10},
+		{.user = 0, .item = 0, .tag = 0, .value = 1, .time = 20},
+	};
+
+	tr_assignments_init(a, &memory);
+	tr_assignments_set_columns(a, TR_COLUMN_VALUE | TR_COLUMN_TIME, merge);
+	for (int i = 0; i < 4; i++)
+		tr_assignments_add_row(a, &rows[i]);
+	tr_assignments_distinct(a, NULL);
+}
+
+static void
+test_values(void)
+{
+	static const float expected[] = {[TR_MERGE_MEAN] = 2, [TR_MERGE_SUM] = 6, [TR_MERGE_MAX] = 4, [TR_MERGE_LAST] = 4};
+
+	for (int merge = TR_MERGE_MEAN; merge <= TR_MERGE_LAST; merge++)
+	{
+		TrAssignments a;
+		TrDataset	d;
+
+		add_valued(&a, (TrMerge) merge);
+		CHECK_EQUAL(a.count, 3, "a row without a tag joins a row of its pair that has one");
+		CHECK(tr_dataset_build(&d, &a, 2, 3, 2, NULL) == TR_OK, "a dataset with values");
+		CHECK_EQUAL(d.n_posts, 2, "two pairs are two posts");
+		CHECK_EQUAL(d.n_assignments, 2, "two tags are two assignments");
+		CHECK(d.post_value[0] == expected[merge] && d.post_value[1] == 7, "the values of a pair are merged");
+		CHECK(d.post_time[0] == 30 && d.post_time[1] == 5, "the latest time stays");
+		CHECK(d.post_ptr[1] == 2 && d.post_ptr[2] == 2, "the second post has no tags");
+		CHECK(d.item_ptr[3] - d.item_ptr[2] == 1 && d.item_post[d.item_ptr[2]] == 1, "and is its item's");
+		CHECK(d.user.entry_ptr[1] == 2 && d.user.entry_ptr[2] == 2, "and its user has no profile");
+		tr_dataset_free(&d);
+		tr_assignments_free(&a);
+	}
+}
+
+/* Dropping and renumbering go by what rows have. */
+static void
+test_untagged(void)
+{
+	static const int32_t items[] = {1, -1, 0};
+	TrAssignments a;
+	TrDataset	d;
+	int64_t		left[TR_CORE_ROUNDS];
+	int			rounds;
+
+	add_valued(&a, TR_MERGE_SUM);
+	tr_assignments_drop_rare_tags(&a, 2, 2);
+	CHECK(a.count == 1 && a.user[0] == 1 && a.value[0] == 7, "a row without a tag has no rare tag");
+	tr_assignments_renumber(&a, NULL, items, NULL);
+	CHECK(a.count == 1 && a.item[0] == 0 && a.tag[0] == TR_NO_TAG && a.time[0] == 5, "it is renumbered as others are");
+	tr_assignments_core(&a, 2, 3, 2, 1, left, &rounds);
+	CHECK_EQUAL(a.count, 1, "and stays in a core that its user and item are in");
+	tr_assignments_core(&a, 2, 3, 2, 2, left, &rounds);
+	CHECK_EQUAL(a.count, 0, "but not in one that they are not in");
+	tr_assignments_free(&a);
+
+	tr_assignments_init(&a, &memory);
+	tr_assignments_add(&a, 0, 0, TR_NO_TAG, false, 0);
+	tr_assignments_distinct(&a, NULL);
+	CHECK(tr_dataset_build(&d, &a, 1, 1, 0, NULL) == TR_OK && d.n_posts == 1 && d.n_assignments == 0 && !d.post_value &&
+		  !d.post_time, "a dataset without a tag");
+	tr_dataset_free(&d);
+	tr_assignments_free(&a);
+}
+
+static void
+test_profiles(void)
+{
+	static const int32_t item[] = {2, 0, 2, 2};
+	static const int32_t feature[] = {3, 1, 0, 3};
+	static const float value[] = {1, 2, 0.5f, 4};
+	static const int32_t far[] = {3, 0, 0, 0};
+	TrFeatureRows rows = {.count = 4, .entity = item, .feature = feature, .value = value};
+	TrFeatureRows wrong = {.count = 4, .entity = far, .feature = feature};
+	const TrNamedProfiles *profiles;
+	TrAssignments a;
+	TrDataset	d;
+	TrError		err = {0};
+
+	add_valued(&a, TR_MERGE_MEAN);
+	tr_dataset_build(&d, &a, 2, 3, 2, NULL);
+	CHECK(tr_dataset_add_profiles(&d, "genre", true, 4, &rows, &err) == TR_OK, "a profile of items");
+	profiles = tr_dataset_profiles(&d, "genre");
+	CHECK(profiles && profiles->of_items && profiles->n_features == 4, "it is found by its name");
+	CHECK(profiles && profiles->table.entry_ptr[1] == 1 && profiles->table.entry_ptr[2] == 1 &&
+		  profiles->table.entry_ptr[3] == 3, "items have the features they have");
+	CHECK(profiles && profiles->table.tag[1] == 0 && profiles->table.count[1] == 0.5f && profiles->table.tag[2] == 3 &&
+		  profiles->table.count[2] == 5, "in order, and repeated ones are added up");
+	CHECK(tr_dataset_add_profiles(&d, "genre", false, 4, &rows, &err) == TR_BAD_DATA, "a name is taken once");
+	CHECK(tr_dataset_add_profiles(&d, "studio", true, 4, &wrong, &err) == TR_BAD_DATA, "there is no such item");
+	CHECK(tr_dataset_add_profiles(&d, "studio", true, 3, &rows, &err) == TR_BAD_DATA, "there is no such feature");
+	CHECK(!tr_dataset_profiles(&d, "studio"), "nothing comes of them");
+	tr_dataset_free(&d);
+	tr_assignments_free(&a);
+}
+
 int
 main(void)
 {
@@ -200,6 +306,9 @@ main(void)
 	test_build(false);
 	test_build(true);
 	test_large_counts();
+	test_values();
+	test_untagged();
+	test_profiles();
 	test_memory_limit();
 	tr_memory_release(&memory);
 	return check_done();

@@ -11,10 +11,7 @@
 void
 tagrec_free_assignments(TrAssignments *a)
 {
-	tr_free(a->memory, a->user);
-	tr_free(a->memory, a->item);
-	tr_free(a->memory, a->tag);
-	tr_free(a->memory, a->weight);
+	tr_assignments_free(a);
 	tr_assignments_init(a, a->memory);
 }
 

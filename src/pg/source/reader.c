@@ -12,11 +12,10 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #define BATCH_ROWS 10000
 
-/* Squares of sums of this many must stay finite in single precision. */
-#define MAX_WEIGHT TR_MOST_WEIGHT
 #define KEY_COLUMNS 3
 
 /* A key column, in the order of the query; the weight is behind them. */
@@ -49,6 +48,10 @@ query_text(const TagrecReader *reader)
 		appendStringInfo(&sql, ", %s", quote_identifier(reader->columns.tag));
 	if (reader->columns.weight)
 		appendStringInfo(&sql, ", %s::pg_catalog.float8", quote_identifier(reader->columns.weight));
+	if (reader->columns.value)
+		appendStringInfo(&sql, ", %s::pg_catalog.float8", quote_identifier(reader->columns.value));
+	if (reader->columns.time)
+		appendStringInfo(&sql, ", %s::pg_catalog.timestamptz", quote_identifier(reader->columns.time));
 	appendStringInfo(&sql, " FROM %s", reader->relation);
 	return sql.data;
 }
@@ -97,34 +100,69 @@ intern(Column *column, Datum value)
 	return intern_text(column, string, strlen(string));
 }
 
-static float
-read_weight(const Reading *reading, HeapTuple tuple, TupleDesc desc)
+/* A value of a column of numbers; ERROR when it is NULL. what: "weight", … */
+static Datum
+read_number(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column, const char *what, const char *name)
 {
-	const TagrecReader *reader = reading->reader;
 	bool		isnull;
-	Datum		value = heap_getattr(tuple, reading->columns + 1, desc, &isnull);
-	double		weight = isnull ? 0 : DatumGetFloat8(value);
+	Datum		value = heap_getattr(tuple, column, desc, &isnull);
 
 	if (isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
-				 errmsg("weight column \"%s\" of %s contains NULL", reader->columns.weight, reader->relation),
-				 errhint("Give those rows a weight, or leave them out with a view.")));
-	if (isnan(weight) || weight < 0 || weight > MAX_WEIGHT)
+				 errmsg("%s column \"%s\" of %s contains NULL", what, name, reading->reader->relation),
+				 errhint("Give those rows a %s, or leave them out with a view.", what)));
+	return value;
+}
+
+static float
+read_weight(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column)
+{
+	const TagrecReader *reader = reading->reader;
+	double		weight = DatumGetFloat8(read_number(reading, tuple, desc, column, "weight", reader->columns.weight));
+
+	if (isnan(weight) || weight < 0 || weight > TR_MOST_WEIGHT)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("weight column \"%s\" of %s contains %g", reader->columns.weight, reader->relation, weight),
-				 errdetail("Weights are numbers from 0 to %g.", MAX_WEIGHT)));
+				 errdetail("Weights are numbers from 0 to %g.", TR_MOST_WEIGHT)));
 	return (float) weight;
 }
 
-/* The last column first: a row whose tag a closed vocabulary does not have adds neither user nor item. */
-static void
-read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
+static float
+read_value(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column)
 {
-	TagrecReader *reader = reading->reader;
-	bool		weighted = reader->columns.weight != NULL;
-	int32		key[KEY_COLUMNS] = {0};
+	const TagrecReader *reader = reading->reader;
+	double		value = DatumGetFloat8(read_number(reading, tuple, desc, column, "value", reader->columns.value));
+
+	if (isnan(value) || fabs(value) > TR_MOST_WEIGHT)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("value column \"%s\" of %s contains %g", reader->columns.value, reader->relation, value),
+				 errdetail("Values are numbers from %g to %g.", -TR_MOST_WEIGHT, TR_MOST_WEIGHT)));
+	return (float) value;
+}
+
+static int64
+read_time(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column)
+{
+	const TagrecReader *reader = reading->reader;
+	TimestampTz time = DatumGetTimestampTz(read_number(reading, tuple, desc, column, "time", reader->columns.time));
+
+	if (TIMESTAMP_NOT_FINITE(time))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("time column \"%s\" of %s contains an infinite time", reader->columns.time, reader->relation)));
+	return time;
+}
+
+/*
+ * The keys of a row; false when it has none, or one that closed keys do not have. The last column first: a row whose tag a closed
+ * vocabulary does not have adds neither user nor item.
+ */
+static bool
+read_keys(Reading *reading, HeapTuple tuple, TupleDesc desc, int32 *key)
+{
 	bool		complete = true;
 
 	for (int c = reading->columns - 1; c >= 0; c--)
@@ -132,6 +170,11 @@ read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 		bool		isnull;
 		Datum		value = heap_getattr(tuple, c + 1, desc, &isnull);
 
+		if (isnull && c == KEY_COLUMNS - 1 && reading->reader->untagged)
+		{
+			key[c] = TR_NO_TAG;
+			continue;
+		}
 		if (isnull)
 			reading->column[c].nulls++;
 		if (isnull || !complete)
@@ -142,12 +185,33 @@ read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 		key[c] = intern(&reading->column[c], value);
 		if (key[c] < 0)
 		{
-			reader->ignored++;
-			return;
+			reading->reader->ignored++;
+			return false;
 		}
 	}
-	if (complete && tr_assignments_add(reader->to, key[0], key[1], key[2], weighted,
-									   weighted ? read_weight(reading, tuple, desc) : 1.0f) != TR_OK)
+	return complete;
+}
+
+static void
+read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
+{
+	TagrecReader *reader = reading->reader;
+	int32		key[KEY_COLUMNS] = {0};
+	int			column = reading->columns;
+	TrAssignment row = {.weight = 1};
+
+	if (!read_keys(reading, tuple, desc, key))
+		return;
+	row.user = key[0];
+	row.item = key[1];
+	row.tag = key[2];
+	if (reader->columns.weight)
+		row.weight = read_weight(reading, tuple, desc, ++column);
+	if (reader->columns.value)
+		row.value = read_value(reading, tuple, desc, ++column);
+	if (reader->columns.time)
+		row.time = read_time(reading, tuple, desc, ++column);
+	if (tr_assignments_add_row(reader->to, &row) != TR_OK)
 		tagrec_out_of_memory(reader->to->memory);
 }
 
@@ -203,6 +267,8 @@ tagrec_read_interactions(TagrecReader *reader)
 	MemoryContext scratch;
 	Portal		portal;
 
+	tr_assignments_set_columns(reader->to, (columns->weight ? TR_COLUMN_WEIGHT : 0) | (columns->value ? TR_COLUMN_VALUE : 0) |
+							   (columns->time ? TR_COLUMN_TIME : 0), reader->merge);
 	SPI_connect();
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec row", ALLOCSET_DEFAULT_SIZES);
 	portal = SPI_cursor_open_with_args(NULL, query_text(reader), 0, NULL, NULL, NULL, true, 0);

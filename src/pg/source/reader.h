@@ -22,7 +22,9 @@ typedef struct TagrecColumns
 	const char *user,
 			   *item,
 			   *tag,
-			   *weight;
+			   *weight,			/* of a tag in profiles */
+			   *value,			/* of the interaction: a rating, or how much it counts */
+			   *time;			/* of the interaction: what can be cast to timestamptz */
 } TagrecColumns;
 
 typedef struct TagrecReader
@@ -32,8 +34,10 @@ typedef struct TagrecReader
 	TagrecKeys *users,
 			   *items,
 			   *tags;			/* NULL where there is no column of tags */
+	bool		untagged;		/* a NULL tag is an interaction without one */
+	TrMerge		merge;			/* values of a pair's rows */
 	Size		longest;		/* bytes that a key of a user or an item may have; 0 = any number */
-	TrAssignments *to;			/* without tags, of a tag 0 */
+	TrAssignments *to;			/* without a column of tags, of a tag 0; times in microseconds */
 	int64		rows;			/* out: read */
 	int64		ignored;		/* out: with a key that keys which are closed do not have */
 } TagrecReader;
