@@ -106,7 +106,7 @@ works('mallory', q{CREATE VIEW mallory.shown AS SELECT * FROM public.test WHERE 
 $since = log_end($node);
 as_role($node, 'alice', 'postgres', q{SELECT * FROM tagrec_evaluate('net', 'mallory.shown'); SELECT * FROM tagrec_compare('{net,near}', 'mallory.shown')});
 is_deeply([ grep { !/: alice in a session of alice/ } spied($node, $since) ], [], 'a test relation is read as its reader, and as nobody else');
-isnt(scalar(spied($node, $since)), 0, '... with all that it calls');
+ok((grep { /view that the caller names/ } spied($node, $since)) == 1, '... with all that it calls');
 
 # ---------------------------------------------------------------- a superuser whose search_path has the schema of somebody else
 
