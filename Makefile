@@ -6,6 +6,7 @@
 #   make install        install it into the server that PG_CONFIG belongs to
 #   make installcheck   run the regression tests against a running server
 #   make check-core     run the tests that need no server
+#   make check-matrix   the same with every compiler of the machine, for arm64 and without optimisation
 #   make gpu            build the CUDA backend, when there is nvcc
 #   make bench          run the benchmarks
 #   make bench-quality  measure every algorithm's ranking quality
@@ -63,6 +64,11 @@ else ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(SERVER_HEADERS)/postgres.h)),
 
 include $(PGXS)
 
+# PostgreSQL's flags and headers are those of the compiler it was built by.
+ifneq ($(findstring clang,$(shell $(CC) --version)),)
+override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-attributes
+endif
+
 CPU_LIB = tagrec_cpu$(DLSUFFIX)
 
 all: $(CPU_LIB)
@@ -72,6 +78,9 @@ build/server: always
 	@mkdir -p $(@D)
 	@$(PG_CONFIG) --version --pgxs | cmp -s - $@ || $(PG_CONFIG) --version --pgxs > $@
 $(OBJS) $(CPU_OBJS): build/server
+
+# Where scores are added up
+$(filter src/core/dot.o %/neighbours.o,$(OBJS)): override CFLAGS += $(EXACT_CFLAGS)
 
 # Its only symbol is the one that tagrec.so asks for; -z defs: it needs nothing from the server.
 $(CPU_OBJS): override CFLAGS += -fvisibility=hidden $(BLAS_CFLAGS)
@@ -123,14 +132,16 @@ all install installcheck:
 
 endif
 
+check-matrix:
+	@scripts/matrix.sh
+
 # check-core, check-core-sanitize, bench-ops: tests and benchmarks without a server, in build/
 include test/unit/unit.mk
 
 # The benchmarks: every operation of the CPU backend; then training on Last.fm, read from TAGREC_DATA (its licence keeps it out
 # of this repository); and, where BENCH_PYTHON has torch, the same models in PyTorch.
-BENCH_SOURCES = $(wildcard test/bench/bench_train.c)
-bench: $(if $(wildcard test/bench/bench_ops.c),bench-ops) $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
-	@test/bench/run.sh $(BENCH_SOURCES:test/bench/%.c=build/unit/%)
+bench: bench-ops build/unit/bench_train
+	@test/bench/run.sh build/unit/bench_train
 
 # Ranking quality of every item algorithm, in tables, and how fast the towers learn. Takes minutes to an hour, and goes on where it
 # was interrupted. QUALITY_ARGS="--only ease --seeds 1" and the like: test/bench/quality.py says what there is.
@@ -138,9 +149,6 @@ bench-quality: build/unit/bench_train
 	test/bench/quality.py $< build/bench $(QUALITY_ARGS)
 	test/bench/convergence.py $< build/bench $(CONVERGENCE_ARGS)
 	test/bench/sweep.py $< build/bench $(SWEEP_ARGS)
-
-build/unit/bench_train: build/unit/test/bench/bench_train.o $(patsubst %.c,build/unit/%.o,$(UNIT_SOURCES))
-	$(CC) -o $@ $^ $(UNIT_LIBS)
 
 # gpu, check-gpu, bench-gpu; and the emulation that lets check-core test the CUDA backend without a GPU
 ifneq ($(wildcard gpu/gpu.mk),)
@@ -150,4 +158,4 @@ gpu:
 	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
 endif
 
-.PHONY: all install installcheck demo check check-core gpu bench bench-quality
+.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-quality

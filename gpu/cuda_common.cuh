@@ -379,14 +379,11 @@ extern void tr_cuda_add_sum_float(TrBackend *b, float *sum, const double *partia
 
 /* ------------------------------------------------------------------ operations */
 
-/* gemm.cu */
-extern void tr_cuda_gemm(TrBackend *b, float *c, int ldc, const float *x, int ldx, bool trans_x, const float *y, int ldy,
-						 bool trans_y, int m, int n, int k, float alpha, float beta);
+/* tr_cuda_gemm() and so on */
+#define OPERATION(name, parameters) extern void tr_cuda_##name parameters;
+#include "core/operations.h"
 
-/* sparse.cu, sort.cu */
-extern void tr_cuda_sparse_forward(TrBackend *b, float *out, const TrCsr *x, const float *w, const float *bias, int H,
-								   TrActivation act);
-extern void tr_cuda_sparse_backward(TrBackend *b, float *dw, const TrCsr *x, const float *dz, int H);
+/* sort.cu */
 
 /* The entries of sparse rows by column, rows ascending within a column. */
 typedef struct TrByColumn
@@ -400,71 +397,11 @@ typedef struct TrByColumn
 extern size_t tr_cuda_sort_bytes(const TrCsr *x);
 extern void tr_cuda_sort(TrBackend *b, const TrCsr *x, char *scratch, TrByColumn *sorted);
 
-/* dense.cu */
-extern void tr_cuda_dense_forward(TrBackend *b, float *out, const float *x, const float *w, const float *bias, int R, int I,
-								  int O, TrLayout layout, TrActivation act);
-extern void tr_cuda_dense_backward(TrBackend *b, float *dx, float *dw, const float *dz, const float *x, const float *w,
-								   int R, int I, int O, TrLayout layout);
-
-/* activation.cu, dropout.cu */
+/* activation.cu */
 extern void tr_cuda_activate(TrBackend *b, float *x, const float *bias, int R, int O, TrActivation act);	/* in place */
-extern void tr_cuda_dropout(TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step);
-extern void tr_cuda_activation_backward(TrBackend *b, float *dz, float *dbias, const float *dy, const float *y, int R,
-										int O, TrActivation act);
 
-/* normalize.cu */
-extern void tr_cuda_normalize(TrBackend *b, float *out, int ld, float *norm, const float *x, int R, int D, float scale);
-extern void tr_cuda_normalize_backward(TrBackend *b, float *dx, const float *dy, const float *out, int ld,
-									   const float *norm, int R, int D, float scale);
-
-/* rows.cu */
-extern void tr_cuda_fill_column(TrBackend *b, float *out, int ld, const float *weight, const float *feature, int R);
-extern void tr_cuda_fill_column_backward(TrBackend *b, float *dweight, const float *dy, int ld, const float *feature,
-										 int R);
-extern void tr_cuda_gather_rows(TrBackend *b, float *out, const float *table, const int32_t *index, int R, int width);
-extern void tr_cuda_scatter_rows(TrBackend *b, float *table, const int32_t *index, const float *x, const int32_t *row,
-								 int R, int width, float scale);
-
-/* attention.cu */
-extern void tr_cuda_attention_weights(TrBackend *b, float *weight, const TrCsr *x, const float *q, const float *k, int D,
-									  float scale);
-extern void tr_cuda_attention_backward(TrBackend *b, float *dscore, const TrCsr *x, const float *weight, const float *dout,
-									   const float *v, int D, float scale);
-
-/* regress.cu; the second is finish()'s question whether a row has failed */
-extern void tr_cuda_regress_rows(TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram,
-								 const float *ridge, int D, double *loss);
+/* regress.cu: finish()'s question whether a row has failed */
 extern void tr_cuda_check_rows(TrBackend *b);
-
-/* pairs.cu */
-extern void tr_cuda_pair_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
-								int D);
-extern void tr_cuda_pair_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
-										 const float *v, const int32_t *row, int P, int D);
-
-/* gaussian.cu */
-extern void tr_cuda_gaussian_scores(TrBackend *b, float *score, const float *u, const float *v, const int32_t *row, int P,
-									int B, int D, float gamma, float scale);
-extern void tr_cuda_gaussian_scores_backward(TrBackend *b, float *du, float *dv, const float *dscore, const float *u,
-											 const float *v, const int32_t *row, int P, int B, int D, float gamma,
-											 float scale);
-
-/* softmax.cu, tag_loss.cu, reconstruction.cu */
-extern void tr_cuda_tag_loss(TrBackend *b, const TrTagLoss *t);
-extern void tr_cuda_softmax_loss(TrBackend *b, const TrSoftmax *s);
-extern void tr_cuda_reconstruction_loss(TrBackend *b, float *z, const float *bias, float *dbias, const TrCsr *x, int first,
-										int R, const float *multiplicity, bool squared, float scale, double *loss);
-
-/* optimizer.cu */
-extern void tr_cuda_update(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v, int64_t n);
-extern void tr_cuda_update_rows(TrBackend *b, const TrOptimizer *o, float *w, const float *g, float *m, float *v,
-								const int32_t *index, int R, int width);
-extern void tr_cuda_sum_squares(TrBackend *b, double *loss, const float *w, int64_t n, float decay);
-
-/* profile_rows.cu */
-extern void tr_cuda_profile_rows(TrBackend *b, TrCsr *out, const TrProfileTable *table, const int32_t *entity,
-								 const int32_t *without_post, int R, const TrProfileWeights *weights,
-								 const TrProfileRule *rule);
 
 /* memory.cu */
 extern void *tr_cuda_alloc(TrBackend *b, size_t bytes);

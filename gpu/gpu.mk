@@ -79,7 +79,7 @@ build/$(1)/gpu/%.emulated.o: gpu/%.cu
 build/$(1)/$(EMULATION_DIR)/%.o: $(EMULATION_DIR)/%.cc
 	@mkdir -p $$(@D)
 	$$(CXX) $$(EMULATION_CXXFLAGS) $(2) -c $$< -o $$@
-$(addprefix build/$(1)/,$(UNIT_TESTS)): $(addprefix build/$(1)/,$(EMULATION))
+build/$(1)/unit.a: $(addprefix build/$(1)/,$(EMULATION))
 endef
 
 $(eval $(call emulation_rules,unit,-O2))
@@ -97,8 +97,8 @@ build/$(1)/gpu/%.emulated.o: gpu/%.cu
 build/$(1)/%.o: $(EMULATION_DIR)/%.cc
 	@mkdir -p $$(@D)
 	$$(CXX) $$(EMULATION_CXXFLAGS) $(3) -c $$< -o $$@
-build/$(1)/test_%: build/unit/test/unit/test_%.o build/unit/$(EMULATION_DIR)/cuda_ops.o $$(patsubst %.c,build/unit/%.o,$$(UNIT_SOURCES)) \
-		$$(CUDA_SOURCES:%.cu=build/$(1)/%.emulated.o) $$(EMULATION_SOURCES:$(EMULATION_DIR)/%.cc=build/$(1)/%.o)
+build/$(1)/test_%: build/unit/test/unit/test_%.o $$(CUDA_SOURCES:%.cu=build/$(1)/%.emulated.o) \
+		$$(EMULATION_SOURCES:$(EMULATION_DIR)/%.cc=build/$(1)/%.o) build/unit/unit.a
 	$$(CC) -o $$@ $$^ $$(UNIT_LIBS)
 .PRECIOUS: build/$(1)/gpu/%.emulated.o build/$(1)/%.o
 -include $$(wildcard build/$(1)/*.d build/$(1)/gpu/*.d)

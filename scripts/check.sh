@@ -66,6 +66,16 @@ check_core() {
 	settle check-core "$status"
 }
 
+# CHECK_COMPILERS: rows of scripts/matrix.sh to run as well
+check_compilers() {
+	[ -n "${CHECK_COMPILERS:-}" ] || return 0
+	say "== core, by $CHECK_COMPILERS"
+	scripts/matrix.sh $CHECK_COMPILERS 2>&1 | tee "$LOGS/matrix.log"
+	local status=${PIPESTATUS[0]}
+	count $(tail -n 1 "$LOGS/matrix.log" | tr -cd '0-9 ')
+	settle check-matrix "$status"
+}
+
 check_regress() {
 	say "== SQL, on a private server"
 	local tests
@@ -115,6 +125,7 @@ mkdir -p "$LOGS"
 say "== build"
 make -s all || exit
 check_core
+check_compilers
 
 # a directory of this run's own, so that two checks of one tree do not meet
 DIRECTORY=$(private_directory "$PWD/build/check-$$") || exit

@@ -69,7 +69,7 @@ TR_INLINE void
 backward_row(float *dz, const float *dy, const float *restrict y, float *restrict sum, int n, TrActivation act)
 {
 	if (sum)
-#pragma GCC ivdep
+		TR_INDEPENDENT
 		for (int j = 0; j < n; j++)
 		{
 			float		d = dy[j] * slope(y[j], act);
@@ -78,7 +78,7 @@ backward_row(float *dz, const float *dy, const float *restrict y, float *restric
 			sum[j] += d;
 		}
 	else
-#pragma GCC ivdep
+		TR_INDEPENDENT
 		for (int j = 0; j < n; j++)
 			dz[j] = dy[j] * slope(y[j], act);
 }

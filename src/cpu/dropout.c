@@ -39,7 +39,7 @@ one_block(const Dropout *d, int64_t first, int n)
 	for (int i = 0; i < BLOCK / 4; i++)
 		bits[i] = tr_mix64(key ^ ((uint64_t) first / 4 + (uint64_t) i));
 	memcpy(draw, bits, sizeof(draw));
-#pragma GCC ivdep
+	TR_INDEPENDENT
 	for (int i = 0; i < n; i++)
 		out[i] = draw[LANE(i)] >= threshold ? x[i] * scale : 0.0f;
 }

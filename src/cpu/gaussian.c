@@ -89,7 +89,7 @@ backward_pairs(void *argument, int task)
 			float	   *dv = w->dv + to;
 			float		f = 2 * w->gamma * w->scale * w->dscore[p] * kernel(u, v, D, w->gamma);
 
-#pragma GCC ivdep
+			TR_INDEPENDENT
 			for (int j = 0; j < D; j++)
 			{
 				float		pull = f * (v[j] - u[j]);

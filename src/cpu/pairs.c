@@ -70,7 +70,7 @@ backward_pairs(void *argument, int task)
 		float	   *dv = w->dv + (size_t) p * D;
 		float		d = w->dscore[p];
 
-#pragma GCC ivdep
+		TR_INDEPENDENT
 		for (int j = 0; j < D; j++)
 		{
 			du[j] += d * v[j];

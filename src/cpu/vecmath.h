@@ -72,11 +72,12 @@ tr_select(int condition, float yes, float no)
 	return tr_float_of((tr_bits_of(yes) & mask) | (tr_bits_of(no) & ~mask));
 }
 
-/* exp(a) for |a| <= 87.3, a few ulp */
+/* exp(a) for |a| <= 87.3, a few ulp; a NaN stays one, but must not become an integer, which C leaves undefined */
 TR_INLINE float
 tr_exp_core(float a)
 {
-	int32_t		n = (int32_t) (a * TR_LOG2_E + tr_float_of(tr_bits_of(0.5f) | (tr_bits_of(a) & 0x80000000u)));
+	float		turns = a * TR_LOG2_E + tr_float_of(tr_bits_of(0.5f) | (tr_bits_of(a) & 0x80000000u));
+	int32_t		n = (int32_t) tr_select(a == a, turns, 0.0f);
 	float		r = tr_fence(a - (float) n * TR_LN_2_HIGH) - (float) n * TR_LN_2_LOW;
 
 	return (tr_expm1_small(r) + 1.0f) * tr_power_of_2(n);

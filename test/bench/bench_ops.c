@@ -5,6 +5,7 @@
  * bench_ops [threads [part of a name]]
  */
 #include "core/backend.h"
+#include "core/dot.h"
 #include "core/rng.h"
 
 #include <cblas.h>
@@ -459,6 +460,50 @@ bench_update(int64_t n)
 	report_bytes("sum_squares", fastest(body_squares, &u), 4.0 * n);
 }
 
+/* ------------------------------------------------------------------ serving, on one thread */
+
+/* Rows of width 129 against vectors, as many rows at a time as a query takes */
+typedef struct Scan
+{
+	int			vectors;
+	int			rows;
+	size_t		stride;
+	float	   *x,
+			   *matrix,
+			   *out;
+} Scan;
+
+#define SCAN_ROWS 252
+
+static void
+body_scan(void *argument)
+{
+	Scan	   *s = argument;
+
+	for (int first = 0; first < s->rows; first += SCAN_ROWS)
+		tr_dot_block(s->out, SCAN_ROWS, s->x, s->vectors, s->matrix + (size_t) first * s->stride,
+					 s->rows - first < SCAN_ROWS ? s->rows - first : SCAN_ROWS, s->stride);
+}
+
+static void
+bench_scan(int vectors, int rows)
+{
+	char		name[64];
+	Scan		s = {.vectors = vectors, .rows = rows, .stride = tr_dot_stride(129)};
+	double		bytes = 4.0 * (double) s.stride * rows;
+
+	if (threads > 1 || !is_wanted("inner products"))
+		return;
+	s.x = floats((size_t) vectors * s.stride);
+	s.matrix = floats((size_t) rows * s.stride);
+	s.out = floats((size_t) vectors * SCAN_ROWS);
+	snprintf(name, sizeof(name), "inner products, %d with (%d,129)", vectors, rows);
+	report_bytes(name, fastest(body_scan, &s), bytes);
+	ops->release(backend, s.x);
+	ops->release(backend, s.matrix);
+	ops->release(backend, s.out);
+}
+
 static void
 bench_all(void)
 {
@@ -496,6 +541,11 @@ bench_all(void)
 	bench_rows("activation_backward", body_activation, 2500, 2000, 3);
 	bench_rows("normalize", body_normalize, 12212, 128, 2);
 	bench_update(4610000);
+	for (int vectors = 1; vectors <= 32; vectors = vectors == 1 ? 4 : 8 * vectors)
+	{
+		bench_scan(vectors, 65877);
+		bench_scan(vectors, 200000);
+	}
 	ops->close(backend);
 }
 

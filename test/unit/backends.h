@@ -12,9 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef TR_NO_BLAS
-extern const TrBackendOps *tagrec_backend_ops(void);	/* of src/cpu, linked in */
-#endif
+extern const TrBackendOps *tagrec_backend_ops(void);	/* of src/cpu, linked in, or no_blas.c */
 extern const TrBackendOps *tr_cuda_test_ops(void);	/* of gpu, emulated or on a device: cuda_emulation/cuda_ops.c */
 
 /* A backend to hold against plain: one line each. Entries with one ops table must agree to the bit. */

@@ -119,9 +119,8 @@ sub draw
 			$y{ $rows[$r][$c] } = 40 + $r * 90;
 		}
 	}
-	# beside the column that the other arrows go down
-	$x{'pg/serve'} = $width * 0.38;
-	$x{'pg/store'} = $width * 0.5;
+	# beside the column that most arrows go down
+	@x{ 'pg/serve', 'models', 'cpu', 'gpu' } = map { $width * $_ } (0.38, 0.13, 0.32, 0.87);
 	$lines = '';
 	foreach my $from (sort keys %arrows)
 	{
@@ -131,8 +130,9 @@ sub draw
 			my $bend = $x1 == $x2 && $y2 - $y1 > 90 ? 90 : 0;
 			my $stroke = 0.6 + log(1 + $arrows{$from}{$to}) / 2;
 			$lines .= sprintf
-			  qq{<path d="M%.0f %.0f C%.0f %.0f %.0f %.0f %.0f %.0f" stroke-width="%.1f"><title>%s includes %s %d times</title></path>\n},
-			  $x1, $y1, $x1 + $bend, ($y1 + $y2) / 2, $x2 + $bend, ($y1 + $y2) / 2, $x2, $y2 - 4, $stroke, $from, $to,
+			  qq{<path d="M%.0f %.0f C%.0f %.0f %.0f %.0f %.0f %.0f" stroke-width="%.1f"%s><title>%s includes %s %d times</title></path>\n},
+			  $x1, $y1, $x1 + $bend, ($y1 + $y2) / 2, $x2 + $bend, ($y1 + $y2) / 2, $x2, $y2 - 4, $stroke,
+			  $to =~ /core|base/ ? ' opacity=".35"' : '', $from, $to,
 			  $arrows{$from}{$to};
 		}
 	}

@@ -372,6 +372,9 @@ optimizer_of(int flags)
 	};
 }
 
+/* Adam's v is never below a tenth of m^2; with less, the rounding of m would be all that is left of a step. */
+#define LEAST_V 0.001f
+
 /* d = n; flags: the optimizer's */
 static void
 run_update(TrBackend *b, Draw *draw, const Case *c, Output *out)
@@ -381,7 +384,7 @@ run_update(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	float	   *w = random_floats(b, draw, n, -1, 1);
 	float	   *g = random_floats(b, draw, n, -1, 1);
 	float	   *m = random_floats(b, draw, n, -0.1f, 0.1f);
-	float	   *v = random_floats(b, draw, n, 0, 0.1f);
+	float	   *v = random_floats(b, draw, n, LEAST_V, 0.1f);
 	double	   *loss = to_backend(b, &(double) {0.25}, sizeof(double));
 
 	b->ops->update(b, &o, w, g, m, v, n);
@@ -404,7 +407,7 @@ run_update_rows(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	float	   *w = random_floats(b, draw, n, -1, 1);
 	float	   *g = random_floats(b, draw, (size_t) R * width, -1, 1);
 	float	   *m = random_floats(b, draw, n, -0.1f, 0.1f);
-	float	   *v = random_floats(b, draw, n, 0, 0.1f);
+	float	   *v = random_floats(b, draw, n, LEAST_V, 0.1f);
 	bool		adam = o.kind == TR_ADAM;
 
 	b->ops->update_rows(b, &o, w, g, adam || o.momentum != 0 ? m : NULL, adam ? v : NULL, index, R, width);

@@ -1,6 +1,6 @@
 /*
- * The bounded heap against a full sort, the inner products against a loop in double, and the promise that a pair's score is
- * the same number whichever function forms it.
+ * The bounded heap against a full sort, the inner products against a loop in double, and the promises that a pair's score
+ * is the same number whichever function forms it, and whichever compiler built it.
  */
 #include "check.h"
 
@@ -118,6 +118,45 @@ random_rows(uint64_t seed, int rows, int width, size_t stride)
 	return x;
 }
 
+/* The sum as dot.c is to form it: eight lanes, the products of each in order, fused or not, and then the lanes. */
+static float
+sum_as_written(const float *x, const float *y, size_t stride, bool fused)
+{
+	volatile float s[8] = {0};
+
+	for (size_t k = 0; k < stride; k++)
+	{
+		volatile float product = x[k] * y[k];
+
+		s[k % 8] = fused ? fmaf(x[k], y[k], s[k % 8]) : s[k % 8] + product;
+	}
+	for (int i = 0; i < 4; i++)
+		s[i] = s[i] + s[i + 4];
+	s[0] = s[0] + s[1];
+	s[2] = s[2] + s[3];
+	return s[0] + s[2];
+}
+
+/* A processor fuses always, or never. */
+static void
+check_order(void)
+{
+	int			differ[2] = {0};
+
+	for (int width = 1; width <= 300; width++)
+	{
+		size_t		stride = tr_dot_stride(width);
+		float	   *x = random_rows(3, 1, width, stride);
+		float	   *y = random_rows(4, 1, width, stride);
+
+		for (int fused = 0; fused < 2; fused++)
+			differ[fused] += tr_dot(x, y, stride) != sum_as_written(x, y, stride, fused);
+		free(x);
+		free(y);
+	}
+	CHECK(differ[0] == 0 || differ[1] == 0, "the order of a sum: %d of 300 differ, or fused %d", differ[0], differ[1]);
+}
+
 static void
 check_dot(int vectors, int rows, int width)
 {
@@ -178,6 +217,7 @@ main(void)
 					  variant & 2 ? ", some NaN" : "", variant & 4 ? ", some skipped" : "");
 	check_any_order();
 	check_bits();
+	check_order();
 	for (int vectors = 0; vectors <= 9; vectors++)
 		for (int rows = 0; rows <= 14; rows++)
 			check_dot(vectors, rows, 129);

@@ -22,6 +22,8 @@ BLAS_LIBS ?= -L$(abspath $(BLAS))/lib -Wl,-rpath,$(abspath $(BLAS))/lib,--disabl
 endif
 BLAS_LIBS ?= -lopenblas
 UNIT_OPTFLAGS ?= -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math-errno -ffp-contract=fast
+# After all other flags, where the order and the roundings of a sum are the code's alone: scores that several queries give.
+EXACT_CFLAGS = -fno-associative-math -ffp-contract=off
 UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -g -Wall -Wextra -Werror -Isrc -Itest/unit -MMD -MP
 UNIT_LIBS = $(BLAS_LIBS) -lpthread -lm
 UNIT_SOURCES = $(sort $(wildcard src/core/*.c src/models/*.c src/cpu/*.c))
@@ -30,15 +32,21 @@ UNIT_CFLAGS += $(BLAS_CFLAGS)
 ifeq ($(BLAS),none)
 BLAS_LIBS =
 UNIT_CFLAGS += -DTR_NO_BLAS
-UNIT_SOURCES := $(filter-out src/cpu/%,$(UNIT_SOURCES))
+UNIT_SOURCES := $(filter-out src/cpu/%,$(UNIT_SOURCES)) test/unit/no_blas.c
 endif
 
-# $(1) = directory below build/, $(2) = flags
+# Each test is one object, and what it needs of unit.a: all the sources'. $(1) = directory below build/, $(2) = flags
 define unit_rules
 build/$(1)/%.o: %.c
 	@mkdir -p $$(@D)
-	$(CC) $$(UNIT_CFLAGS) $(2) -c $$< -o $$@
-build/$(1)/test_%: build/$(1)/test/unit/test_%.o $$(patsubst %.c,build/$(1)/%.o,$$(UNIT_SOURCES))
+	$(CC) $$(UNIT_CFLAGS) $(2) $$(EXACT) -c $$< -o $$@
+build/$(1)/src/core/dot.o build/$(1)/test/unit/test_topn.o: EXACT = $$(EXACT_CFLAGS)
+build/$(1)/unit.a: $$(patsubst %.c,build/$(1)/%.o,$$(UNIT_SOURCES))
+	@rm -f $$@
+	$(AR) rcs $$@ $$^
+build/$(1)/test_%: build/$(1)/test/unit/test_%.o build/$(1)/unit.a
+	$(CC) $(2) -o $$@ $$^ $$(UNIT_LIBS)
+build/$(1)/bench_%: build/$(1)/test/bench/bench_%.o build/$(1)/unit.a
 	$(CC) $(2) -o $$@ $$^ $$(UNIT_LIBS)
 .PRECIOUS: build/$(1)/%.o
 -include $$(shell find build/$(1) -name '*.d' 2>/dev/null)
@@ -50,14 +58,20 @@ $(eval $(call unit_rules,unit-sanitize,-O1 -DTR_NO_CLONES -fsanitize=address$(co
 # A NaN that becomes a number of anything is an error where stored numbers are read.
 build/unit-sanitize/src/models/%.o: UNIT_CFLAGS += -fsanitize=float-cast-overflow -fno-sanitize-recover=float-cast-overflow
 
-# Runs each test; shows the whole output of those that fail.
+# Runs each test; shows the whole output of those that fail. UNIT_RUNNER: a program to run them in, such as qemu's.
 unit_run = @status=0; for test in $(UNIT_TESTS); do \
-	if OPENBLAS_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1 build/$(1)/$$test > build/$(1)/$$test.out 2>&1; \
+	if OPENBLAS_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1 $(UNIT_RUNNER) build/$(1)/$$test > build/$(1)/$$test.out 2>&1; \
 	then echo "ok   $$test: $$(grep -c '^ok' build/$(1)/$$test.out) checks"; \
 	else echo "FAIL $$test"; grep -v '^ok' build/$(1)/$$test.out | head -n 60; status=1; fi; done; exit $$status
 
-check-core: $(addprefix build/unit/,$(UNIT_TESTS))
+check-core: check-layers $(addprefix build/unit/,$(UNIT_TESTS))
 	$(call unit_run,unit)
+
+# Who includes whom
+check-layers:
+	@mkdir -p build/unit
+	@if perl test/unit/layers.pl > build/unit/test_layers.out; then echo "ok   layers"; \
+	else echo "FAIL layers"; cat build/unit/test_layers.out; exit 1; fi
 
 check-core-sanitize: $(addprefix build/unit-sanitize/,$(UNIT_TESTS))
 	$(call unit_run,unit-sanitize)
@@ -66,10 +80,7 @@ FUZZ_ROUNDS ?= 100000
 fuzz: build/unit-sanitize/test_fuzz_weights
 	OPENBLAS_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1 FUZZ_ROUNDS=$(FUZZ_ROUNDS) $<
 
-build/unit/bench_ops: build/unit/test/bench/bench_ops.o $(patsubst %.c,build/unit/%.o,$(UNIT_SOURCES))
-	$(CC) $(UNIT_OPTFLAGS) -o $@ $^ $(UNIT_LIBS)
-
 bench-ops: build/unit/bench_ops
 	OPENBLAS_NUM_THREADS=1 build/unit/bench_ops
 
-.PHONY: check-core check-core-sanitize fuzz bench-ops
+.PHONY: check-core check-layers check-core-sanitize fuzz bench-ops

@@ -297,35 +297,9 @@ count_operations(TrBackend *b)
 	outer = *inner;
 	outer.upload = upload;
 	outer.download = download;
-	outer.gemm = gemm;
-	outer.sparse_forward = sparse_forward;
-	outer.sparse_backward = sparse_backward;
-	outer.dense_forward = dense_forward;
-	outer.dense_backward = dense_backward;
-	outer.activation_backward = activation_backward;
-	outer.normalize = normalize;
-	outer.normalize_backward = normalize_backward;
-	outer.fill_column = fill_column;
-	outer.fill_column_backward = fill_column_backward;
-	outer.pair_scores = pair_scores;
-	outer.pair_scores_backward = pair_scores_backward;
-	outer.gaussian_scores = gaussian_scores;
-	outer.gaussian_scores_backward = gaussian_scores_backward;
-	outer.softmax_loss = softmax_loss;
-	outer.reconstruction_loss = reconstruction_loss;
-	outer.tag_loss = tag_loss;
-	outer.dropout = dropout;
-	outer.update = update;
-	outer.update_rows = update_rows;
-	outer.sum_squares = sum_squares;
+#define OPERATION(name, parameters) outer.name = inner->name ? name : NULL;
+#include "core/operations.h"
 	outer.zero = zero;
-	outer.profile_rows = profile_rows;
-	outer.gather_rows = gather_rows;
-	outer.scatter_rows = scatter_rows;
-	outer.attention_weights = attention_weights;
-	outer.attention_backward = attention_backward;
-	if (inner->regress_rows)
-		outer.regress_rows = regress_rows;
 	b->ops = &outer;
 }
 
