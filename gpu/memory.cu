@@ -141,7 +141,7 @@ static void
 tell_refused(const TrCuda *cuda, TrError *err)
 {
 	snprintf(err->detail, sizeof(err->detail),
-			 "%zu MB of device memory were asked for, %zu MB are free; training holds %zu MB.",
+			 "%zu MB of device memory were requested, %zu MB are free; training holds %zu MB.",
 			 MB(cuda->refused) + 1, MB(cuda->free_then), MB(cuda->allocated));
 }
 

@@ -218,7 +218,8 @@ tr_cuda_sparse_backward(TrBackend *b, float *dw, const TrCsr *x, const float *dz
 	if (x->capacity > INT32_MAX)
 	{
 		tr_fail(&tr_cuda(b)->error, TR_UNSUPPORTED,
-				"the profiles of one step have %lld entries, more than a step on CUDA can", (long long) x->capacity);
+				"the profiles of a mini-batch have %lld entries, more than CUDA training supports",
+				(long long) x->capacity);
 		return;
 	}
 	scratch = (char *) tr_cuda_scratch(b, bytes + 256 + sizeof(float) * tiles * 2 * H);

@@ -116,13 +116,15 @@ as_server_user() {
 
 # ---- a private server -----------------------------------------------------------------------------------------------
 
-# A directory for a private server: the wanted one, or one below /tmp where the user cannot enter it or its path is too long
-# for a socket. Prints the directory; what it contains survives.
+# A directory for a private server: the wanted one, or one below /tmp where it cannot be made or the user cannot enter it, or
+# its path is too long for a socket, or has blanks or the like, which servers' options do not take. Prints the directory; what
+# it contains survives.
 private_directory() {
 	local wanted=$1 user
 	user=$(server_user)
-	mkdir -p "$wanted"
-	if [ -n "$user" ] && ! runuser -u "$user" -- test -x "$wanted" 2>/dev/null || [ ${#wanted} -gt 80 ]; then
+	if ! mkdir -p "$wanted" 2>/dev/null ||
+		{ [ -n "$user" ] && ! runuser -u "$user" -- test -x "$wanted" 2>/dev/null; } ||
+		[ ${#wanted} -gt 80 ] || [[ $wanted == *[!A-Za-z0-9_./+-]* ]]; then
 		rmdir "$wanted" 2>/dev/null
 		wanted=/tmp/tagrec-$(basename "$wanted")-$(printf %s "$wanted" | cksum | cut -d ' ' -f 1)
 		mkdir -p "$wanted"

@@ -1,8 +1,8 @@
 -- ---------------------------------------------------------------------------------------------------------------------
--- evaluation: how well models rank held-out pairs
+-- evaluation: how well models rank held-out data
 -- ---------------------------------------------------------------------------------------------------------------------
 
--- Parallel unsafe, because the test relation may be a view that calls what is.
+-- Parallel unsafe, because the test relation may be a view that calls parallel-unsafe functions.
 
 CREATE FUNCTION tagrec_evaluate(model text, test regclass, k int[] DEFAULT '{5,10,20,50}',
 		exclude_seen boolean DEFAULT true, user_column name DEFAULT NULL, item_column name DEFAULT NULL,
@@ -11,7 +11,7 @@ CREATE FUNCTION tagrec_evaluate(model text, test regclass, k int[] DEFAULT '{5,1
 AS 'MODULE_PATHNAME', 'tagrec_evaluate'
 LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 28;
 COMMENT ON FUNCTION tagrec_evaluate(text, regclass, int[], boolean, name, name, int, name, text[]) IS
-	'precision, recall, f1, ndcg and hit at each k, mrr and mrr_pair of a model on a relation of held-out (user, item) pairs, with standard errors over users; of a model of the task tag, on held-out (user, item, tag) rows, over posts';
+	'evaluates a model on held-out (user, item) pairs, or (user, item, tag) rows for the task tag: precision, recall, f1, ndcg and hit at each k, mrr and mrr_pair, with standard errors over users or posts';
 
 CREATE FUNCTION tagrec_compare(models text[], test regclass, k int[] DEFAULT '{20}', metric text DEFAULT 'ndcg',
 		samples int DEFAULT 1000, seed bigint DEFAULT 1, exclude_seen boolean DEFAULT true,
@@ -22,4 +22,4 @@ CREATE FUNCTION tagrec_compare(models text[], test regclass, k int[] DEFAULT '{2
 AS 'MODULE_PATHNAME', 'tagrec_compare'
 LANGUAGE C STABLE PARALLEL UNSAFE COST 2000000 ROWS 3;
 COMMENT ON FUNCTION tagrec_compare(text[], regclass, int[], text, int, bigint, boolean, name, name, name, text[]) IS
-	'differences of a metric between models on the users that all of them know, with 95 % bootstrap intervals over users; for the task tag, on and over posts';
+	'compares models by a metric on the users known to all of them, or on their posts for the task tag: differences with 95% bootstrap confidence intervals';

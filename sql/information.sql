@@ -6,41 +6,41 @@ CREATE FUNCTION tagrec_algorithm_rows()
 	RETURNS TABLE (algorithm text, task text, summary text, source text)
 AS 'MODULE_PATHNAME', 'tagrec_algorithm_rows'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 10;
-COMMENT ON FUNCTION tagrec_algorithm_rows() IS 'behind the view tagrec_algorithms';
+COMMENT ON FUNCTION tagrec_algorithm_rows() IS 'implements the view tagrec_algorithms';
 
 CREATE VIEW tagrec_algorithms AS SELECT * FROM tagrec_algorithm_rows();
-COMMENT ON VIEW tagrec_algorithms IS 'the algorithms that tagrec_train() knows';
+COMMENT ON VIEW tagrec_algorithms IS 'algorithms supported by tagrec_train()';
 COMMENT ON COLUMN tagrec_algorithms.task IS 'what it recommends: item or tag';
-COMMENT ON COLUMN tagrec_algorithms.source IS 'paper and equation';
+COMMENT ON COLUMN tagrec_algorithms.source IS 'reference: paper and equation';
 
 CREATE FUNCTION tagrec_option_rows()
 	RETURNS TABLE (algorithm text, option text, type text, default_value text, range text, presets jsonb, meaning text)
 AS 'MODULE_PATHNAME', 'tagrec_option_rows'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
-COMMENT ON FUNCTION tagrec_option_rows() IS 'behind the view tagrec_options';
+COMMENT ON FUNCTION tagrec_option_rows() IS 'implements the view tagrec_options';
 
 CREATE VIEW tagrec_options AS SELECT * FROM tagrec_option_rows();
-COMMENT ON VIEW tagrec_options IS 'what the argument options of tagrec_train() may hold, for each algorithm';
-COMMENT ON COLUMN tagrec_options.presets IS 'the presets that set it, each with its value';
+COMMENT ON VIEW tagrec_options IS 'valid members of the argument options of tagrec_train(), by algorithm';
+COMMENT ON COLUMN tagrec_options.presets IS 'presets that set the option, with their values';
 
 GRANT SELECT ON tagrec_algorithms, tagrec_options TO PUBLIC;
 
--- The text forms of the ids decide, so a type whose text depends on a setting (dates: DateStyle) gives another fold under
--- another setting; integers, text and uuid do not.
+-- The fold is computed from the text forms of the ids. A type whose text form depends on a setting (dates: DateStyle) gives
+-- different folds under different settings; integer, text and uuid do not.
 
 CREATE FUNCTION tagrec_fold(user_id text, item_id text, seed text DEFAULT 'tagrec')
 	RETURNS int
 AS 'MODULE_PATHNAME', 'tagrec_fold'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_fold(text, text, text) IS
-	'the fold of a pair, 0 to 99, to split data by: the first 8 hexadecimal digits of md5(user:item:seed) modulo 100';
+	'fold of a (user, item) pair, 0 to 99, for splitting data: the first 8 hexadecimal digits of md5(user:item:seed) modulo 100';
 
 CREATE FUNCTION tagrec_fold(user_id "any", item_id "any", seed text DEFAULT 'tagrec')
 	RETURNS int
 AS 'MODULE_PATHNAME', 'tagrec_fold'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_fold("any", "any", text) IS
-	'the fold of a pair, 0 to 99, to split data by: the first 8 hexadecimal digits of md5(user:item:seed) modulo 100';
+	'fold of a (user, item) pair, 0 to 99, for splitting data: the first 8 hexadecimal digits of md5(user:item:seed) modulo 100';
 
 -- Leave one tag out: of each post, the tag with the smallest hash.
 
@@ -49,14 +49,14 @@ CREATE FUNCTION tagrec_holdout(user_id text, item_id text, tag text, seed text D
 AS 'MODULE_PATHNAME', 'tagrec_holdout'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_holdout(text, text, text, text) IS
-	'md5(user:item:tag:seed), to order the tags of a post by: the smallest is the one to hold out';
+	'hash for ordering the tags of a post, of which the first is held out: md5(user:item:tag:seed)';
 
 CREATE FUNCTION tagrec_holdout(user_id "any", item_id "any", tag "any", seed text DEFAULT 'tagrec')
 	RETURNS text
 AS 'MODULE_PATHNAME', 'tagrec_holdout'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_holdout("any", "any", "any", text) IS
-	'md5(user:item:tag:seed), to order the tags of a post by: the smallest is the one to hold out';
+	'hash for ordering the tags of a post, of which the first is held out: md5(user:item:tag:seed)';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- information: devices
@@ -67,4 +67,4 @@ CREATE FUNCTION tagrec_devices()
 AS 'MODULE_PATHNAME', 'tagrec_devices'
 LANGUAGE C VOLATILE ROWS 2;
 COMMENT ON FUNCTION tagrec_devices() IS
-	'what a training worker finds to train on: the CPU and its BLAS, and CUDA devices, of which training takes the first; memory in bytes';
+	'devices available for training: the CPU with its BLAS library, and CUDA devices, of which training uses the first; memory in bytes';

@@ -2,8 +2,8 @@
 -- queries: recommendations, similarity, encoding, explanation
 -- ---------------------------------------------------------------------------------------------------------------------
 
--- An id may be of any type. The overloads on text take untyped literals and parameters, those on "any" the rest; both end in
--- the same C function, which looks at the type that came.
+-- An id may be of any type. The overloads on text accept untyped literals and parameters, those on "any" the rest; both call
+-- the same C function, which looks at the actual type.
 
 CREATE FUNCTION tagrec_recommend(model text, user_id text,
 		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
@@ -11,7 +11,7 @@ CREATE FUNCTION tagrec_recommend(model text, user_id text,
 AS 'MODULE_PATHNAME', 'tagrec_recommend'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend(text, text, int, boolean, text[]) IS
-	'the n best items for a user, without those the user has, out of the candidates if there are any';
+	'top n items for a user, by default without those the user has; only candidates, if given';
 
 CREATE FUNCTION tagrec_recommend(model text, user_id "any",
 		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
@@ -19,9 +19,9 @@ CREATE FUNCTION tagrec_recommend(model text, user_id "any",
 AS 'MODULE_PATHNAME', 'tagrec_recommend'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend(text, "any", int, boolean, text[]) IS
-	'the n best items for a user, without those the user has, out of the candidates if there are any';
+	'top n items for a user, by default without those the user has; only candidates, if given';
 
--- The same with the items' ids in the type of item_type, whose value does not matter: NULL::bigint.
+-- The same with item ids of the type of item_type, whose value is ignored: NULL::bigint.
 
 CREATE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id text,
 		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
@@ -29,7 +29,7 @@ CREATE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id te
 AS 'MODULE_PATHNAME', 'tagrec_recommend_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_as(anyelement, text, text, int, boolean, text[]) IS
-	'the n best items for a user, with ids of the type of the first argument: tagrec_recommend_as(NULL::bigint, ...)';
+	'top n items for a user, with item ids of the type of the first argument: tagrec_recommend_as(NULL::bigint, ...)';
 
 CREATE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id "any",
 		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
@@ -37,14 +37,14 @@ CREATE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id "a
 AS 'MODULE_PATHNAME', 'tagrec_recommend_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_as(anyelement, text, "any", int, boolean, text[]) IS
-	'the n best items for a user, with ids of the type of the first argument: tagrec_recommend_as(NULL::bigint, ...)';
+	'top n items for a user, with item ids of the type of the first argument: tagrec_recommend_as(NULL::bigint, ...)';
 
 CREATE FUNCTION tagrec_recommend_all(model text, n int DEFAULT 10, exclude_seen boolean DEFAULT true)
 	RETURNS TABLE (user_id text, rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_all'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10000;
 COMMENT ON FUNCTION tagrec_recommend_all(text, int, boolean) IS
-	'the n best items for every user, in one pass';
+	'top n items for every user, in one pass';
 
 CREATE FUNCTION tagrec_recommend_for_tags(model text, tags text[], weights real[] DEFAULT NULL,
 		n int DEFAULT 10, candidates text[] DEFAULT NULL)
@@ -52,9 +52,9 @@ CREATE FUNCTION tagrec_recommend_for_tags(model text, tags text[], weights real[
 AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags'
 LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_for_tags(text, text[], real[], int, text[]) IS
-	'the n best items for somebody who is known by some tags alone; weights say how often each was given';
+	'top n items for a new user described by tags; weights are the numbers of times each tag was given';
 
--- Tags for a post: what the model knows of the user, of the item and of the tags that the post has.
+-- Tags for a post, from what the model knows about the user, the item and the tags that the post already has.
 
 CREATE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id text, n int DEFAULT 10,
 		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
@@ -62,7 +62,7 @@ CREATE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id text, n 
 AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_tags(text, text, text, int, text[], boolean) IS
-	'the n best tags for what a user tags, without those it has: by default the ones that the model was trained on';
+	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
 
 CREATE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id "any", n int DEFAULT 10,
 		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
@@ -70,7 +70,7 @@ CREATE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id "any", n
 AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_tags(text, text, "any", int, text[], boolean) IS
-	'the n best tags for what a user tags, without those it has: by default the ones that the model was trained on';
+	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
 
 CREATE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id text, n int DEFAULT 10,
 		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
@@ -78,7 +78,7 @@ CREATE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id text, n
 AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", text, int, text[], boolean) IS
-	'the n best tags for what a user tags, without those it has: by default the ones that the model was trained on';
+	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
 
 CREATE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id "any", n int DEFAULT 10,
 		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
@@ -86,102 +86,102 @@ CREATE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id "any", 
 AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", "any", int, text[], boolean) IS
-	'the n best tags for what a user tags, without those it has: by default the ones that the model was trained on';
+	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
 
 CREATE FUNCTION tagrec_embed(model text, tags text[], weights real[] DEFAULT NULL)
 	RETURNS real[]
 AS 'MODULE_PATHNAME', 'tagrec_embed'
 LANGUAGE C STABLE PARALLEL SAFE COST 15000;
 COMMENT ON FUNCTION tagrec_embed(text, text[], real[]) IS
-	'the array of a user with these tags, as the trained network gives it: multiply it with the items'' arrays';
+	'embedding of a user with these tags, computed by the trained network; its inner products with the items'' embeddings are scores';
 
 CREATE FUNCTION tagrec_similar_items(model text, item_id text, n int DEFAULT 10)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_items'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_items(text, text, int) IS
-	'the n items most like an item, by the cosine of their embeddings; in a model of neighbours alone, the strongest of those that it stores';
+	'n items most similar to an item, by cosine of their embeddings; in a model without embeddings, its strongest stored neighbours';
 
 CREATE FUNCTION tagrec_similar_items(model text, item_id "any", n int DEFAULT 10)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_items'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_items(text, "any", int) IS
-	'the n items most like an item, by the cosine of their embeddings; in a model of neighbours alone, the strongest of those that it stores';
+	'n items most similar to an item, by cosine of their embeddings; in a model without embeddings, its strongest stored neighbours';
 
 CREATE FUNCTION tagrec_similar_users(model text, user_id text, n int DEFAULT 10)
 	RETURNS TABLE (rank int, user_id text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_users'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_users(text, text, int) IS
-	'the n users most like a user, by the cosine of their embeddings; in a model of neighbours alone, his nearest neighbours';
+	'n users most similar to a user, by cosine of their embeddings; in a model without embeddings, the user''s nearest neighbours';
 
 CREATE FUNCTION tagrec_similar_users(model text, user_id "any", n int DEFAULT 10)
 	RETURNS TABLE (rank int, user_id text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_users'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_users(text, "any", int) IS
-	'the n users most like a user, by the cosine of their embeddings; in a model of neighbours alone, his nearest neighbours';
+	'n users most similar to a user, by cosine of their embeddings; in a model without embeddings, the user''s nearest neighbours';
 
 CREATE FUNCTION tagrec_score(model text, user_id text, item_id text)
 	RETURNS real
 AS 'MODULE_PATHNAME', 'tagrec_score'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION tagrec_score(text, text, text) IS
-	'the score of an item for a user; NULL when the model does not know one of them';
+	'score of an item for a user; NULL if the model does not know both';
 
 CREATE FUNCTION tagrec_score(model text, user_id text, item_id "any")
 	RETURNS real
 AS 'MODULE_PATHNAME', 'tagrec_score'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION tagrec_score(text, text, "any") IS
-	'the score of an item for a user; NULL when the model does not know one of them';
+	'score of an item for a user; NULL if the model does not know both';
 
 CREATE FUNCTION tagrec_score(model text, user_id "any", item_id text)
 	RETURNS real
 AS 'MODULE_PATHNAME', 'tagrec_score'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION tagrec_score(text, "any", text) IS
-	'the score of an item for a user; NULL when the model does not know one of them';
+	'score of an item for a user; NULL if the model does not know both';
 
 CREATE FUNCTION tagrec_score(model text, user_id "any", item_id "any")
 	RETURNS real
 AS 'MODULE_PATHNAME', 'tagrec_score'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION tagrec_score(text, "any", "any") IS
-	'the score of an item for a user; NULL when the model does not know one of them';
+	'score of an item for a user; NULL if the model does not know both';
 
 CREATE FUNCTION tagrec_explain(model text, user_id text, item_id text, n int DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
 AS 'MODULE_PATHNAME', 'tagrec_explain'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_explain(text, text, text, int) IS
-	'the tags that a score rests on most: what it would lose without each';
+	'tags that contribute most to a score: how much lower it would be without each';
 
 CREATE FUNCTION tagrec_explain(model text, user_id text, item_id "any", n int DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
 AS 'MODULE_PATHNAME', 'tagrec_explain'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_explain(text, text, "any", int) IS
-	'the tags that a score rests on most: what it would lose without each';
+	'tags that contribute most to a score: how much lower it would be without each';
 
 CREATE FUNCTION tagrec_explain(model text, user_id "any", item_id text, n int DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
 AS 'MODULE_PATHNAME', 'tagrec_explain'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_explain(text, "any", text, int) IS
-	'the tags that a score rests on most: what it would lose without each';
+	'tags that contribute most to a score: how much lower it would be without each';
 
 CREATE FUNCTION tagrec_explain(model text, user_id "any", item_id "any", n int DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
 AS 'MODULE_PATHNAME', 'tagrec_explain'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_explain(text, "any", "any", int) IS
-	'the tags that a score rests on most: what it would lose without each';
+	'tags that contribute most to a score: how much lower it would be without each';
 
 CREATE FUNCTION tagrec_feature_tags(model text, feature int, n int DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, activation real)
 AS 'MODULE_PATHNAME', 'tagrec_feature_tags'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_feature_tags(text, int, int) IS
-	'the tags that move a feature of the embedding most';
+	'tags that change a feature of the embedding most';

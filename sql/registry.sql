@@ -3,10 +3,10 @@
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- registry: read and written by the C code, as the owner of the tables, and by dump and restore, as the database's owner.
--- Everybody else sees of it what the views in training.sql show.
+-- Other roles see only what the views in training.sql show.
 --
--- Operators are schema-qualified, as where a schema of somebody else's is the extension's an operator that fits better than
--- the system's would be taken. The limits here hold for every row, a restored one too: queries allocate by them.
+-- Operators are schema-qualified: if the extension's schema belongs to another role, a better matching operator there would
+-- be used instead of the system's. The limits hold for restored rows, too, because queries allocate memory by them.
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE tagrec_model (
@@ -15,12 +15,12 @@ CREATE TABLE tagrec_model (
 	-- schema of the model's relations; they are found by name, <model>_user_embedding and so on
 	schema name NOT NULL CHECK (NOT pg_catalog.starts_with(schema::pg_catalog.text, 'pg_')
 		AND schema OPERATOR(pg_catalog.<>) ALL ('{information_schema,""}'::pg_catalog.name[])),
-	-- owner of the relations when a version was deployed last: whose the row is, should they be gone or replaced. A name, so
-	-- that it can be restored where there is no such role
+	-- owner of the relations when a version was last deployed; owns the row if they are gone or were replaced. A name, so that
+	-- it can be restored where the role does not exist
 	owner name NOT NULL DEFAULT CURRENT_USER,
 	-- version that queries use; NULL while the first one is being written
 	deployed_version int CHECK (deployed_version OPERATOR(pg_catalog.>) 0),
-	-- the one before; a query that was planned before the last partition was attached sees no other
+	-- the one before, for queries that were planned before the newest partition was attached
 	previous_version int CHECK (previous_version OPERATOR(pg_catalog.>) 0),
 	created_at timestamptz NOT NULL DEFAULT now()
 );
@@ -28,16 +28,16 @@ COMMENT ON TABLE tagrec_model IS 'tagrec: one row per model; see the view tagrec
 
 CREATE TABLE tagrec_version (
 	model_id int NOT NULL REFERENCES tagrec_model ON DELETE CASCADE,
-	-- not the last number there is, as the next version's is one more
+	-- below the maximum, because the next version has the next number
 	version int NOT NULL CHECK (version BETWEEN 1 AND 2147483646),
-	-- weights are those of this version when it is a refresh of another one
+	-- for a refresh: the version that the weights are from
 	refreshed_from int CHECK (refreshed_from OPERATOR(pg_catalog.>) 0),
 	job bigint,
 	algorithm text NOT NULL,
 	task text NOT NULL CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag}'::pg_catalog.text[])),
-	-- every option's value, so that the version can be read and repeated without knowing the defaults of its time
+	-- every option's value, so that the version can be read and repeated even if defaults change
 	options jsonb NOT NULL,
-	-- what the user asked for, to train again in the same way
+	-- options specified by the user
 	requested_options jsonb NOT NULL,
 	source text NOT NULL,
 	user_column name NOT NULL,
@@ -46,10 +46,10 @@ CREATE TABLE tagrec_version (
 	weight_column name,
 	user_type text NOT NULL,
 	item_type text NOT NULL,
-	-- width of the stored arrays; the first unit_width of them are the unit vector
+	-- length of the stored arrays; the first unit_width elements are a unit vector
 	width int NOT NULL CHECK (width BETWEEN 0 AND 1000000),
 	unit_width int NOT NULL CHECK (unit_width BETWEEN 0 AND width),
-	-- what the entries of a user's sparse vector stand for, added up: 1 items, 2 tags, 4 users; 0 = the model has none
+	-- kinds of features in a user's sparse vector, as a bit mask: 1 items, 2 tags, 4 users; 0 = no sparse vectors
 	features int NOT NULL CHECK (features BETWEEN 0 AND 7),
 	users int NOT NULL CHECK (users BETWEEN 0 AND 2000000000),
 	items int NOT NULL CHECK (items BETWEEN 0 AND 2000000000),
@@ -63,7 +63,7 @@ CREATE TABLE tagrec_version (
 	metric_value float8,
 	seconds float8 NOT NULL,
 	backend text NOT NULL,
-	-- layout of the stored weights; a newer one than the library knows is refused
+	-- layout of the stored weights; the library rejects newer ones
 	format int NOT NULL CHECK (format OPERATOR(pg_catalog.>) 0),
 	created_at timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (model_id, version)
@@ -79,7 +79,7 @@ CREATE TABLE tagrec_job (
 	state text NOT NULL DEFAULT 'queued' 
 		CHECK (state OPERATOR(pg_catalog.=) ANY ('{queued,running,done,failed,cancelled}'::pg_catalog.text[])),
 	role name NOT NULL,
-	-- everything the worker needs, see src/pg/registry/request.h
+	-- everything that the worker needs, see src/pg/registry/request.h
 	request jsonb NOT NULL,
 	version int CHECK (version OPERATOR(pg_catalog.>) 0),
 	phase text,
@@ -98,19 +98,18 @@ CREATE TABLE tagrec_job (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE tagrec_job IS 'tagrec: one row per job; see the view tagrec_jobs';
 
--- An error may quote the data it is about, so it is not for everyone: the view tagrec_jobs shows it to the job's role. It is
--- not dumped either.
+-- An error message may quote data, so the view tagrec_jobs shows it only to members of the job's role. It is not dumped.
 CREATE TABLE tagrec_job_error (
 	job bigint PRIMARY KEY REFERENCES tagrec_job ON DELETE CASCADE,
 	message text,
 	detail text,
 	hint text
 );
-COMMENT ON TABLE tagrec_job_error IS 'tagrec: why a job has failed; see the view tagrec_jobs';
+COMMENT ON TABLE tagrec_job_error IS 'tagrec: errors of failed jobs; see the view tagrec_jobs';
 
 CREATE TABLE tagrec_epoch (
 	job bigint NOT NULL REFERENCES tagrec_job ON DELETE CASCADE,
-	-- of a tuning; 0 elsewhere, and for the model that a tuning ends with
+	-- trial of a tuning; 0 in other jobs, and for the final model of a tuning
 	trial int NOT NULL DEFAULT 0 CHECK (trial OPERATOR(pg_catalog.>=) 0),
 	epoch int NOT NULL CHECK (epoch OPERATOR(pg_catalog.>=) 0),
 	loss float8 NOT NULL,
@@ -120,21 +119,21 @@ CREATE TABLE tagrec_epoch (
 	finished_at timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (job, trial, epoch)
 );
-COMMENT ON TABLE tagrec_epoch IS 'tagrec: the training curve; see the view tagrec_epochs';
+COMMENT ON TABLE tagrec_epoch IS 'tagrec: one row per epoch of a training; see the view tagrec_epochs';
 
 CREATE TABLE tagrec_trial (
 	job bigint NOT NULL REFERENCES tagrec_job ON DELETE CASCADE,
 	trial int NOT NULL CHECK (trial OPERATOR(pg_catalog.>) 0),
-	-- the job that has done it: an earlier one, where this tuning was a repetition
+	-- the job that ran the trial: an earlier one if its result was reused
 	done_by bigint NOT NULL,
 	state text NOT NULL CHECK (state OPERATOR(pg_catalog.=) ANY ('{done,failed}'::pg_catalog.text[])),
 	settings jsonb NOT NULL,
 	-- every option's value
 	options jsonb NOT NULL,
-	-- of the algorithm and all that was read: figures with different ones cannot be compared. Not for everyone: whoever guesses
-	-- data that he may not read could check the guess
+	-- of the algorithm and all data read; results with different fingerprints cannot be compared. Not public, because it would
+	-- allow users to check guesses about data that they may not read
 	fingerprint text NOT NULL,
-	-- what it was done on, cpu or cuda, and by which version of the library: with others it would come out otherwise
+	-- cpu or cuda, and the version of the library: results depend on both
 	device text NOT NULL,
 	library text NOT NULL,
 	metric text NOT NULL,
@@ -143,7 +142,7 @@ CREATE TABLE tagrec_trial (
 	best_epoch int CHECK (best_epoch BETWEEN 0 AND epochs),
 	seconds float8 NOT NULL,
 	sqlstate text,
-	-- of the settings, never of the data
+	-- about the settings, never about the data
 	error text,
 	finished_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	PRIMARY KEY (job, trial)
@@ -153,7 +152,7 @@ COMMENT ON TABLE tagrec_trial IS 'tagrec: one row per finished trial of a tuning
 SELECT pg_catalog.pg_extension_config_dump('tagrec_model', '');
 SELECT pg_catalog.pg_extension_config_dump('tagrec_model_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tagrec_version', '');
--- a restored database has no job to run: only finished ones travel
+-- a restored database has no jobs to run, so only finished ones are dumped
 SELECT pg_catalog.pg_extension_config_dump('tagrec_job', 'WHERE state IN (''done'', ''failed'', ''cancelled'')');
 SELECT pg_catalog.pg_extension_config_dump('tagrec_job_job_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tagrec_epoch',
@@ -164,12 +163,12 @@ SELECT pg_catalog.pg_extension_config_dump('tagrec_trial',
 -- Inside the views of neighbours: see src/pg/store/neighbour_view.c.
 CREATE FUNCTION tagrec_neighbour_entries(items int[], weights real[]) RETURNS TABLE (item int, weight real)
 AS 'MODULE_PATHNAME', 'tagrec_neighbour_entries' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20 ROWS 200;
-COMMENT ON FUNCTION tagrec_neighbour_entries(int[], real[]) IS 'behind the views of neighbours: a row''s items with their weights';
+COMMENT ON FUNCTION tagrec_neighbour_entries(int[], real[]) IS 'used by the views of neighbours: the items of a row with their weights';
 CREATE FUNCTION tagrec_ascending_has(numbers int[], number int) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_ascending_has' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
-COMMENT ON FUNCTION tagrec_ascending_has(int[], int) IS 'behind the views of neighbours: whether an ascending array has a number';
+COMMENT ON FUNCTION tagrec_ascending_has(int[], int) IS 'used by the views of neighbours: whether an ascending array contains a number';
 
--- What a restore may insert: see src/pg/registry/guard.c. Always, so that session_replication_role does not matter.
+-- What a restore may insert: see src/pg/registry/guard.c. ENABLE ALWAYS, so that session_replication_role has no effect.
 CREATE FUNCTION tagrec_guard() RETURNS trigger
 AS 'MODULE_PATHNAME', 'tagrec_guard' LANGUAGE C;
 COMMENT ON FUNCTION tagrec_guard() IS 'checks the rows that a restore inserts into the registry';
@@ -186,11 +185,11 @@ ALTER TABLE tagrec_job ENABLE ALWAYS TRIGGER tagrec_guard;
 ALTER TABLE tagrec_epoch ENABLE ALWAYS TRIGGER tagrec_guard;
 ALTER TABLE tagrec_trial ENABLE ALWAYS TRIGGER tagrec_guard;
 
--- What the models' views read, as their owners.
+-- Read by the views of models, with the rights of their owners.
 GRANT SELECT (model_id, deployed_version, previous_version) ON tagrec_model TO PUBLIC;
 GRANT SELECT (model_id, version, features) ON tagrec_version TO PUBLIC;
 
--- For pg_dump and pg_restore as the database's owner. Not granted to whoever creates the extension: a role by name in these
--- privileges would be in the way of dropping it, and of dumps after that.
+-- For pg_dump and pg_restore as the database's owner. Not granted to the role that creates the extension: a role named in these
+-- privileges could not be dropped, and later dumps would contain its name.
 GRANT SELECT, INSERT ON tagrec_model, tagrec_version, tagrec_job, tagrec_epoch, tagrec_trial TO pg_database_owner;
 GRANT SELECT, UPDATE ON SEQUENCE tagrec_model_model_id_seq, tagrec_job_job_seq TO pg_database_owner;

@@ -16,13 +16,13 @@ CREATE FUNCTION tagrec_train(
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_train' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean) IS
-	'trains a new version of a model from a relation of (user, item, tag) rows and deploys it; returns the job';
+	'trains a new version of a model on a relation of (user, item, tag) rows and deploys it; returns the job';
 
 CREATE FUNCTION tagrec_tune(
 	model text,
 	source regclass,
 	algorithm text DEFAULT 'hdlpr_ns',
-	space jsonb DEFAULT NULL, -- which is an error that shows what one looks like
+	space jsonb DEFAULT NULL, -- required; the error shows an example
 	trials int DEFAULT 20,
 	options jsonb DEFAULT '{}',
 	user_column name DEFAULT 'user_id',
@@ -39,52 +39,52 @@ CREATE FUNCTION tagrec_tune(
 AS 'MODULE_PATHNAME', 'tagrec_tune' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
 	boolean, boolean) IS
-	'searches a space of options for those that rank held-out pairs best, trains a version of a model with them and deploys it; returns the job';
+	'searches a space of options for those that rank held-out pairs best, then trains and deploys a version of a model with them; returns the job';
 
 CREATE FUNCTION tagrec_refresh(model text, wait boolean DEFAULT true) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_refresh' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_refresh(text, boolean) IS
-	'encodes the source''s current users and items with the deployed version''s network, without training; returns the job';
+	'encodes the current users and items of the source with the network of the deployed version, without training; returns the job';
 
 CREATE FUNCTION tagrec_cancel(job bigint) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_cancel' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_cancel(bigint) IS
-	'stops a queued or running job; false when it has ended already';
+	'cancels a queued or running job; returns false if it has already ended';
 
 CREATE PROCEDURE tagrec_wait(job bigint, timeout interval DEFAULT NULL)
 AS 'MODULE_PATHNAME', 'tagrec_wait' LANGUAGE C;
 COMMENT ON PROCEDURE tagrec_wait(bigint, interval) IS
-	'waits until a job is done; raises its error when it fails, and one of its own after the timeout';
+	'waits until a job is done; raises its error if it fails, or an error after the timeout';
 
 CREATE FUNCTION tagrec_deploy(model text, version integer) RETURNS void
 AS 'MODULE_PATHNAME', 'tagrec_deploy' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_deploy(text, integer) IS
-	'makes queries use this version of the model';
+	'makes queries use a version of a model';
 
 CREATE FUNCTION tagrec_rollback(model text) RETURNS integer
 AS 'MODULE_PATHNAME', 'tagrec_rollback' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_rollback(text) IS
-	'makes queries use the newest version below the deployed one; returns it';
+	'makes queries use the newest version below the deployed one, and returns it';
 
 CREATE FUNCTION tagrec_rename(model text, new_name text) RETURNS void
 AS 'MODULE_PATHNAME', 'tagrec_rename' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_rename(text, text) IS
-	'gives a model, and with it all its relations, another name';
+	'renames a model and its relations';
 
 CREATE FUNCTION tagrec_drop(model text) RETURNS void
 AS 'MODULE_PATHNAME', 'tagrec_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_drop(text) IS
-	'drops a model: its relations and all its versions';
+	'drops a model with its relations and all its versions';
 
--- The views show a role what concerns it: of models those that it may use or that are its own, of jobs those of roles that it
--- is a member of and those of such models; the database's owner and superusers see all, pg_read_all_stats all jobs. They are
--- security barriers, so that no function in a query sees a row before that is settled.
+-- The views show a role the models that it owns or may use, the jobs of these models, and the jobs of roles that it is a
+-- member of. The database's owner and superusers see everything, members of pg_read_all_stats all jobs. The views are security
+-- barriers, so that no function in a query sees a row before these checks.
 CREATE FUNCTION tagrec_sees(model text, schema name, owner name) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_sees' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
-COMMENT ON FUNCTION tagrec_sees(text, name, name) IS 'behind the views of models and jobs: whether a model concerns the current role';
+COMMENT ON FUNCTION tagrec_sees(text, name, name) IS 'used by the views of models and jobs: whether the current role may see a model';
 
--- Whether a worker holds the job's lock: the halves of its number, and the constant of src/pg/registry/job_row.h. A standby has
--- the primary's rows but not its locks, so there every running job counts as alive.
+-- A running job is lost if no worker holds its lock: the halves of its number, and the constant of src/pg/registry/job_row.h.
+-- A standby has the primary's rows but not its locks, so there no running job is reported as lost.
 CREATE VIEW tagrec_jobs WITH (security_barrier) AS
 SELECT
 	j.job,
@@ -137,18 +137,18 @@ WHERE pg_catalog.pg_has_role(r.oid, 'MEMBER') OR pg_catalog.pg_has_role('pg_read
 	OR EXISTS (SELECT FROM tagrec_model m
 		WHERE m.model OPERATOR(pg_catalog.=) j.model AND tagrec_sees(m.model, m.schema, m.owner));
 COMMENT ON VIEW tagrec_jobs IS
-	'jobs: what was asked for, how far it is, how it ended; state lost = its worker ended without a word';
-COMMENT ON COLUMN tagrec_jobs.message IS 'error of a failed job, for members of its role';
-COMMENT ON COLUMN tagrec_jobs.phase IS 'what a running job does; of a tuning, which trial it is at';
-COMMENT ON COLUMN tagrec_jobs.time_left IS 'at the mean pace of the epochs so far; early stopping may spare some; NULL for a tuning';
-COMMENT ON COLUMN tagrec_jobs.peak_memory IS 'most bytes that the worker held at once for data and training';
+	'jobs with their requests, progress and results; state lost = the worker exited without finishing the job';
+COMMENT ON COLUMN tagrec_jobs.message IS 'error of a failed job; visible to members of its role';
+COMMENT ON COLUMN tagrec_jobs.phase IS 'current phase of a running job; for a tuning, the current trial';
+COMMENT ON COLUMN tagrec_jobs.time_left IS 'estimated from the mean duration of epochs so far; early stopping may shorten it; NULL for a tuning';
+COMMENT ON COLUMN tagrec_jobs.peak_memory IS 'maximum memory that the worker allocated for data and training, in bytes';
 
 CREATE VIEW tagrec_epochs WITH (security_barrier) AS
 SELECT j.model, j.version, e.job, CASE WHEN e.trial OPERATOR(pg_catalog.<>) 0 THEN e.trial END AS trial, e.epoch, e.loss,
 	e.metric_value, e.seconds, e.rows_per_second, e.finished_at
 FROM tagrec_epoch e JOIN tagrec_jobs j ON j.job OPERATOR(pg_catalog.=) e.job;
 COMMENT ON VIEW tagrec_epochs IS
-	'training curves: loss, validation metric and pace of every epoch';
+	'training curves: loss, validation metric and speed of every epoch';
 
 CREATE VIEW tagrec_trials WITH (security_barrier) AS
 SELECT
@@ -173,12 +173,12 @@ SELECT
 	t.finished_at
 FROM tagrec_trial t JOIN tagrec_jobs j ON j.job OPERATOR(pg_catalog.=) t.job;
 COMMENT ON VIEW tagrec_trials IS
-	'trials of tunings: what was tried and how well it ranked the held-out pairs';
-COMMENT ON COLUMN tagrec_trials.settings IS 'what the trial took from the space; trial 1 takes nothing';
-COMMENT ON COLUMN tagrec_trials.best IS 'the trial that its job''s version is trained like, or would be if the job ended now';
-COMMENT ON COLUMN tagrec_trials.done_by IS 'the job that has done the trial: an earlier one, when its result was taken over';
-COMMENT ON COLUMN tagrec_trials.device IS 'what it was done on: cpu or cuda';
-COMMENT ON COLUMN tagrec_trials.library IS 'the version of tagrec that has done it';
+	'trials of tunings, with their options and how well they ranked the held-out pairs';
+COMMENT ON COLUMN tagrec_trials.settings IS 'options that the trial set from the space; trial 1 sets none';
+COMMENT ON COLUMN tagrec_trials.best IS 'whether this is the best trial of its job so far; the final model is trained with its options';
+COMMENT ON COLUMN tagrec_trials.done_by IS 'job that ran the trial: an earlier one if its result was reused';
+COMMENT ON COLUMN tagrec_trials.device IS 'device that the trial ran on: cpu or cuda';
+COMMENT ON COLUMN tagrec_trials.library IS 'version of tagrec that ran the trial';
 
 CREATE VIEW tagrec_versions WITH (security_barrier) AS
 SELECT
@@ -216,7 +216,7 @@ SELECT
 FROM tagrec_version v JOIN tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) v.model_id
 WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_versions IS
-	'versions of the models: what each was trained from and with, and how well';
+	'versions of models, with their sources, options and results';
 
 CREATE VIEW tagrec_models WITH (security_barrier) AS
 SELECT
@@ -244,6 +244,6 @@ FROM tagrec_model m
 		AND c.relname OPERATOR(pg_catalog.=) (m.model OPERATOR(pg_catalog.||) '_item_embedding'::pg_catalog.text)
 WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_models IS
-	'models, with what is deployed of each; owner is NULL when the model''s relations were dropped';
+	'models with their deployed versions; owner is NULL if the relations of the model were dropped';
 
 GRANT SELECT ON tagrec_jobs, tagrec_epochs, tagrec_trials, tagrec_versions, tagrec_models TO PUBLIC;

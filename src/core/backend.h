@@ -37,7 +37,7 @@ typedef struct TrBackendConfig
 {
 	int			threads;		/* >= 1; a backend never runs more */
 	int			device;			/* ordinal of a GPU */
-	TrPrecision precision;		/* GPUs; a CPU multiplies in float32 whatever this says */
+	TrPrecision precision;		/* GPUs; a CPU always multiplies in float32 */
 } TrBackendConfig;
 
 /* A device that a backend could run on, for tagrec_devices(). */
@@ -101,7 +101,7 @@ typedef struct TrSoftmax
 	int32_t		users,
 				columns;
 	float	   *logits;			/* (U,C) in, out */
-	const float *column_offset; /* (C) log of the column's sampling probability, INFINITY = nobody's negative; NULL = 0 */
+	const float *column_offset; /* (C) log of the column's sampling probability, INFINITY = never a negative; NULL = 0 */
 	const int32_t *pair_ptr;	/* (U+1) */
 	const int32_t *pair_column; /* (P) */
 	const float *pair_weight;	/* (P) */
@@ -192,7 +192,7 @@ typedef struct TrBackendOps
 #include "core/operations.h"
 
 	/*
-	 * (optional) After alloc() returned NULL: adds to err what was asked for and what is free; or err = the failure before.
+	 * (optional) After alloc() returned NULL: adds the requested and the free memory to err; or err = an earlier failure.
 	 */
 	void		(*shortage) (TrBackend *b, TrError *err);
 	/* (optional) Bytes that a device has left for alloc(); 0 when that cannot be told. None: memory is the host's. */
@@ -205,7 +205,7 @@ typedef struct TrBackendOps
 	int			(*devices) (TrDevice *devices, int most, TrError *err);
 } TrBackendOps;
 
-/* Every backend's struct starts with this. What suits it is open()'s to say; 0 = what suits a CPU. */
+/* Every backend's struct starts with this. Set by open(); 0 = suitable for a CPU. */
 struct TrBackend
 {
 	const TrBackendOps *ops;
@@ -240,7 +240,7 @@ tr_end_step(TrBackend *b)
 }
 
 /*
- * The plain backend: portable C loops, one thread, no library. Serving encodes with it; tests hold the others against it.
+ * The reference backend: portable C loops, one thread, no library. Serving encodes with it; tests compare others with it.
  */
 extern const TrBackendOps tr_plain_ops;
 

@@ -93,10 +93,10 @@ extern float tr_merge_values(TrMerge merge, float value, int32_t rows, float oth
 extern TrStatus tr_assignments_drop_rare_tags(TrAssignments *a, int32_t n_tags, int32_t min_count);
 
 /*
- * The p-core of the (distinct) assignments: drops those of users, items and tags that fewer than min_count assignments are
- * left of, again and again until none goes. What stays is the same in whatever order they are dropped. left
- * (TR_CORE_ROUNDS) = how many assignments each round left, *rounds of them; a last one without change is not counted, and
- * what happens after the last of TR_CORE_ROUNDS is told there.
+ * The p-core of the (distinct) assignments: drops those of users, items and tags with fewer than min_count remaining
+ * assignments, repeatedly until none is dropped. The result does not depend on the order. left (TR_CORE_ROUNDS) = how many
+ * assignments each round left, *rounds of them; a last one without change is not counted, and what happens after the last
+ * of TR_CORE_ROUNDS is told there.
  */
 #define TR_CORE_ROUNDS 20
 extern TrStatus tr_assignments_core(TrAssignments *a, int32_t n_users, int32_t n_items, int32_t n_tags, int32_t min_count,
@@ -172,7 +172,7 @@ typedef struct TrPairs
 	int32_t    *user;
 	int32_t    *item;
 	int32_t    *tag;			/* (count), NULL = pairs */
-	bool		with_seen;		/* pairs that the training data has too may be among them: they stay candidates */
+	bool		with_seen;		/* may contain pairs of the training data, too: they stay candidates */
 } TrPairs;
 
 #endif

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #endif
 
-/* The address sanitizer sees what is read beyond a block's own bytes, too. */
+/* Lets the address sanitizer detect reads beyond a block's own bytes, too. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #else

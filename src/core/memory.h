@@ -18,7 +18,7 @@ typedef struct TrMemory
 
 extern void tr_memory_init(TrMemory *memory, size_t limit);
 
-/* 64-byte aligned; NULL when the limit or the system says no. tr_calloc zeroes. Sizes above 1 GB are fine. */
+/* 64-byte aligned; NULL when out of memory, by the limit or on the system. tr_calloc zeroes. Sizes above 1 GB are fine. */
 extern void *tr_alloc(TrMemory *memory, size_t bytes);
 extern void *tr_calloc(TrMemory *memory, size_t count, size_t size);
 

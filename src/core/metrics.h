@@ -41,7 +41,7 @@ tr_metric_has_k(TrMetric metric)
 extern void tr_ranks_tile(int32_t *ahead, const int32_t *relevant, const float *bar, int32_t n_relevant,
 						  const float *score, int32_t first, int32_t n);
 
-/* The metric of one user from the ranks of his n > 0 relevant items; the ranks get sorted. */
+/* The metric of one user from the ranks of the user's n > 0 relevant items; the ranks get sorted. */
 extern double tr_metric(TrMetric metric, int k, int32_t *rank, int32_t n);
 
 /* What the user's value weighs in the mean over users: 1, or n for a mean over pairs. */

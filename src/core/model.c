@@ -15,8 +15,8 @@ check_finite(const float *value, int width, int32_t n, const char *what, TrError
 		tr_fail(err, TR_NOT_FINITE, "%s is not finite", what);
 		if (err)
 		{
-			snprintf(err->detail, sizeof(err->detail), "Number %zu of it is %g.", i % (size_t) width + 1, value[i]);
-			snprintf(err->hint, sizeof(err->hint), "Try smaller weights of tags, or a smaller learning_rate in training.");
+			snprintf(err->detail, sizeof(err->detail), "Element %zu is %g.", i % (size_t) width + 1, value[i]);
+			snprintf(err->hint, sizeof(err->hint), "Try smaller tag weights, or train with a smaller learning_rate.");
 		}
 		return TR_NOT_FINITE;
 	}

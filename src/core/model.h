@@ -1,5 +1,5 @@
 /*
- * What an algorithm is: one const TrAlgorithm, in one file of src/models, named in one line of src/models/registry.c.
+ * An algorithm: one const TrAlgorithm, in one file of src/models, named in one line of src/models/registry.c.
  * An algorithm knows the dataset and the backend's operations; it knows neither a kernel nor PostgreSQL.
  */
 #ifndef TR_MODEL_H
@@ -24,7 +24,7 @@ typedef struct TrModel
 	const struct TrAlgorithm *algorithm;	/* set by tr_model_create() and tr_model_load() */
 	TrBackend  *backend;
 	TrMemory   *memory;
-	int			epochs;			/* planned at most; set by tr_train(), 0 outside it; the first epoch may set it anew */
+	int			epochs;			/* planned at most; set by tr_train(), 0 outside it; the first epoch may change it */
 } TrModel;
 
 typedef struct TrShape
@@ -73,20 +73,20 @@ typedef struct TrTensor
 } TrTensor;
 
 /*
- * What a function of the algorithm is given besides tensors, it believes. Whoever reads it from a table has made sure of it
+ * Functions of an algorithm trust their arguments except tensors. Callers that read them from a table must check them
  * first: ptr starts at 0 and never falls, ends and positions likewise; indices are from 0 up to what they count (tags below
  * the model's n_tags), ascend where it says so, and are then distinct; counts are from 0 to TR_MOST_WEIGHT; arrays have the
  * model's width. Numbers of arrays and weights may be any: no index is made of them unchecked.
  */
 
-/* Tag profiles of users or items nobody need have seen: raw counts, in host memory. */
+/* Tag profiles of users or items, which may be new: raw counts, in host memory. */
 typedef struct TrProfiles
 {
 	int32_t		rows;
 	const int64_t *ptr;			/* (rows+1) */
 	const int32_t *tag;			/* ascending within a row, distinct */
 	const float *count;
-	const int32_t *posts;		/* (rows) posts behind each profile (an item's taggers); NULL = unknown, 0 */
+	const int32_t *posts;		/* (rows) posts of each profile (an item's taggers); NULL = unknown, 0 */
 } TrProfiles;
 
 /* A sparse vector in host memory. */
@@ -98,8 +98,8 @@ typedef struct TrSparse
 } TrSparse;
 
 /*
- * What the entries of a user's sparse vector stand for: items, tags, users, or several of these one behind the other, in
- * this order. With N items, T tags and U users, item i is feature i; tag t is feature t, or N + t behind the items; and so
+ * What the entries of a user's sparse vector stand for: items, tags, users, or several of these one after the other, in
+ * this order. With N items, T tags and U users, item i is feature i; tag t is feature t, or N + t after the items; and so
  * on.
  */
 typedef enum TrFeatures
@@ -208,7 +208,7 @@ typedef struct TrAlgorithm
 	 * features() says what the entries stand for, as a set of TrFeatures. user_features() takes its user from dataset, as
 	 * embed() does; feature_weights() names items of the dataset that the model was trained on. What they return is the
 	 * model's until the function is called again. A model that was loaded has encode_features() alone: stored rows have the
-	 * rest. encode_features() (optional) is user_features() for a profile nobody need have seen.
+	 * rest. encode_features() (optional) is user_features() for a profile that may be new.
 	 * In the task tag, features() is TR_FEATURES_ITEMS, there is no user_features(), and feature_weights(i) are items like
 	 * i.
 	 */

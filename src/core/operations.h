@@ -105,7 +105,7 @@ OPERATION(sum_squares, (TrBackend *b, double *loss, const float *w, int64_t n, f
 
 /*
  * Row r of out = the profile of entity[r] over the posts that pass rule->keep and are not without_post[r]
- * (-1 or a NULL array: none), as tr_tag_weight gives it, then tag dropout, then normalised over what is left. Pointers
+ * (-1 or a NULL array: none), as tr_tag_weight gives it, then tag dropout, then normalised over the rest. Pointers
  * of table, entity, without_post and weights->idf are backend memory; out->ptr has room for R+1, out->col and out->val
  * for the sum of the entities' entries. An entry whose count is 0 is left out, or kept with value 0.
  */

@@ -19,7 +19,7 @@ typedef enum TrOptionType
 	TR_OPTION_ENUM,				/* int: position in values */
 	TR_OPTION_INTS,				/* TrIntList */
 	TR_OPTION_SEED,				/* uint64_t; any integer from 0 to 2^63-1 */
-	TR_OPTION_TEXT				/* TrText; what it may say is for the set's check() to know */
+	TR_OPTION_TEXT				/* TrText; validated by the set's check() */
 } TrOptionType;
 
 #define TR_MAX_INTS 8
@@ -45,7 +45,7 @@ typedef struct TrOption
 	const char *initial;		/* the default, as text ("256", "true", "adam", "2000,300,128") */
 	double		min,
 				max;			/* INT, REAL, and each element of INTS; inclusive */
-	const char *const *values;	/* ENUM: names, ends with NULL; TEXT: one sentence of what it says, NULL */
+	const char *const *values;	/* ENUM: names, ends with NULL; TEXT: one sentence on its syntax, NULL */
 	const char *meaning;		/* one sentence for tagrec_options */
 } TrOption;
 

@@ -1,5 +1,5 @@
 /*
- * The plain backend: its memory and its table. Backend memory is host memory, an operation is done when it returns.
+ * The reference backend: its memory and its table. Backend memory is host memory, an operation is done when it returns.
  */
 #include "core/plain.h"
 

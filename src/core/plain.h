@@ -1,5 +1,5 @@
 /*
- * The plain backend, private to src/core/plain*.c: one thread, the loops written as the operations are defined.
+ * The reference backend, private to src/core/plain*.c: one thread, the loops written as the operations are defined.
  */
 #ifndef TR_PLAIN_H
 #define TR_PLAIN_H

@@ -30,7 +30,7 @@ drops_tag(const TrProfileRule *rule, int row, int32_t tag)
 					  (uint64_t) row << 32 | (uint32_t) tag) < rule->tag_dropout;
 }
 
-/* What is left of entry e. */
+/* The rest of entry e. */
 static float
 kept_count(const TrProfileTable *table, int64_t e, const Filter *filter)
 {

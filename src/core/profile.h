@@ -29,8 +29,8 @@ typedef enum TrNorm
 } TrNorm;
 
 /*
- * How counts become weights. idf (T) may be NULL for the weightings without it; it lies in the memory of whoever uses the
- * struct (host or backend). length and mean length count assignments of a profile.
+ * How counts become weights. idf (T) may be NULL for the weightings without it; it is in the memory that the struct is used
+ * in (host or backend). length and mean length count assignments of a profile.
  */
 typedef struct TrProfileWeights
 {

@@ -13,7 +13,7 @@
 #define TR_RNG_DEVICE static inline
 #endif
 
-/* Who draws: two uses of one seed never share a stream. */
+/* The use of a number: two uses of one seed never share a stream. */
 typedef enum TrStream
 {
 	TR_STREAM_INIT = 1,			/* a = tensor, b = element */

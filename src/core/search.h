@@ -1,6 +1,6 @@
 /*
  * Random search: numbers drawn for trials, each a pure function of (seed, trial, attempt, option), so that a search can be
- * taken up again with nothing but its seed, and another option in the space leaves the draws of the others as they are.
+ * resumed from its seed alone, and another option in the space does not change the draws of the others.
  */
 #ifndef TR_SEARCH_H
 #define TR_SEARCH_H

@@ -1,7 +1,7 @@
 /*
  * TR_CLONES in front of a function compiles it once per instruction set; the loader picks one. The levels are features
- * (x86-64-v3: AVX2 and FMA, v4: AVX-512), because a clone for a processor's name ("arch=haswell") is taken on exactly that
- * processor alone: a Cascade Lake would get the default one.
+ * (x86-64-v3: AVX2 and FMA, v4: AVX-512), because a clone for a processor's name ("arch=haswell") is used only on exactly
+ * that processor: a Cascade Lake would get the default one.
  */
 #ifndef TR_CORE_SIMD_H
 #define TR_CORE_SIMD_H

@@ -26,7 +26,7 @@ typedef struct TrPostBlock
 	float	   *user,			/* (limit,width) */
 			   *item;
 	TrPostSimilar *similar;		/* (limit) */
-	int32_t    *post_end;		/* (posts of the dataset) TrPost.post_end of each user, one behind the other */
+	int32_t    *post_end;		/* (posts of the dataset) TrPost.post_end of each user, one after the other */
 } TrPostBlock;
 
 /*

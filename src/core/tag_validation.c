@@ -137,7 +137,7 @@ tr_rank_tags(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, 
 
 	if (held_out->count > 0 && !held_out->tag)
 		return tr_fail(err, TR_BAD_DATA,
-					   "algorithm \"%s\" recommends tags: it is measured on (user, item, tag), not on pairs",
+					   "algorithm \"%s\" recommends tags and is evaluated on (user, item, tag) rows, not on pairs",
 					   model->algorithm->name);
 	status = save(model, err);
 	if (status == TR_OK)

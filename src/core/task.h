@@ -1,5 +1,5 @@
 /*
- * What an algorithm is for. Code asks a task what it needs and what its things are called, and never which one it is.
+ * What an algorithm is for. Code asks a task for its needs and its nouns, never for its identity.
  */
 #ifndef TR_TASK_H
 #define TR_TASK_H

@@ -60,7 +60,7 @@ tr_topn_offer(TrTopN *top, float score, int32_t index)
 		sink(top->best, top->count, entry);
 }
 
-/* Scores looked at together; nearly all of a long list fall short of the worst one kept. */
+/* Scores looked at together; nearly all of a long list are below the worst one kept. */
 #define GROUP 16
 
 /* Could any of a group enter the full heap? Written to become a few vector instructions. */

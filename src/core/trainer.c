@@ -16,32 +16,32 @@ static const char *const precisions[] = {"fp32", "tf32", "bf16", NULL};
 
 static const TrOption options[] = {
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
-	"passes over the training pairs, at most"},
+	"maximum number of passes over the training data"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
-	"start of every random number; the same seed gives the same model"},
+	"random seed; the same seed gives the same model"},
 	{"threads", TR_OPTION_INT, OPTION(threads), "0", 0, 1024, NULL,
-	"threads of the training worker, at most tagrec.threads; 0 = tagrec.threads"},
+	"number of threads of the training worker, at most tagrec.threads; 0 = tagrec.threads"},
 	{"precision", TR_OPTION_ENUM, OPTION(precision), "fp32", 0, 0, precisions,
-	"how a GPU multiplies matrices: tf32 and bf16 round the factors; weights and sums stay fp32, as does all of the CPU"},
+	"precision of matrix products on a GPU: tf32 and bf16 round the factors; weights, sums and the CPU always use fp32"},
 	{"min_tag_count", TR_OPTION_INT, OPTION(min_tag_count), "1", 1, 1e9, NULL,
-	"tags that fewer assignments use are left out"},
+	"tags with fewer assignments are ignored"},
 	{"core", TR_OPTION_INT, OPTION(core), "0", 0, 1e9, NULL,
-	"users, items and tags with fewer assignments are left out, again and again until all have as many; 0 = none is"},
+	"users, items and tags with fewer assignments are removed until all that remain have as many (k-core); 0 = off"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0", 0, 0.5, NULL,
-	"share of the (user, item) pairs held out to measure the model while it trains, in steps of 0.01; for the task tag, "
-	"share of the posts with two tags or more of which one tag is"},
+	"share of the (user, item) pairs held out for validation, in steps of 0.01; for the task tag, share of the posts with "
+	"two or more tags of which one tag is held out"},
 	{"validation_every", TR_OPTION_INT, OPTION(validation_every), "1", 1, 100000, NULL,
-	"epochs between two measurements"},
+	"number of epochs between validations"},
 	{"patience", TR_OPTION_INT, OPTION(patience), "3", 0, 100000, NULL,
-	"measurements without a better value before training stops; 0 = never stops early"},
+	"validations without improvement before training stops early; 0 = no early stopping"},
 	{"stop_after", TR_OPTION_INT, OPTION(stop_after), "0", 0, 100000, NULL,
-	"epochs after which training ends although more are planned, as a decaying learning_rate takes them; 0 = none"},
+	"epoch after which training stops, while a decaying learning_rate is still planned over all epochs; 0 = none"},
 	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_metric_names,
-	"what is measured on the held-out pairs"},
+	"validation metric"},
 	{"metric_k", TR_OPTION_INT, OPTION(metric_k), "20", 1, 100000, NULL,
-	"length of the list that ndcg, recall, precision, hit and f1 look at"},
+	"list length for ndcg, recall, precision, hit and f1"},
 	{"keep_versions", TR_OPTION_INT, OPTION(keep_versions), "1", 0, 1000, NULL,
-	"versions kept for rollback beside the deployed one"},
+	"number of versions kept for rollback in addition to the deployed one"},
 };
 
 const TrOptionSet tr_train_options = {
@@ -61,7 +61,7 @@ typedef struct Training
 	TrTrainResult *result;
 	TrTensor   *best;			/* copies of the best epoch's tensors, in the model's memory */
 	int			n_best;
-	int			without_gain;	/* measurements since the best one */
+	int			without_gain;	/* validations since the best one */
 } Training;
 
 static double
@@ -163,14 +163,14 @@ planned(const Training *t)
 	return t->options->stop_after > 0 && t->options->stop_after < epochs ? t->options->stop_after : epochs;
 }
 
-/* Told to stop while there are only parts of a model. */
+/* Stopped while there are only parts of a model. */
 static TrStatus
 incomplete(const Training *t, const TrEpoch *epoch, TrError *err)
 {
 	tr_fail(err, TR_BAD_OPTION, "algorithm \"%s\" has no model after %d of its %d epochs", t->model->algorithm->name,
 			epoch->epoch, t->model->epochs);
 	if (err)
-		snprintf(err->hint, sizeof(err->hint), "Leave stop_after out, and let its members train fewer epochs.");
+		snprintf(err->hint, sizeof(err->hint), "Omit stop_after, and train its members for fewer epochs.");
 	return TR_BAD_OPTION;
 }
 

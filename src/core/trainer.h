@@ -6,7 +6,7 @@
 
 #include "core/model.h"
 
-/* Options of the loop itself; every algorithm accepts them beside its own. */
+/* Options of the loop itself; every algorithm accepts them in addition to its own. */
 typedef struct TrTrainOptions
 {
 	int			epochs;			/* at most */
@@ -18,8 +18,8 @@ typedef struct TrTrainOptions
 	int			metric_k;
 	uint64_t	seed;
 	int			min_tag_count;	/* tags used by fewer assignments are dropped, once */
-	int			core;			/* users, items and tags with fewer assignments are dropped until none has; 0 = none is */
-	int			keep_versions;	/* versions kept beside the deployed one */
+	int			core;			/* users, items and tags with fewer assignments are dropped until none is left; 0 = off */
+	int			keep_versions;	/* versions kept in addition to the deployed one */
 	int			threads;		/* 0 = tagrec.threads */
 	int			precision;		/* TrPrecision */
 } TrTrainOptions;

@@ -51,7 +51,7 @@ add_sparse_part(Validation *v, int32_t user, float *score, TrError *err)
 	return TR_OK;
 }
 
-/* What is no candidate loses its score. */
+/* Removes the scores of items that are not candidates. */
 static void
 leave_out(const Validation *v, int32_t user, float *score)
 {

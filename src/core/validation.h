@@ -18,7 +18,7 @@ typedef struct TrRanking
 /* A user's n held-out items have these ranks, 1 = the best; the visitor may sort them. */
 typedef void (*TrRankVisit) (void *argument, int32_t user, int32_t *rank, int32_t n);
 
-/* Bytes that tr_rank() takes, host and backend memory together, beside a model whose arrays are so wide. */
+/* Bytes that tr_rank() takes, host and backend memory together, in addition to a model with arrays of this width. */
 extern size_t tr_rank_bytes(int width, int32_t n_items);
 
 /* Visits the users with held-out pairs, in order. */

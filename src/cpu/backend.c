@@ -1,9 +1,9 @@
 /*
  * The CPU backend's memory and its table. Backend memory is host memory, an operation is done when it returns.
  */
+#include "cpu/blas.h"
 #include "cpu/cpu.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

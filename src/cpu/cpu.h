@@ -1,6 +1,6 @@
 /*
  * The CPU backend, private to src/cpu: what its files share. Each operation cuts its work into tasks by the shapes alone,
- * never by the number of threads, and adds up what tasks leave behind in the order of the tasks.
+ * never by the number of threads, and adds up the tasks' partial results in the order of the tasks.
  */
 #ifndef TR_CPU_H
 #define TR_CPU_H
@@ -19,7 +19,7 @@ typedef struct TrCpu
 	int			threads;
 	TrMemory	memory;
 	TrError		error;			/* the first failure, sticky */
-	void	   *scratch;		/* grows to what the hungriest operation asked for */
+	void	   *scratch;		/* grows to the largest size requested */
 	size_t		scratch_bytes;
 	float		logs[TR_CPU_LOGS];
 	char		description[128];
@@ -53,7 +53,7 @@ tr_block_end(int64_t n, int64_t size, int64_t i)
 	return (i + 1) * size < n ? (i + 1) * size : n;
 }
 
-/* Rows per task where every task leaves a partial column sum behind: at most 64 tasks. */
+/* Rows per task where every task has a partial column sum: at most 64 tasks. */
 static inline int
 tr_sum_rows(int rows)
 {

@@ -22,7 +22,7 @@ typedef struct Dropout
 	int64_t		n;
 	uint32_t	threshold;		/* what stays draws at least this, of 65536 */
 	float		scale;
-	uint64_t	key;			/* tr_random() with all but its last word mixed in */
+	uint64_t	key;			/* tr_random() with all but its last argument mixed in */
 } Dropout;
 
 TR_SIMD static void

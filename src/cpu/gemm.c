@@ -3,9 +3,9 @@
  * block is in cache. A C too small to be cut far enough is cut along k as well: every slice of k leaves a partial C, and
  * the partial Cs are added in their order.
  */
+#include "cpu/blas.h"
 #include "cpu/cpu.h"
 
-#include <cblas.h>
 #include <string.h>
 
 /* No block is smaller than this, and there are no more blocks than that. */
@@ -40,8 +40,8 @@ imbalance(int blocks, int threads)
 }
 
 /*
- * Expected time of a plan, without a unit. What a block costs beyond its products falls with its sides (measured with
- * OpenBLAS on AVX-512); the number of blocks should suit 2 threads, and also more, but may not depend on the actual number.
+ * Expected time of a plan, without a unit. The overhead of a block falls with its sides (measured with OpenBLAS on
+ * AVX-512); the number of blocks should suit 2 threads, and also more, but may not depend on the actual number.
  */
 static float
 cost_of(const TrGemm *g, int parts_m, int parts_n, int parts_k)

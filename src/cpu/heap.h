@@ -1,6 +1,6 @@
 /*
- * The tracked heap of src/core/memory.h under names of this library's own: it neither exports core's nor needs them from
- * whoever opens it.
+ * The tracked heap of src/core/memory.h under this library's own names: it neither exports core's nor needs them from the
+ * process that loads it.
  */
 #ifndef TR_CPU_HEAP_H
 #define TR_CPU_HEAP_H

@@ -19,7 +19,7 @@
 struct TrPool
 {
 	/* Immutable state */
-	int			helpers;		/* threads beside the caller */
+	int			helpers;		/* threads besides the caller */
 	pthread_t  *threads;
 
 	/* The operation, written by the caller while every helper is idle */
@@ -29,7 +29,7 @@ struct TrPool
 	bool		stop;
 
 	_Atomic unsigned round;		/* counts operations; a change is the start signal */
-	_Atomic int next;			/* first task nobody took */
+	_Atomic int next;			/* first task not taken yet */
 	_Atomic int busy;			/* helpers that have not finished the round */
 
 	pthread_mutex_t lock;		/* of the two conditions */

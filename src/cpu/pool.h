@@ -1,6 +1,6 @@
 /*
- * A fixed set of threads that share the tasks of one operation at a time. Which thread runs a task is left to chance; tasks
- * are cut without regard to the number of threads and write to places of their own, so the result is not.
+ * A fixed set of threads that share the tasks of one operation at a time. Which thread runs a task varies, but the result
+ * does not: tasks do not depend on the number of threads and write to separate places.
  */
 #ifndef TR_POOL_H
 #define TR_POOL_H

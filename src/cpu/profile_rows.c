@@ -1,6 +1,6 @@
 /*
- * Profiles of a batch. Every row is written where it would stand if all its entity's entries were kept, by whichever
- * thread; then the rows move together in their order.
+ * Profiles of a batch. Any thread writes a row to where it would be if all its entity's entries were kept; then the rows
+ * are compacted in order.
  */
 #include "core/rng.h"
 #include "cpu/cpu.h"
@@ -23,7 +23,7 @@ typedef struct Profiles
 	const float *logs;
 } Profiles;
 
-/* What is left of entry e over the posts that the rule keeps and that are not `without` */
+/* The rest of entry e over the posts that the rule keeps and that are not `without` */
 TR_INLINE float
 kept_count(const TrProfileTable *table, int64_t e, const TrProfileRule *rule, int32_t without)
 {

@@ -3,16 +3,16 @@
  * LAPACK's Cholesky, both of OpenBLAS on the thread that has the task.
  * Legend: R rows, D width, C entries gathered at a time.
  */
+#include "cpu/blas.h"
 #include "cpu/cpu.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
 #define GATHER 64				/* C */
 #define MOST_TASKS 32
 
-/* LAPACK of OpenBLAS, with Fortran's conventions (the lengths of characters, which nobody reads, included). */
+/* LAPACK of OpenBLAS, with Fortran's conventions (including the lengths of strings, which are unused). */
 extern void spotrf_(const char *uplo, const int *n, float *a, const int *lda, int *info, size_t length);
 extern void spotrs_(const char *uplo, const int *n, const int *columns, const float *a, const int *lda, float *y,
 					const int *ldy, int *info, size_t length);

@@ -9,7 +9,7 @@
 
 #define ROWS 4					/* per task */
 
-/* value * exp(top), so that neither a sum nor what is left of it without its largest term over- or underflows */
+/* value * exp(top), so that neither a sum nor the sum without its largest term over- or underflows */
 typedef struct Sum
 {
 	double		top;
@@ -23,7 +23,7 @@ typedef struct Pair
 	double		positive;		/* s_p */
 	double		log_z;			/* log of its denominator */
 	bool		counts;			/* is there any term in that? */
-	Sum			before;			/* of the row's pairs in front of it; then the rest behind are added */
+	Sum			before;			/* of the row's pairs before it; then those after it are added */
 } Pair;
 
 typedef struct Softmax

@@ -52,7 +52,7 @@ gather_strip(float *out, const int32_t *col, const float *val, int64_t n, const 
 		*(TrLanes *) (out + l * TR_LANES) = sum[l];
 }
 
-/* The same for what is left of the columns, any width below 64 */
+/* The same for the remaining columns, any width below 64 */
 TR_INLINE void
 gather_rest(float *out, const int32_t *col, const float *val, int64_t n, const float *w, int H, const float *bias,
 			int width)

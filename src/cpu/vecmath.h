@@ -63,7 +63,7 @@ tr_fence(float x)
 	return tr_float_of(tr_bits_of(x) & ~1u);
 }
 
-/* yes where condition is 1, no where it is 0; said in bits, or a compiler may make it a branch */
+/* yes where condition is 1, no where it is 0; with bit operations, because a compiler may turn a condition into a branch */
 TR_INLINE float
 tr_select(int condition, float yes, float no)
 {

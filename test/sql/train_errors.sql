@@ -35,7 +35,7 @@ SELECT tagrec_train('m', 'nowhere');
 SELECT tagrec_train('m', 1::regclass);
 SELECT bool_and(says($$SELECT tagrec_train('m', 'a', 'popularty')$$,
 	'^unknown algorithm "popularty" .*The algorithms are .*\m' || algorithm || '\M')) AS lists_algorithms FROM tagrec_algorithms;
-SELECT says($$SELECT tagrec_train('m', 'a', '{"epochs": 3}')$$, 'Options are given by name: options =>') AS tells_options;
+SELECT says($$SELECT tagrec_train('m', 'a', '{"epochs": 3}')$$, 'Specify options by name: options =>') AS tells_options;
 SELECT tagrec_train('m', 'a', device => 'tpu');
 SELECT tagrec_train('m', 'a', device => 'cuda:');
 SELECT tagrec_train('m', 'a', device => 'cuda:1x');

@@ -74,7 +74,7 @@ ok(wait_for_state($job, 'done'), 'a savepoint that is released keeps its job');
 
 my ($ret, $stdout, $stderr) = $node->psql('postgres',
 	q{BEGIN; SELECT tagrec_train('prepared', 'a', 'popularity', wait => false); PREPARE TRANSACTION 'p'});
-like($stderr, qr/cannot PREPARE a transaction that has submitted a job/, 'a transaction with a job cannot be prepared');
+like($stderr, qr/cannot PREPARE a transaction that has submitted a tagrec job/, 'a transaction with a job cannot be prepared');
 
 # ---------------------------------------------------------------- waiting
 
@@ -137,7 +137,7 @@ is($node->safe_psql('postgres', q{SELECT version FROM tagrec_versions WHERE mode
 like($stderr, qr/model "m" is being trained by job $job/, 'a model in training cannot be dropped');
 
 ($ret, $stdout, $stderr) = $node->psql('postgres', "CALL tagrec_wait($job, '0.5s')");
-like($stderr, qr/job $job has not ended in time/, 'tagrec_wait gives up after its timeout');
+like($stderr, qr/job $job did not finish within the timeout/, 'tagrec_wait gives up after its timeout');
 is(state_of($job), 'running', '... and the job goes on');
 
 # ---------------------------------------------------------------- a worker that dies
@@ -181,10 +181,10 @@ my @limited = (extra_params => [ '-U', 'limited' ]);
 my $limited_long = $node->safe_psql('postgres', "SELECT tagrec_train('l', 'a', 'hdlpr_ns', $long, wait => false)", @limited);
 wait_for_state($limited_long, 'running');
 ($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('n', 'a', 'popularity')}, @limited);
-like($stderr, qr/ERROR:  role "limited" runs 1 jobs, and tagrec.max_running_jobs allows 1/, 'a role runs no more jobs than it may');
+like($stderr, qr/ERROR:  too many running jobs for role "limited"\nDETAIL:  1 job is running, and tagrec.max_running_jobs is 1\./, 'a role runs no more jobs than it may');
 my @waiting = map { $node->safe_psql('postgres', "SELECT tagrec_train('n$_', 'a', 'popularity', wait => false)", @limited) } (1, 2);
 ($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('n', 'a', 'popularity', wait => false)}, @limited);
-like($stderr, qr/ERROR:  role "limited" has 2 jobs in the queue, and tagrec.max_queued_jobs allows 2/, '... nor queues more');
+like($stderr, qr/ERROR:  too many queued jobs for role "limited"\nDETAIL:  2 jobs are queued, and tagrec.max_queued_jobs is 2\./, '... nor queues more');
 ($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT count(*) FROM tagrec_algorithms; SET tagrec.max_queued_jobs = 1000}, @limited);
 like($stderr, qr/permission denied to set parameter/, '... and cannot help itself');
 $node->safe_psql('postgres', q{SELECT tagrec_train('unlimited', 'a', 'popularity')});
@@ -212,14 +212,14 @@ my @jobs =
 wait_for_state($_, 'running') foreach @jobs;
 ($ret, $stdout, $stderr) =
   $node->psql('postgres', q{SELECT tagrec_train('queued', 'a', 'popularity', wait => false)});
-like($stderr, qr/NOTICE:  job \d+ stays queued/, 'without a free slot a job stays queued');
+like($stderr, qr/NOTICE:  job \d+ remains queued/, 'without a free slot a job stays queued');
 like($stderr, qr/HINT:  .*max_worker_processes \(now 2\)/, '... and the hint names the setting');
 my $queued = $stdout;
 is(state_of($queued), 'queued', '... and its state says so');
 ($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_recommend('queued', 1)});
 like($stderr, qr/model "queued" is waiting to be trained/, 'asking its model says so as well');
 ($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('now', 'a', 'popularity')});
-like($stderr, qr/no background worker slot is free/, 'waiting for a job without a slot is an error');
+like($stderr, qr/out of background worker slots/, 'waiting for a job without a slot is an error');
 is($node->safe_psql('postgres', "SELECT tagrec_cancel($jobs[0])"), 't', 'a running job is cancelled');
 ok(wait_for_state($queued, 'done'), 'its slot goes to the queued job');
 
@@ -266,7 +266,7 @@ wait_for_state($_, 'running') foreach @jobs;
 $queued = $node->safe_psql('postgres', q{SELECT tagrec_train('others', 'a', 'popularity', '{"schema": "other"}', wait => false)},
 	extra_params => [ '-U', 'other' ]);
 ($ret, $stdout, $stderr) = $node->psql('postgres', "CALL tagrec_wait($queued, '1.5s')", extra_params => [ '-U', 'other' ]);
-like($stderr, qr/job $queued has not ended in time/, 'without a slot, a job that is waited for stays queued');
+like($stderr, qr/job $queued did not finish within the timeout/, 'without a slot, a job that is waited for stays queued');
 $node->safe_psql('postgres', "SELECT tagrec_cancel($_)") foreach @jobs;
 ok( $node->poll_query_until(
 		'postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tagrec worker'}),

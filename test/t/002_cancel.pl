@@ -94,7 +94,7 @@ foreach my $case ([ 'a', 'training' ], [ 'slow', 'reading' ])
 	$node->safe_psql('postgres',
 		q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'tagrec worker'});
 	gone($client->{job}, 'failed', 'termination of the worker');
-	like(finish_client($client), qr/ERROR:  job $client->{job} was ended by the termination of its worker/,
+	like(finish_client($client), qr/ERROR:  job $client->{job} failed because its worker was terminated/,
 		'... and the waiting client is told');
 }
 

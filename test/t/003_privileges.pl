@@ -92,7 +92,7 @@ SKIP:
 {
 	skip 'workers may run as any role', 1 if $node->pg_version >= 17;
 	refused('ann', q{SET ROLE nologin; SELECT tagrec_train('b', 'a', 'popularity')},
-		qr/permission denied|role "nologin" cannot train, because it may not log in/, 'a role that may not log in cannot train');
+		qr/permission denied|role "nologin" cannot train because it is not permitted to log in/, 'a role that may not log in cannot train');
 }
 refused('ann', q{SELECT tagrec_train('b', 'a', 'popularity', '{"schema": "ben"}')}, qr/permission denied for schema ben/,
 	'a model goes where its trainer may create relations');

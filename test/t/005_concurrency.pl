@@ -111,7 +111,7 @@ is($session->query_safe(q{SELECT count(*) FROM tagrec_recommend('m', 1, 1)}), '1
 $session->query_safe('COMMIT; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
 train_again() foreach 1 .. 3;
 my ($stdout, $failed) = $session->query(q{SELECT tagrec_recommend('m', 1, 1)});
-like($session->{stderr}, qr/ERROR:  version \d+ of model "m" has been taken away since this transaction began/,
+like($session->{stderr}, qr/ERROR:  version \d+ of model "m" was dropped after this transaction started/,
 	'a transaction with a snapshot of its own is told to begin again');
 $session->query('ROLLBACK');
 
@@ -157,7 +157,7 @@ foreach my $sql (q{SELECT tagrec_train('d', 'a', 'popularity')}, q{SELECT tagrec
 	$client = start_waiting($sql, \$out);
 	$dropping->query_safe('COMMIT');
 	$client->finish;
-	like($out, qr/ERROR:  40001: model "d" has just been dropped/, '... and else says so');
+	like($out, qr/ERROR:  40001: model "d" was concurrently dropped/, '... and else says so');
 	$node->safe_psql('postgres', q{SELECT tagrec_train('d', 'a', 'popularity')});
 }
 

@@ -144,7 +144,7 @@ is($node->psql('other', q{SET client_min_messages = error; SET lock_timeout = '5
 	0, 'DROP EXTENSION … CASCADE while a job runs');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM ($worker) w"), '... whose worker ends');
 my ($ret, $stdout, $stderr) = $node->psql('other', q{CREATE EXTENSION tagrec; SELECT tagrec_train('m', 'a', 'popularity')});
-like($stderr, qr/relation "public.m_user_versions" exists, .*HINT:  .*if a removed installation of tagrec has left it/s,
+like($stderr, qr/relation "public.m_user_versions" already exists\nDETAIL:  Model "m" needs this name, .*HINT:  .*if it was left by a removed installation of tagrec/s,
 	'... and what models are left is told from what a new installation makes');
 is($node->safe_psql('other', q{SELECT count(*) FROM tagrec_jobs}), '0', '... which knows nothing of the old jobs');
 
@@ -208,11 +208,11 @@ is($node->safe_psql('euc', q{SET client_encoding = 'UTF8'; SELECT count(o::text)
 $node->safe_psql('euc', q{SELECT tagrec_train('m', 'known', 'popularity')});
 like($node->safe_psql('euc', q{SET client_encoding = 'UTF8'; SELECT item FROM tagrec_recommend('m', 1, 1)}), qr/^日本\d+$/, '... models trained');
 foreach my $call (
-	[ q{tagrec_train('x', 'a', 'popularity')}, qr/HINT:  Leave them out with a view/ ],
-	[ q{tagrec_train('x', 'a', '{}')}, qr/DETAIL:  Options are given by name/ ],
+	[ q{tagrec_train('x', 'a', 'popularity')}, qr/HINT:  Exclude these rows with a view/ ],
+	[ q{tagrec_train('x', 'a', '{}')}, qr/DETAIL:  Specify options by name/ ],
 	[ q{tagrec_train('x', 'a', 'blend', '{"members": ""}')}, qr/HINT:  Members are written/ ],
-	[ q{tagrec_tune('x', 'a', space => '{"layers": {"min": 1, "max": 2}}')}, qr/HINT:  Give a list of choices/ ],
-	[ q{tagrec_evaluate('m', 'a')}, qr/HINT:  Leave them out with a view/ ])
+	[ q{tagrec_tune('x', 'a', space => '{"layers": {"min": 1, "max": 2}}')}, qr/HINT:  Specify a list of choices/ ],
+	[ q{tagrec_evaluate('m', 'a')}, qr/HINT:  Exclude these rows with a view/ ])
 {
 	($ret, $stdout, $stderr) = $node->psql('euc', "SET client_encoding = 'UTF8'; SELECT $call->[0]");
 	like($stderr, $call->[1], "... and errors, of $call->[0]");

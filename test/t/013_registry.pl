@@ -189,7 +189,7 @@ works('mallory', q{
 	CREATE TRIGGER grab BEFORE UPDATE OR INSERT ON tools.tagrec_job FOR EACH ROW EXECUTE FUNCTION mallory.grab();
 	GRANT ALL ON tools.tagrec_job TO PUBLIC}, 'a table in the place of one of the registry\'s');
 refused('ben', q{SELECT tagrec_train('bens', 'a', 'popularity', wait => false)},
-	qr/^psql:<stdin>:1: ERROR:  relation "tagrec_job" does not belong to the extension tagrec/, '... is refused');
+	qr/^psql:<stdin>:1: ERROR:  relation "tagrec_job" does not belong to extension "tagrec"/, '... is refused');
 works('mallory', 'DROP TABLE tools.tagrec_job', 'that gone');
 super('ALTER TABLE tools.elsewhere RENAME TO tagrec_job; REVOKE CREATE ON SCHEMA tools FROM mallory');
 works('ben', q{SELECT tagrec_train('bens', 'a', 'popularity')}, '... all is well again');
@@ -198,7 +198,7 @@ $session->quit;
 # ---------------------------------------------------------------- a model's schema is renamed
 
 super(q{ALTER SCHEMA ann RENAME TO anns});
-my $gone = qr/schema "ann" of model "shared" does not exist\nDETAIL:  It was dropped or renamed after the model was trained\.\nHINT:  Give it its name back/;
+my $gone = qr/schema "ann" of model "shared" does not exist\nDETAIL:  It was dropped or renamed after the model was trained\.\nHINT:  Restore the name of the schema/;
 refused('ann', q{SELECT * FROM tagrec_recommend('shared', 1)}, $gone, 'a model whose schema has another name says so');
 refused('mallory', q{SELECT tagrec_drop('shared')}, qr/must be owner of model "shared"/, '... and is not dropped by just anybody');
 super(q{CREATE SCHEMA ann AUTHORIZATION mallory});
@@ -206,21 +206,21 @@ refused('mallory', q{SELECT tagrec_drop('shared')}, qr/must be owner of model "s
 works('mallory', q{
 	CREATE TABLE ann.shared_item_versions (); CREATE VIEW ann.shared_item_embedding AS SELECT 1 AS item_id; CREATE VIEW ann.secret_item_embedding AS SELECT 1 AS item_id},
 	'... and relations of their names');
-refused('mallory', qq{SELECT $_}, qr/must be owner of model "shared"\nDETAIL:  Its relations belonged to role "ann" when a version was deployed last/, "... does not get at it: $_")
+refused('mallory', qq{SELECT $_}, qr/must be owner of model "shared"\nDETAIL:  Its relations belonged to role "ann" when a version was last deployed/, "... does not get at it: $_")
   foreach (q{tagrec_deploy('shared', 1)}, q{tagrec_rollback('shared')}, q{tagrec_rename('shared', 'mine')}, q{tagrec_refresh('shared')},
 	q{tagrec_train('shared', 'a', 'popularity')});
 refused('mallory', q{SELECT tagrec_drop('shared')}, qr/must be owner of model "shared"/, "... or drops it");
 gives('ann', $models, 'secret shared', 'its owner still sees it');
 works('mallory', q{GRANT USAGE ON SCHEMA ann TO PUBLIC; GRANT SELECT ON ann.shared_item_embedding TO PUBLIC}, '... and who has made them');
 refused('ben', q{SELECT * FROM tagrec_recommend('shared', 1)},
-	qr/relations of model "shared" do not belong to its owner\nDETAIL:  They belong to "mallory", and belonged to "ann" when a version was deployed last/,
+	qr/relations of model "shared" do not belong to its owner\nDETAIL:  They belong to role "mallory", but belonged to role "ann" when a version was last deployed/,
 	'... does not answer in its place');
 super(q{DROP SCHEMA ann CASCADE; ALTER SCHEMA anns RENAME TO ann});
 gives('ann', q{SELECT count(*) > 0 FROM tagrec_recommend('shared', 1)}, 't', '... and has it back with the name');
 
 # given away
 super(q{ALTER SCHEMA ann OWNER TO ben; SET search_path = ann, tools; REASSIGN OWNED BY ann TO ben});
-refused('ben', q{SELECT tagrec_rollback('shared')}, qr/If they have been given away, a superuser or a role with the privileges of both settles it with tagrec_deploy\(\)/,
+refused('ben', q{SELECT tagrec_rollback('shared')}, qr/If the change of owner is intended, call tagrec_deploy\(\) as a superuser or as a role with the privileges of both/,
 	'a model that was given away');
 super(q{SELECT tools.tagrec_deploy('shared', 2)});
 works('ben', q{SELECT tagrec_rollback('shared')}, '... is its new owner\'s when that is settled');

@@ -38,7 +38,7 @@ sub check_unusable
 	like($err, qr/ERROR:  device "cuda" is not available\s+DETAIL:  .*$reason/s, "$what: an error for cuda");
 	unlike($err, qr/connection|trained version/, '... and no more than that');
 	$err = train('auto');
-	like($err, qr/NOTICE:  training on the CPU, for device "cuda" is not available\s+DETAIL:  .*$reason/s,
+	like($err, qr/NOTICE:  training on the CPU because device "cuda" is not available\s+DETAIL:  .*$reason/s,
 		"$what: a notice for auto");
 	like($err, qr/trained version \d+ of model "m".*cpu, /s, '... and it trains on the CPU');
 	unlike(train('cpu'), qr/cuda/, "$what: no word of it for cpu");
@@ -52,18 +52,18 @@ sub check_unusable
 SKIP:
 {
 	skip 'tagrec_cuda is installed', 4 if -e $node->config_data('--pkglibdir') . '/tagrec_cuda.so';
-	like(train('cuda'), qr/ERROR:  device "cuda" is not available\s+DETAIL:  The library tagrec_cuda is not installed\.\s+HINT:  Build/,
+	like(train('cuda'), qr/ERROR:  device "cuda" is not available\s+DETAIL:  Library "tagrec_cuda" is not installed\.\s+HINT:  Build/,
 		'no library: an error for cuda');
 	unlike(train('auto'), qr/cuda/, '... and no word of it for auto');
 	my ($status, $out, $err) = $node->psql('postgres', 'SELECT device, memory > 1e6, compute_capability IS NULL FROM tagrec_devices()');
 	is($out, 'cpu|t|t', '... and tagrec_devices() lists the CPU');
-	like($err, qr/NOTICE:  device "cuda" is not available\s+DETAIL:  The library tagrec_cuda is not installed\./, '... and says why not more');
+	like($err, qr/NOTICE:  device "cuda" is not available\s+DETAIL:  Library "tagrec_cuda" is not installed\./, '... and says why not more');
 }
 
 # ---------------------------------------------------------------- a library that cannot be loaded
 
 append_to_file($library, 'not a library');
-check_unusable('a broken file', 'Could not open the library tagrec_cuda.so: .*(too short|invalid ELF header)');
+check_unusable('a broken file', 'Could not open library "tagrec_cuda.so": .*(too short|invalid ELF header)');
 unlink $library;
 
 # Compiles C text to a library.
@@ -96,10 +96,10 @@ SKIP:
 	check_unusable('a library whose dependency lacks a symbol', 'undefined symbol: cuLaunchKernel');
 
 	compile($library, 'int nothing;');
-	check_unusable('a library without the entry point', 'does not fit this version of tagrec');
+	check_unusable('a library without the entry point', 'is not compatible with this version of tagrec');
 
 	compile($library, "$declarations static Ops ops = {9999, \"cuda\"}; Ops *tagrec_backend_ops(void) { return &ops; }");
-	check_unusable('a library of another version', 'does not fit this version of tagrec');
+	check_unusable('a library of another version', 'is not compatible with this version of tagrec');
 }
 
 # ---------------------------------------------------------------- a library that works: the CPU's under another name
@@ -180,7 +180,7 @@ SKIP:
 		'an algorithm that needs what the device cannot do: an error for cuda');
 	unlike($err, qr/trained version/, '... and no more than that');
 	$err = train('auto', 'ials', '{"epochs": 1, "factors": 2}');
-	like($err, qr/NOTICE:  training on the CPU, for algorithm "ials" cannot use device "lesser"\s+DETAIL:  Algorithm "ials" cannot be/,
+	like($err, qr/NOTICE:  training on the CPU because algorithm "ials" cannot use device "lesser"\s+DETAIL:  Algorithm "ials" cannot be/,
 		'... a notice for auto');
 	like($err, qr/trained version \d+ of model "m".*cpu, /s, '... and it trains on the CPU');
 	unlike(train('auto', 'popularity'), qr/lesser/, '... where another algorithm finds all it needs');
@@ -193,7 +193,7 @@ SKIP:
 	skip 'there is no cc, or no source', 3
 		unless compile_changed('static size_t available(TrBackend *b) { (void) b; return 1 << 10; }', 'ops.name = "small"; ops.available = available;');
 	like(train('cuda', 'hdlpr_ns', '{"epochs": 1}'),
-		qr/WARNING:  training needs about \d+ MB, and device "small" has 0 MB free\s+HINT:.*trained version \d+ of model "m"/s,
+		qr/WARNING:  training needs about \d+ MB, but device "small" has 0 MB free\s+HINT:.*trained version \d+ of model "m"/s,
 		'a device that may be too small: a warning, and a trial');
 	unlike(train('cpu', 'hdlpr_ns', '{"epochs": 1}'), qr/WARNING/, '... which the CPU is spared');
 	compile_changed('static size_t available(TrBackend *b) { (void) b; return (size_t) 1 << 40; }', 'ops.available = available;');

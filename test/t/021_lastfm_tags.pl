@@ -36,7 +36,7 @@ foreach my $core ([ 5, '1348|6927|2132|162047|59849' ], [ 10, '966|3870|1204|133
 	is($node->safe_psql('postgres', "$counts 'core'"), $expected, "the $k-core");
 }
 my ($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('core', 'posts', 'tag_popular', '{"core": 500}')});
-like($stderr, qr/no assignment is left to train on.*fewer than 500 assignments left of 186479 rows: \d+(, \d+)*, 0\./s,
+like($stderr, qr/no assignments are left to train on.*fewer than 500 assignments reduced 186479 rows to \d+(, \d+)*, 0\./s,
 	'a core that is too much to ask says how many rows each round left');
 
 # what the option does, in SQL: posts becomes its 5-core

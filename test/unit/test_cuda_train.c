@@ -1,7 +1,7 @@
 /*
  * Training on the CUDA backend (emulated, or on a device: cuda_emulation/cuda_ops.c). A golden run: loss of each epoch and
- * every tensor, as with the plain backend, for every choice that takes another way through the operations. The same again,
- * with steps launched as graphs, gives the same bits, in whatever order blocks and threads run, and however late.
+ * every tensor, as with the reference backend, for every choice that takes another way through the operations. The same
+ * again, with steps launched as graphs, gives the same bits, in whatever order blocks and threads run, and however late.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -90,7 +90,7 @@ test_inverse(void)
 		{
 			memcpy(three, a, bytes);
 			(void) invert_on(&tr_plain_ops, 1, three, n, NULL);
-			CHECK_NEAR(residual(a, three, n), 0, 2e-6, "inverse of %d x %d on the plain backend", n, n);
+			CHECK_NEAR(residual(a, three, n), 0, 2e-6, "inverse of %d x %d on the reference backend", n, n);
 			memcpy(three, a, bytes);
 			(void) invert_on(tr_cuda_test_ops(), 1, three, n, NULL);
 			CHECK_NEAR(residual(a, three, n), 0, 2e-6, "inverse of %d x %d on the CUDA backend", n, n);

@@ -1,5 +1,5 @@
 /*
- * The plain backend, which the other tests hold the fast ones against, at values worked out by hand.
+ * The reference backend, which the other tests hold the fast ones against, at values worked out by hand.
  */
 #include "backends.h"
 

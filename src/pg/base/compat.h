@@ -15,7 +15,7 @@
 #error "tagrec needs PostgreSQL 15 or newer"
 #endif
 
-/* 18 has the keyword pg_noreturn, in front of a declaration, in place of a macro behind it. */
+/* 18 has the keyword pg_noreturn before a declaration instead of a macro after it. */
 #ifndef pg_noreturn
 #define pg_noreturn __attribute__((noreturn))
 #endif
@@ -34,7 +34,7 @@
 #define tagrec_namespace_aclcheck(schema, role, mode) object_aclcheck(NamespaceRelationId, schema, role, mode)
 #endif
 
-/* 17 lets a background worker run as a role that may not log in. */
+/* 17 lets a background worker run as a role without LOGIN. */
 #ifdef BGWORKER_BYPASS_ROLELOGINCHECK
 #define TAGREC_WORKER_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
 #define TAGREC_NEEDS_LOGIN 0
@@ -43,7 +43,7 @@
 #define TAGREC_NEEDS_LOGIN 1
 #endif
 
-/* 18 has taken wait event sets out of storage/latch.h. */
+/* 18 moved wait event sets out of storage/latch.h. */
 #if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
 #endif

@@ -30,7 +30,7 @@ sqlstate_of(TrStatus status)
 	return ERRCODE_INTERNAL_ERROR;
 }
 
-/* What to say when the core left no words. */
+/* Default messages, for errors of the core without one. */
 static const char *
 default_message(TrStatus status)
 {
@@ -53,7 +53,7 @@ default_message(TrStatus status)
 	}
 }
 
-/* Words that quote what a user wrote may have been cut in the middle of a character. */
+/* A message that quotes user input may have been truncated in the middle of a character. */
 static char *
 whole_characters(const char *words)
 {

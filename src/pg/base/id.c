@@ -23,7 +23,7 @@ tagrec_id_argument(FunctionCallInfo fcinfo, int n, TagrecId *id)
 		ereport(ERROR,
 				(errcode(ERRCODE_INDETERMINATE_DATATYPE),
 				 errmsg("could not determine the type of the id in argument %d", n + 1),
-				 errhint("Cast it, for example to text.")));
+				 errhint("Add an explicit cast, for example to text.")));
 	id->value = PG_GETARG_DATUM(n);
 	return true;
 }
@@ -34,7 +34,7 @@ tagrec_id_text(const TagrecId *id)
 	Oid			output;
 	bool		is_varlena;
 
-	/* a literal beside an argument of a known type: ('m', 'bob', 42) */
+	/* a literal next to an argument of known type: ('m', 'bob', 42) */
 	if (id->type == UNKNOWNOID)
 		return DatumGetCString(id->value);
 	getTypeOutputInfo(id->type, &output, &is_varlena);
@@ -96,7 +96,7 @@ row_runs_c_alone(Oid type)
 	return alone;
 }
 
-/* Base types and their functions can be made by superusers alone. */
+/* Only superusers can create base types and their functions. */
 static bool
 runs_c_alone(Oid type)
 {
@@ -130,7 +130,7 @@ tagrec_check_key_type(Oid type, const char *column)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("column \"%s\" has type %s, which cannot be a key", column, format_type_be(type)),
-			 errdetail("Reading a value of it from text may run functions that any user can define."),
+			 errdetail("Converting text to this type may execute functions that any user can define."),
 			 errhint("Cast the column to text in a view.")));
 }
 

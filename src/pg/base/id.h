@@ -2,7 +2,7 @@
  * Ids of users and items between the caller's types and the types of a model's keys.
  *
  * A caller may give an id as any type. One of the key's own type is used as it is; any other goes through its text form, so
- * that 42, 42::bigint and '42' all find the user 42, and what cannot be read as a key is an error of the key's type.
+ * that 42, 42::bigint and '42' all find the user 42, and invalid input is an error of the key's type.
  */
 #ifndef TAGREC_ID_H
 #define TAGREC_ID_H
@@ -29,10 +29,10 @@ extern Datum tagrec_text_as(const char *text, Oid type);
 extern Datum tagrec_id_as(const TagrecId *id, Oid type);
 
 /*
- * ereport(ERROR) unless reading a value of this type from text, writing it and comparing it runs nothing but C code, which
- * superusers alone can install. Domains may have checks, and ranges a canonical function, in any language and of anybody: a
- * caller's id is read as the type that a domain is over, and such types inside others are refused. The column is named in
- * the message.
+ * ereport(ERROR) unless reading a value of this type from text, writing it and comparing it runs only C code, which only
+ * superusers can install. Domains may have checks, and ranges a canonical function, in any language and owned by any role:
+ * a caller's id is read as the domain's base type, and other types that contain domains or ranges are rejected. The column
+ * is named in the message.
  */
 extern void tagrec_check_key_type(Oid type, const char *column);
 

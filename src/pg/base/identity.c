@@ -1,5 +1,5 @@
 /*
- * Acting as somebody else. See identity.h.
+ * Acting as another role. See identity.h.
  */
 #include "pg/base/identity.h"
 
@@ -38,7 +38,7 @@ tagrec_act_as(Oid role)
 	return before;
 }
 
-/* Settings first: what they were set back to was allowed to whoever has set them. */
+/* Settings first: the values that they are reset to were allowed for the role that set them. */
 void
 tagrec_act_again(TagrecActing before)
 {

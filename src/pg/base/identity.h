@@ -1,11 +1,11 @@
 /*
- * Acting as somebody else. Whatever of a role's own might run (functions behind an index, a policy, a view, a domain, a
- * default) runs as that role, and nothing that it sets outlives it:
+ * Acting as another role. Any code of a role that might run (functions behind an index, a policy, a view, a domain, a
+ * default) runs as that role, and none of its settings persist:
  *
  *   - the user is the role, in a security-restricted operation: no SET ROLE, no temporary table, no LISTEN, no PREPARE, no
- *     deferred trigger, which would run later, as somebody else;
- *   - settings have a level of their own, which is undone on the way out, set_config(..., false) included;
- *   - search_path is pg_catalog, pg_temp, and names mean what they say.
+ *     deferred trigger, which would run later, as another role;
+ *   - settings get their own nesting level, which is rolled back at the end, including set_config(..., false);
+ *   - search_path is pg_catalog, pg_temp, so that names cannot be hijacked.
  *
  * After an ERROR the end of the (sub)transaction undoes all of it. Acts nest, and end in the opposite order.
  */
@@ -29,8 +29,8 @@ extern TagrecActing tagrec_act_aside(void);
 extern void tagrec_act_again(TagrecActing before);
 
 /*
- * The user alone, for statements of our own on the registry's tables, which name everything in full and run nobody's code:
- * this is on the way of every query, and another search_path would have each planned again.
+ * Only the user, for our own statements on the registry's tables, which qualify all names and run no user-defined code:
+ * every query does this, and another search_path would cause replanning each time.
  */
 typedef struct TagrecIdentity
 {

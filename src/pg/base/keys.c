@@ -25,7 +25,7 @@ tagrec_out_of_memory(const TrMemory *memory)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("training needs more memory than tagrec.max_memory allows"),
 				 errdetail("The limit is %zu MB, and %zu MB are in use.", memory->limit >> 20, memory->used >> 20),
-				 errhint("Raise tagrec.max_memory, or train on less data or a smaller network.")));
+				 errhint("Increase tagrec.max_memory, or train on less data or a smaller network.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_OUT_OF_MEMORY),
 			 errmsg("out of memory"),

@@ -44,7 +44,7 @@ extern int32 *tagrec_keys_rank(TagrecKeys *keys, TagrecKeyType type);
 /* Keeps the keys that are in use (used[key] != 0), in their order; map as above, -1 for the others. */
 extern int32 *tagrec_keys_keep(TagrecKeys *keys, const uint8 *used);
 
-/* ereport(ERROR): tagrec.max_memory, or the system, is out of it. */
+/* ereport(ERROR): out of memory, by tagrec.max_memory or on the system. */
 pg_noreturn extern void tagrec_out_of_memory(const TrMemory *memory);
 
 /* tr_alloc() and tr_calloc() that raise the error themselves. */

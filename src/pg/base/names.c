@@ -38,11 +38,11 @@ tagrec_check_model_name(const char *model)
 	if (model[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("the name of a model must not be empty")));
+				 errmsg("model name must not be empty")));
 	if (strlen(model) > TAGREC_MODEL_NAME_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("the name of model \"%s\" is too long", model),
-				 errdetail("It has %zu bytes, and the names of its relations leave room for %d.", strlen(model),
+				 errmsg("model name \"%s\" is too long", model),
+				 errdetail("It has %zu bytes, but the names of its relations leave room for only %d.", strlen(model),
 						   TAGREC_MODEL_NAME_MAX)));
 }

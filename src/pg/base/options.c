@@ -24,7 +24,7 @@ tagrec_algorithm(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown algorithm \"%s\"", name),
-			 name[0] == '{' ? errdetail("Options are given by name: options => '...'.") : 0,
+			 name[0] == '{' ? errdetail("Specify options by name: options => '...'.") : 0,
 			 errhint("The algorithms are %s; the view tagrec_algorithms describes them.", names.data)));
 }
 
@@ -63,7 +63,7 @@ own_option(TagrecOptions *options, const char *name)
 	return NULL;
 }
 
-/* The object's members, but for those that the core does not know. Ends with a NULL name. */
+/* The object's members, except those that the core does not know. Ends with a NULL name. */
 static TrSetting *
 settings_of(Jsonb *object, TagrecOptions *options)
 {
@@ -118,7 +118,7 @@ check_validation(const TagrecOptions *options)
 	if (options->validation_source && options->train.validation > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("options validation and validation_source exclude each other"),
+				 errmsg("options \"validation\" and \"validation_source\" are mutually exclusive"),
 				 errdetail("The model is validated either on a share of its source, here %g, or on the pairs of another"
 						   " relation, here %s.", options->train.validation, options->validation_source)));
 }
@@ -153,7 +153,7 @@ tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
 	return options;
 }
 
-/* "2000,300,128" becomes [2000,300,128]; numbers and truth values stay bare; the rest is a string. */
+/* "2000,300,128" becomes [2000,300,128]; numbers and booleans stay bare; the rest is a string. */
 static void
 append_option(StringInfo json, const TrOption *option, const void *values)
 {

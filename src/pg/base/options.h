@@ -20,7 +20,7 @@ typedef struct TagrecOptions
 	char	   *validation_source;	/* "validation_source": relation of the held-out pairs; NULL = none */
 } TagrecOptions;
 
-/* ereport(ERROR), naming the algorithms there are, when there is none of that name. */
+/* ereport(ERROR), listing the algorithms, if there is none of that name. */
 extern const TrAlgorithm *tagrec_algorithm(const char *name);
 
 /*
@@ -29,7 +29,7 @@ extern const TrAlgorithm *tagrec_algorithm(const char *name);
  */
 extern TagrecOptions *tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object);
 
-/* The same; a status and words when values that are valid each do not go together. */
+/* The same; returns a status and a message if values that are valid separately are incompatible. */
 extern TrStatus tagrec_options_try(const TrAlgorithm *algorithm, Jsonb *object, TagrecOptions **options, TrError *err);
 
 /* Raises what the core said about options; a list of the valid ones then names those of src/pg as well. */

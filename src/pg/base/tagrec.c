@@ -36,17 +36,17 @@ static void
 define_training_settings(void)
 {
 	DefineCustomIntVariable("tagrec.threads",
-							"Most threads that a training worker runs.",
+							"Sets the maximum number of threads of a training worker.",
 							NULL,
 							&tagrec_threads, default_threads(), 1, MAX_THREADS,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("tagrec.max_memory",
-							"Most memory that a training worker may take.",
-							"-1 means half of the machine's memory, or of its control group's; 0 means no limit.",
+							"Sets the maximum memory to be used by a training worker.",
+							"-1 means half of the memory of the machine or of its control group; 0 means no limit.",
 							&tagrec_max_memory, -1, -1, INT_MAX,
 							PGC_SUSET, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomIntVariable("tagrec.progress_interval",
-							"Least time between two progress notices of a training that is waited for.",
+							"Sets the minimum time between progress notices while waiting for a training.",
 							NULL,
 							&tagrec_progress_interval, 3, 0, 3600,
 							PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
@@ -56,18 +56,18 @@ static void
 define_job_settings(void)
 {
 	DefineCustomIntVariable("tagrec.max_running_jobs",
-							"Most jobs of one role that run at once in a database.",
+							"Sets the maximum number of running jobs per role in a database.",
 							NULL,
 							&tagrec_max_running_jobs, 4, 1, 1024,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("tagrec.max_queued_jobs",
-							"Most jobs of one role that wait in a database.",
+							"Sets the maximum number of queued jobs per role in a database.",
 							NULL,
 							&tagrec_max_queued_jobs, 100, 0, INT_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("tagrec.max_finished_jobs",
-							"Finished jobs of one role that are kept beside those of existing versions.",
-							"-1 means all.",
+							"Sets the number of finished jobs to keep per role, in addition to those of existing versions.",
+							"-1 keeps all.",
 							&tagrec_max_finished_jobs, 1000, -1, INT_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 }
@@ -76,8 +76,8 @@ static void
 define_serving_settings(void)
 {
 	DefineCustomIntVariable("tagrec.cache_size",
-							"Memory that a session keeps item matrices and weights between neighbours in.",
-							"The version being asked is always kept, whatever its size.",
+							"Sets the maximum memory for item matrices and neighbour weights cached by a session.",
+							"The version in use is always cached, regardless of its size.",
 							&tagrec_cache_size, 256, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MB, NULL, NULL, NULL);
 }

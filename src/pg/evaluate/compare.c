@@ -88,7 +88,7 @@ models_argument(FunctionCallInfo fcinfo, Comparison *c)
 			if (strcmp(c->model[i], c->model[j]) == 0)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("models names model \"%s\" twice", c->model[i])));
+						 errmsg("model \"%s\" specified more than once", c->model[i])));
 	}
 }
 
@@ -134,8 +134,8 @@ check_task(const TagrecVersion *version, const TagrecVersion *first)
 	if (strcmp(version->task, first->task) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("model \"%s\" recommends %ss, and model \"%s\" %ss", first->model, first->task, version->model,
-						version->task),
+				 errmsg("model \"%s\" recommends %ss, but model \"%s\" recommends %ss", first->model, first->task,
+						version->model, version->task),
 				 errhint("Compare models of the same task.")));
 }
 
@@ -144,9 +144,9 @@ rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 {
 	TagrecVersion **version = palloc(c->models * sizeof(TagrecVersion *));
 	TagrecTestArguments arguments = {
-		.user = tagrec_name_argument(fcinfo, Arg_user_column),
-		.item = tagrec_name_argument(fcinfo, Arg_item_column),
-		.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
+		.columns.user = tagrec_name_argument(fcinfo, Arg_user_column),
+		.columns.item = tagrec_name_argument(fcinfo, Arg_item_column),
+		.columns.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
 		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 
@@ -250,9 +250,10 @@ measure(Comparison *c)
 	if (c->groups == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("there is no %s in %s that all the models can be measured on",
+				 errmsg("no %s in %s can be evaluated by all models",
 						test->task->group, test->source.name),
-				 errdetail("%lld %ss are of %ss that all of them know; %lld of these stand in the training data of one.",
+				 errdetail("%lld %ss are of %ss known to all models; %lld of them are in the training data of at least one"
+						   " model.",
 						   (long long) known, test->task->pair, test->task->group,
 						   (long long) seen)));
 	tagrec_warn_of_seen(seen, known, test->task, c->exclude_seen);
@@ -312,7 +313,7 @@ put_difference(Comparison *c, int k, int model, int versus, double *difference)
 	tuplestore_putvalues(c->result->setResult, c->result->setDesc, values, nulls);
 }
 
-/* Every model against each one behind it in the list. */
+/* Every model against each one after it in the list. */
 static void
 put_rows(Comparison *c)
 {

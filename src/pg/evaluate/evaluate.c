@@ -40,7 +40,7 @@ typedef struct Counts
 				given,			/* of these, posts that the version was given a tag of */
 				pairs,			/* that count */
 				unknown_pairs,	/* of these, with an answer that the version does not know */
-				seen,			/* pairs of known groups that stand in training */
+				seen,			/* pairs of known groups that are in the training data */
 				known;			/* pairs of known groups */
 } Counts;
 
@@ -136,9 +136,9 @@ check_counts(const Evaluation *e, const char *model)
 	if (e->counts.groups == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("every %s of %s that model \"%s\" could be tested on stands in its training data",
+				 errmsg("every %s of %s that model \"%s\" could be evaluated on is in its training data",
 						e->test->task->pair, e->test->source.name, model),
-				 errhint("Test it on %ss that it was not trained on, or let it rank them with exclude_seen => false.",
+				 errhint("Use %ss that it was not trained on, or set exclude_seen => false.",
 						 e->test->task->pair)));
 	tagrec_tell_unknown(e->test, e->ranking, model, e->test->pairs.count - e->counts.known, e->counts.unknown_pairs);
 	tagrec_warn_of_seen(e->counts.seen, e->counts.known, e->test->task, e->exclude_seen);
@@ -221,9 +221,9 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 	int32		number = PG_ARGISNULL(Arg_version) ? 0 : PG_GETARG_INT32(Arg_version);
 	Oid			relation = tagrec_test_argument(fcinfo, Arg_test);
 	TagrecTestArguments arguments = {
-		.user = tagrec_name_argument(fcinfo, Arg_user_column),
-		.item = tagrec_name_argument(fcinfo, Arg_item_column),
-		.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
+		.columns.user = tagrec_name_argument(fcinfo, Arg_user_column),
+		.columns.item = tagrec_name_argument(fcinfo, Arg_item_column),
+		.columns.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
 		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 	TagrecVersion *version;

@@ -86,7 +86,7 @@ has_seen(const BlockUser *user, int32 position)
 	return low < user->n_seen && user->seen[low] == position;
 }
 
-/* The pairs of user u of the block join the block's, but for those that have no rank. */
+/* Adds the pairs of user u of the block to the block's, except those without a rank. */
 static void
 take_pairs(Pass *pass, int u)
 {

@@ -230,7 +230,7 @@ prepare(Pass *pass)
 	find_tags(pass);
 }
 
-/* Sets the end of the chunk that begins at pass->first: behind the last post of a user. */
+/* Sets the end of the chunk that begins at pass->first: after the last post of a user. */
 static void
 end_chunk(Pass *pass)
 {

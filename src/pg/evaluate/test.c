@@ -1,5 +1,5 @@
 /*
- * The arguments of an evaluation, and what is said about it. See test.h.
+ * The arguments of an evaluation, and its notices. See test.h.
  */
 #include "pg/evaluate/test.h"
 
@@ -30,7 +30,7 @@ tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ranking, const
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("there is nothing in %s that model \"%s\" could rank", test->source.name, model),
+			 errmsg("nothing in %s can be ranked by model \"%s\"", test->source.name, model),
 			 test->task->tags
 			 ? errdetail("The model knows %d of its %d users, %d of its %d items and %d of its %d tags.",
 						 ranking->known_users, test->users.count, ranking->known_items, test->items.count,
@@ -38,20 +38,20 @@ tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ranking, const
 			 : errdetail("The model knows %d of its %d users and %d of its %d items.", ranking->known_users,
 						 test->users.count, ranking->known_items, test->items.count),
 			 test->task->tags
-			 ? errhint("What is in columns %s, %s and %s must be what is in those of the training data.",
-					   test->source.user_column, test->source.item_column, test->source.tag_column)
-			 : errhint("The ids in columns %s and %s must be those of the training data.", test->source.user_column,
-					   test->source.item_column)));
+			 ? errhint("The values in columns %s, %s and %s must match those of the training data.",
+					   test->source.columns.user, test->source.columns.item, test->source.columns.tag)
+			 : errhint("The ids in columns %s and %s must match those of the training data.", test->source.columns.user,
+					   test->source.columns.item)));
 }
 
 static int
 detail_of_seen(int64 seen, int64 pairs, const TrTask *task, bool excluded)
 {
 	if (!excluded)
-		return errdetail("%lld of %lld %ss: for them the model need not foretell, only remember.", (long long) seen,
+		return errdetail("The model was trained on %lld of %lld %ss; this measures memorization.", (long long) seen,
 						 (long long) pairs, task->pair);
-	return errdetail("These %lld of %lld %ss are left out: what a %s has is not recommended.", (long long) seen,
-					 (long long) pairs, task->pair, task->group);
+	return errdetail("Ignoring %lld of %lld %ss, because what a %s already has is not recommended.",
+					 (long long) seen, (long long) pairs, task->pair, task->group);
 }
 
 void
@@ -60,7 +60,7 @@ tagrec_warn_of_seen(int64 seen, int64 pairs, const TrTask *task, bool excluded)
 	if (seen == 0)
 		return;
 	ereport(WARNING,
-			(errmsg("%.1f %% of the test %ss stand in the training data, too", 100.0 * seen / pairs,
+			(errmsg("%.1f%% of the test %ss are also in the training data", 100.0 * seen / pairs,
 					task->pair),
 			 detail_of_seen(seen, pairs, task, excluded)));
 }
@@ -69,10 +69,10 @@ static int
 detail_of_unknown(const TrTask *task, int64 unmeasured, int64 unknown)
 {
 	if (task->tags)
-		return errdetail("Posts of unknown users and items are measured by what else is known of them. Assignments of "
-						 "unknown tags, which count as not found: %lld.", (long long) unknown);
-	return errdetail("Pairs of unknown users, which are not measured: %lld. Others of unknown items, which count as not "
-					 "found: %lld.", (long long) unmeasured, (long long) unknown);
+		return errdetail("Posts of unknown users or items are evaluated by what else is known about them. Assignments of "
+						 "unknown tags, counted as misses: %lld.", (long long) unknown);
+	return errdetail("Pairs of unknown users, not evaluated: %lld. Other pairs of unknown items, counted as misses: %lld.",
+					 (long long) unmeasured, (long long) unknown);
 }
 
 void
@@ -106,12 +106,6 @@ tagrec_test_argument(FunctionCallInfo fcinfo, int n)
 	return PG_GETARG_OID(n);
 }
 
-char *
-tagrec_name_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(n)));
-}
-
 ArrayType *
 tagrec_candidates_argument(FunctionCallInfo fcinfo, int n)
 {
@@ -138,10 +132,10 @@ check_length(Datum value, bool isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("k must be positive: %d", DatumGetInt32(value)),
-				 errdetail("It is the length of a list of recommendations.")));
+				 errdetail("It is the length of a recommendation list.")));
 }
 
-/* Ascending, each once; the number that is left. */
+/* Sorts and removes duplicates; returns the number of elements left. */
 static int
 sort_lengths(int *length, int n)
 {
@@ -157,7 +151,7 @@ sort_lengths(int *length, int n)
 		if (length[i] != length[kept - 1])
 			length[kept++] = length[i];
 	ereport(NOTICE,
-			(errmsg("k was put in order, each length once")));
+			(errmsg("k was sorted and duplicates were removed")));
 	return kept;
 }
 
@@ -177,11 +171,11 @@ tagrec_lengths_argument(FunctionCallInfo fcinfo, int n, int *count)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("k must not be empty"),
-				 errhint("It holds lengths of lists of recommendations, such as {10,20}.")));
+				 errhint("Specify lengths of recommendation lists, such as {10,20}.")));
 	if (*count > MOST_LENGTHS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("k must not have more than %d lengths: %d", MOST_LENGTHS, *count)));
+				 errmsg("k must not have more than %d elements: %d", MOST_LENGTHS, *count)));
 	length = palloc(*count * sizeof(int));
 	for (int i = 0; i < *count; i++)
 	{

@@ -1,12 +1,12 @@
 /*
- * Measuring how well versions rank what is held out: what tagrec_evaluate() and tagrec_compare() share.
+ * Measuring how well versions rank held-out data: what tagrec_evaluate() and tagrec_compare() share.
  *
  * Rules, task item. A test pair is a distinct (user, item) of the test relation; it counts when the version knows its user,
  * and its user is measured when at least one pair counts. Every item of the version is a candidate, but for those that the
- * user had in training when these are excluded; then test pairs that stand in training do not count, since they cannot be
- * recommended. An item that the version does not know is relevant, though it can never be found: it is in the denominator
- * of recall and in the ideal list of ndcg, and 1 / rank is 0. Ties go to the smaller key. What has a score that is not a
- * number is never recommended, so it ranks nowhere either. Where candidates are given, these alone are ranked, and test
+ * user had in training when these are excluded; then test pairs that are in the training data do not count, since they
+ * cannot be recommended. An item that the version does not know is relevant, though it can never be found: it is in the
+ * denominator of recall and in the ideal list of ndcg, and 1 / rank is 0. Ties go to the smaller key. An item whose score
+ * is NaN is never recommended, so it is not ranked either. Where candidates are given, these alone are ranked, and test
  * pairs of other items do not count, nor do their users.
  *
  * Task tag. A test assignment is a distinct (user, item, tag), and what is measured are the posts, (user, item), as
@@ -54,7 +54,7 @@ typedef struct TagrecRanking
 	int32		known_items;
 	int32		known_tags;
 	bool	   *unknown;		/* (answers) */
-	bool	   *seen;			/* (pairs) stands in the training data; false when the user is unknown */
+	bool	   *seen;			/* (pairs) is in the training data; false when the user is unknown */
 	int32	   *rank;			/* (pairs) among the candidates, or TR_UNRANKED */
 } TagrecRanking;
 
@@ -75,15 +75,14 @@ tagrec_test_answer(const TagrecTest *test, int64 pair)
 /* The version (NULL = the deployed one) of a model that the caller may use. */
 extern TagrecVersion *tagrec_evaluated_version(const char *model, const int32 *version);
 
-/* Arguments: the test relation; a column's name or NULL; an array or NULL. */
+/* Arguments: the test relation; an array or NULL. */
 extern Oid	tagrec_test_argument(FunctionCallInfo fcinfo, int n);
-extern char *tagrec_name_argument(FunctionCallInfo fcinfo, int n);
 extern ArrayType *tagrec_candidates_argument(FunctionCallInfo fcinfo, int n);
 
 /* An argument that is a list of lengths: ascending, each once. */
 extern int *tagrec_lengths_argument(FunctionCallInfo fcinfo, int n, int *count);
 
-/* WARNING when test pairs stand in training: `seen` of `pairs`. */
+/* WARNING when test pairs are in the training data: `seen` of `pairs`. */
 extern void tagrec_warn_of_seen(int64 seen, int64 pairs, const TrTask *task, bool excluded);
 
 /*
@@ -103,9 +102,7 @@ extern void tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ra
  */
 typedef struct TagrecTestArguments
 {
-	char	   *user,
-			   *item,
-			   *tag;			/* ERROR when the version is for the task item */
+	TagrecColumns columns;		/* tag: ERROR when the version is for the task item */
 	ArrayType  *candidates;		/* text[]; ERROR when it is for the task tag */
 } TagrecTestArguments;
 
@@ -121,7 +118,7 @@ extern void tagrec_test_settle(TagrecTest *test, const TagrecTables *tables);
 /* The most pairs of a group. */
 extern int64 tagrec_test_most(const TagrecTest *test);
 
-/* Nothing known, nothing seen, nothing ranked. */
+/* Initializes: nothing known, seen or ranked. */
 extern TagrecRanking *tagrec_ranking_make(const TagrecTest *test);
 
 /* Ranks all test pairs of known groups; in the current memory context. */

@@ -20,17 +20,17 @@ check_arguments(const TagrecTestArguments *arguments, const TagrecVersion *versi
 {
 	const TrTask *task = tagrec_version_task(version);
 
-	if (arguments->tag && !task->tags)
+	if (arguments->columns.tag && !task->tags)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("model \"%s\" does not recommend tags, and takes no tag_column", version->model),
-				 errdetail("Its algorithm, %s, is for the task \"%s\": how it ranks items for users is measured.",
+				 errmsg("model \"%s\" does not recommend tags and does not accept tag_column", version->model),
+				 errdetail("Its algorithm, %s, is for the task \"%s\"; it is evaluated on how it ranks items for users.",
 						   version->algorithm, version->task)));
 	if (arguments->candidates && task->tags)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("model \"%s\" does not recommend items, and takes no candidates", version->model),
-				 errdetail("Its algorithm, %s, is for the task \"%s\": how it ranks tags for posts is measured.",
+				 errmsg("model \"%s\" does not recommend items and does not accept candidates", version->model),
+				 errdetail("Its algorithm, %s, is for the task \"%s\"; it is evaluated on how it ranks tags for posts.",
 						   version->algorithm, version->task)));
 }
 
@@ -51,10 +51,13 @@ tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const Tagre
 	test->task = tagrec_version_task(version);
 	test->candidates = arguments->candidates;
 	test->source.relation = relation;
-	test->source.user_column = arguments->user ? arguments->user : version->user_column;
-	test->source.item_column = arguments->item ? arguments->item : version->item_column;
-	if (test->task->tags)
-		test->source.tag_column = arguments->tag ? arguments->tag : version->tag_column;
+	test->source.columns = tagrec_held_out_columns(&version->columns, test->task);
+	if (arguments->columns.user)
+		test->source.columns.user = arguments->columns.user;
+	if (arguments->columns.item)
+		test->source.columns.item = arguments->columns.item;
+	if (arguments->columns.tag)
+		test->source.columns.tag = arguments->columns.tag;
 	tagrec_held_out_check(&test->source);
 	(void) tagrec_held_out_read(&test->source, &test->users, &test->items, &test->tags, &test->pairs);
 	return test;
@@ -119,11 +122,11 @@ tell_left_out(const TagrecTest *test, int64 all)
 				 errmsg("no pair of %s has an item among the candidates", test->source.name)));
 	if (test->pairs.count < all)
 		ereport(NOTICE,
-				(errmsg("%lld of %lld test pairs are left out, as their items are no candidates",
+				(errmsg("ignoring %lld of %lld test pairs because their items are not candidates",
 						(long long) (all - test->pairs.count), (long long) all)));
 }
 
-/* Leaves the pairs of the items that are marked, and the users and items of these. */
+/* Keeps only the pairs of marked items, with their users and items. */
 static void
 keep_marked(TagrecTest *test, const uint8 *mark)
 {

@@ -1,8 +1,8 @@
 /*
  * What a role that is neither a superuser nor the registry's owner may insert into the registry's tables. A restore does
- * that: the database's owner has INSERT on them, and tagrec_guard() is the trigger that every row has to pass.
+ * that: the database's owner has INSERT on them, and tagrec_guard() is the trigger that checks every row.
  *
- * A row may say nothing that the role could not have brought about by training: a model's relations are its own wherever
+ * A row may only contain what the role could have produced by training: a model's relations are its own wherever
  * they exist, a version's source is one it may read, a job has ended, models and jobs are of roles whose privileges it has
  * (else they become its own, as a table does under pg_restore --no-owner), and epochs and trials are of such jobs. So no
  * row makes another role's session run, read or drop anything, and none takes part in another role's tuning. What holds
@@ -104,7 +104,7 @@ check_own(const char *schema, const char *relname)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of relation %s", quote_qualified_identifier(schema, relname)),
-				 errdetail("Whoever restores a model of tagrec has to own its relations.")));
+				 errdetail("Restoring a tagrec model requires ownership of its relations.")));
 }
 
 static void
@@ -129,7 +129,8 @@ check_model(const Row *row)
 	return own(row, "owner");
 }
 
-/* Fails when there is none, also where the foreign key would do later: nothing unchecked is to come in between. */
+/* Fails if there is none, where the foreign key would fail only later, so that no unchecked row can get in.
+ * */
 static void
 find_model(int32 model_id, char **model, char **schema)
 {
@@ -139,7 +140,7 @@ find_model(int32 model_id, char **model, char **schema)
 	if (tagrec_registry_run(&model_query, true, values, NULL) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("there is no model %d in tagrec_model", model_id)));
+				 errmsg("model %d does not exist in tagrec_model", model_id)));
 	*model = tagrec_row_text(0, "model", session.caller);
 	*schema = tagrec_row_text(0, "schema", session.caller);
 	tagrec_registry_end(session);
@@ -153,7 +154,7 @@ may_read(Oid relation, const char *name)
 	return number == InvalidAttrNumber || pg_attribute_aclcheck(relation, number, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
-/* A refresh reads the source as whoever asks for it. */
+/* A refresh reads the source as the role that requests it. */
 static void
 check_source(const Row *row)
 {
@@ -166,7 +167,7 @@ check_source(const Row *row)
 	if (list_length(names) != 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("the source %s of a version has no schema", source)));
+				 errmsg("source %s of a version is not schema-qualified", source)));
 	relation = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
 	if (!OidIsValid(relation) || pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
 		return;
@@ -175,7 +176,7 @@ check_source(const Row *row)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for relation %s", source),
-				 errdetail("Whoever restores a model of tagrec has to have SELECT on its source.")));
+				 errdetail("Restoring a tagrec model requires SELECT on its source.")));
 }
 
 static void
@@ -209,9 +210,9 @@ check_job(const Row *row)
 	if (strcmp(state, "done") != 0 && strcmp(state, "failed") != 0 && strcmp(state, "cancelled") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to insert a job that is %s", state),
-				 errdetail("A restore brings back jobs that are done, failed or cancelled."),
-				 errhint("tagrec_train() submits jobs.")));
+				 errmsg("permission denied to insert a job in state \"%s\"", state),
+				 errdetail("Only jobs that are done, failed or cancelled can be restored."),
+				 errhint("Use tagrec_train() to submit a job.")));
 	return own(row, "role");
 }
 
@@ -243,7 +244,7 @@ settle_owner(const Row *row)
 {
 	char	   *model = column_text(row, "model");
 	char	   *schema = column_text(row, "schema");
-	Oid			view = model && schema ? tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS)) : InvalidOid;
+	Oid			view = model && schema ? tagrec_model_view(schema, model) : InvalidOid;
 
 	return OidIsValid(view) ? with_role(row, "owner", tagrec_relation_owner(view)) : row->tuple;
 }
@@ -274,7 +275,7 @@ tagrec_guard(PG_FUNCTION_ARGS)
 		|| RelationGetNamespace(trigger->tg_relation) != tagrec_schema())
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("tagrec_guard() is the trigger of tagrec's own tables")));
+				 errmsg("tagrec_guard() must be called as a trigger on a table of extension \"tagrec\"")));
 	relation = trigger->tg_relation;
 	row = (Row) {trigger->tg_trigtuple, RelationGetDescr(relation)};
 	if (GetUserId() != relation->rd_rel->relowner && !superuser())

@@ -1,5 +1,5 @@
 /*
- * The views tagrec_algorithms and tagrec_options: what the algorithms say of themselves.
+ * The views tagrec_algorithms and tagrec_options: the algorithms' own descriptions.
  */
 #include "postgres.h"
 
@@ -150,12 +150,12 @@ put_common_options(ReturnSetInfo *result, const TrAlgorithm *algorithm)
 	for (const TrPreset *p = algorithm->options->presets; p && p->name; p++)
 		appendStringInfo(&names, ", %s", p->name);
 	put_option(result, algorithm, "preset", "name", "default", names.data,
-			   "Set of values that the other options start from.");
+			   "Named set of defaults for the other options.");
 	put_option(result, algorithm, "schema", "name", NULL, "a schema in which the caller may create tables",
-			   "Schema of a new model's tables and views; by default the current one.");
+			   "Schema for the tables and views of a new model; the default is the current schema.");
 	put_option(result, algorithm, "validation_source", "name", NULL, "a relation that the caller may read",
-			   "Relation of (user, item) pairs, for the task tag with tags, in columns named as in the source, to measure "
-			   "the model on while it trains, in place of a share of the source.");
+			   "Relation of held-out (user, item) pairs, or (user, item, tag) rows for the task tag, to validate on "
+			   "instead of a share of the source; columns have the same names as in the source.");
 }
 
 Datum

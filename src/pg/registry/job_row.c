@@ -70,16 +70,12 @@ row_int8(uint64 row, const char *name)
 int64
 tagrec_job_insert(const TagrecRequest *request, bool running)
 {
-	Datum		values[5];
+	Datum		values[5] = {CStringGetTextDatum(request->model), CStringGetTextDatum(request->kind),
+		CStringGetTextDatum(running ? "running" : "queued"), role_name(),
+		JsonbPGetDatum(tagrec_jsonb(tagrec_request_text(request)))};
+	TagrecSession session = tagrec_registry_begin();
 	int64		job;
-	TagrecSession session;
 
-	values[0] = CStringGetTextDatum(request->model);
-	values[1] = CStringGetTextDatum(request->kind);
-	values[2] = CStringGetTextDatum(running ? "running" : "queued");
-	values[3] = role_name();
-	values[4] = JsonbPGetDatum(tagrec_jsonb(tagrec_request_text(request)));
-	session = tagrec_registry_begin();
 	tagrec_registry_run(&insert_query, true, values, NULL);
 	job = row_int8(0, "job");
 	tagrec_registry_end(session);
@@ -90,18 +86,13 @@ int
 tagrec_job_queued(void)
 {
 	Datum		values[1] = {role_name()};
-	TagrecSession session = tagrec_registry_begin();
-	int			jobs;
 
-	(void) tagrec_registry_run(&queued_query, true, values, NULL);
-	jobs = tagrec_row_int(0, "jobs", 0);
-	tagrec_registry_end(session);
-	return jobs;
+	return tagrec_registry_int(&queued_query, true, values);
 }
 
 /*
- * Jobs of the current role that a worker works on; lost ones do not count. Until the transaction ends, no other worker of
- * the role gets here, so that two of them do not both find room for one.
+ * Jobs of the current role that a worker works on; lost ones do not count. Other workers of the role are locked out until
+ * the transaction ends, so that two of them cannot take the last free place.
  */
 static int
 count_running(void)
@@ -134,8 +125,10 @@ tagrec_job_check_running(void)
 	if (running >= tagrec_max_running_jobs)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("role \"%s\" runs %d jobs, and tagrec.max_running_jobs allows %d",
-						GetUserNameFromId(GetUserId(), false), running, tagrec_max_running_jobs),
+				 errmsg("too many running jobs for role \"%s\"", GetUserNameFromId(GetUserId(), false)),
+				 errdetail_plural("%d job is running, and tagrec.max_running_jobs is %d.",
+								  "%d jobs are running, and tagrec.max_running_jobs is %d.",
+								  running, running, tagrec_max_running_jobs),
 				 errhint("Wait for one of them, or queue the job with wait => false.")));
 }
 
@@ -190,7 +183,7 @@ static TagrecQuery progress_query = {
 
 static TagrecQuery epoch_query = {
 	"INSERT INTO @.tagrec_epoch (job, epoch, loss, metric_value, seconds, rows_per_second, trial)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+	" VALUES (#) ON CONFLICT DO NOTHING",
 	7, {INT8OID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, INT4OID}
 };
 
@@ -207,7 +200,7 @@ static TagrecQuery failed_query = {
 };
 
 static TagrecQuery error_query = {
-	"INSERT INTO @.tagrec_job_error (job, message, detail, hint) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+	"INSERT INTO @.tagrec_job_error (job, message, detail, hint) VALUES (#) ON CONFLICT DO NOTHING",
 	4, {INT8OID, TEXTOID, TEXTOID, TEXTOID}
 };
 
@@ -227,71 +220,40 @@ static TagrecQuery unqueue_query = {
 	1, {INT8OID}
 };
 
-/* Sets values[i], or its null mark. */
-static void
-put_text(Datum *values, char *nulls, int i, const char *text)
-{
-	nulls[i] = text ? ' ' : 'n';
-	values[i] = text ? CStringGetTextDatum(text) : (Datum) 0;
-}
-
-static void
-put_float(Datum *values, char *nulls, int i, double number)
-{
-	nulls[i] = isnan(number) ? 'n' : ' ';
-	values[i] = Float8GetDatum(number);
-}
-
-static uint64
-run_write(TagrecQuery *query, const Datum *values, const char *nulls)
-{
-	TagrecSession session = tagrec_registry_begin();
-	uint64		rows = tagrec_registry_run(query, true, values, nulls);
-
-	tagrec_registry_end(session);
-	return rows;
-}
-
 void
-tagrec_job_progress(int64 job, const TagrecProgress *progress)
+tagrec_job_progress(int64 job, const char *phase, const TrEpoch *epoch, const char *backend)
 {
-	Datum		values[8];
-	char		nulls[9] = "        ";
+	TagrecValues values = {0};
+	bool		none = epoch->epoch == 0;
 
-	values[0] = Int64GetDatum(job);
-	put_text(values, nulls, 1, progress->phase);
-	values[2] = Int32GetDatum(progress->epoch);
-	values[3] = Int32GetDatum(progress->epochs);
-	nulls[2] = progress->epochs > 0 ? ' ' : 'n';
-	nulls[3] = nulls[2];
-	put_float(values, nulls, 4, progress->epoch > 0 ? progress->loss : NAN);
-	put_float(values, nulls, 5, progress->epoch > 0 ? progress->metric : NAN);
-	put_float(values, nulls, 6, progress->epoch > 0 ? progress->rate : NAN);
-	put_text(values, nulls, 7, progress->backend);
-	run_write(&progress_query, values, nulls);
+	tagrec_put(&values, Int64GetDatum(job), false);
+	tagrec_put_text(&values, phase);
+	tagrec_put(&values, Int32GetDatum(epoch->epoch), none);
+	tagrec_put(&values, Int32GetDatum(epoch->epochs), none);
+	tagrec_put_float(&values, none ? NAN : epoch->loss);
+	tagrec_put_float(&values, none ? NAN : epoch->metric);
+	tagrec_put_float(&values, epoch->seconds > 0 ? epoch->pairs / epoch->seconds : NAN);
+	tagrec_put_text(&values, backend);
+	tagrec_registry_put(&progress_query, &values);
 }
 
 void
 tagrec_job_epochs(int64 job, int trial, const TrEpoch *epochs, int count)
 {
-	TagrecSession session = tagrec_registry_begin();
-
 	for (int i = 0; i < count; i++)
 	{
 		const TrEpoch *e = &epochs[i];
-		Datum		values[7];
-		char		nulls[8] = "       ";
+		TagrecValues values = {0};
 
-		values[0] = Int64GetDatum(job);
-		values[1] = Int32GetDatum(e->epoch);
-		values[2] = Float8GetDatum(e->loss);
-		put_float(values, nulls, 3, e->metric);
-		values[4] = Float8GetDatum(e->seconds);
-		values[5] = Float8GetDatum(e->seconds > 0 ? e->pairs / e->seconds : 0);
-		values[6] = Int32GetDatum(trial);
-		tagrec_registry_run(&epoch_query, true, values, nulls);
+		tagrec_put(&values, Int64GetDatum(job), false);
+		tagrec_put(&values, Int32GetDatum(e->epoch), false);
+		tagrec_put(&values, Float8GetDatum(e->loss), false);
+		tagrec_put_float(&values, e->metric);
+		tagrec_put(&values, Float8GetDatum(e->seconds), false);
+		tagrec_put(&values, Float8GetDatum(e->seconds > 0 ? e->pairs / e->seconds : 0), false);
+		tagrec_put(&values, Int32GetDatum(trial), false);
+		tagrec_registry_put(&epoch_query, &values);
 	}
-	tagrec_registry_end(session);
 }
 
 void
@@ -299,25 +261,26 @@ tagrec_job_done(int64 job, int32 version, Size peak_memory)
 {
 	Datum		values[3] = {Int64GetDatum(job), Int32GetDatum(version), Int64GetDatum((int64) peak_memory)};
 
-	run_write(&done_query, values, NULL);
+	tagrec_registry_write(&done_query, values);
 }
 
 void
 tagrec_job_failed(int64 job, const char *state, const TagrecJobError *error, Size peak_memory)
 {
-	Datum		values[4];
-	char		nulls[5] = "    ";
+	TagrecValues row = {0};
+	TagrecValues words = {0};
 
-	values[0] = Int64GetDatum(job);
-	put_text(values, nulls, 1, state);
-	put_text(values, nulls, 2, error->sqlstate);
-	values[3] = Int64GetDatum((int64) peak_memory);
-	run_write(&failed_query, values, nulls);
+	tagrec_put(&row, Int64GetDatum(job), false);
+	tagrec_put_text(&row, state);
+	tagrec_put_text(&row, error->sqlstate);
+	tagrec_put(&row, Int64GetDatum((int64) peak_memory), false);
+	tagrec_registry_put(&failed_query, &row);
 
-	put_text(values, nulls, 1, error->message);
-	put_text(values, nulls, 2, error->detail);
-	put_text(values, nulls, 3, error->hint);
-	run_write(&error_query, values, nulls);
+	tagrec_put(&words, Int64GetDatum(job), false);
+	tagrec_put_text(&words, error->message);
+	tagrec_put_text(&words, error->detail);
+	tagrec_put_text(&words, error->hint);
+	tagrec_registry_put(&error_query, &words);
 }
 
 void
@@ -326,7 +289,7 @@ tagrec_job_purge(int64 job, int most)
 	Datum		values[3] = {role_name(), Int64GetDatum(job), Int64GetDatum(most)};
 
 	if (most >= 0)
-		run_write(&purge_query, values, NULL);
+		tagrec_registry_write(&purge_query, values);
 }
 
 bool
@@ -334,7 +297,7 @@ tagrec_job_unqueue(int64 job)
 {
 	Datum		values[1] = {Int64GetDatum(job)};
 
-	return run_write(&unqueue_query, values, NULL) > 0;
+	return tagrec_registry_write(&unqueue_query, values) > 0;
 }
 
 /* ------------------------------------------------------------------ asking */
@@ -447,19 +410,10 @@ tagrec_job_of_model(const char *model)
 int
 tagrec_job_worker(int64 job)
 {
-	Datum		values[4];
-	int			pid = 0;
-	TagrecSession session;
+	Datum		values[4] = {ObjectIdGetDatum(MyDatabaseId), ObjectIdGetDatum((Oid) ((uint64) job >> 32)),
+		ObjectIdGetDatum((Oid) job), Int16GetDatum(TAGREC_JOB_LOCK)};
 
-	values[0] = ObjectIdGetDatum(MyDatabaseId);
-	values[1] = ObjectIdGetDatum((Oid) ((uint64) job >> 32));
-	values[2] = ObjectIdGetDatum((Oid) job);
-	values[3] = Int16GetDatum(TAGREC_JOB_LOCK);
-	session = tagrec_registry_begin();
-	if (tagrec_registry_run(&worker_query, true, values, NULL) > 0)
-		pid = tagrec_row_int(0, "pid", 0);
-	tagrec_registry_end(session);
-	return pid;
+	return tagrec_registry_int(&worker_query, true, values);
 }
 
 void

@@ -2,7 +2,7 @@
  * The registry's jobs and epochs: tagrec_job, tagrec_job_error, tagrec_epoch.
  *
  * A job's row is `queued` until a worker claims it and `running` until the same worker marks it; a worker holds the job's
- * lock while it works, so that a running row whose lock nobody holds belongs to a worker that died: the job is lost.
+ * lock while it works, so a running row whose lock is not held belongs to a worker that died: the job is lost.
  */
 #ifndef TAGREC_JOB_ROW_H
 #define TAGREC_JOB_ROW_H
@@ -13,8 +13,7 @@
 #include "pg/registry/request.h"
 
 /*
- * Fourth field of the job's advisory lock; pg_advisory_lock() takes locks with 1 and 2 there, so nobody else can hold
- * ours.
+ * Fourth field of the job's advisory lock; pg_advisory_lock() uses 1 and 2 there, so no user lock can conflict with ours.
  */
 #define TAGREC_JOB_LOCK 29799
 /* And of a role's, which a worker holds while it claims a job for it. */
@@ -35,18 +34,7 @@ typedef struct TagrecJob
 	char	   *sqlstate;
 } TagrecJob;
 
-typedef struct TagrecProgress
-{
-	const char *phase;
-	int			epoch,
-				epochs;
-	double		loss,
-				metric,			/* NAN = not measured */
-				rate;
-	const char *backend;
-} TagrecProgress;
-
-/* How a job ended, in words. */
+/* The error that a job ended with. */
 typedef struct TagrecJobError
 {
 	char	   *sqlstate;
@@ -63,20 +51,21 @@ extern int	tagrec_job_queued(void);
 /* ereport(ERROR) when the current role runs as many jobs as tagrec.max_running_jobs allows; holds until the commit. */
 extern void tagrec_job_check_running(void);
 
-/* Makes a queued job running and returns its request; NULL when it is not there or not queued, or as many run as may. */
+/* Marks a queued job as running and returns its request; NULL if it is not queued or too many jobs run. */
 extern TagrecRequest *tagrec_job_claim(int64 job);
 
 /* Claims the oldest queued job of the current role: its number, or 0. */
 extern int64 tagrec_job_claim_next(TagrecRequest **request);
 
-extern void tagrec_job_progress(int64 job, const TagrecProgress *progress);
+/* An epoch numbered 0: none is done. backend NULL: as before. */
+extern void tagrec_job_progress(int64 job, const char *phase, const TrEpoch *epoch, const char *backend);
 extern void tagrec_job_epochs(int64 job, int trial, const TrEpoch *epochs, int count);
 extern void tagrec_job_done(int64 job, int32 version, Size peak_memory);
 extern void tagrec_job_failed(int64 job, const char *state, const TagrecJobError *error, Size peak_memory);
 
 /*
- * Deletes the current role's jobs that have ended, but the newest ones, so many; not those of existing versions, nor the
- * given one. most < 0: none.
+ * Deletes the current role's finished jobs except the `most` newest ones, those of existing versions and the given one.
+ * most < 0: none.
  */
 extern void tagrec_job_purge(int64 job, int most);
 

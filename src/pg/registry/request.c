@@ -9,6 +9,31 @@
 #include "utils/json.h"
 #include "utils/numeric.h"
 
+/* X(type, name in the object, member) */
+#define MEMBERS(X) \
+	X(text, "kind", kind) \
+	X(text, "model", model) \
+	X(text, "schema", schema) \
+	X(text, "algorithm", algorithm) \
+	X(object, "options", options) \
+	X(object, "requested", requested) \
+	X(int, "version", version) \
+	X(object, "space", space) \
+	X(int, "trials", trials) \
+	X(int, "search_seed", search_seed) \
+	X(int, "resume", resume) \
+	X(int, "refit", refit) \
+	X(int, "source", source) \
+	X(int, "validation_source", validation_source) \
+	X(text, "user_column", columns.user) \
+	X(text, "item_column", columns.item) \
+	X(text, "tag_column", columns.tag) \
+	X(text, "weight_column", columns.weight) \
+	X(text, "device", device) \
+	X(int, "threads", threads) \
+	X(int, "max_memory", max_memory) \
+	X(int, "progress_interval", progress_interval)
+
 Jsonb *
 tagrec_jsonb(const char *text)
 {
@@ -57,28 +82,9 @@ tagrec_request_text(const TagrecRequest *request)
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	put_text(&json, "kind", request->kind);
-	put_text(&json, "model", request->model);
-	put_text(&json, "schema", request->schema);
-	put_text(&json, "algorithm", request->algorithm);
-	put_object(&json, "options", request->options);
-	put_object(&json, "requested", request->requested);
-	put_int(&json, "version", request->version);
-	put_object(&json, "space", request->space);
-	put_int(&json, "trials", request->trials);
-	put_int(&json, "search_seed", request->search_seed);
-	put_int(&json, "resume", request->resume);
-	put_int(&json, "refit", request->refit);
-	put_int(&json, "source", request->source);
-	put_int(&json, "validation_source", request->validation_source);
-	put_text(&json, "user_column", request->user_column);
-	put_text(&json, "item_column", request->item_column);
-	put_text(&json, "tag_column", request->tag_column);
-	put_text(&json, "weight_column", request->weight_column);
-	put_text(&json, "device", request->device);
-	put_int(&json, "threads", request->threads);
-	put_int(&json, "max_memory", request->max_memory);
-	put_int(&json, "progress_interval", request->progress_interval);
+#define PUT(type, name, member) put_##type(&json, name, request->member);
+	MEMBERS(PUT)
+#undef PUT
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
@@ -122,30 +128,11 @@ tagrec_request_read(Jsonb *object)
 {
 	TagrecRequest *request = palloc0(sizeof(TagrecRequest));
 
-	request->kind = get_text(object, "kind");
-	request->model = get_text(object, "model");
-	request->schema = get_text(object, "schema");
-	request->algorithm = get_text(object, "algorithm");
-	request->options = get_object(object, "options");
-	request->requested = get_object(object, "requested");
-	request->version = (int) get_int(object, "version");
-	request->space = get_object(object, "space");
-	request->trials = (int) get_int(object, "trials");
-	request->search_seed = get_int(object, "search_seed");
-	request->resume = get_int(object, "resume") != 0;
-	request->refit = get_int(object, "refit") != 0;
-	request->source = (Oid) get_int(object, "source");
-	request->validation_source = (Oid) get_int(object, "validation_source");
-	request->user_column = get_text(object, "user_column");
-	request->item_column = get_text(object, "item_column");
-	request->tag_column = get_text(object, "tag_column");
-	request->weight_column = get_text(object, "weight_column");
-	request->device = get_text(object, "device");
-	request->threads = (int) get_int(object, "threads");
-	request->max_memory = (int) get_int(object, "max_memory");
-	request->progress_interval = (int) get_int(object, "progress_interval");
+#define GET(type, name, member) request->member = get_##type(object, name);
+	MEMBERS(GET)
+#undef GET
 	if (!request->kind || !request->model || !request->schema || !request->algorithm || !request->options
-		|| !request->user_column || !request->item_column || !request->tag_column || !request->device)
+		|| !request->columns.user || !request->columns.item || !request->columns.tag || !request->device)
 		elog(ERROR, "incomplete request of a tagrec job");
 	return request;
 }

@@ -1,5 +1,5 @@
 /*
- * What a job is asked to do. It travels as a jsonb object: in tagrec_job.request, and in the shared memory that a waiting
+ * What a job is to do. It is passed as a jsonb object: in tagrec_job.request, and in the shared memory that a waiting
  * client hands to its worker.
  */
 #ifndef TAGREC_REQUEST_H
@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "pg/base/source_columns.h"
 #include "utils/jsonb.h"
 
 typedef struct TagrecRequest
@@ -29,10 +30,7 @@ typedef struct TagrecRequest
 	bool		refit;			/* the best options are trained again with the held-out pairs */
 	Oid			source;
 	Oid			validation_source;	/* held-out pairs; InvalidOid = none */
-	char	   *user_column,
-			   *item_column,
-			   *tag_column,
-			   *weight_column;	/* NULL = none */
+	TagrecColumns columns;
 	char	   *device;
 	int			threads;		/* settings of the session that asked */
 	int			max_memory;

@@ -5,12 +5,13 @@
  * invalidated, which DROP EXTENSION does, or a schema, which ALTER SCHEMA does; where the place has changed, the generation
  * moves on, and plans are made again.
  *
- * A statement names its tables, and a name may come to mean another role's table, whose triggers would run as the
- * registry's owner: a schema is renamed, and somebody makes one of the old name. So each statement is looked at when its
- * names have been looked up, before it is planned, and refused unless all its relations are the extension's or the
- * system's.
+ * A statement names its tables, and a name may later refer to another role's table, whose triggers would run as the
+ * registry's owner: a schema is renamed, and another one gets its name. So each statement is checked after parse analysis,
+ * before it is planned, and rejected unless all its relations belong to the extension or the system.
  */
 #include "pg/registry/statement.h"
+
+#include <math.h>
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -93,9 +94,9 @@ check_relations(Node *node, void *context)
 	if (entry->rtekind == RTE_RELATION && !is_own(entry->relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("relation \"%s\" does not belong to the extension tagrec", get_rel_name(entry->relid)),
-				 errdetail("A table or the schema of the extension has been renamed, and this one has the name instead."),
-				 errhint("Give it its name back, or try again if it was the schema, just now.")));
+				 errmsg("relation \"%s\" does not belong to extension \"tagrec\"", get_rel_name(entry->relid)),
+				 errdetail("A table or the schema of the extension was renamed, and this relation now has its name."),
+				 errhint("Restore the original name, or retry if the schema has only just been renamed.")));
 	return false;
 }
 
@@ -179,7 +180,7 @@ find_place(void)
 	if (!name || !OidIsValid(found.owner) || getExtensionOfObject(RelationRelationId, found.table) != found.extension)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the tables of the extension tagrec are missing")));
+				 errmsg("tables of extension \"tagrec\" are missing")));
 	namestrcpy(&found.name, name);
 	if (found.schema != place.schema || found.table != place.table || strcmp(name, NameStr(place.name)) != 0)
 		found.generation++;
@@ -214,20 +215,23 @@ tagrec_registry_end(TagrecSession session)
 	MemoryContextSwitchTo(session.caller);
 }
 
-/* The statement with its schema in place of every "@". */
+/* The statement with its schema in place of every "@", and "$1, $2, ..." in place of "#". */
 static char *
-statement(const char *sql)
+statement(const TagrecQuery *query)
 {
 	StringInfoData text;
 	const char *schema = quote_identifier(NameStr(place.name));
 
 	initStringInfo(&text);
-	for (; *sql; sql++)
+	for (const char *sql = query->sql; *sql; sql++)
 	{
 		if (*sql == '@')
 			appendStringInfoString(&text, schema);
-		else
+		else if (*sql != '#')
 			appendStringInfoChar(&text, *sql);
+		else
+			for (int i = 1; i <= query->nargs; i++)
+				appendStringInfo(&text, i == 1 ? "$%d" : ", $%d", i);
 	}
 	return text.data;
 }
@@ -242,7 +246,7 @@ prepare(TagrecQuery *query)
 		SPI_freeplan(query->plan);
 		query->plan = NULL;
 	}
-	query->plan = SPI_prepare(statement(query->sql), query->nargs, query->types);
+	query->plan = SPI_prepare(statement(query), query->nargs, query->types);
 	if (!query->plan || SPI_keepplan(query->plan) != 0)
 		elog(ERROR, "could not prepare \"%s\": %s", query->sql, SPI_result_code_string(SPI_result));
 	query->generation = place.generation;
@@ -270,6 +274,61 @@ tagrec_registry_run(TagrecQuery *query, bool fresh, const Datum *values, const c
 	if (rc < 0)
 		elog(ERROR, "could not run \"%s\": %s", query->sql, SPI_result_code_string(rc));
 	return SPI_processed;
+}
+
+int32
+tagrec_registry_int(TagrecQuery *query, bool fresh, const Datum *values)
+{
+	TagrecSession session = tagrec_registry_begin();
+	int32		value = 0;
+
+	if (tagrec_registry_run(query, fresh, values, NULL) > 0)
+		value = tagrec_row_int(0, SPI_fname(SPI_tuptable->tupdesc, 1), 0);
+	tagrec_registry_end(session);
+	return value;
+}
+
+static uint64
+run_alone(TagrecQuery *query, const Datum *values, const char *nulls)
+{
+	TagrecSession session = tagrec_registry_begin();
+	uint64		rows = tagrec_registry_run(query, true, values, nulls);
+
+	tagrec_registry_end(session);
+	return rows;
+}
+
+uint64
+tagrec_registry_write(TagrecQuery *query, const Datum *values)
+{
+	return run_alone(query, values, NULL);
+}
+
+uint64
+tagrec_registry_put(TagrecQuery *query, const TagrecValues *values)
+{
+	Assert(values->count == query->nargs);
+	return run_alone(query, values->value, values->null);
+}
+
+void
+tagrec_put(TagrecValues *values, Datum value, bool isnull)
+{
+	Assert(values->count < TAGREC_QUERY_ARGS);
+	values->value[values->count] = value;
+	values->null[values->count++] = isnull ? 'n' : ' ';
+}
+
+void
+tagrec_put_text(TagrecValues *values, const char *text)
+{
+	tagrec_put(values, text ? CStringGetTextDatum(text) : (Datum) 0, !text);
+}
+
+void
+tagrec_put_float(TagrecValues *values, double number)
+{
+	tagrec_put(values, Float8GetDatum(number), isnan(number));
 }
 
 Datum

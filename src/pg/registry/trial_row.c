@@ -11,13 +11,12 @@
 static TagrecQuery insert_query = {
 	"INSERT INTO @.tagrec_trial (job, trial, done_by, state, settings, options, fingerprint, metric, value, epochs, "
 	"best_epoch, seconds, sqlstate, error, device, library)"
-	" VALUES ($1, $2, $3, CASE WHEN $12 IS NULL THEN 'done' ELSE 'failed' END, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-	" $14, $15)",
-	15, {INT8OID, INT4OID, INT8OID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID}
+	" VALUES (#)",
+	16, {INT8OID, INT4OID, INT8OID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
-/* The registry's owner asks, for a fingerprint is not for everyone to read. */
+/* Runs as the registry's owner, because fingerprints are not public. */
 static TagrecQuery find_query = {
 	"SELECT t.done_by, t.value, t.epochs, t.best_epoch, t.seconds, t.device, t.library,"
 	" t.fingerprint OPERATOR(pg_catalog.=) $2 AS same_data"
@@ -35,34 +34,26 @@ static TagrecQuery find_query = {
 void
 tagrec_trial_insert(const TagrecTrialRow *row)
 {
-	Datum		values[15];
-	char		nulls[16] = "               ";
-	TagrecSession session;
+	TagrecValues values = {0};
+	bool		failed = row->sqlstate != NULL;
 
-	values[0] = Int64GetDatum(row->job);
-	values[1] = Int32GetDatum(row->trial);
-	values[2] = Int64GetDatum(row->done_by);
-	values[3] = JsonbPGetDatum(row->settings);
-	values[4] = JsonbPGetDatum(row->options);
-	values[5] = CStringGetTextDatum(row->fingerprint);
-	values[6] = CStringGetTextDatum(row->metric);
-	values[7] = Float8GetDatum(row->value);
-	values[8] = Int32GetDatum(row->epochs);
-	values[9] = Int32GetDatum(row->best_epoch);
-	values[10] = Float8GetDatum(row->seconds);
-	if (row->sqlstate)
-	{
-		nulls[7] = nulls[8] = nulls[9] = 'n';
-		values[11] = CStringGetTextDatum(row->sqlstate);
-		values[12] = CStringGetTextDatum(row->error);
-	}
-	else
-		nulls[11] = nulls[12] = 'n';
-	values[13] = CStringGetTextDatum(row->device);
-	values[14] = CStringGetTextDatum(row->library);
-	session = tagrec_registry_begin();
-	tagrec_registry_run(&insert_query, true, values, nulls);
-	tagrec_registry_end(session);
+	tagrec_put(&values, Int64GetDatum(row->job), false);
+	tagrec_put(&values, Int32GetDatum(row->trial), false);
+	tagrec_put(&values, Int64GetDatum(row->done_by), false);
+	tagrec_put_text(&values, failed ? "failed" : "done");
+	tagrec_put(&values, JsonbPGetDatum(row->settings), false);
+	tagrec_put(&values, JsonbPGetDatum(row->options), false);
+	tagrec_put_text(&values, row->fingerprint);
+	tagrec_put_text(&values, row->metric);
+	tagrec_put(&values, Float8GetDatum(row->value), failed);
+	tagrec_put(&values, Int32GetDatum(row->epochs), failed);
+	tagrec_put(&values, Int32GetDatum(row->best_epoch), failed);
+	tagrec_put(&values, Float8GetDatum(row->seconds), false);
+	tagrec_put_text(&values, row->sqlstate);
+	tagrec_put_text(&values, failed ? row->error : NULL);
+	tagrec_put_text(&values, row->device);
+	tagrec_put_text(&values, row->library);
+	tagrec_registry_put(&insert_query, &values);
 }
 
 static double

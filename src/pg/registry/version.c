@@ -23,49 +23,44 @@ PG_FUNCTION_INFO_V1(tagrec_sees);
 /* The names of models, jobs, … that a hint lists. */
 #define MAX_LISTED 10
 
-#define VERSION_COLUMNS \
-	"m.model_id, m.model, m.schema, v.version, m.deployed_version, v.algorithm, v.task, v.options, v.requested_options," \
-	" v.source, v.user_column, v.item_column, v.tag_column, v.weight_column, v.user_type, v.item_type, v.width," \
-	" v.unit_width, v.features, v.users, v.items, v.tags, v.format, m.owner"
+/* X(kind, column, member of TagrecVersion): what the two queries below read, behind the format. */
+#define VERSION_COLUMNS(X) \
+	X(int, m.model_id, model_id) \
+	X(text, m.model, model) \
+	X(text, m.schema, schema) \
+	X(int, v.version, version) \
+	X(int, m.deployed_version, deployed_version) \
+	X(text, v.algorithm, algorithm) \
+	X(text, v.task, task) \
+	X(jsonb, v.options, options) \
+	X(jsonb, v.requested_options, requested_options) \
+	X(text, v.source, source) \
+	X(text, v.user_column, columns.user) \
+	X(text, v.item_column, columns.item) \
+	X(text, v.tag_column, columns.tag) \
+	X(text, v.weight_column, columns.weight) \
+	X(text, v.user_type, user_type) \
+	X(text, v.item_type, item_type) \
+	X(int, v.width, width) \
+	X(int, v.unit_width, unit_width) \
+	X(int, v.features, features) \
+	X(int, v.users, users) \
+	X(int, v.items, items) \
+	X(int, v.tags, tags) \
+	X(text, m.owner, registered_owner)
 
-/* Columns of the two queries below. */
-enum
-{
-	Col_model_id = 1,
-	Col_model,
-	Col_schema,
-	Col_version,
-	Col_deployed_version,
-	Col_algorithm,
-	Col_task,
-	Col_options,
-	Col_requested_options,
-	Col_source,
-	Col_user_column,
-	Col_item_column,
-	Col_tag_column,
-	Col_weight_column,
-	Col_user_type,
-	Col_item_type,
-	Col_width,
-	Col_unit_width,
-	Col_features,
-	Col_users,
-	Col_items,
-	Col_tags,
-	Col_format,
-	Col_owner
-};
+#define COLUMN_NAME(kind, column, member) ", " #column
+#define SELECT_VERSION "SELECT v.format" VERSION_COLUMNS(COLUMN_NAME)
 
 static TagrecQuery deployed_query = {
-	"SELECT " VERSION_COLUMNS " FROM @.tagrec_model m"
+	SELECT_VERSION " FROM @.tagrec_model m"
 	" JOIN @.tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) m.model_id"
 	" AND v.version OPERATOR(pg_catalog.=) m.deployed_version WHERE m.model OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
 
 static TagrecQuery version_query = {
-	"SELECT " VERSION_COLUMNS " FROM @.tagrec_model m"
+	SELECT_VERSION " FROM @.tagrec_model m"
 	" JOIN @.tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) m.model_id"
 	" WHERE m.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2",
 	2, {TEXTOID, INT4OID}
@@ -125,31 +120,12 @@ read_version(int *format)
 {
 	HeapTuple	tuple = SPI_tuptable->vals[0];
 	TagrecVersion *v = palloc0(sizeof(TagrecVersion));
+	int			n = 0;
 
-	v->model_id = int_column(tuple, Col_model_id);
-	v->model = text_column(tuple, Col_model);
-	v->schema = text_column(tuple, Col_schema);
-	v->version = int_column(tuple, Col_version);
-	v->deployed_version = int_column(tuple, Col_deployed_version);
-	v->algorithm = text_column(tuple, Col_algorithm);
-	v->task = text_column(tuple, Col_task);
-	v->options = jsonb_column(tuple, Col_options);
-	v->requested_options = jsonb_column(tuple, Col_requested_options);
-	v->source = text_column(tuple, Col_source);
-	v->user_column = text_column(tuple, Col_user_column);
-	v->item_column = text_column(tuple, Col_item_column);
-	v->tag_column = text_column(tuple, Col_tag_column);
-	v->weight_column = text_column(tuple, Col_weight_column);
-	v->user_type = text_column(tuple, Col_user_type);
-	v->item_type = text_column(tuple, Col_item_type);
-	v->width = int_column(tuple, Col_width);
-	v->unit_width = int_column(tuple, Col_unit_width);
-	v->features = int_column(tuple, Col_features);
-	v->users = int_column(tuple, Col_users);
-	v->items = int_column(tuple, Col_items);
-	v->tags = int_column(tuple, Col_tags);
-	*format = int_column(tuple, Col_format);
-	v->registered_owner = text_column(tuple, Col_owner);
+	*format = int_column(tuple, ++n);
+#define READ(kind, column, member) v->member = kind##_column(tuple, ++n);
+	VERSION_COLUMNS(READ)
+#undef READ
 	return v;
 }
 
@@ -159,9 +135,15 @@ check_format(const TagrecVersion *v, int format)
 	if (format > TAGREC_FORMAT)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("version %d of model \"%s\" is stored in format %d, newer than format %d that this tagrec reads",
+				 errmsg("version %d of model \"%s\" has format %d, but this version of tagrec reads formats up to %d",
 						v->version, v->model, format, TAGREC_FORMAT),
-				 errhint("Install the tagrec library that wrote it, or a newer one.")));
+				 errhint("Install the version of tagrec that wrote it, or a newer one.")));
+}
+
+Oid
+tagrec_model_view(const char *schema, const char *model)
+{
+	return tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS));
 }
 
 Oid
@@ -196,8 +178,7 @@ find_relation(TagrecVersion *v)
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("schema \"%s\" of model \"%s\" does not exist", v->schema, v->model),
 				 errdetail("It was dropped or renamed after the model was trained."),
-				 errhint("Give it its name back, or remove what is left of the model with tagrec_drop() and train it"
-						 " again.")));
+				 errhint("Restore the name of the schema, or drop the model with tagrec_drop() and train it again.")));
 	v->item_relation = tagrec_model_relation(v->schema, relname);
 	v->owner = OidIsValid(v->item_relation) ? tagrec_relation_owner(v->item_relation) : InvalidOid;
 	if (!OidIsValid(v->owner))
@@ -205,13 +186,13 @@ find_relation(TagrecVersion *v)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s.%s\" of model \"%s\" does not exist", v->schema, relname, v->model),
 				 errdetail("It was dropped, renamed or moved after the model was trained."),
-				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+				 errhint("Drop the model with tagrec_drop() and train it again.")));
 	if (get_rel_relkind(v->item_relation) != RELKIND_VIEW)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("relation \"%s.%s\" of model \"%s\" is not a view", v->schema, relname, v->model),
 				 errdetail("It was replaced after the model was trained."),
-				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+				 errhint("Drop the model with tagrec_drop() and train it again.")));
 }
 
 /* Inside a registry session. NULL when the query finds no row. */
@@ -327,11 +308,11 @@ tagrec_is_registered_owner(const char *owner)
 	return (OidIsValid(role) && has_privs_of_role(GetUserId(), role)) || tagrec_owns_database(MyDatabaseId, GetUserId());
 }
 
-/* To those who may use or own a model. It may be dropped at any moment. */
+/* Visible to roles that may use or own the model. It may be dropped at any moment. */
 static bool
 is_visible(const char *model, const char *schema, const char *owner)
 {
-	Oid			relation = tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS));
+	Oid			relation = tagrec_model_view(schema, model);
 	bool		missing = false;
 
 	return tagrec_is_registered_owner(owner)
@@ -447,15 +428,15 @@ tagrec_model_missing(const char *model)
 				 errmsg(queued ? "model \"%s\" is waiting to be trained for the first time"
 						: "model \"%s\" is still being trained for the first time", model),
 				 errdetail("%s", progress),
-				 errhint("Wait for it with CALL tagrec_wait(), or look at tagrec_jobs.")));
+				 errhint("Wait for it with CALL tagrec_wait(), or check tagrec_jobs.")));
 	if (exists_by_now(model))
 	{
 		const char *what = IsolationUsesXactSnapshot() ? "transaction" : "statement";
 
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("model \"%s\" was not there yet when this %s began", model, what),
-				 errhint("Ask it in a %s of its own.", what)));
+				 errmsg("model \"%s\" did not exist when this %s started", model, what),
+				 errhint("Retry in a new %s.", what)));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -474,8 +455,8 @@ tagrec_version_task(const TagrecVersion *version)
 	if (!task)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("model \"%s\" is for the task \"%s\", which this tagrec does not know", version->model,
-						version->task)));
+				 errmsg("model \"%s\" is for the task \"%s\", which this version of tagrec does not support",
+						version->model, version->task)));
 	return task;
 }
 
@@ -485,20 +466,20 @@ tagrec_check_use(const TagrecVersion *version)
 	AclResult	result = pg_class_aclcheck(version->item_relation, GetUserId(), ACL_SELECT);
 	Oid			registered = get_role_oid(version->registered_owner, true);
 
-	/* else whoever makes a schema of that name, once the model's is renamed, answers in its place */
+	/* else a role that creates a schema of that name, after the model's is renamed, could replace the model */
 	if (OidIsValid(registered) && version->owner != registered)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("relations of model \"%s\" do not belong to its owner", version->model),
-				 errdetail("They belong to \"%s\", and belonged to \"%s\" when a version was deployed last.",
+				 errdetail("They belong to role \"%s\", but belonged to role \"%s\" when a version was last deployed.",
 						   GetUserNameFromId(version->owner, true), version->registered_owner),
-				 errhint("If they have been given away, a superuser or a role with the privileges of both settles it with"
-						 " tagrec_deploy().")));
+				 errhint("If the change of owner is intended, call tagrec_deploy() as a superuser or as a role with the"
+						 " privileges of both.")));
 	if (result != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for model \"%s\"", version->model),
-				 errdetail("The right to use a model is SELECT on \"%s.%s\".", version->schema,
+				 errdetail("Using a model requires SELECT on \"%s.%s\".", version->schema,
 						   tagrec_view_relname(version->model, TAGREC_ITEMS))));
 }
 
@@ -517,8 +498,8 @@ tagrec_check_owner(const TagrecVersion *version)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of model \"%s\"", version->model),
-				 errdetail("Its relations belonged to role \"%s\" when a version was deployed last.",
+				 errdetail("Its relations belonged to role \"%s\" when a version was last deployed.",
 						   version->registered_owner),
-				 errhint("If they have been given away, a superuser or a role with the privileges of both settles it with"
-						 " tagrec_deploy().")));
+				 errhint("If the change of owner is intended, call tagrec_deploy() as a superuser or as a role with the"
+						 " privileges of both.")));
 }

@@ -3,7 +3,7 @@
  * folder alone run SQL on these tables: version.c reads models and versions, version_write.c writes them, job_row.c and
  * trial_row.c do both for jobs and trials; guard.c checks what a restore writes. Reads use the caller's snapshot, so that
  * MVCC decides what is deployed (after a rollback, on a standby). Both run as the owner of the tables, after or before the
- * caller's right was checked: nobody else may read them.
+ * caller's privileges were checked: no other role may read them.
  */
 #ifndef TAGREC_VERSION_H
 #define TAGREC_VERSION_H
@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "core/task.h"
 #include "pg/base/compat.h"
+#include "pg/base/source_columns.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -34,10 +35,7 @@ typedef struct TagrecVersion
 	Jsonb	   *options;
 	Jsonb	   *requested_options;
 	char	   *source;
-	char	   *user_column,
-			   *item_column,
-			   *tag_column,
-			   *weight_column;	/* NULL = none */
+	TagrecColumns columns;		/* of the source */
 	char	   *user_type,
 			   *item_type;		/* as format_type gives them */
 	int			width,
@@ -54,7 +52,7 @@ typedef struct TagrecVersion
 /*
  * The deployed version of a model, allocated in the current memory context. Errors: no such model (undefined_object, with
  * the models there are in the hint when few), a model whose first training has not finished
- * (object_not_in_prerequisite_state, says how far it is), a relation that was dropped behind our back (undefined_table), a
+ * (object_not_in_prerequisite_state, says how far it is), a relation that was dropped by hand (undefined_table), a
  * newer format (feature_not_supported).
  */
 extern TagrecVersion *tagrec_version_deployed(const char *model);
@@ -67,8 +65,8 @@ extern TagrecVersion *tagrec_version_find(const char *model, int32 version);
 
 /*
  * Relations are found by name, and a schema may have been renamed and another made of its name; REASSIGN OWNED may have
- * given them to somebody else. So who is to change what the registry says of a model has to be the owner that it knows,
- * too, unless that role is gone: has its privileges, owns the database, or is a superuser.
+ * given them to another role. So a role that changes a model's registry entries must also have the privileges of the owner
+ * recorded there, unless that role is gone, or own the database, or be a superuser.
  */
 extern bool tagrec_is_registered_owner(const char *owner);
 
@@ -102,6 +100,7 @@ pg_noreturn extern void tagrec_model_missing(const char *model);
 
 /* The relations of a model: its owner is the owner of its item embedding view; InvalidOid when that was dropped. */
 extern Oid	tagrec_model_relation(const char *schema, const char *relname);
+extern Oid	tagrec_model_view(const char *schema, const char *model);
 extern Oid	tagrec_relation_owner(Oid relation);
 
 /* The schema the extension lives in. */

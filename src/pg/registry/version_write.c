@@ -3,8 +3,6 @@
  */
 #include "pg/registry/version_write.h"
 
-#include <math.h>
-
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"
@@ -37,15 +35,52 @@ static TagrecQuery next_query = {
 	1, {INT4OID}
 };
 
+/* X(how it is put, column, member of TagrecVersionRow): the row of a version, but for its format. some: 0 is NULL. */
+#define VERSION_COLUMNS(X) \
+	X(int4, model_id, model_id) \
+	X(int4, version, version) \
+	X(some, refreshed_from, refreshed_from) \
+	X(int8, job, job) \
+	X(text, algorithm, algorithm) \
+	X(text, task, task) \
+	X(jsonb, options, options) \
+	X(jsonb, requested_options, requested_options) \
+	X(text, source, source) \
+	X(text, user_column, columns.user) \
+	X(text, item_column, columns.item) \
+	X(text, tag_column, columns.tag) \
+	X(text, weight_column, columns.weight) \
+	X(text, user_type, user_type) \
+	X(text, item_type, item_type) \
+	X(int4, width, width) \
+	X(int4, unit_width, unit_width) \
+	X(int4, features, features) \
+	X(int4, users, users) \
+	X(int4, items, items) \
+	X(int4, tags, tags) \
+	X(int8, assignments, assignments) \
+	X(int8, pairs, pairs) \
+	X(int4, epochs, epochs) \
+	X(int4, best_epoch, best_epoch) \
+	X(float8, loss, loss) \
+	X(text, metric, metric) \
+	X(float8, metric_value, metric_value) \
+	X(float8, seconds, seconds) \
+	X(text, backend, backend)
+
+#define TYPE_int4 INT4OID
+#define TYPE_some INT4OID
+#define TYPE_int8 INT8OID
+#define TYPE_float8 FLOAT8OID
+#define TYPE_text TEXTOID
+#define TYPE_jsonb JSONBOID
+
+#define COLUMN_NAME(how, column, member) #column ", "
+#define COLUMN_TYPE(how, column, member) TYPE_##how,
+#define COLUMN_ONE(how, column, member) +1
 static TagrecQuery insert_query = {
-	"INSERT INTO @.tagrec_version (model_id, version, refreshed_from, job, algorithm, task, options, requested_options,"
-	" source, user_column, item_column, tag_column, weight_column, user_type, item_type, width, unit_width, features, "
-	"users, items, tags, assignments, pairs, epochs, best_epoch, loss, metric, metric_value, seconds, backend, format)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,"
-	" $24, $25, $26, $27, $28, $29, $30, $31)",
-	31, {INT4OID, INT4OID, INT4OID, INT8OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, INT4OID,
-		INT4OID, FLOAT8OID, TEXTOID, FLOAT8OID, FLOAT8OID, TEXTOID, INT4OID}
+	"INSERT INTO @.tagrec_version (" VERSION_COLUMNS(COLUMN_NAME) "format) VALUES (#)",
+	1 VERSION_COLUMNS(COLUMN_ONE), {VERSION_COLUMNS(COLUMN_TYPE) INT4OID}
 };
 
 /* Leaves in the row's xmin which transaction has replaced the version: see tagrec_version_replaced(). */
@@ -106,27 +141,6 @@ static TagrecQuery delete_model_query = {
 	1, {INT4OID}
 };
 
-static int32
-one_int(TagrecQuery *query, bool fresh, const Datum *values)
-{
-	TagrecSession session = tagrec_registry_begin();
-	int32		value = 0;
-
-	if (tagrec_registry_run(query, fresh, values, NULL) > 0)
-		value = tagrec_row_int(0, SPI_fname(SPI_tuptable->tupdesc, 1), 0);
-	tagrec_registry_end(session);
-	return value;
-}
-
-static void
-run_write(TagrecQuery *query, const Datum *values, const char *nulls)
-{
-	TagrecSession session = tagrec_registry_begin();
-
-	tagrec_registry_run(query, true, values, nulls);
-	tagrec_registry_end(session);
-}
-
 TagrecModel *
 tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *version)
 {
@@ -150,83 +164,39 @@ tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *vers
 	return found;
 }
 
-static void
-put_text(Datum *values, char *nulls, int i, const char *text)
-{
-	nulls[i] = text ? ' ' : 'n';
-	values[i] = text ? CStringGetTextDatum(text) : (Datum) 0;
-}
-
-static void
-put_float(Datum *values, char *nulls, int i, double number)
-{
-	nulls[i] = isnan(number) ? 'n' : ' ';
-	values[i] = Float8GetDatum(number);
-}
+#define put_int4(values, number) tagrec_put(values, Int32GetDatum(number), false)
+#define put_some(values, number) tagrec_put(values, Int32GetDatum(number), (number) == 0)
+#define put_int8(values, number) tagrec_put(values, Int64GetDatum(number), false)
+#define put_float8(values, number) tagrec_put_float(values, number)
+#define put_text(values, text) tagrec_put_text(values, text)
+#define put_jsonb(values, object) tagrec_put(values, JsonbPGetDatum(object), false)
 
 void
 tagrec_version_insert(const TagrecVersionRow *row)
 {
-	Datum		values[31];
-	char		nulls[32];
+	TagrecValues values = {0};
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int32GetDatum(row->model_id);
-	values[1] = Int32GetDatum(row->version);
-	values[2] = Int32GetDatum(row->refreshed_from);
-	nulls[2] = row->refreshed_from ? ' ' : 'n';
-	values[3] = Int64GetDatum(row->job);
-	put_text(values, nulls, 4, row->algorithm);
-	put_text(values, nulls, 5, row->task);
-	values[6] = JsonbPGetDatum(row->options);
-	values[7] = JsonbPGetDatum(row->requested_options);
-	put_text(values, nulls, 8, row->source);
-	put_text(values, nulls, 9, row->user_column);
-	put_text(values, nulls, 10, row->item_column);
-	put_text(values, nulls, 11, row->tag_column);
-	put_text(values, nulls, 12, row->weight_column);
-	put_text(values, nulls, 13, row->user_type);
-	put_text(values, nulls, 14, row->item_type);
-	values[15] = Int32GetDatum(row->width);
-	values[16] = Int32GetDatum(row->unit_width);
-	values[17] = Int32GetDatum(row->features);
-	values[18] = Int32GetDatum(row->users);
-	values[19] = Int32GetDatum(row->items);
-	values[20] = Int32GetDatum(row->tags);
-	values[21] = Int64GetDatum(row->assignments);
-	values[22] = Int64GetDatum(row->pairs);
-	values[23] = Int32GetDatum(row->epochs);
-	values[24] = Int32GetDatum(row->best_epoch);
-	put_float(values, nulls, 25, row->loss);
-	put_text(values, nulls, 26, row->metric);
-	put_float(values, nulls, 27, row->metric_value);
-	put_float(values, nulls, 28, row->seconds);
-	put_text(values, nulls, 29, row->backend);
-	values[30] = Int32GetDatum(TAGREC_FORMAT);
-	run_write(&insert_query, values, nulls);
-}
-
-static bool
-hold(TagrecQuery *query, int32 model_id)
-{
-	Datum		values[1] = {Int32GetDatum(model_id)};
-	TagrecSession session = tagrec_registry_begin();
-	bool		held = tagrec_registry_run(query, true, values, NULL) > 0;
-
-	tagrec_registry_end(session);
-	return held;
+#define PUT(how, column, member) put_##how(&values, row->member);
+	VERSION_COLUMNS(PUT)
+#undef PUT
+	put_int4(&values, TAGREC_FORMAT);
+	tagrec_registry_put(&insert_query, &values);
 }
 
 bool
 tagrec_model_hold(int32 model_id)
 {
-	return hold(&hold_query, model_id);
+	Datum		values[1] = {Int32GetDatum(model_id)};
+
+	return tagrec_registry_write(&hold_query, values) > 0;
 }
 
 bool
 tagrec_model_hold_at_once(int32 model_id)
 {
-	return hold(&hold_at_once_query, model_id);
+	Datum		values[1] = {Int32GetDatum(model_id)};
+
+	return tagrec_registry_write(&hold_at_once_query, values) > 0;
 }
 
 void
@@ -234,8 +204,8 @@ tagrec_model_deploy(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	run_write(&replace_query, values, NULL);
-	run_write(&deploy_query, values, NULL);
+	tagrec_registry_write(&replace_query, values);
+	tagrec_registry_write(&deploy_query, values);
 }
 
 TransactionId
@@ -257,7 +227,7 @@ tagrec_version_next(int32 model_id, bool fresh)
 {
 	Datum		values[1] = {Int32GetDatum(model_id)};
 
-	return one_int(&next_query, fresh, values);
+	return tagrec_registry_int(&next_query, fresh, values);
 }
 
 void
@@ -265,7 +235,7 @@ tagrec_model_rename(int32 model_id, const char *model)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), CStringGetTextDatum(model)};
 
-	run_write(&rename_query, values, NULL);
+	tagrec_registry_write(&rename_query, values);
 }
 
 int
@@ -287,7 +257,7 @@ tagrec_version_below(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	return one_int(&below_query, true, values);
+	return tagrec_registry_int(&below_query, true, values);
 }
 
 bool
@@ -295,7 +265,7 @@ tagrec_version_exists(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	return one_int(&exists_query, true, values) != 0;
+	return tagrec_registry_int(&exists_query, true, values) != 0;
 }
 
 void
@@ -303,7 +273,7 @@ tagrec_version_delete(int32 model_id, int32 version)
 {
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
-	run_write(&delete_version_query, values, NULL);
+	tagrec_registry_write(&delete_version_query, values);
 }
 
 void
@@ -311,5 +281,5 @@ tagrec_model_delete(int32 model_id)
 {
 	Datum		values[1] = {Int32GetDatum(model_id)};
 
-	run_write(&delete_model_query, values, NULL);
+	tagrec_registry_write(&delete_model_query, values);
 }

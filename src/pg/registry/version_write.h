@@ -1,5 +1,5 @@
 /*
- * Writing the registry's models and versions. The callers have checked the right to do so.
+ * Writing the registry's models and versions. Callers must have checked privileges.
  */
 #ifndef TAGREC_VERSION_WRITE_H
 #define TAGREC_VERSION_WRITE_H
@@ -18,10 +18,7 @@ typedef struct TagrecVersionRow
 	Jsonb	   *options;
 	Jsonb	   *requested_options;
 	const char *source;
-	const char *user_column,
-			   *item_column,
-			   *tag_column,
-			   *weight_column;
+	TagrecColumns columns;
 	const char *user_type,
 			   *item_type;
 	int32		width,
@@ -47,7 +44,7 @@ typedef struct TagrecVersionRow
  */
 extern TagrecModel *tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *version);
 
-/* Locks the row of a model in the same way; false when it is gone, or, at once, when somebody else has it. */
+/* Locks the row of a model in the same way; false if it is gone, or, without waiting, if another session holds it. */
 extern bool tagrec_model_hold(int32 model_id);
 extern bool tagrec_model_hold_at_once(int32 model_id);
 

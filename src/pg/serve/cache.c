@@ -7,7 +7,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-/* Entries without any part weigh little, but they are not kept without bound. */
+/* Entries without parts are small, but their number is limited, too. */
 #define MAX_ENTRIES 100
 
 static dlist_head entries = DLIST_STATIC_INIT(entries);

@@ -1,12 +1,12 @@
 /*
- * What a session keeps of the versions it has asked: the item matrix, the user matrix, the weights between neighbours, and
+ * What a session caches of the versions it has used: the item matrix, the user matrix, the weights between neighbours, and
  * the network that encodes tags.
  *
  * A version's content never changes, so an entry stays true as long as the relations are the ones it was read from: the
  * registry says on every call which version is deployed, and a look-up compares oid and file of the relations.
  *
- * The least recently used entries go when the parts grow beyond tagrec.cache_size. The version being asked is always kept,
- * whatever its size: a call pins its entry (call.c), and what is pinned stays where it is.
+ * The least recently used entries go when the parts grow beyond tagrec.cache_size. The version in use is always kept,
+ * regardless of its size: a call pins its entry (call.c), and pinned entries do not move.
  */
 #ifndef TAGREC_CACHE_H
 #define TAGREC_CACHE_H

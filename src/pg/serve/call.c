@@ -32,18 +32,21 @@ tagrec_check_task(const TagrecVersion *version, TagrecAsks asks)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("model \"%s\" does not recommend %s", version->model, tags ? "items" : "tags"),
 			 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task),
-			 tags ? errhint("Ask it for the tags of a post with tagrec_recommend_tags().")
-			 : errhint("Ask it for items with tagrec_recommend(), or train an algorithm of the task \"tag\" in"
+			 tags ? errhint("Use tagrec_recommend_tags() to get tags for a post.")
+			 : errhint("Use tagrec_recommend() to get items, or train an algorithm for the task \"tag\"; see"
 					   " tagrec_algorithms.")));
 }
 
-/* Locks the relations against a training that takes old versions away. */
+/* Locks the relations against being dropped: all of them, in the order of a drop, also those that may not be read. */
 bool
 tagrec_hold(const TagrecVersion *version)
 {
+	bool		held = true;
+
 	tagrec_check_use(version);
-	return tagrec_lock_partition(version, TAGREC_USERS) && tagrec_lock_partition(version, TAGREC_ITEMS)
-		&& (!version->features || tagrec_lock_partition(version, TAGREC_NEIGHBOURS));
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS && held; which++)
+		held = tagrec_lock_partition(version, which);
+	return held;
 }
 
 /* The call goes on with the newest snapshot. */
@@ -57,8 +60,8 @@ renew_snapshot(TagrecCall *call)
 }
 
 /*
- * The version that the statement's snapshot shows may have been replaced and taken away since: then the one deployed by now
- * answers. A snapshot that is to last a transaction cannot be left, and parallel workers share one.
+ * The version that the statement's snapshot shows may have been replaced and dropped since: then the one deployed now is
+ * used. That is impossible with a transaction snapshot and in parallel workers, which share one.
  */
 static TagrecVersion *
 hold_deployed(TagrecCall *call, const char *model)
@@ -72,13 +75,13 @@ hold_deployed(TagrecCall *call, const char *model)
 		renew_snapshot(call);
 		version = tagrec_version_deployed(model);
 		if (version->version == gone)
-			break;				/* dropped by hand: who reads it says so */
+			break;				/* dropped by hand: reading it raises the error */
 		if (IsolationUsesXactSnapshot())
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("version %d of model \"%s\" has been taken away since this transaction began", gone, model),
-					 errdetail("Version %d is deployed by now.", version->version),
-					 errhint("Begin the transaction again; the option keep_versions says how many old versions stay.")));
+					 errmsg("version %d of model \"%s\" was dropped after this transaction started", gone, model),
+					 errdetail("Version %d is now deployed.", version->version),
+					 errhint("Retry in a new transaction; the option keep_versions sets how many old versions are kept.")));
 	}
 	return version;
 }

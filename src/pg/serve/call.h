@@ -5,7 +5,7 @@
  *     …                                                  read rows, ask the cache, compute, hand out results
  *     tagrec_call_end(call);
  *
- * The whole call is the caller's: nobody's rights are taken on, and no code of the model's owner runs (read.h). After an
+ * The whole call runs with the caller's privileges, and no code of the model's owner runs (read.h). After an
  * error the transaction's end closes the tables, and the call's memory context unpins the cache entry.
  */
 #ifndef TAGREC_CALL_H
@@ -30,7 +30,7 @@ typedef struct TagrecCall
 	TagrecServed *served;
 } TagrecCall;
 
-/* What a function asks a model for; ERROR, which names the functions that fit, when it is for another task. */
+/* The task that a function requires; ERROR, with a hint at the right functions, if the model is for another one. */
 typedef enum TagrecAsks
 {
 	TAGREC_ASKS_ITEMS,

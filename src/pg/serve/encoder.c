@@ -26,7 +26,7 @@ struct TagrecEncoder
 	int32	   *by_name;		/* (tags) positions in the order of strcmp */
 };
 
-/* Frees what palloc does not know of; runs when the context goes, also after an error. */
+/* Frees memory not allocated by palloc; runs when the context is deleted, also after an error. */
 static void
 release(void *argument)
 {
@@ -126,13 +126,13 @@ loadable_algorithm(const TagrecVersion *version)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot score tags", version->model),
-				 errdetail("Its algorithm, %s, recommends no tags.", version->algorithm)));
+				 errdetail("Its algorithm, %s, does not recommend tags.", version->algorithm)));
 	if (!tags &&
 		!(algorithm->load && (algorithm->encode || algorithm->encode_features || algorithm->score_items)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot encode tags", version->model),
-				 errdetail("Its algorithm, %s, does not read tags.", version->algorithm)));
+				 errdetail("Its algorithm, %s, does not use tags.", version->algorithm)));
 	return algorithm;
 }
 
@@ -173,7 +173,7 @@ tagrec_encoder_load(const TagrecVersion *version)
 	/* the model has its own copies */
 	tagrec_free_weights(&encoder->memory, tensors, n_tensors);
 	if (algorithm->width(encoder->model, NULL) != version->width)
-		tagrec_version_corrupted(version, psprintf("Its weights give arrays of %d numbers, not %d.",
+		tagrec_version_corrupted(version, psprintf("Its weights produce arrays of %d numbers, not %d.",
 									algorithm->width(encoder->model, NULL), version->width));
 	MemoryContextSetParent(encoder->context, CacheMemoryContext);
 	return encoder;

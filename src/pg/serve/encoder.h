@@ -1,6 +1,6 @@
 /*
- * The trained network of a version, loaded to encode tag profiles, or to score the tags of posts, on the plain backend: no
- * thread, no library.
+ * The trained network of a version, loaded to encode tag profiles, or to score the tags of posts, on the reference backend:
+ * no thread, no library.
  */
 #ifndef TAGREC_ENCODER_H
 #define TAGREC_ENCODER_H
@@ -12,7 +12,7 @@
 
 typedef struct TagrecEncoder TagrecEncoder;
 
-/* ERROR when the algorithm can do neither. Below CacheMemoryContext. */
+/* ERROR if the algorithm can do neither. Allocated below CacheMemoryContext. */
 extern TagrecEncoder *tagrec_encoder_load(const TagrecVersion *version);
 extern void tagrec_encoder_free(TagrecEncoder *encoder);
 extern Size tagrec_encoder_bytes(const TagrecEncoder *encoder);
@@ -34,7 +34,7 @@ extern void tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles 
  */
 extern TrSparse tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32 row);
 
-/* out (n) = what the network says of a user's array and of the arrays of n items, stride floats apart. */
+/* out (n) = the network's scores of a user's array with the arrays of n items, stride floats apart. */
 extern void tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n, float *out);
 
 /* Task tag. out (n,T) = the score of every tag for each of these posts. */

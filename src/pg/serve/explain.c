@@ -1,10 +1,10 @@
 /*
- * tagrec_explain(): which tags a score rests on. A tag's contribution is what the score loses when the tag is taken out of
- * the profiles of both the user and the item, and both are encoded again. What does not come from tags stays as it is, and
- * so plays no part.
+ * tagrec_explain(): which tags a score depends on. A tag's contribution is how much lower the score is if the tag is
+ * removed from the profiles of both the user and the item, and both are encoded again. Parts of the score that do not come
+ * from tags stay the same and do not matter.
  *
- * Each tag that is looked at costs an encoding of all the others. Of profiles of many thousand tags the most frequent ones
- * are looked at, as many as keep the whole within MOST_ENTRIES.
+ * Each tag considered costs an encoding of all the others. In profiles of many thousand tags, only the most frequent ones
+ * are considered, as many as keep the total within MOST_ENTRIES.
  */
 #include "postgres.h"
 
@@ -170,7 +170,7 @@ choose_tags(SharedTag *tags, int n, int entries)
 	if (n <= most)
 		return n;
 	ereport(NOTICE,
-			(errmsg("the profiles have %d tags, of which the %d most frequent ones are looked at", n, most)));
+			(errmsg("the profiles have %d tags; only the %d most frequent are considered", n, most)));
 	qsort(tags, n, sizeof(SharedTag), compare_counts);
 	qsort(tags, most, sizeof(SharedTag), compare_tags);
 	return most;
@@ -220,7 +220,7 @@ variant_score(TagrecEncoder *network, const Side *user, const Side *item, int u,
 	return user->sparse ? score + user->sparse[u] : score;
 }
 
-/* The n tags that the score loses most without, as positions in `tags`; n_tags of these are looked at. */
+/* The n tags with the largest contributions, as positions in `tags`; n_tags of these are considered. */
 static void
 rank_tags(TrTopN *top, TagrecEncoder *network, const SharedTag *tags, int n_tags, const Side *user, const Side *item, int n,
 		  int width)
@@ -274,8 +274,8 @@ check_tags_read(const TagrecVersion *version)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("the scores of model \"%s\" do not rest on tags", version->model),
-			 errdetail("Its algorithm, %s, does not read tags.", version->algorithm),
+			 errmsg("scores of model \"%s\" do not depend on tags", version->model),
+			 errdetail("Its algorithm, %s, does not use tags.", version->algorithm),
 			 version->features & TR_FEATURES_ITEMS
 			 ? errhint("%s.%s shows what having one item adds to the score of another.", quote_identifier(version->schema),
 					   quote_identifier(tagrec_view_relname(version->model, TAGREC_NEIGHBOURS))) : 0));

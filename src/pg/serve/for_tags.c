@@ -1,5 +1,5 @@
 /*
- * tagrec_embed(), tagrec_recommend_for_tags(): a profile that nobody has had, encoded by the trained network.
+ * tagrec_embed(), tagrec_recommend_for_tags(): a new profile, encoded by the trained network.
  * tagrec_feature_tags(): what a feature of the embedding stands for.
  */
 #include "postgres.h"
@@ -44,7 +44,7 @@ weights_argument(FunctionCallInfo fcinfo, int argument, int n)
 	if (n_weights != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("there must be as many weights as tags, not %d weights for %d tags", n_weights, n)));
+				 errmsg("number of weights does not match number of tags: %d and %d", n_weights, n)));
 	weights = palloc(Max(n, 1) * sizeof(float));
 	for (int i = 0; i < n; i++)
 	{
@@ -56,8 +56,8 @@ weights_argument(FunctionCallInfo fcinfo, int argument, int n)
 		if (!(weights[i] >= 0 && weights[i] <= (float) TR_MOST_WEIGHT))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a weight must be a number from 0 to %g, not %g", TR_MOST_WEIGHT, weights[i]),
-					 errdetail("A weight says how often the tag was given.")));
+					 errmsg("weights must be between 0 and %g: %g", TR_MOST_WEIGHT, weights[i]),
+					 errdetail("A weight is the number of times the tag was given.")));
 	}
 	return weights;
 }
@@ -71,7 +71,7 @@ compare_tag_counts(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Sorts, adds up what is repeated and drops what counts nothing; the number of entries left. */
+/* Sorts, adds up duplicates and drops zeros; returns the number of remaining entries. */
 static int
 merge_tag_counts(TagCount *entry, int n)
 {
@@ -116,7 +116,7 @@ profile_argument(FunctionCallInfo fcinfo, int argument, const TagrecCall *call, 
 	return merge_tag_counts(*profile, known);
 }
 
-/* A user known by tags alone, as scores go by him. */
+/* A user known only by tags, for scoring. */
 typedef struct Encoded
 {
 	float	   *array;			/* padded */
@@ -156,7 +156,7 @@ check_embeddings(const TagrecVersion *version)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" has no embeddings", version->model),
-				 errdetail("Its algorithm, %s, scores by neighbours alone.", version->algorithm)));
+				 errdetail("Its algorithm, %s, scores by neighbours only.", version->algorithm)));
 }
 
 Datum

@@ -75,7 +75,7 @@ row_position(Loader *loader, const TagrecScan *scan)
 
 	if (position >= rows || tr_bit_test(loader->filled, position))
 		tagrec_version_corrupted(loader->table->version,
-								 psprintf("Relation \"%s\" has a position twice, or more than %d rows.",
+								 psprintf("Relation \"%s\" has a duplicate position, or more than %d rows.",
 										  RelationGetRelationName(loader->table->relation), rows));
 	tr_bit_set(loader->filled, position);
 	return position;

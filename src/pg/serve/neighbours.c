@@ -114,7 +114,7 @@ tagrec_check_features(const TrSparse *user, const TagrecVersion *version)
 
 	for (int32 f = 0; f < user->n; f++)
 		if (user->index[f] < 0 || user->index[f] >= features || (f > 0 && user->index[f] <= user->index[f - 1]))
-			tagrec_version_corrupted(version, psprintf("Its network gives feature %d of %lld, or features not in order.",
+			tagrec_version_corrupted(version, psprintf("Its network returned feature %d of %lld, or features out of order.",
 													   user->index[f], (long long) features));
 }
 

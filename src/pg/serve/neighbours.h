@@ -28,8 +28,8 @@ extern TagrecNeighbours *tagrec_neighbours_load(TagrecTable *table);
 extern void tagrec_neighbours_free(TagrecNeighbours *neighbours);
 
 /*
- * sum (items) += the sparse part of a user's scores. A sum is formed in the order of the features; by both functions, so
- * that a score is the same number in every query.
+ * sum (items) += the sparse part of a user's scores. Both functions add in the order of the features, so that a score is
+ * the same number in every query.
  */
 extern void tagrec_neighbours_scatter(const TagrecNeighbours *neighbours, const TrSparse *user, float *sum);
 extern float tagrec_neighbours_pair(const TagrecNeighbours *neighbours, const TrSparse *user, int32 item);
@@ -40,7 +40,7 @@ extern int	tagrec_neighbours_block(const TagrecNeighbours *neighbours, int most)
 /* An item's weight for a feature; false when it has none. */
 extern bool tagrec_neighbours_weight(const TagrecNeighbours *neighbours, int64 feature, int32 item, float *weight);
 
-/* ereport(ERROR) unless the features that a network gave ascend and are the version's. */
+/* ereport(ERROR) unless the features returned by a network are ascending and valid for the version. */
 extern void tagrec_check_features(const TrSparse *user, const TagrecVersion *version);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * The score of items for users: what their arrays say, plus the sparse part.
+ * The score of items for users: the score of their arrays, plus the sparse part.
  *
- * Arrays say the inner product, or, for an algorithm that has score_items (core/model.h), what its network says of the two.
- * The two parts are summed apart and added last, and a part is the same number for a tile of many items as for one: an item
- * has the same score in every query.
+ * The score of arrays is their inner product, or, for an algorithm that has score_items (core/model.h), its network's
+ * output. The two parts are summed apart and added last, and a part is the same number for a tile of many items as for one:
+ * an item has the same score in every query.
  *
  * Legend: B users of a block, N items.
  */
@@ -39,7 +39,7 @@ extern void tagrec_score_tile(const TagrecScorer *scorer, float *score, size_t l
 /* The score of one item for user u. */
 extern float tagrec_score_pair(const TagrecScorer *scorer, int u, int32 item);
 
-/* What arrays say of a pair, both padded; no matrix need be at hand. network: NULL = the inner product. */
+/* The score of a pair of arrays, both padded; needs no matrix. network: NULL = the inner product. */
 extern float tagrec_score_arrays(TagrecEncoder *network, const float *user, const float *item, int width);
 
 /* The network that scores pairs; NULL when the version's algorithm has none. */

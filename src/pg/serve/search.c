@@ -16,7 +16,7 @@
 
 /* ------------------------------------------------------------------ searching */
 
-/* Inner products of the unit parts become cosines; what has no direction is like nothing. */
+/* Inner products of the unit parts become cosines; a zero vector is similar to nothing. */
 static void
 divide_by_norms(float *score, const float *norm, int n, float query_norm)
 {

@@ -1,5 +1,5 @@
 /*
- * The best items by score, the rows of a matrix most alike a vector, and returning them.
+ * The best items by score, the rows of a matrix most similar to a vector, and returning them.
  */
 #ifndef TAGREC_SEARCH_H
 #define TAGREC_SEARCH_H

@@ -29,10 +29,10 @@ check_comparable(const TagrecVersion *version, TrFeatures kind, const char *othe
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("model \"%s\" has nothing to compare by", version->model),
+			 errmsg("model \"%s\" does not support similarity queries", version->model),
 			 version->features & (TR_FEATURES_ITEMS | TR_FEATURES_USERS)
-			 ? errdetail("Its algorithm, %s, knows neighbours of %s alone.", version->algorithm, other)
-			 : errdetail("Its algorithm, %s, places neither users nor items in a space.", version->algorithm)));
+			 ? errdetail("Its algorithm, %s, stores only neighbours of %s.", version->algorithm, other)
+			 : errdetail("Its algorithm, %s, has neither embeddings nor neighbours.", version->algorithm)));
 }
 
 /* Ends the call. */

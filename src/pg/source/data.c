@@ -30,7 +30,7 @@ tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *
 {
 	TagrecReader reader = {
 		.relation = source->name,
-		.columns = {source->user_column, source->item_column, source->tag_column, source->weight_column},
+		.columns = source->columns,
 		.users = &data->users,
 		.items = &data->items,
 		.tags = &data->tags,
@@ -111,7 +111,7 @@ keep_used(TagrecKeys *keys, const int32 *key, int64 count)
 	return map;
 }
 
-/* Drops the users, items and tags that no assignment is left of, and what is held out of them. */
+/* Drops users, items and tags without remaining assignments, and their held-out pairs. */
 static void
 drop_unused(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, const TrTask *task)
 {
@@ -131,7 +131,7 @@ check_left(const TrAssignments *raw, const char *detail, const char *option)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("no assignment is left to train on"),
+			 errmsg("no assignments are left to train on"),
 			 errdetail_internal("%s", detail),
 			 errhint("Lower the option %s.", option)));
 }
@@ -158,7 +158,7 @@ keep_core(TagrecData *data, TrAssignments *raw, int core)
 	tagrec_data_check(tr_assignments_core(raw, data->users.count, data->items.count, data->tags.count, core, left, &rounds),
 					  &err, data->memory);
 	initStringInfo(&detail);
-	appendStringInfo(&detail, "Dropping users, items and tags with fewer than %d assignments left of %lld rows: ", core,
+	appendStringInfo(&detail, "Dropping users, items and tags with fewer than %d assignments reduced %lld rows to ", core,
 					 (long long) before);
 	for (int i = 0; i < rounds; i++)
 		appendStringInfo(&detail, "%s%lld", i == 0 ? "" : ", ", (long long) left[i]);
@@ -167,7 +167,7 @@ keep_core(TagrecData *data, TrAssignments *raw, int core)
 	pfree(detail.data);
 }
 
-/* Everything that the options leave out goes, and what is left gets its numbers. */
+/* Drops everything that the options exclude, and renumbers the rest. */
 static void
 settle(TagrecData *data, TrAssignments *raw, const TrTrainOptions *options, const TrTask *task, TrAssignments *held_out)
 {

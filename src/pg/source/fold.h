@@ -1,5 +1,5 @@
 /*
- * Splitting data by hashes of the keys, the same everywhere and for ever: (user, item) pairs into 100 folds, and the tags
+ * Splitting data by hashes of the keys, stable across servers and versions: (user, item) pairs into 100 folds, and the tags
  * of a post into the one that is held out and the others.
  */
 #ifndef TAGREC_FOLD_H

@@ -33,16 +33,22 @@ check_column(Relation relation, const char *column, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of relation \"%s\" does not exist", column, RelationGetRelationName(relation)),
-			 errdetail("Held-out %s are read from columns of the names that the model is trained with, unless others"
-					   " are given.", what),
+			 errdetail("By default, held-out %s are read from columns with the same names as in the training data.", what),
 			 errhint("Its columns are %s.", names.data)));
+}
+
+TagrecColumns
+tagrec_held_out_columns(const TagrecColumns *columns, const TrTask *task)
+{
+	return (TagrecColumns) {columns->user, columns->item, task->tags ? columns->tag : NULL};
 }
 
 void
 tagrec_held_out_check(TagrecHeldOut *held_out)
 {
 	Relation	relation = try_relation_open(held_out->relation, AccessShareLock);
-	const char *what = held_out->tag_column ? "tags" : "pairs";
+	const TagrecColumns *columns = &held_out->columns;
+	const char *what = columns->tag ? "tags" : "pairs";
 
 	if (!relation)
 		ereport(ERROR,
@@ -52,14 +58,14 @@ tagrec_held_out_check(TagrecHeldOut *held_out)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot read held-out %s from \"%s\"", what, RelationGetRelationName(relation)),
-				 errhint("They come from a table, a partitioned table, a view, a materialized view or a foreign table.")));
+				 errhint("Use a table, a partitioned table, a view, a materialized view or a foreign table.")));
 	held_out->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 												RelationGetRelationName(relation));
 	tagrec_check_schema_usage(relation);
-	check_column(relation, held_out->user_column, what);
-	check_column(relation, held_out->item_column, what);
-	if (held_out->tag_column)
-		check_column(relation, held_out->tag_column, what);
+	check_column(relation, columns->user, what);
+	check_column(relation, columns->item, what);
+	if (columns->tag)
+		check_column(relation, columns->tag, what);
 	relation_close(relation, AccessShareLock);
 }
 
@@ -69,7 +75,7 @@ tagrec_held_out_read(const TagrecHeldOut *held_out, TagrecKeys *users, TagrecKey
 {
 	TagrecReader reader = {
 		.relation = held_out->name,
-		.columns = {held_out->user_column, held_out->item_column, held_out->tag_column},
+		.columns = held_out->columns,
 		.users = users,
 		.items = items,
 		.tags = tags,

@@ -2,9 +2,9 @@
  * A relation of held-out (user, item) pairs, for the task tag (user, item, tag) assignments: what a model is tested on, or
  * validated with while it trains.
  *
- * It is read as the current user, so that privileges and row security apply. Further columns do not matter, and neither do
- * repeated pairs, so that a relation of (user, item, tag) rows is one, too. A NULL in a column that is read is an error, as
- * in training; so is a relation without rows.
+ * It is read as the current user, so that privileges and row security apply. Other columns and repeated pairs are ignored,
+ * so that a relation of (user, item, tag) rows can be used, too. A NULL in a column that is read is an error, as in
+ * training; so is a relation without rows.
  */
 #ifndef TAGREC_HELD_OUT_H
 #define TAGREC_HELD_OUT_H
@@ -12,16 +12,19 @@
 #include "postgres.h"
 
 #include "core/dataset.h"
+#include "core/task.h"
 #include "pg/base/keys.h"
+#include "pg/base/source_columns.h"
 
 typedef struct TagrecHeldOut
 {
 	Oid			relation;
 	char	   *name;			/* quoted and schema-qualified */
-	const char *user_column,
-			   *item_column,
-			   *tag_column;		/* NULL = pairs */
+	TagrecColumns columns;		/* without a tag: pairs */
 } TagrecHeldOut;
+
+/* Those of the columns that are read for a task. */
+extern TagrecColumns tagrec_held_out_columns(const TagrecColumns *columns, const TrTask *task);
 
 /*
  * Fills name from relation; ereport(ERROR) unless that is of a kind that has rows, and the current user may read its

@@ -18,7 +18,7 @@
 
 #define KEY_COLUMNS 3
 
-/* A key column, in the order of the query; the weight is behind them. */
+/* A key column, in the order of the query; the weight follows them. */
 typedef struct Column
 {
 	const char *name;
@@ -80,8 +80,8 @@ intern_text(const Column *column, const char *text, Size length)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("column \"%s\" contains a key of %zu bytes", column->name, length),
-				 errdetail("Keys of users and items are indexed, and may have %zu bytes.", column->longest),
-				 errhint("Shorten them in a view, with md5() for example.")));
+				 errdetail("Keys of users and items are indexed and must not exceed %zu bytes.", column->longest),
+				 errhint("Shorten them in a view, for example with md5().")));
 	return tagrec_keys_intern(column->keys, text, length);
 }
 
@@ -111,7 +111,7 @@ read_number(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column,
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
 				 errmsg("%s column \"%s\" of %s contains NULL", what, name, reading->reader->relation),
-				 errhint("Give those rows a %s, or leave them out with a view.", what)));
+				 errhint("Assign a %s to those rows, or exclude them with a view.", what)));
 	return value;
 }
 
@@ -125,7 +125,7 @@ read_weight(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("weight column \"%s\" of %s contains %g", reader->columns.weight, reader->relation, weight),
-				 errdetail("Weights are numbers from 0 to %g.", TR_MOST_WEIGHT)));
+				 errdetail("Weights must be between 0 and %g.", TR_MOST_WEIGHT)));
 	return (float) weight;
 }
 
@@ -139,7 +139,7 @@ read_value(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("value column \"%s\" of %s contains %g", reader->columns.value, reader->relation, value),
-				 errdetail("Values are numbers from %g to %g.", -TR_MOST_WEIGHT, TR_MOST_WEIGHT)));
+				 errdetail("Values must be between %g and %g.", -TR_MOST_WEIGHT, TR_MOST_WEIGHT)));
 	return (float) value;
 }
 
@@ -157,8 +157,8 @@ read_time(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column)
 }
 
 /*
- * The keys of a row; false when it has none, or one that closed keys do not have. The last column first: a row whose tag a closed
- * vocabulary does not have adds neither user nor item.
+ * The keys of a row; false when it has none, or one that closed keys do not have. The last column first: a row whose tag is
+ * not in a closed vocabulary adds neither user nor item.
  */
 static bool
 read_keys(Reading *reading, HeapTuple tuple, TupleDesc desc, int32 *key)
@@ -227,7 +227,7 @@ check_rows(const Reading *reading)
 					 errmsg("column \"%s\" of %s contains NULL", reading->column[c].name, reader->relation),
 					 errdetail("It is NULL in %lld of %lld rows.", (long long) reading->column[c].nulls,
 							   (long long) reader->rows),
-					 errhint("Leave them out with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.", reader->relation,
+					 errhint("Exclude these rows with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.", reader->relation,
 							 quote_identifier(reading->column[c].name))));
 	if (reader->rows == 0)
 		ereport(ERROR,

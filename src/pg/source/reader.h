@@ -12,20 +12,10 @@
 
 #include "core/dataset.h"
 #include "pg/base/keys.h"
+#include "pg/base/source_columns.h"
 
-/* Keys of users and items must fit an index, whose entries hold a third of a page; better said here than after training. */
+/* Keys of users and items must fit an index, whose entries hold a third of a page; checked here, not after training. */
 #define TAGREC_MAX_KEY_BYTES 2600
-
-/* The columns of a relation of interactions; NULL = it is not read. */
-typedef struct TagrecColumns
-{
-	const char *user,
-			   *item,
-			   *tag,
-			   *weight,			/* of a tag in profiles */
-			   *value,			/* of the interaction: a rating, or how much it counts */
-			   *time;			/* of the interaction: what can be cast to timestamptz */
-} TagrecColumns;
 
 typedef struct TagrecReader
 {

@@ -32,12 +32,12 @@ check_kind(Relation relation)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot train from \"%s\"", RelationGetRelationName(relation)),
-				 errhint("The source is a table, a partitioned table, a view, a materialized view or a foreign table.")));
+				 errhint("Use a table, a partitioned table, a view, a materialized view or a foreign table.")));
 	if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot train from the temporary relation \"%s\"", RelationGetRelationName(relation)),
-				 errdetail("Training runs in a worker, which does not see this session's temporary relations."),
+				 errdetail("Training runs in a background worker, which cannot access this session's temporary relations."),
 				 errhint("Use an unlogged table.")));
 }
 
@@ -70,7 +70,7 @@ find_column(Relation relation, const char *column, const char *argument)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of relation \"%s\" does not exist", column, RelationGetRelationName(relation)),
-			 errhint("Its columns are %s; name the right one with %s.", column_names(relation), argument)));
+			 errhint("Its columns are %s; specify one of them as %s.", column_names(relation), argument)));
 }
 
 void
@@ -84,7 +84,7 @@ tagrec_check_column_readable(Relation relation, Form_pg_attribute attribute)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for column \"%s\" of relation \"%s\"", NameStr(attribute->attname),
 						RelationGetRelationName(relation)),
-				 errhint("Reading a column needs SELECT on it, or on the relation.")));
+				 errhint("Reading a column requires SELECT on it or on the relation.")));
 }
 
 /* A key column's type must have an order, because keys are ranked by it and indexed. */
@@ -134,6 +134,7 @@ tagrec_check_schema_usage(Relation relation)
 void
 tagrec_source_check(TagrecSource *source)
 {
+	const TagrecColumns *columns = &source->columns;
 	Relation	relation = try_relation_open(source->relation, AccessShareLock);
 
 	if (!relation)
@@ -141,21 +142,21 @@ tagrec_source_check(TagrecSource *source)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", source->relation),
 				 MyBackendType != B_BG_WORKER ? 0
-				 : errdetail("The job's source was dropped after the job had been submitted.")));
+				 : errdetail("The source was dropped after the job was submitted.")));
 	check_kind(relation);
 	tagrec_check_schema_usage(relation);
 	source->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 											  RelationGetRelationName(relation));
-	if (strcmp(source->user_column, source->item_column) == 0)
+	if (strcmp(columns->user, columns->item) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("user_column and item_column are both \"%s\"", source->user_column),
-				 errhint("Name the column of the users and that of the items.")));
-	source->user = key_column(relation, source->user_column, "user_column");
-	source->item = key_column(relation, source->item_column, "item_column");
-	tagrec_check_column_readable(relation, find_column(relation, source->tag_column, "tag_column"));
-	if (source->weight_column)
-		weight_column(relation, source->weight_column);
+				 errmsg("user_column and item_column are both \"%s\"", columns->user),
+				 errhint("Specify the columns that contain users and items.")));
+	source->user = key_column(relation, columns->user, "user_column");
+	source->item = key_column(relation, columns->item, "item_column");
+	tagrec_check_column_readable(relation, find_column(relation, columns->tag, "tag_column"));
+	if (columns->weight)
+		weight_column(relation, columns->weight);
 	relation_close(relation, AccessShareLock);
 }
 

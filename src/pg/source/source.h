@@ -15,16 +15,14 @@
 #include "core/model.h"
 #include "core/trainer.h"
 #include "pg/base/keys.h"
+#include "pg/base/source_columns.h"
 #include "utils/rel.h"
 
 typedef struct TagrecSource
 {
 	Oid			relation;
 	char	   *name;			/* quoted and schema-qualified */
-	char	   *user_column,
-			   *item_column,
-			   *tag_column,
-			   *weight_column;	/* NULL = none */
+	TagrecColumns columns;
 	TagrecKeyType user,
 				item;
 } TagrecSource;
@@ -80,7 +78,7 @@ extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const 
 
 /*
  * The same from assignments that another relation holds out, of which `all` were read and those left whose keys are trained
- * on. Those that stand in training themselves are left out, too: NOTICE, or ERROR when there are no others.
+ * on. Those that are in the training data themselves are excluded, too: NOTICE, or ERROR if there are no others.
  */
 extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, const TrTask *task);
 

@@ -1,8 +1,8 @@
 /*
- * What a model is measured on while it trains: a share of its source, or what another relation holds out. See source.h.
+ * Validation data: a share of the source, or the rows of another relation. See source.h.
  *
  * Task item: pairs, of which training sees nothing. Task tag: one tag of a post, which keeps its other tags; a post with a
- * single tag keeps it and is not measured on, so that training sees every post.
+ * single tag keeps it and is not used for validation, so that training sees every post.
  */
 #include "postgres.h"
 
@@ -83,8 +83,8 @@ check_choice(const Split *s)
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("validation share %g leaves %s of the %d %s to %s", s->share, s->count == 0 ? "none" : "all", s->posts,
 					s->task->source,
-					s->count == 0 ? "measure on" : "measure on and none to train on"),
-			 errhint("Choose another share, or 0 for none.")));
+					s->count == 0 ? "validate on" : "validate on and none to train on"),
+			 errhint("Choose another share, or 0 to disable validation.")));
 }
 
 static void
@@ -156,7 +156,7 @@ tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptio
 
 /* ------------------------------------------------------------------ another relation */
 
-/* What became of it: of `all`, `known` had keys that are trained on, and some are left of these. */
+/* Reports the result: of `all`, `known` have keys in the training data, and `left` of these are not in it themselves. */
 static void
 tell_left_out(const TagrecData *data, int64 all, int64 known, const TrTask *task)
 {
@@ -166,10 +166,10 @@ tell_left_out(const TagrecData *data, int64 all, int64 known, const TrTask *task
 		return;
 	ereport(left == 0 ? ERROR : NOTICE,
 			(errcode(left == 0 ? ERRCODE_DATA_EXCEPTION : ERRCODE_SUCCESSFUL_COMPLETION),
-			 left == 0 ? errmsg("there is no %s in validation_source that the model could be validated on", task->pair)
-			 : errmsg("%lld of %lld %ss in validation_source are left out", (long long) (all - left), (long long) all,
+			 left == 0 ? errmsg("validation_source contains no %s to validate the model on", task->pair)
+			 : errmsg("ignoring %lld of %lld %ss in validation_source", (long long) (all - left), (long long) all,
 					  task->pair),
-			 errdetail("%lld have a %s that is not in the training data, %lld stand in the training data themselves.",
+			 errdetail("Ignored: %lld with a %s not in the training data, %lld already in the training data.",
 					   (long long) (all - known), task->keys, (long long) (known - left))));
 }
 

@@ -1,6 +1,6 @@
 /*
- * Whether a model's relations still have the columns that were made for them. Their owner may alter them like any others,
- * and what is read or written as something it is not would take the server down.
+ * Whether a model's relations still have the columns that were made for them. Their owner may alter them like any other
+ * relation, and reading or writing values as the wrong type would crash the server.
  */
 #include "pg/store/columns.h"
 
@@ -9,7 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-#define COLUMN(relation, column, type, sql) {#column, type, sql},
+#define COLUMN(relation, column, type, storage) {#column, type, storage},
 static const TagrecColumn user_columns[] = {TAGREC_USER_COLUMNS(COLUMN)};
 static const TagrecColumn item_columns[] = {TAGREC_ITEM_COLUMNS(COLUMN)};
 static const TagrecColumn tag_columns[] = {TAGREC_TAG_COLUMNS(COLUMN)};
@@ -18,11 +18,11 @@ static const TagrecColumn neighbour_columns[] = {TAGREC_NEIGHBOUR_COLUMNS(COLUMN
 #undef COLUMN
 
 const TagrecLayout tagrec_layout[] = {
-	[TAGREC_USERS] = {user_columns, User_columns, 2},
-	[TAGREC_ITEMS] = {item_columns, Item_columns, 2},
-	[TAGREC_TAGS] = {tag_columns, Tag_columns, 2},
-	[TAGREC_WEIGHTS] = {weight_columns, Weight_columns, 3},
-	[TAGREC_NEIGHBOURS] = {neighbour_columns, Neighbour_columns, 2}
+	[TAGREC_USERS] = {user_columns, User_columns, 2, 0},
+	[TAGREC_ITEMS] = {item_columns, Item_columns, 2, Item_position},
+	[TAGREC_TAGS] = {tag_columns, Tag_columns, 2, Tag_tag},
+	[TAGREC_WEIGHTS] = {weight_columns, Weight_columns, 3, 0},
+	[TAGREC_NEIGHBOURS] = {neighbour_columns, Neighbour_columns, 2, 0}
 };
 
 static void
@@ -32,7 +32,7 @@ complain(Relation relation, const char *detail)
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("relation \"%s\" does not have the columns of its model", RelationGetRelationName(relation)),
 			 errdetail("%s", detail),
-			 errhint("Undo what has changed them, or remove the model with tagrec_drop() and train it again.")));
+			 errhint("Undo the change, or drop the model with tagrec_drop() and train it again.")));
 }
 
 /* The column of that name and its place among those that are not dropped, from 0; NULL when there is none. */

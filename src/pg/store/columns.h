@@ -1,9 +1,10 @@
 /*
  * The columns of a version's relations, declared once: CREATE TABLE, the checks, the writer and the readers go by this
- * list.
+ * list. What they hold: store.h.
  *
- * X(relation, column, type, SQL type): type InvalidOid = that of the source's key. In the order in which rows are written;
- * those of the primary key come first.
+ * X(relation, column, type, storage): type InvalidOid = that of the source's key; storage NULL = the type's. In the order
+ * in which rows are written; those of the primary key come first, the version before all. None may be NULL. Embeddings stay
+ * in the row while it fits a page; weights go out of line, and compression does not pay for either.
  */
 #ifndef TAGREC_COLUMNS_H
 #define TAGREC_COLUMNS_H
@@ -14,47 +15,47 @@
 #include "utils/relcache.h"
 
 #define TAGREC_USER_COLUMNS(X) \
-	X(User, version, INT4OID, "int4") \
+	X(User, version, INT4OID, NULL) \
 	X(User, user_id, InvalidOid, NULL) \
-	X(User, embedding, FLOAT4ARRAYOID, "float4[]") \
-	X(User, seen, INT4ARRAYOID, "int4[]") \
-	X(User, tags, INT4ARRAYOID, "int4[]") \
-	X(User, counts, FLOAT4ARRAYOID, "float4[]") \
-	X(User, features, INT4ARRAYOID, "int4[]") \
-	X(User, feature_values, FLOAT4ARRAYOID, "float4[]") \
-	X(User, post_ends, INT4ARRAYOID, "int4[]") \
-	X(User, post_tags, INT4ARRAYOID, "int4[]")
+	X(User, embedding, FLOAT4ARRAYOID, "MAIN") \
+	X(User, seen, INT4ARRAYOID, NULL) \
+	X(User, tags, INT4ARRAYOID, NULL) \
+	X(User, counts, FLOAT4ARRAYOID, NULL) \
+	X(User, features, INT4ARRAYOID, NULL) \
+	X(User, feature_values, FLOAT4ARRAYOID, NULL) \
+	X(User, post_ends, INT4ARRAYOID, NULL) \
+	X(User, post_tags, INT4ARRAYOID, NULL)
 
 #define TAGREC_ITEM_COLUMNS(X) \
-	X(Item, version, INT4OID, "int4") \
+	X(Item, version, INT4OID, NULL) \
 	X(Item, item_id, InvalidOid, NULL) \
-	X(Item, position, INT4OID, "int4") \
-	X(Item, embedding, FLOAT4ARRAYOID, "float4[]") \
-	X(Item, tags, INT4ARRAYOID, "int4[]") \
-	X(Item, counts, FLOAT4ARRAYOID, "float4[]") \
-	X(Item, posts, INT4OID, "int4")
+	X(Item, position, INT4OID, NULL) \
+	X(Item, embedding, FLOAT4ARRAYOID, "MAIN") \
+	X(Item, tags, INT4ARRAYOID, NULL) \
+	X(Item, counts, FLOAT4ARRAYOID, NULL) \
+	X(Item, posts, INT4OID, NULL)
 
 #define TAGREC_TAG_COLUMNS(X) \
-	X(Tag, version, INT4OID, "int4") \
-	X(Tag, position, INT4OID, "int4") \
-	X(Tag, tag, TEXTOID, "text")
+	X(Tag, version, INT4OID, NULL) \
+	X(Tag, position, INT4OID, NULL) \
+	X(Tag, tag, TEXTOID, NULL)
 
 #define TAGREC_WEIGHT_COLUMNS(X) \
-	X(Weight, version, INT4OID, "int4") \
-	X(Weight, name, TEXTOID, "text") \
-	X(Weight, part, INT4OID, "int4") \
-	X(Weight, rows, INT4OID, "int4") \
-	X(Weight, cols, INT4OID, "int4") \
-	X(Weight, value, FLOAT4ARRAYOID, "float4[]")
+	X(Weight, version, INT4OID, NULL) \
+	X(Weight, name, TEXTOID, NULL) \
+	X(Weight, part, INT4OID, NULL) \
+	X(Weight, rows, INT4OID, NULL) \
+	X(Weight, cols, INT4OID, NULL) \
+	X(Weight, value, FLOAT4ARRAYOID, "EXTERNAL")
 
 #define TAGREC_NEIGHBOUR_COLUMNS(X) \
-	X(Neighbour, version, INT4OID, "int4") \
-	X(Neighbour, feature, INT4OID, "int4") \
-	X(Neighbour, items, INT4ARRAYOID, "int4[]") \
-	X(Neighbour, weights, FLOAT4ARRAYOID, "float4[]")
+	X(Neighbour, version, INT4OID, NULL) \
+	X(Neighbour, feature, INT4OID, NULL) \
+	X(Neighbour, items, INT4ARRAYOID, "EXTERNAL") \
+	X(Neighbour, weights, FLOAT4ARRAYOID, "EXTERNAL")
 
 /* User_embedding, Item_position, … : places in the lists, from 0 */
-#define TAGREC_COLUMN_PLACE(relation, column, type, sql) relation##_##column,
+#define TAGREC_COLUMN_PLACE(relation, column, type, storage) relation##_##column,
 enum {TAGREC_USER_COLUMNS(TAGREC_COLUMN_PLACE) User_columns};
 enum {TAGREC_ITEM_COLUMNS(TAGREC_COLUMN_PLACE) Item_columns};
 enum {TAGREC_TAG_COLUMNS(TAGREC_COLUMN_PLACE) Tag_columns};
@@ -68,7 +69,7 @@ typedef struct TagrecColumn
 {
 	const char *name;
 	Oid			type;			/* InvalidOid = that of the source's key */
-	const char *sql_type;		/* NULL = that of the source's key */
+	const char *storage;		/* NULL = the type's */
 } TagrecColumn;
 
 typedef struct TagrecLayout
@@ -76,6 +77,7 @@ typedef struct TagrecLayout
 	const TagrecColumn *column;
 	int			columns;
 	int			key_columns;	/* of the primary key, version among them: the first ones */
+	int			unique;			/* a column that is unique in a version, too; 0 = none */
 } TagrecLayout;
 
 extern const TagrecLayout tagrec_layout[];	/* by TagrecRelation */

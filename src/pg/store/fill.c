@@ -1,8 +1,8 @@
 /*
  * Filling a version's partitions. See write.h.
  *
- * Rows go in through the table access method, many at a time, as COPY does it: the tables are new, nobody else sees them,
- * and they have neither indexes nor triggers yet.
+ * Rows go in through the table access method, in batches, as in COPY: the tables are new, not visible to others, and have
+ * neither indexes nor triggers yet.
  */
 #include "postgres.h"
 
@@ -32,11 +32,15 @@
 typedef struct Writer
 {
 	Relation	relation;
+	int			columns;		/* that are written */
+	int32		version;
 	BulkInsertState bulk;
 	TupleTableSlot *slot[BATCH_ROWS];
 	int			waiting;
 	Size		bytes;			/* of the waiting rows' arrays */
 	MemoryContext rows;			/* values of the waiting rows */
+	MemoryContext outside;		/* while a row is made */
+	Datum		values[TAGREC_MOST_COLUMNS];	/* of the row that is made */
 } Writer;
 
 /* ------------------------------------------------------------------ writing rows */
@@ -49,6 +53,8 @@ writer_open(Writer *writer, const TagrecPlace *place, TagrecRelation which)
 	memset(writer, 0, sizeof(*writer));
 	writer->relation = table_open(tagrec_model_relation(place->schema, relname), RowExclusiveLock);
 	tagrec_check_writable(RelationGetRelid(writer->relation), which);
+	writer->columns = tagrec_layout[which].columns;
+	writer->version = place->version;
 	writer->bulk = GetBulkInsertState();
 	writer->rows = AllocSetContextCreate(CurrentMemoryContext, "tagrec rows", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < BATCH_ROWS; i++)
@@ -67,19 +73,28 @@ writer_flush(Writer *writer)
 	MemoryContextReset(writer->rows);
 }
 
-/* The values lie in writer->rows, or outlive the writer. */
+/* The values of a row, with its version, to be filled and then added; until then, what is allocated lives as long as it. */
+static Datum *
+writer_row(Writer *writer)
+{
+	writer->outside = MemoryContextSwitchTo(writer->rows);
+	writer->values[0] = Int32GetDatum(writer->version);
+	return writer->values;
+}
+
 static void
-writer_add(Writer *writer, const Datum *values, int count, Size bytes)
+writer_add(Writer *writer, Size bytes)
 {
 	TupleTableSlot *slot = writer->slot[writer->waiting];
-	int			columns = slot->tts_tupleDescriptor->natts;
+	int			added = slot->tts_tupleDescriptor->natts - writer->columns;
 
+	MemoryContextSwitchTo(writer->outside);
 	CHECK_FOR_INTERRUPTS();
 	ExecClearTuple(slot);
-	memcpy(slot->tts_values, values, count * sizeof(Datum));
-	memset(slot->tts_isnull, false, count * sizeof(bool));
-	/* columns that the owner has added */
-	memset(slot->tts_isnull + count, true, (columns - count) * sizeof(bool));
+	memcpy(slot->tts_values, writer->values, writer->columns * sizeof(Datum));
+	memset(slot->tts_isnull, false, writer->columns * sizeof(bool));
+	/* by the owner */
+	memset(slot->tts_isnull + writer->columns, true, added * sizeof(bool));
 	ExecStoreVirtualTuple(slot);
 	writer->waiting++;
 	writer->bytes += bytes;
@@ -164,44 +179,37 @@ profile(Datum *tags, Datum *counts, const TrProfileTable *table, int32 entity)
 }
 
 static void
-add_user(Writer *writer, const TagrecPlace *place, const TagrecData *data, TrModel *model, TagrecKeyInput *input, int32 user,
-		 const float *embedding, int width)
+add_user(Writer *writer, const TagrecData *data, TrModel *model, TagrecKeyInput *input, int32 user, const float *embedding,
+		 int width)
 {
 	const TrDataset *d = &data->all;
 	int32		first = d->user_ptr[user];
 	int32		seen = d->user_ptr[user + 1] - first;
-	Datum		values[10];
-	Size		bytes;
-	MemoryContext before = MemoryContextSwitchTo(writer->rows);
+	Size		bytes = ((Size) width + seen) * 4;
+	Datum	   *values = writer_row(writer);
 
-	values[0] = Int32GetDatum(place->version);
-	values[1] = tagrec_key_read(input, data->users.text[user]);
-	values[2] = array_of(embedding, width, FLOAT4OID);
-	values[3] = array_of(d->post_item + first, seen, INT4OID);
-	bytes = profile(&values[4], &values[5], &d->user, user);
-	bytes += sparse_part(&values[6], &values[7], data, model, user);
-	bytes += posts(&values[8], &values[9], d, model->algorithm->task, user);
-	MemoryContextSwitchTo(before);
-	writer_add(writer, values, lengthof(values), bytes + width * 4 + seen * 4);
+	values[User_user_id] = tagrec_key_read(input, data->users.text[user]);
+	values[User_embedding] = array_of(embedding, width, FLOAT4OID);
+	values[User_seen] = array_of(d->post_item + first, seen, INT4OID);
+	bytes += profile(&values[User_tags], &values[User_counts], &d->user, user);
+	bytes += sparse_part(&values[User_features], &values[User_feature_values], data, model, user);
+	bytes += posts(&values[User_post_ends], &values[User_post_tags], d, model->algorithm->task, user);
+	writer_add(writer, bytes);
 }
 
 static void
-add_item(Writer *writer, const TagrecPlace *place, const TagrecData *data, TagrecKeyInput *input, int32 item,
-		 const float *embedding, int width)
+add_item(Writer *writer, const TagrecData *data, TagrecKeyInput *input, int32 item, const float *embedding, int width)
 {
 	const TrDataset *d = &data->all;
-	Datum		values[7];
-	Size		bytes;
-	MemoryContext before = MemoryContextSwitchTo(writer->rows);
+	Size		bytes = (Size) width * 4;
+	Datum	   *values = writer_row(writer);
 
-	values[0] = Int32GetDatum(place->version);
-	values[1] = tagrec_key_read(input, data->items.text[item]);
-	values[2] = Int32GetDatum(item);
-	values[3] = array_of(embedding, width, FLOAT4OID);
-	bytes = profile(&values[4], &values[5], &d->item, item);
-	values[6] = Int32GetDatum(d->item_ptr[item + 1] - d->item_ptr[item]);
-	MemoryContextSwitchTo(before);
-	writer_add(writer, values, lengthof(values), bytes + width * 4);
+	values[Item_item_id] = tagrec_key_read(input, data->items.text[item]);
+	values[Item_position] = Int32GetDatum(item);
+	values[Item_embedding] = array_of(embedding, width, FLOAT4OID);
+	bytes += profile(&values[Item_tags], &values[Item_counts], &d->item, item);
+	values[Item_posts] = Int32GetDatum(d->item_ptr[item + 1] - d->item_ptr[item]);
+	writer_add(writer, bytes);
 }
 
 static void
@@ -224,9 +232,9 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 			tagrec_check(tr_model_embed(model, side, &data->all, first, n, embedding, &err), &err);
 		for (int32 i = 0; i < n; i++)
 			if (side == TR_USER)
-				add_user(&writer, place, data, model, &input, first + i, embedding + (Size) i * width, width);
+				add_user(&writer, data, model, &input, first + i, embedding + (Size) i * width, width);
 			else
-				add_item(&writer, place, data, &input, first + i, embedding + (Size) i * width, width);
+				add_item(&writer, data, &input, first + i, embedding + (Size) i * width, width);
 	}
 	writer_close(&writer);
 	tr_free(data->memory, embedding);
@@ -242,42 +250,36 @@ fill_tags(const TagrecPlace *place, const TagrecData *data)
 	writer_open(&writer, place, TAGREC_TAGS);
 	for (int32 tag = 0; tag < data->tags.count; tag++)
 	{
-		Datum		values[3];
-		MemoryContext before = MemoryContextSwitchTo(writer.rows);
+		Datum	   *values = writer_row(&writer);
 
-		values[0] = Int32GetDatum(place->version);
-		values[1] = Int32GetDatum(tag);
-		values[2] = CStringGetTextDatum(data->tags.text[tag]);
-		MemoryContextSwitchTo(before);
-		writer_add(&writer, values, lengthof(values), strlen(data->tags.text[tag]));
+		values[Tag_position] = Int32GetDatum(tag);
+		values[Tag_tag] = CStringGetTextDatum(data->tags.text[tag]);
+		writer_add(&writer, strlen(data->tags.text[tag]));
 	}
 	writer_close(&writer);
 }
 
 /* Whole rows to a part, as many as fit. rows and cols are those of the whole matrix, in every part. */
 static void
-add_weight(Writer *writer, const TagrecPlace *place, const TrTensor *tensor)
+add_weight(Writer *writer, const TrTensor *tensor)
 {
 	int32		step = Max(1, PART_VALUES / Max(tensor->cols, 1));
 
 	for (int32 first = 0, part = 0; first < tensor->rows; first += step, part++)
 	{
 		int64		n = (int64) Min(step, tensor->rows - first) * tensor->cols;
-		Datum		values[6];
-		MemoryContext before = MemoryContextSwitchTo(writer->rows);
+		Datum	   *values = writer_row(writer);
 
-		values[0] = Int32GetDatum(place->version);
-		values[1] = CStringGetTextDatum(tensor->name);
-		values[2] = Int32GetDatum(part);
-		values[3] = Int32GetDatum(tensor->rows);
-		values[4] = Int32GetDatum(tensor->cols);
-		values[5] = array_of(tensor->value + (Size) first * tensor->cols, n, FLOAT4OID);
-		MemoryContextSwitchTo(before);
-		writer_add(writer, values, lengthof(values), n * 4);
+		values[Weight_name] = CStringGetTextDatum(tensor->name);
+		values[Weight_part] = Int32GetDatum(part);
+		values[Weight_rows] = Int32GetDatum(tensor->rows);
+		values[Weight_cols] = Int32GetDatum(tensor->cols);
+		values[Weight_value] = array_of(tensor->value + (Size) first * tensor->cols, n, FLOAT4OID);
+		writer_add(writer, n * 4);
 	}
 }
 
-/* What stands in the rows of users and items is not stored once more. */
+/* Tensors that the rows of users and items contain are not stored again. */
 static void
 fill_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
 {
@@ -286,22 +288,19 @@ fill_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
 	writer_open(&writer, place, TAGREC_WEIGHTS);
 	for (int i = 0; i < n_tensors; i++)
 		if (!tensors[i].training)
-			add_weight(&writer, place, &tensors[i]);
+			add_weight(&writer, &tensors[i]);
 	writer_close(&writer);
 }
 
 static void
-add_neighbours(Writer *writer, const TagrecPlace *place, int32 feature, const TrSparse *row)
+add_neighbours(Writer *writer, int32 feature, const TrSparse *row)
 {
-	Datum		values[4];
-	MemoryContext before = MemoryContextSwitchTo(writer->rows);
+	Datum	   *values = writer_row(writer);
 
-	values[0] = Int32GetDatum(place->version);
-	values[1] = Int32GetDatum(feature);
-	values[2] = array_of(row->index, row->n, INT4OID);
-	values[3] = array_of(row->value, row->n, FLOAT4OID);
-	MemoryContextSwitchTo(before);
-	writer_add(writer, values, lengthof(values), (Size) row->n * 8);
+	values[Neighbour_feature] = Int32GetDatum(feature);
+	values[Neighbour_items] = array_of(row->index, row->n, INT4OID);
+	values[Neighbour_weights] = array_of(row->value, row->n, FLOAT4OID);
+	writer_add(writer, (Size) row->n * 8);
 }
 
 static void
@@ -319,7 +318,7 @@ fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model
 		CHECK_FOR_INTERRUPTS();
 		tagrec_check(model->algorithm->feature_weights(model, (int32) feature, &row, &err), &err);
 		if (row.n > 0)
-			add_neighbours(&writer, place, (int32) feature, &row);
+			add_neighbours(&writer, (int32) feature, &row);
 	}
 	writer_close(&writer);
 }
@@ -330,37 +329,30 @@ fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model
 static void
 create_partition(const TagrecPlace *place, TagrecRelation which)
 {
-	char	   *partition = tagrec_place_name(place, tagrec_partition_relname(place->model, which, place->version));
-	char	   *parent = tagrec_place_name(place, tagrec_parent_relname(place->model, which));
-
-	tagrec_execute(psprintf("CREATE TABLE %s (LIKE %s INCLUDING STORAGE, CHECK (version OPERATOR(pg_catalog.=) %d))",
-							partition, parent, place->version));
+	tagrec_execute("CREATE TABLE %s (LIKE %s INCLUDING STORAGE, CHECK (version OPERATOR(pg_catalog.=) %d))",
+				   tagrec_place_partition(place, which), tagrec_place_parent(place, which), place->version);
 }
 
 /* Attaching makes the indexes that the partitioned table has, the user's own included. */
 static void
 attach_partition(const TagrecPlace *place, TagrecRelation which)
 {
-	char	   *partition = tagrec_place_name(place, tagrec_partition_relname(place->model, which, place->version));
-	char	   *parent = tagrec_place_name(place, tagrec_parent_relname(place->model, which));
+	char	   *partition = tagrec_place_partition(place, which);
 
-	tagrec_execute(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES IN (%d)", parent, partition,
-							place->version));
-	tagrec_execute(psprintf("ANALYZE %s", partition));
+	tagrec_execute("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES IN (%d)", tagrec_place_parent(place, which), partition,
+				   place->version);
+	tagrec_execute("ANALYZE %s", partition);
 }
 
 /*
- * The columns that the view of neighbours joins by, of the partitioned tables themselves, which nobody else analyzes:
- * without that its plans are made for 200 items. An old partition that somebody is at work on is passed over.
+ * The columns that the view of neighbours joins by, of the partitioned tables themselves, which autovacuum does not
+ * analyze: without that, plans assume 200 items. Locked old partitions are skipped.
  */
 static void
 analyze_joins(const TagrecPlace *place)
 {
-	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
-	char	   *neighbours = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_NEIGHBOURS));
-
-	tagrec_execute(psprintf("ANALYZE (SKIP_LOCKED) %s (version, \"position\", item_id)", items));
-	tagrec_execute(psprintf("ANALYZE (SKIP_LOCKED) %s (version, feature)", neighbours));
+	tagrec_execute("ANALYZE (SKIP_LOCKED) %s (version, \"position\", item_id)", tagrec_place_parent(place, TAGREC_ITEMS));
+	tagrec_execute("ANALYZE (SKIP_LOCKED) %s (version, feature)", tagrec_place_parent(place, TAGREC_NEIGHBOURS));
 }
 
 void

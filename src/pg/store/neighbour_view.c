@@ -1,12 +1,12 @@
 /*
- * What the view of neighbours calls, and nobody else.
+ * Functions used by the view of neighbours.
  *
  * tagrec_neighbour_entries() unnests a row's items and weights. It does no more than unnest() would, but says how many rows
  * are to be expected, without which the planner sorts millions of them.
  *
- * tagrec_ascending_has() asks what the view's join would find out anyway, so that a look-up of one item passes over the
- * rows without it before they are unnested. When all rows are read the question comes for each of their elements, one row
- * after another, so an array that was fetched from its TOAST table stays until another one comes.
+ * tagrec_ascending_has() repeats a condition of the view's join, so that a look-up of one item skips the rows without it
+ * before they are unnested. When all rows are read the question comes for each of their elements, one row after another, so
+ * an array that was fetched from its TOAST table stays until another one comes.
  */
 #include "postgres.h"
 
@@ -40,7 +40,7 @@ tagrec_neighbour_entries(PG_FUNCTION_ARGS)
 	if (ARR_HASNULL(items) || ARR_HASNULL(weights))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("the items or weights of a neighbour are not the arrays that were stored"),
+				 errmsg("stored neighbours are corrupted"),
 				 errhint("Rows of a version must not be changed. Train the model again.")));
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < n; i++)

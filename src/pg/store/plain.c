@@ -1,15 +1,15 @@
 /*
  * Whether a version can be written to a model's partitioned tables. The rule, which is stated here and nowhere else:
  *
- *   They are data alone. Beside its columns and its primary key, such a table may have columns that stay NULL, and
+ *   They are plain data. Besides its columns and its primary key, such a table may have columns that stay NULL, and
  *   indexes. It has no trigger of anybody's, no rule, no row security, no CHECK, foreign key or exclusion constraint, no
- *   generated column; it is nobody's partition and has no default partition. The functions of an index, its predicate
+ *   generated column; it is not a partition and has no default partition. The functions of an index, its predicate
  *   included, belong to superusers, as those of the server and of extensions do: an index on embedding::vector(128) may
  *   be, one on a function of the owner's may not. A unique index holds a key of the table, so that no version can fail
  *   on it.
  *
- * Whatever else there is might run code, or be in the way of a version that took hours to train; so it is asked before a
- * job starts, and again before it writes. That what does run then runs as the owner is identity.h's concern.
+ * Anything else might run code, or reject a version that took hours to train; so this is checked before a job starts, and
+ * again before it writes. Code that does run then runs as the owner: see identity.h.
  */
 #include "pg/store/write.h"
 
@@ -24,6 +24,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/primnodes.h"
 #include "partitioning/partdesc.h"
+#include "pg/store/columns.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -37,9 +38,9 @@ refuse(Relation relation, const char *has, const char *name)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("relation \"%s\" has %s, and no version can be written to it", RelationGetRelationName(relation), what),
-			 errdetail("A model's relations are data alone: what could run code, or refuse rows, has no place on them."),
-			 errhint("Drop it, or remove the model with tagrec_drop() and train it again.")));
+			 errmsg("cannot write a version to relation \"%s\" because it has %s", RelationGetRelationName(relation), what),
+			 errdetail("The relations of a model must not have anything that could execute code or reject rows."),
+			 errhint("Remove it, or drop the model with tagrec_drop() and train it again.")));
 }
 
 /* ------------------------------------------------------------------ indexes */
@@ -78,8 +79,8 @@ runs_somebodys(Node *node, void *context)
 }
 
 /*
- * An index's expressions or its predicate, NULL = none. Not as the relcache gives them: it computes what is constant in
- * them, as whoever asks.
+ * An index's expressions or its predicate, NULL = none. Not as the relcache gives them: it evaluates constant expressions
+ * in them, as the current user.
  */
 static Node *
 stored_tree(Relation index, AttrNumber column)
@@ -98,43 +99,29 @@ stored_tree(Relation index, AttrNumber column)
 	return tree;
 }
 
+/* Is it one of the columns by which the index tells rows apart? */
 static bool
-covers(Relation index, TupleDesc desc, const char *const *names)
+covers(Relation index, const TagrecColumn *column)
 {
 	Form_pg_index form = index->rd_index;
+	Oid			table = form->indrelid;
 
-	for (; *names; names++)
-	{
-		bool		found = false;
-
-		for (int i = 0; i < form->indnkeyatts; i++)
-		{
-			AttrNumber	column = form->indkey.values[i];
-
-			found |= column > 0 && strcmp(NameStr(TupleDescAttr(desc, column - 1)->attname), *names) == 0;
-		}
-		if (!found)
-			return false;
-	}
-	return true;
-}
-
-/* Columns of which no two rows have the same values, by table. */
-static bool
-holds_key(Relation index, TupleDesc desc, TagrecRelation which)
-{
-	static const char *const keys[][3][4] = {
-		[TAGREC_USERS] = {{"version", "user_id"}},
-		[TAGREC_ITEMS] = {{"version", "item_id"}, {"version", "position"}},
-		[TAGREC_TAGS] = {{"version", "position"}, {"version", "tag"}},
-		[TAGREC_WEIGHTS] = {{"version", "name", "part"}},
-		[TAGREC_NEIGHBOURS] = {{"version", "feature"}}
-	};
-
-	for (int i = 0; keys[which][i][0]; i++)
-		if (covers(index, desc, keys[which][i]))
+	for (int i = 0; i < form->indnkeyatts; i++)
+		if (form->indkey.values[i] > 0 && form->indkey.values[i] == get_attnum(table, column->name))
 			return true;
 	return false;
+}
+
+/* Columns of which no two rows have the same values: the primary key, or the version and what is unique in it. */
+static bool
+holds_key(Relation index, const TagrecLayout *layout)
+{
+	int			covered = 0;
+
+	while (covered < layout->key_columns && covers(index, &layout->column[covered]))
+		covered++;
+	return covered == layout->key_columns
+		|| (covered > 0 && layout->unique > 0 && covers(index, &layout->column[layout->unique]));
 }
 
 static void
@@ -147,8 +134,8 @@ check_index(Relation relation, Relation index, TagrecRelation which)
 		refuse(relation, "the exclusion constraint", name);
 	if (runs_somebodys(stored_tree(index, Anum_pg_index_indexprs), NULL)
 		|| runs_somebodys(stored_tree(index, Anum_pg_index_indpred), NULL))
-		refuse(relation, "an index with functions that are not a superuser's,", name);
-	if (form->indisunique && !holds_key(index, RelationGetDescr(relation), which))
+		refuse(relation, "an index with functions not owned by a superuser,", name);
+	if (form->indisunique && !holds_key(index, &tagrec_layout[which]))
 		refuse(relation, "the unique index", name);
 }
 

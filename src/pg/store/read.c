@@ -30,7 +30,7 @@ tagrec_version_corrupted(const TagrecVersion *version, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("version %d of model \"%s\" does not hold what was stored in it", version->version, version->model),
+			 errmsg("version %d of model \"%s\" is corrupted", version->version, version->model),
 			 errdetail("%s", what),
 			 errhint("Rows of a version must not be changed. Train the model again.")));
 	pg_unreachable();
@@ -39,8 +39,8 @@ tagrec_version_corrupted(const TagrecVersion *version, const char *what)
 /* ------------------------------------------------------------------ tables */
 
 /*
- * A partition is found by its name. What somebody else has put there under that name is not the model's; and row security
- * that is forced on the owner says that not every row is to be read, which a model cannot do with.
+ * A partition is found by its name. A relation of another role under that name is not the model's; and with row-level
+ * security forced on the owner, not every row could be read, but a model needs all.
  */
 static void
 check_table(const TagrecTable *table)
@@ -51,10 +51,10 @@ check_table(const TagrecTable *table)
 	if (form->relowner != version->owner || form->relkind != RELKIND_RELATION)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("relation %s is not a table of the owner of model \"%s\"",
+				 errmsg("relation %s is not a table owned by the owner of model \"%s\"",
 						tagrec_partition_name(version, table->which), version->model),
 				 errdetail("The model's views belong to \"%s\".", GetUserNameFromId(version->owner, true)),
-				 errhint("Undo what has changed it, or remove the model with tagrec_drop() and train it again.")));
+				 errhint("Undo the change, or drop the model with tagrec_drop() and train it again.")));
 	if (form->relam != HEAP_TABLE_AM_OID)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -63,10 +63,10 @@ check_table(const TagrecTable *table)
 	if (form->relrowsecurity && form->relforcerowsecurity)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("relation %s of model \"%s\" has row security that is forced on its owner",
+				 errmsg("relation %s of model \"%s\" has row-level security forced on its owner",
 						tagrec_partition_name(version, table->which), version->model),
-				 errdetail("A model is read as a whole, by whoever has the right to use it."),
-				 errhint("Undo it with ALTER TABLE ... NO FORCE ROW LEVEL SECURITY.")));
+				 errdetail("Every role that may use a model reads it as a whole."),
+				 errhint("Use ALTER TABLE ... NO FORCE ROW LEVEL SECURITY.")));
 }
 
 static void
@@ -218,7 +218,7 @@ tagrec_scan_ordered(TagrecTable *table)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("relation %s of model \"%s\" has no primary key",
 						tagrec_partition_name(table->version, table->which), table->version->model),
-				 errhint("Undo what has removed it, or remove the model with tagrec_drop() and train it again.")));
+				 errhint("Restore the primary key, or drop the model with tagrec_drop() and train it again.")));
 	scan.index = index_open(table->index, AccessShareLock);
 	scan.scan = systable_beginscan_ordered(table->relation, scan.index, GetActiveSnapshot(), n, keys);
 	return scan;
@@ -275,7 +275,7 @@ tagrec_get_int(const TagrecScan *scan, int column, int64 limit)
 	int32		value = DatumGetInt32(get(scan, column));
 
 	if (value < 0 || value >= limit)
-		wrong(scan, column, psprintf("has %d, which is not below %lld, or negative", value, (long long) limit));
+		wrong(scan, column, psprintf("has %d, which is negative or not below %lld", value, (long long) limit));
 	return value;
 }
 
@@ -299,7 +299,7 @@ get_array(const TagrecScan *scan, int column, int32 *n)
 	Oid			element = tagrec_layout[scan->table->which].column[column].type == INT4ARRAYOID ? INT4OID : FLOAT4OID;
 
 	if (ARR_ELEMTYPE(array) != element || ARR_NDIM(array) > 1 || ARR_HASNULL(array))
-		wrong(scan, column, "has an array with nulls, or of more than one dimension");
+		wrong(scan, column, "has an array with nulls or with more than one dimension");
 	*n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	return array;
 }
@@ -349,8 +349,8 @@ tagrec_get_positions(const TagrecScan *scan, int column, int64 limit, bool ascen
 
 	for (int32 i = 0; i < *n; i++)
 		if (position[i] < 0 || position[i] >= limit || (ascending && i > 0 && position[i] <= position[i - 1]))
-			wrong(scan, column, psprintf("has %d at place %d, of positions below %lld%s", position[i], i + 1,
-										 (long long) limit, ascending ? " in ascending order" : ""));
+			wrong(scan, column, psprintf("has %d as element %d, but positions must be below %lld%s", position[i], i + 1,
+										 (long long) limit, ascending ? " and in ascending order" : ""));
 	return position;
 }
 

@@ -1,12 +1,12 @@
 /*
  * Reading a version's partitions.
  *
- * Rows come straight from the table access method. No SQL is planned or run, so nothing that the owner of the tables has
- * put there runs, whoever reads: no policy, rule, trigger, default, index expression or domain check. Relations that are
- * not the plain tables of the model's owner are refused, and so are those whose owner has forced row security on himself.
+ * Rows come straight from the table access method. No SQL is planned or run, so no code of the tables' owner runs,
+ * whichever role reads: no policy, rule, trigger, default, index expression or domain check. Relations that are not the
+ * plain tables of the model's owner are refused, and so are those with row-level security forced on the owner.
  *
- * What is read may be anything that its owner could write. The functions below check every value, on every read: NULL, the
- * number of dimensions, nulls among the elements, length, range, order, finite numbers. What is wrong is
+ * The data may be anything that the owner could write. The functions below check every value, on every read: NULL, the
+ * number of dimensions, nulls among the elements, length, range, order, finite numbers. Errors are raised by
  * tagrec_version_corrupted().
  *
  * Reading goes by the active snapshot. Results are in the current memory context.
@@ -51,8 +51,8 @@ typedef struct TagrecScan
 } TagrecScan;
 
 /*
- * All rows, as they lie; all rows in the order of the primary key; the row of a key, of the type table->key_type (int4: of
- * a feature).
+ * All rows, in physical order; all rows in the order of the primary key; the row of a key, of the type table->key_type
+ * (int4: of a feature).
  */
 extern TagrecScan tagrec_scan_all(TagrecTable *table);
 extern TagrecScan tagrec_scan_ordered(TagrecTable *table);
@@ -83,7 +83,7 @@ extern void tagrec_get_embedding(const TagrecScan *scan, int column, float *out)
 /* Two columns of the same length: ascending positions, and values. */
 extern TrSparse tagrec_get_sparse(const TagrecScan *scan, int positions, int values, int64 limit);
 
-/* The error: what is stored is not what was. */
+/* Raises the error for corrupted data. */
 pg_noreturn extern void tagrec_version_corrupted(const TagrecVersion *version, const char *what);
 
 #endif

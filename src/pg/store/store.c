@@ -23,8 +23,8 @@ find_partition(const TagrecVersion *version, TagrecRelation relation)
 }
 
 /*
- * It is found by its name and read as the model's owner: what somebody else has put there under that name, or a view, would
- * run its functions with the owner's rights.
+ * It is found by its name and read as the model's owner: a relation of another role under that name, or a view, would run
+ * functions with the owner's privileges.
  */
 static void
 check_partition(const TagrecVersion *version, TagrecRelation relation, Oid found)
@@ -33,10 +33,10 @@ check_partition(const TagrecVersion *version, TagrecRelation relation, Oid found
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("relation %s is not a table of the owner of model \"%s\"", tagrec_partition_name(version, relation),
-					version->model),
+			 errmsg("relation %s is not a table owned by the owner of model \"%s\"",
+					tagrec_partition_name(version, relation), version->model),
 			 errdetail("The model's views belong to \"%s\".", GetUserNameFromId(version->owner, true)),
-			 errhint("Undo what has changed it, or remove the model with tagrec_drop() and train it again.")));
+			 errhint("Undo the change, or drop the model with tagrec_drop() and train it again.")));
 }
 
 Oid
@@ -50,7 +50,7 @@ tagrec_partition(const TagrecVersion *version, TagrecRelation relation)
 				 errmsg("relation %s of model \"%s\" does not exist", tagrec_partition_name(version, relation),
 						version->model),
 				 errdetail("It was dropped, renamed or moved after the model was trained."),
-				 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+				 errhint("Drop the model with tagrec_drop() and train it again.")));
 	check_partition(version, relation, found);
 	return found;
 }
@@ -64,7 +64,7 @@ tagrec_lock_partition(const TagrecVersion *version, TagrecRelation relation)
 	{
 		Oid			before = found;
 
-		/* which makes us see what others have dropped or renamed */
+		/* which accepts invalidation messages, so that drops and renames are seen */
 		LockRelationOid(found, AccessShareLock);
 		found = find_partition(version, relation);
 		if (found == before)

@@ -116,7 +116,7 @@ add_tensor(WeightReader *reader, const char *name, int32 rows, int32 cols)
 	reader->room = 1;
 }
 
-/* Memory grows with the numbers that there are, not with the size that a row claims. */
+/* Memory grows with the numbers that are stored, not with the size that a row claims. */
 static void
 add_values(WeightReader *reader, const float *value, int32 n)
 {

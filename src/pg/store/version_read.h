@@ -1,6 +1,5 @@
 /*
- * What a version stores beside users and items: its vocabulary and the network's weights. ereport(ERROR) when it is not
- * what was stored.
+ * A version's vocabulary and its network's weights. ereport(ERROR) if they are corrupted.
  */
 #ifndef TAGREC_VERSION_READ_H
 #define TAGREC_VERSION_READ_H

@@ -7,7 +7,6 @@
 #include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -24,44 +23,46 @@
 
 static const TagrecRelation views[VIEWS] = {TAGREC_USERS, TAGREC_ITEMS, TAGREC_NEIGHBOURS};
 
-char *
-tagrec_place_name(const TagrecPlace *place, const char *relname)
+static char *
+place_name(const TagrecPlace *place, const char *relname)
 {
 	return quote_qualified_identifier(place->schema, relname);
 }
 
-void
-tagrec_execute(const char *sql)
+char *
+tagrec_place_parent(const TagrecPlace *place, TagrecRelation which)
 {
-	int			rc;
-
-	SPI_connect();
-	rc = SPI_execute(sql, false, 0);
-	if (rc < 0)
-		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(rc));
-	SPI_finish();
+	return place_name(place, tagrec_parent_relname(place->model, which));
 }
 
-__attribute__((format(printf, 1, 2)))
-static void
-execute(const char *format,...)
+char *
+tagrec_place_partition(const TagrecPlace *place, TagrecRelation which)
+{
+	return place_name(place, tagrec_partition_relname(place->model, which, place->version));
+}
+
+void
+tagrec_execute(const char *format,...)
 {
 	StringInfoData sql;
+	int			needed = 0;
+	int			rc;
 
 	initStringInfo(&sql);
-	for (;;)
+	do
 	{
 		va_list		args;
-		int			needed;
 
+		enlargeStringInfo(&sql, needed);
 		va_start(args, format);
 		needed = appendStringInfoVA(&sql, format, args);
 		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&sql, needed);
-	}
-	tagrec_execute(sql.data);
+	} while (needed > 0);
+	SPI_connect();
+	rc = SPI_execute(sql.data, false, 0);
+	if (rc < 0)
+		elog(ERROR, "could not run \"%s\": %s", sql.data, SPI_result_code_string(rc));
+	SPI_finish();
 	pfree(sql.data);
 }
 
@@ -73,10 +74,10 @@ check_free(const char *schema, const char *relname, const char *model)
 	if (OidIsValid(tagrec_model_relation(schema, relname)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("relation \"%s.%s\" exists, and model \"%s\" needs that name", schema, relname, model),
-				 errdetail("It belongs to no model that tagrec knows."),
-				 errhint("Choose another model name, or another schema with the option schema; or drop the relation, if a"
-						 " removed installation of tagrec has left it.")));
+				 errmsg("relation \"%s.%s\" already exists", schema, relname),
+				 errdetail("Model \"%s\" needs this name, but the relation does not belong to a model of tagrec.", model),
+				 errhint("Choose another model name or another schema; drop the relation if it was left by a removed"
+						 " installation of tagrec.")));
 }
 
 void
@@ -96,14 +97,14 @@ relation_missing(const char *model, const char *schema, const char *relname)
 	if (!tagrec_model_find(model, true, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("model \"%s\" has just been dropped", model)));
+				 errmsg("model \"%s\" was concurrently dropped", model)));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("relation \"%s.%s\" of model \"%s\" does not exist", schema, relname, model),
-			 errhint("Remove what is left of the model with tagrec_drop(), and train it again.")));
+			 errhint("Drop the model with tagrec_drop() and train it again.")));
 }
 
-/* NULL when there is none, also when somebody drops or renames it while we wait for the lock. */
+/* NULL if there is none, also if it is dropped or renamed while we wait for the lock. */
 static Relation
 open_relation(const char *schema, const char *relname, LOCKMODE mode)
 {
@@ -140,9 +141,9 @@ check_key(const char *model, const char *schema, TagrecRelation which, const cha
 	if (!same)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("%s of model \"%s\" has type %s, and in the source it has type %s", column, model,
+				 errmsg("%s of model \"%s\" has type %s, but the source has type %s", column, model,
 						format_type_be(type), format_type_be(key.type)),
-				 errdetail(type == key.type ? "The collations differ." : "All versions of a model share one type."),
+				 errdetail(type == key.type ? "The collations differ." : "All versions of a model must have one type."),
 				 errhint("Drop the model with tagrec_drop() first, or train under another name.")));
 }
 
@@ -157,10 +158,10 @@ check_parent(const char *model, const char *schema, Oid owner, TagrecRelation wh
 	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE || relation->rd_rel->relowner != owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("relation \"%s.%s\" is not a partitioned table of the owner of model \"%s\"", schema, relname,
+				 errmsg("relation \"%s.%s\" is not a partitioned table owned by the owner of model \"%s\"", schema, relname,
 						model),
 				 errdetail("The model belongs to \"%s\".", GetUserNameFromId(owner, true)),
-				 errhint("Undo what has changed it, or remove the model with tagrec_drop() and train it again.")));
+				 errhint("Undo the change, or drop the model with tagrec_drop() and train it again.")));
 	tagrec_check_writable(RelationGetRelid(relation), which);
 	tagrec_check_plain(relation, which);
 	relation_close(relation, AccessShareLock);
@@ -169,7 +170,7 @@ check_parent(const char *model, const char *schema, Oid owner, TagrecRelation wh
 void
 tagrec_store_check_model(const char *model, const char *schema, const TagrecSource *source)
 {
-	Oid			owner = tagrec_relation_owner(tagrec_model_relation(schema, tagrec_view_relname(model, TAGREC_ITEMS)));
+	Oid			owner = tagrec_relation_owner(tagrec_model_view(schema, model));
 
 	for (TagrecRelation which = 0; which < RELATIONS; which++)
 		check_parent(model, schema, owner, which);
@@ -197,35 +198,34 @@ key_definition(TagrecKeyType key)
 	return psprintf("%s COLLATE %s", type, generate_collation_name(key.collation));
 }
 
-/* Embeddings stay in the row while it fits a page; weights go out of line, and neither pays to be compressed. */
 static void
-create_tables(const TagrecPlace *place, const TagrecSource *source)
+create_table(const TagrecPlace *place, TagrecRelation which, TagrecKeyType key)
 {
-	char	   *users = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_USERS));
-	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
-	char	   *tags = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_TAGS));
-	char	   *weights = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_WEIGHTS));
-	char	   *neighbours = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_NEIGHBOURS));
+	const TagrecLayout *layout = &tagrec_layout[which];
+	char	   *parent = tagrec_place_parent(place, which);
+	StringInfoData columns;
+	StringInfoData keys;
+	StringInfoData storage;
 
-	execute("CREATE TABLE %s (version int4 NOT NULL, user_id %s NOT NULL, embedding float4[] NOT NULL,"
-			" seen int4[] NOT NULL, tags int4[] NOT NULL, counts float4[] NOT NULL, features int4[] NOT NULL,"
-			" feature_values float4[] NOT NULL, post_ends int4[] NOT NULL, post_tags int4[] NOT NULL,"
-			" PRIMARY KEY (version, user_id)) PARTITION BY LIST (version)", users, key_definition(source->user));
-	execute("ALTER TABLE %s ALTER COLUMN embedding SET STORAGE MAIN", users);
-	execute("CREATE TABLE %s (version int4 NOT NULL, item_id %s NOT NULL, \"position\" int4 NOT NULL,"
-			" embedding float4[] NOT NULL, tags int4[] NOT NULL, counts float4[] NOT NULL, posts int4 NOT NULL,"
-			" PRIMARY KEY (version, item_id)) PARTITION BY LIST (version)", items, key_definition(source->item));
-	execute("ALTER TABLE %s ALTER COLUMN embedding SET STORAGE MAIN", items);
-	execute("CREATE TABLE %s (version int4 NOT NULL, \"position\" int4 NOT NULL, tag text NOT NULL,"
-			" PRIMARY KEY (version, \"position\")) PARTITION BY LIST (version)", tags);
-	execute("CREATE TABLE %s (version int4 NOT NULL, name text NOT NULL, part int4 NOT NULL, rows int4 NOT NULL,"
-			" cols int4 NOT NULL, value float4[] NOT NULL,"
-			" PRIMARY KEY (version, name, part)) PARTITION BY LIST (version)", weights);
-	execute("ALTER TABLE %s ALTER COLUMN value SET STORAGE EXTERNAL", weights);
-	execute("CREATE TABLE %s (version int4 NOT NULL, feature int4 NOT NULL, items int4[] NOT NULL,"
-			" weights float4[] NOT NULL, PRIMARY KEY (version, feature)) PARTITION BY LIST (version)", neighbours);
-	execute("ALTER TABLE %s ALTER COLUMN items SET STORAGE EXTERNAL, ALTER COLUMN weights SET STORAGE EXTERNAL",
-			neighbours);
+	initStringInfo(&columns);
+	initStringInfo(&keys);
+	initStringInfo(&storage);
+	for (int i = 0; i < layout->columns; i++)
+	{
+		const TagrecColumn *column = &layout->column[i];
+		const char *name = quote_identifier(column->name);
+
+		appendStringInfo(&columns, "%s %s NOT NULL, ", name,
+						 OidIsValid(column->type) ? format_type_be(column->type) : key_definition(key));
+		if (i < layout->key_columns)
+			appendStringInfo(&keys, "%s%s", i > 0 ? ", " : "", name);
+		if (column->storage)
+			appendStringInfo(&storage, "%sALTER COLUMN %s SET STORAGE %s", storage.len > 0 ? ", " : "", name,
+							 column->storage);
+	}
+	tagrec_execute("CREATE TABLE %s (%sPRIMARY KEY (%s)) PARTITION BY LIST (version)", parent, columns.data, keys.data);
+	if (storage.len > 0)
+		tagrec_execute("ALTER TABLE %s %s", parent, storage.data);
 }
 
 static void
@@ -234,11 +234,11 @@ comment_view(const TagrecPlace *place, const char *model, TagrecRelation which)
 	static const char *const rows[] = {
 		[TAGREC_USERS] = "users",
 		[TAGREC_ITEMS] = "items",
-		[TAGREC_NEIGHBOURS] = "what having one item adds to the score of another, by the neighbours"
+		[TAGREC_NEIGHBOURS] = "neighbour weights, what having one item adds to the score of another,"
 	};
 	char	   *comment = psprintf("tagrec: %s of the deployed version of model %s", rows[which], model);
 
-	execute("COMMENT ON VIEW %s IS %s", tagrec_place_name(place, tagrec_view_relname(model, which)),
+	tagrec_execute("COMMENT ON VIEW %s IS %s", place_name(place, tagrec_view_relname(model, which)),
 			quote_literal_cstr(comment));
 }
 
@@ -255,10 +255,10 @@ version_to_show(const TagrecPlace *place, const char *parent)
 static void
 create_view(const TagrecPlace *place, TagrecRelation which, const char *key)
 {
-	char	   *view = tagrec_place_name(place, tagrec_view_relname(place->model, which));
-	char	   *parent = tagrec_place_name(place, tagrec_parent_relname(place->model, which));
+	char	   *view = place_name(place, tagrec_view_relname(place->model, which));
+	char	   *parent = tagrec_place_parent(place, which);
 
-	execute("CREATE VIEW %s AS SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=) %s", view, key, parent,
+	tagrec_execute("CREATE VIEW %s AS SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=) %s", view, key, parent,
 			version_to_show(place, parent));
 	comment_view(place, place->model, which);
 }
@@ -270,12 +270,12 @@ create_view(const TagrecPlace *place, TagrecRelation which, const char *key)
 static void
 create_neighbour_view(const TagrecPlace *place)
 {
-	char	   *view = tagrec_place_name(place, tagrec_view_relname(place->model, TAGREC_NEIGHBOURS));
-	char	   *items = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_ITEMS));
-	char	   *neighbours = tagrec_place_name(place, tagrec_parent_relname(place->model, TAGREC_NEIGHBOURS));
+	char	   *view = place_name(place, tagrec_view_relname(place->model, TAGREC_NEIGHBOURS));
+	char	   *items = tagrec_place_parent(place, TAGREC_ITEMS);
+	char	   *neighbours = tagrec_place_parent(place, TAGREC_NEIGHBOURS);
 	const char *schema = quote_identifier(get_namespace_name(tagrec_schema()));
 
-	execute("CREATE VIEW %s AS SELECT i.item_id, k.item_id AS neighbour_id, n.weight FROM %s k"
+	tagrec_execute("CREATE VIEW %s AS SELECT i.item_id, k.item_id AS neighbour_id, n.weight FROM %s k"
 			" JOIN %s f ON f.version OPERATOR(pg_catalog.=) k.version AND f.feature OPERATOR(pg_catalog.=) k.\"position\""
 			" CROSS JOIN LATERAL %s.tagrec_neighbour_entries(f.items, f.weights) n (item, weight)"
 			" JOIN %s i ON i.version OPERATOR(pg_catalog.=) k.version AND i.\"position\" OPERATOR(pg_catalog.=) n.item"
@@ -295,7 +295,8 @@ tagrec_store_create(const TagrecPlace *place, const TagrecSource *source)
 
 	tagrec_store_check_free(place->model, place->schema);
 	before = tagrec_act_as(GetUserId());
-	create_tables(place, source);
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
+		create_table(place, which, which == TAGREC_USERS ? source->user : source->item);
 	create_view(place, TAGREC_USERS, "user_id");
 	create_view(place, TAGREC_ITEMS, "item_id");
 	create_neighbour_view(place);
@@ -305,8 +306,9 @@ tagrec_store_create(const TagrecPlace *place, const TagrecSource *source)
 /* ------------------------------------------------------------------ renaming and dropping */
 
 /*
- * The owner of what is there under a name of the model's, when the current user may act as him; InvalidOid when nothing is.
- * Somebody else's is nobody's to touch: whoever may create relations in the schema could have put it there.
+ * The owner of what is there under a name of the model's, if the current user may act as the owner; InvalidOid if there is
+ * none. Relations of other roles are left alone: any role that may create relations in the schema could have put them
+ * there.
  */
 static Oid
 owner_to_act_as(const TagrecPlace *place, const char *relname)
@@ -357,7 +359,7 @@ rename_relation(const TagrecPlace *place, const char *kind, const char *from, co
 	if (!OidIsValid(owner))
 		relation_missing(place->model, place->schema, from);
 	before = tagrec_act_as(owner);
-	execute("ALTER %s %s RENAME TO %s", kind, tagrec_place_name(place, from), quote_identifier(to));
+	tagrec_execute("ALTER %s %s RENAME TO %s", kind, place_name(place, from), quote_identifier(to));
 	tagrec_act_again(before);
 }
 
@@ -398,7 +400,7 @@ drop_relation(const TagrecPlace *place, const char *kind, const char *relname)
 	if (!OidIsValid(owner))
 		return;
 	before = tagrec_act_as(owner);
-	execute("DROP %s %s RESTRICT", kind, tagrec_place_name(place, relname));
+	tagrec_execute("DROP %s %s RESTRICT", kind, place_name(place, relname));
 	tagrec_act_again(before);
 }
 

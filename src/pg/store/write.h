@@ -1,26 +1,27 @@
 /*
- * Making a version's relations, and taking them away. See store.h for what they look like.
+ * Creating and dropping a version's relations. See store.h for what they look like.
  *
- * A version is written in one transaction: its partitions are filled as tables of their own, which nobody else sees, and
- * then attached, which takes SHARE UPDATE EXCLUSIVE on the partitioned tables and so never waits for a reader or makes
- * one wait.
+ * A version is written in one transaction: its partitions are filled as separate tables, which other sessions do not see,
+ * and then attached, which takes SHARE UPDATE EXCLUSIVE on the partitioned tables and so neither waits for readers nor
+ * blocks them.
  *
- * Everything here acts as the owner of the relation at hand (identity.h), whoever has asked: a function behind an index
- * that ATTACH makes, behind statistics that ANALYZE computes, behind a domain's constraint or an event trigger has the
- * owner's rights, and leaves no setting behind. Defaults, triggers, rules, CHECK constraints and generated columns do
- * not run: rows go in through the table access method, into tables that LIKE gives none of them, and ATTACH finds none
+ * Everything here acts as the owner of the relation at hand (identity.h), whichever role runs the job: functions in an
+ * index that ATTACH creates, in statistics that ANALYZE computes, in a domain's constraint or an event trigger have the
+ * owner's privileges, and their settings do not persist. Defaults, triggers, rules, CHECK constraints and generated columns
+ * do not run: rows go in through the table access method, into tables that LIKE gives none of them, and ATTACH finds none
  * to hand down (plain.c).
  *
  * Locks are taken in one order: the model's row in the registry (FOR UPDATE), the views, the partitioned tables, the
- * partitions; relations of one kind as TagrecRelation lists them. Who has the row has the model: a writer, a rename and a
- * drop never meet on its relations. Readers take no row, and the relations' locks in the same order.
+ * partitions; relations of one kind as TagrecRelation lists them. The lock on the row protects the model: a writer, a
+ * rename and a drop never run concurrently on its relations. Readers take no row, and the relations' locks in the same
+ * order.
  *
- * A version that is to go (job_prune.c) makes nobody wait: its locks are taken only where they are free that moment, all
- * of them or none, and else tried again a little later, and by the next job. It stays while a snapshot of this database
- * may still see it as the deployed one: its row in the registry was last written by the transaction that has replaced
- * it, and that must precede every such snapshot but that of a client that waits for the job. Of versions that wait for
- * this, though, only the newest ones may (two): a transaction that has been idle since long before gets an error when it
- * asks a version that is gone, and does not make versions pile up.
+ * Dropping an old version (job_prune.c) blocks no one: its locks are taken only if all of them are free at that moment, and
+ * otherwise tried again a little later, and by the next job. It stays while a snapshot of this database may still see it as
+ * the deployed one: its row in the registry was last written by the transaction that has replaced it, and that must precede
+ * every such snapshot but that of a client that waits for the job. Of versions that wait for this, though, only the newest
+ * ones may (two): a transaction that has been idle since long before gets an error when it asks a version that is gone, and
+ * does not make versions pile up.
  */
 #ifndef TAGREC_WRITE_H
 #define TAGREC_WRITE_H
@@ -38,8 +39,15 @@ typedef struct TagrecPlace
 	int32		version;
 } TagrecPlace;
 
-/* Quoted and schema-qualified. */
-extern char *tagrec_place_name(const TagrecPlace *place, const char *relname);
+static inline TagrecPlace
+tagrec_place_of(const TagrecModel *model)
+{
+	return (TagrecPlace) {.model_id = model->model_id, .model = model->model, .schema = model->schema};
+}
+
+/* Quoted and schema-qualified: the partitioned table, the version's partition, the view. */
+extern char *tagrec_place_parent(const TagrecPlace *place, TagrecRelation which);
+extern char *tagrec_place_partition(const TagrecPlace *place, TagrecRelation which);
 
 /* ereport(ERROR) when a relation that a new model of that name needs exists already. */
 extern void tagrec_store_check_free(const char *model, const char *schema);
@@ -50,7 +58,7 @@ extern void tagrec_store_check_model(const char *model, const char *schema, cons
 /* ereport(ERROR) unless versions can be written to the partitioned table: plain.c has the rule. */
 extern void tagrec_check_plain(Relation relation, TagrecRelation which);
 
-/* ereport(ERROR) when relations stand in the way of a version's partitions. */
+/* ereport(ERROR) if relations with the names of a version's partitions exist. */
 extern void tagrec_store_check_version(const char *model, const char *schema, int32 version);
 
 /* The partitioned tables and the views of a new model, for the current user. */
@@ -74,6 +82,6 @@ extern bool tagrec_store_lock_version(const TagrecPlace *place);
 extern void tagrec_store_rename(const TagrecPlace *place, const char *name, const int32 *versions, int n_versions);
 
 /* Runs one statement. */
-extern void tagrec_execute(const char *sql);
+extern void tagrec_execute(const char *format,...) pg_attribute_printf(1, 2);
 
 #endif

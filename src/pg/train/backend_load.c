@@ -71,19 +71,19 @@ tagrec_device(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown device \"%s\"", name),
-				 errhint("The devices are auto, cpu, cuda and, of several GPUs, cuda:0, cuda:1 and so on.")));
+				 errhint("Valid devices are auto, cpu, cuda and, with several GPUs, cuda:0, cuda:1 and so on.")));
 	if (!is_installed("tagrec_cuda"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("device \"cuda\" is not available"),
-				 errdetail("The library tagrec_cuda is not installed."),
+				 errdetail("Library \"tagrec_cuda\" is not installed."),
 				 errhint("Build it with \"make gpu\", or use device => 'cpu' or 'auto'.")));
 	return device;
 }
 
 /*
- * The operations a library offers; NULL and err when there are none, a library that it needs is missing, say. It stays open
- * until the worker ends: closing would pull code from under its threads.
+ * The operations of a library; NULL and err if there are none, for example because a library that it needs is missing. It
+ * stays open until the worker ends: closing would unmap code that its threads run.
  */
 static const TrBackendOps *
 load_library(const char *name, TrError *err)
@@ -94,7 +94,7 @@ load_library(const char *name, TrError *err)
 
 	if (!library)
 	{
-		tr_fail(err, TR_UNSUPPORTED, "could not open the library %s%s", name, DLSUFFIX);
+		tr_fail(err, TR_UNSUPPORTED, "could not open library \"%s%s\"", name, DLSUFFIX);
 		snprintf(err->detail, sizeof(err->detail), "%s", dlerror());
 		return NULL;
 	}
@@ -102,8 +102,8 @@ load_library(const char *name, TrError *err)
 	ops = symbol ? symbol() : NULL;
 	if (ops && ops->api_version == TR_BACKEND_API_VERSION)
 		return ops;
-	tr_fail(err, TR_UNSUPPORTED, "the library %s%s does not fit this version of tagrec", name, DLSUFFIX);
-	snprintf(err->hint, sizeof(err->hint), "Install libraries of one version: \"make install\".");
+	tr_fail(err, TR_UNSUPPORTED, "library \"%s%s\" is not compatible with this version of tagrec", name, DLSUFFIX);
+	snprintf(err->hint, sizeof(err->hint), "Install libraries of the same version with \"make install\".");
 	return NULL;
 }
 
@@ -142,7 +142,7 @@ reason(const TrError *err)
 	return err->detail[0] ? psprintf("%s: %s", err->message, err->detail) : pstrdup(err->message);
 }
 
-/* NULL when 'auto' can do without. */
+/* NULL if 'auto' can use the CPU instead. */
 static TrBackend *
 open_cuda(TagrecDeviceKind kind, const TrBackendConfig *config)
 {
@@ -158,9 +158,9 @@ open_cuda(TagrecDeviceKind kind, const TrBackendConfig *config)
 				 errdetail("%s", tagrec_sentence(reason(&err))),
 				 errhint("%s", err.hint[0] ? err.hint : "Use device => 'cpu' or 'auto' to train on the CPU.")));
 	ereport(NOTICE,
-			(errmsg("training on the CPU, for device \"cuda\" is not available"),
+			(errmsg("training on the CPU because device \"cuda\" is not available"),
 			 errdetail("%s", tagrec_sentence(reason(&err))),
-			 errhint("Use device => 'cpu' to train there without this notice.")));
+			 errhint("Use device => 'cpu' to suppress this notice.")));
 	return NULL;
 }
 
@@ -187,7 +187,7 @@ tagrec_backend_devices(TrDevice *devices, int most, char *reason_text, size_t si
 	int			count = -1;
 
 	if (!is_installed("tagrec_cuda"))
-		tr_fail(&err, TR_UNSUPPORTED, "the library tagrec_cuda is not installed");
+		tr_fail(&err, TR_UNSUPPORTED, "library \"tagrec_cuda\" is not installed");
 	else
 	{
 		block_signals(&before);

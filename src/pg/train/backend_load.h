@@ -1,6 +1,6 @@
 /*
- * Opening a backend library. In a training worker only: the libraries bring threads (OpenBLAS) or a device (CUDA), which a
- * client's backend must never have.
+ * Opening a backend library. In a training worker only: the libraries bring threads (OpenBLAS) or a device (CUDA), which
+ * must never be in a client's backend.
  */
 #ifndef TAGREC_BACKEND_LOAD_H
 #define TAGREC_BACKEND_LOAD_H
@@ -29,7 +29,7 @@ typedef struct TagrecDevice
 extern TagrecDevice tagrec_device(const char *name);
 
 /*
- * ereport(ERROR) when the library cannot be opened, does not fit, or finds no device. TAGREC_AUTO takes CUDA where its
+ * ereport(ERROR) if the library cannot be opened, is incompatible, or finds no device. TAGREC_AUTO takes CUDA where its
  * library is installed, and the CPU, with a NOTICE, when that fails.
  */
 extern TrBackend *tagrec_backend_open(TagrecDevice device, int threads, TrPrecision precision);

@@ -1,6 +1,6 @@
 /*
- * tagrec_devices(): what there is to train on. A worker that ends at once looks for it, for CUDA, once initialised, would
- * stay in a client's backend with its threads and its memory. It has no database; answers come in a shared memory segment.
+ * tagrec_devices(): the devices to train on. A short-lived worker looks for them, because CUDA, once initialised, would
+ * stay in a client's backend with its threads and memory. It has no database; answers come in a shared memory segment.
  */
 #include "postgres.h"
 
@@ -86,8 +86,8 @@ run_worker(dsm_segment *segment)
 	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("no background worker slot is free"),
-				 errhint("Raise max_worker_processes (now %d).", max_worker_processes)));
+				 errmsg("out of background worker slots"),
+				 errhint("Increase max_worker_processes (now %d).", max_worker_processes)));
 	PG_TRY();
 	{
 		if (WaitForBackgroundWorkerShutdown(handle) == BGWH_POSTMASTER_DIED)
@@ -139,8 +139,8 @@ tagrec_devices(PG_FUNCTION_ARGS)
 	if (!answer->done)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("the worker that looks for devices failed"),
-				 errhint("The server log has the reason.")));
+				 errmsg("worker that detects devices failed"),
+				 errhint("See the server log for details.")));
 	if (answer->count < 0)
 		ereport(NOTICE,
 				(errmsg("device \"cuda\" is not available"),

@@ -2,17 +2,17 @@
  * A job: one run of training, from the session that asks for it to the worker that does it.
  *
  *   tagrec_train(wait => true)    the request travels in a shared memory segment. The worker makes and commits the job's
- *                                 row itself, and sends notices and errors back over a queue in that segment. When the
- *                                 client goes, for whatever reason, its detaching from the segment cancels the job.
+ *    row itself, and sends notices and errors back over a queue in that segment. When the client exits, for whatever
+ *    reason, detaching from the segment cancels the job.
  *   tagrec_train(wait => false)   the job's row is the caller's, in the caller's transaction. The worker is registered
  *                                 just before that commits, and first waits for the commit: no slot is taken before, none
- *                                 after a rollback. (Not behind the commit: an error there would take the server down.)
+ *                                 after a rollback. (Not after the commit: an error there would crash the server.)
  *
- * One process does one job, and ends: whatever the source's code has left in the session (settings, another role,
- * temporary tables, prepared statements, advisory locks, LISTEN, loaded libraries and what they remember) ends with it,
- * and no list of what there is to be undone can be out of date. If jobs of its database and role are still queued, it
- * starts a worker for the next one first; where no slot is free for that, the postmaster starts it again in the slot it
- * has (after a second: TAGREC_RESTART). tagrec_wait() starts one for a job that is still queued.
+ * One process runs one job, and exits: whatever the source's code has left in the session (settings, another role,
+ * temporary tables, prepared statements, advisory locks, LISTEN, loaded libraries and what they remember) ends with it, so
+ * that no list of things to reset can be incomplete. If jobs of its database and role are still queued, it starts a worker
+ * for the next one first; where no slot is free for that, the postmaster starts it again in the slot it has (after a
+ * second: TAGREC_RESTART). tagrec_wait() starts one for a job that is still queued.
  *
  * A role runs no more jobs at once than tagrec.max_running_jobs of its settings: a worker counts them when it claims one,
  * one worker of a role at a time (tagrec_job_claim()), and leaves the job queued for those that run. No more than
@@ -47,7 +47,7 @@ typedef struct TagrecLaunch
 	Oid			role;
 	dsm_handle	segment;		/* of a waiting client, or 0 */
 	TransactionId xid;			/* else: the transaction that submitted the job; invalid = it has committed */
-	int64		job;			/* 0, or nobody's any more: the oldest queued job of the role */
+	int64		job;			/* 0, or no longer queued: the oldest queued job of the role */
 } TagrecLaunch;
 
 /* Keys of the table of contents of the segment. */
@@ -80,13 +80,13 @@ extern int64 tagrec_job_submit(const TagrecRequest *request);
 extern int64 tagrec_job_run_waiting(const TagrecRequest *request);
 
 /* job_run.c: does the job, outside any transaction; errors are raised. shared may be NULL. */
-struct TagrecRun;
-extern struct TagrecRun *tagrec_run_start(int64 job, const TagrecRequest *request, TagrecShared *shared);
-extern void tagrec_run(struct TagrecRun *run);
-extern Size tagrec_run_peak(const struct TagrecRun *run);
-extern bool tagrec_run_done(const struct TagrecRun *run);	/* an error that comes later does not count */
+typedef struct TagrecRun TagrecRun;
+extern TagrecRun *tagrec_run_start(int64 job, const TagrecRequest *request, TagrecShared *shared);
+extern void tagrec_run(TagrecRun *run);
+extern Size tagrec_run_peak(const TagrecRun *run);
+extern bool tagrec_run_done(const TagrecRun *run);	/* an error that comes later does not count */
 /* Frees everything, also after an error. */
-extern void tagrec_run_end(struct TagrecRun *run);
+extern void tagrec_run_end(TagrecRun *run);
 
 /* job_main.c */
 extern PGDLLEXPORT void tagrec_worker_main(Datum argument);

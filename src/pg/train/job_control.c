@@ -1,5 +1,5 @@
 /*
- * tagrec_cancel() and tagrec_wait(): other sessions' hold on a job.
+ * tagrec_cancel() and tagrec_wait(): controlling a job from other sessions.
  */
 #include "pg/base/tagrec.h"
 
@@ -104,7 +104,7 @@ raise_lost(const TagrecJob *job)
 			 errmsg("job %lld is lost", (long long) job->job),
 			 errdetail("Its worker ended without finishing it: the server was restarted, or the worker was killed."),
 			 strcmp(job->kind, "tune") == 0
-			 ? errhint("Call tagrec_tune() again as before: it goes on behind the trials that were done.")
+			 ? errhint("Call tagrec_tune() again with the same arguments to continue after the finished trials.")
 			 : errhint("Train model \"%s\" again.", job->model)));
 }
 
@@ -114,12 +114,12 @@ check_own(const TagrecJob *job)
 	if (job->own && is_state(job, "queued"))
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("job %lld has been submitted by this transaction, and starts when it commits",
+				 errmsg("job %lld was submitted by this transaction and starts when it commits",
 						(long long) job->job),
-				 errhint("Commit first.")));
+				 errhint("Commit the transaction first.")));
 }
 
-/* How often in a row a job looked as if it had been left alone. */
+/* How many times in a row a job seemed to have no worker. */
 typedef struct Looks
 {
 	int			lost,
@@ -220,9 +220,9 @@ tagrec_wait(PG_FUNCTION_ARGS)
 		if (timeout >= 0 && GetCurrentTimestamp() - start >= timeout)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("job %lld has not ended in time", (long long) number),
-					 errdetail("It goes on; this session has waited %.1f s.", timeout / 1e6),
-					 errhint("Wait for it again, or stop it with tagrec_cancel().")));
+					 errmsg("job %lld did not finish within the timeout", (long long) number),
+					 errdetail("The job continues; this session waited %.1f s.", timeout / 1e6),
+					 errhint("Wait for it again, or cancel it with tagrec_cancel().")));
 		sleep_a_while();
 	}
 	MemoryContextSwitchTo(MemoryContextGetParent(looks));

@@ -1,8 +1,8 @@
 /*
  * Starting workers. See job.h.
  *
- * A job that is not waited for is noted here until its transaction is about to commit; what a rollback takes back, to a
- * savepoint or altogether, is forgotten.
+ * A job that is not waited for is noted here until its transaction is about to commit; jobs rolled back, by a savepoint or
+ * the whole transaction, are forgotten.
  */
 #include "pg/train/job.h"
 
@@ -59,9 +59,9 @@ start_workers(void)
 		if (!tagrec_worker_start(launch))
 		{
 			ereport(NOTICE,
-					(errmsg("job %lld stays queued: no background worker slot is free", (long long) launch->job),
-					 errdetail("The next tagrec worker of this role that finishes its job takes it."),
-					 errhint("To run more jobs at once, raise max_worker_processes (now %d).", max_worker_processes)));
+					(errmsg("job %lld remains queued because no background worker slot is free", (long long) launch->job),
+					 errdetail("The next tagrec worker of this role to finish its job will run it."),
+					 errhint("To run more jobs at once, increase max_worker_processes (now %d).", max_worker_processes)));
 			break;
 		}
 		started++;
@@ -76,9 +76,9 @@ at_end(XactEvent event, void *argument)
 	if (event == XACT_EVENT_PRE_PREPARE && submitted != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot PREPARE a transaction that has submitted a job of tagrec"),
+				 errmsg("cannot PREPARE a transaction that has submitted a tagrec job"),
 				 errdetail("Workers are started by the session that commits."),
-				 errhint("Submit the job in a transaction of its own.")));
+				 errhint("Submit the job in a separate transaction.")));
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		submitted = NIL;
 }
@@ -133,9 +133,11 @@ tagrec_job_submit(const TagrecRequest *request)
 	if (queued >= tagrec_max_queued_jobs)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("role \"%s\" has %d jobs in the queue, and tagrec.max_queued_jobs allows %d",
-						GetUserNameFromId(GetUserId(), false), queued, tagrec_max_queued_jobs),
-				 errhint("Wait for some of them, or take some out with tagrec_cancel().")));
+				 errmsg("too many queued jobs for role \"%s\"", GetUserNameFromId(GetUserId(), false)),
+				 errdetail_plural("%d job is queued, and tagrec.max_queued_jobs is %d.",
+								  "%d jobs are queued, and tagrec.max_queued_jobs is %d.",
+								  queued, queued, tagrec_max_queued_jobs),
+				 errhint("Wait for some of them, or cancel some with tagrec_cancel().")));
 	job = tagrec_job_insert(request, false);
 	note_submitted(job);
 	return job;

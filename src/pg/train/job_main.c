@@ -1,7 +1,7 @@
 /*
  * The training worker: its session, and the one job it does. See job.h.
  */
-#include "pg/train/job.h"
+#include "pg/train/job_running.h"
 
 #include <signal.h>
 
@@ -22,7 +22,6 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 /* SIGTERM came: mark the job, start no successor, end. */
 static volatile sig_atomic_t terminated = false;
@@ -52,7 +51,7 @@ handle_terminate(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
-/* Whatever the role's and the database's settings say: keys must come out and go in unchanged, names mean what they say. */
+/* Override settings of role and database: keys must survive output and input, and names must not be hijacked. */
 static void
 settle_session(void)
 {
@@ -75,23 +74,6 @@ settle_session(void)
 
 	for (int i = 0; i < lengthof(settings); i++)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-}
-
-static void
-begin(MemoryContext context)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	MemoryContextSwitchTo(context);
-}
-
-static void
-commit(MemoryContext context)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
 }
 
 /*
@@ -120,15 +102,15 @@ accept_cancels(void)
 
 /* ------------------------------------------------------------------ the end of a job */
 
-/* A function that a view calls, say, and that counts on its caller's search_path. */
+/* For example, a function used by a view that relies on the caller's search_path. */
 static void
 explain_missing(ErrorData *error)
 {
 	bool		missing = error->sqlerrcode == ERRCODE_UNDEFINED_TABLE || error->sqlerrcode == ERRCODE_UNDEFINED_FUNCTION;
 
 	if (missing && error->internalquery && !error->hint)
-		error->hint = pstrdup("The worker's search_path is pg_catalog: functions that the source calls must name schemas,"
-							  " or have a search_path of their own.");
+		error->hint = pstrdup("The worker's search_path is pg_catalog; functions that the source calls must qualify names"
+							  " with schemas, or set search_path.");
 }
 
 /* A cancelled statement is a cancelled job; a terminated worker says so. */
@@ -144,7 +126,7 @@ reword(ErrorData *error, int64 job)
 	if (terminated)
 	{
 		error->sqlerrcode = ERRCODE_ADMIN_SHUTDOWN;
-		error->message = psprintf("job %lld was ended by the termination of its worker", (long long) job);
+		error->message = psprintf("job %lld failed because its worker was terminated", (long long) job);
 	}
 	else
 		error->message = psprintf("job %lld was cancelled", (long long) job);
@@ -165,18 +147,16 @@ mark_failed(int64 job, const ErrorData *error, Size peak)
 
 	PG_TRY();
 	{
-		begin(context);
+		tagrec_worker_begin(context);
 		tagrec_job_failed(job, cancelled ? "cancelled" : "failed", &words, peak);
-		commit(context);
+		tagrec_worker_commit(context);
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
 		refuse_cancels();
 		EmitErrorReport();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(context);
+		(void) tagrec_worker_abort(context);
 	}
 	PG_END_TRY();
 }
@@ -190,18 +170,14 @@ purge(int64 job)
 
 	PG_TRY();
 	{
-		begin(context);
+		tagrec_worker_begin(context);
 		tagrec_job_purge(job, tagrec_max_finished_jobs);
-		commit(context);
+		tagrec_worker_commit(context);
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
 		refuse_cancels();
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(context);
+		error = tagrec_worker_abort(context);
 		error->elevel = LOG;
 		ThrowErrorData(error);
 	}
@@ -236,7 +212,7 @@ static void
 do_job(int64 job, const TagrecRequest *request, TagrecShared *shared)
 {
 	MemoryContext context = CurrentMemoryContext;
-	struct TagrecRun *run = tagrec_run_start(job, request, shared);
+	TagrecRun  *run = tagrec_run_start(job, request, shared);
 	ErrorData  *volatile error = NULL;
 
 	PG_TRY();
@@ -248,15 +224,11 @@ do_job(int64 job, const TagrecRequest *request, TagrecShared *shared)
 	PG_CATCH();
 	{
 		refuse_cancels();
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(context);
+		error = tagrec_worker_abort(context);
 	}
 	PG_END_TRY();
 
-	/* what has failed after the version was deployed does not undo it */
+	/* an error after the version was deployed does not undo that */
 	if (error && !tagrec_run_done(run))
 	{
 		reword(error, job);
@@ -304,12 +276,12 @@ serve_client(dsm_handle handle)
 	shm_mq_set_sender(queue, MyProc);
 	pq_redirect_to_shm_mq(segment, shm_mq_attach(queue, segment, NULL));
 
-	begin(context);
+	tagrec_worker_begin(context);
 	tagrec_job_check_running();
 	request = tagrec_request_read(tagrec_jsonb(shm_toc_lookup(toc, TAGREC_KEY_REQUEST, false)));
 	job = tagrec_job_insert(request, true);
 	tagrec_job_lock(job);
-	commit(context);
+	tagrec_worker_commit(context);
 	shared->job = job;
 	do_job(job, request, shared);
 	pg_write_barrier();
@@ -332,11 +304,11 @@ serve_submitted(const TagrecLaunch *launch)
 		XactLockTableWait(launch->xid, NULL, NULL, XLTW_None);
 	CommitTransactionCommand();
 
-	begin(context);
+	tagrec_worker_begin(context);
 	locked = tagrec_job_lock(launch->job);
 	if (locked)
 		request = tagrec_job_claim(launch->job);
-	commit(context);
+	tagrec_worker_commit(context);
 	if (request)
 		do_job(launch->job, request, NULL);
 	else if (locked)
@@ -352,13 +324,13 @@ serve_next(void)
 	TagrecRequest *request;
 	int64		job;
 
-	/* meant for the job that this worker was started for; nobody can mean the next one before its lock is ours */
+	/* meant for the job that this worker was started for; the next one cannot be cancelled before we hold its lock */
 	QueryCancelPending = false;
-	begin(context);
+	tagrec_worker_begin(context);
 	job = tagrec_job_claim_next(&request);
 	if (job)
 		tagrec_job_lock(job);
-	commit(context);
+	tagrec_worker_commit(context);
 	if (!job)
 		return false;
 	do_job(job, request, NULL);
@@ -373,9 +345,9 @@ start_successor(const TagrecLaunch *launch)
 	MemoryContext context = CurrentMemoryContext;
 	bool		queued;
 
-	begin(context);
+	tagrec_worker_begin(context);
 	queued = tagrec_job_queued() > 0;
-	commit(context);
+	tagrec_worker_commit(context);
 	if (queued && !tagrec_worker_start(&successor))
 		again = true;
 }

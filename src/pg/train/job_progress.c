@@ -1,162 +1,120 @@
 /*
- * What a training tells while it runs: the registry's rows, the notices of a client that waits, pg_stat_activity.
+ * What a training tells while it runs. See job_progress.h.
  */
-#include "pg/train/job_run.h"
+#include "pg/train/job_progress.h"
 
 #include <math.h>
 
-#include "core/metrics.h"
-#include "miscadmin.h"
+#include "pg/registry/job_row.h"
 #include "pgstat.h"
-#include "storage/ipc.h"
-#include "storage/pmsignal.h"
 #include "utils/backend_status.h"
 
 /* Seconds between two transactions of an unfinished training. */
 #define RECORD_INTERVAL 1.0
 
-double
-tagrec_run_seconds(instr_time since)
+void
+tagrec_progress_init(TagrecProgress *progress, const TagrecRunningJob *job)
 {
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, since);
-	return INSTR_TIME_GET_DOUBLE(now);
-}
-
-char *
-tagrec_metric_name(const TagrecOptions *options)
-{
-	const TrTrainOptions *train = &options->train;
-	const char *name = tr_metric_names[train->metric];
-
-	if (train->validation <= 0 && !options->validation_source)
-		return NULL;
-	return tr_metric_has_k((TrMetric) train->metric) ? psprintf("%s@%d", name, train->metric_k) : pstrdup(name);
+	memset(progress, 0, sizeof(*progress));
+	progress->job = job;
+	progress->noticed = progress->recorded = progress->training = job->started;
 }
 
 static void
-show_activity(TagrecRun *run, const char *what)
+show_activity(const TagrecRunningJob *job, const char *what)
 {
+	const TagrecRequest *request = job->request;
 	char		name[NAMEDATALEN];
 	char		activity[256];
 
-	snprintf(name, sizeof(name), "tagrec job %lld %s", (long long) run->job, what);
+	snprintf(name, sizeof(name), "tagrec job %lld %s", (long long) job->number, what);
 	snprintf(activity, sizeof(activity), "tagrec: %s model %s, %s",
-			 tagrec_request_is_refresh(run->request) ? "refreshing" : tagrec_request_is_tune(run->request) ? "tuning" :
-			 "training", run->request->model, what);
+			 tagrec_request_is_refresh(request) ? "refreshing" : tagrec_request_is_tune(request) ? "tuning" :
+			 "training", request->model, what);
 	pgstat_report_appname(name);
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
 
 void
-tagrec_progress_phase(TagrecRun *run, const char *phase)
+tagrec_progress_flush(TagrecProgress *progress)
 {
-	TagrecProgress progress = {.phase = phase, .metric = NAN, .loss = NAN, .rate = NAN};
-	const TrEpoch *last = run->n_epochs > 0 ? &run->epochs[run->n_epochs - 1] : NULL;
+	if (progress->n_epochs > 0)
+		tagrec_job_epochs(progress->job->number, progress->trial, progress->epochs, progress->n_epochs);
+	progress->n_epochs = 0;
+	INSTR_TIME_SET_CURRENT(progress->recorded);
+}
 
-	run->phase = phase;
-	tagrec_run_begin(run);
-	if (last)
-	{
-		progress.epoch = last->epoch;
-		progress.epochs = last->epochs;
-		progress.loss = last->loss;
-		progress.metric = last->metric;
-		progress.rate = last->seconds > 0 ? last->pairs / last->seconds : NAN;
-	}
-	else if (run->result.epochs > 0)
-	{
-		progress.epoch = run->result.epochs;
-		progress.epochs = run->result.epochs;
-		progress.loss = run->result.loss;
-		progress.metric = run->result.metric;
-	}
-	if (run->backend)
-		progress.backend = run->backend->ops->describe(run->backend);
-	tagrec_progress_flush(run);
-	tagrec_job_progress(run->job, &progress);
-	tagrec_run_commit(run);
-	show_activity(run, phase);
+/* The job's row, with the epochs that wait. */
+static void
+record(TagrecProgress *progress, const TrEpoch *last, TrBackend *backend)
+{
+	const TagrecRunningJob *job = progress->job;
+
+	tagrec_worker_begin(job->context);
+	tagrec_progress_flush(progress);
+	tagrec_job_progress(job->number, progress->phase, last, backend ? backend->ops->describe(backend) : NULL);
+	tagrec_worker_commit(job->context);
 }
 
 void
-tagrec_progress_flush(TagrecRun *run)
+tagrec_progress_phase(TagrecProgress *progress, const char *phase, TrBackend *backend, const TrTrainResult *result)
 {
-	if (run->n_epochs > 0)
-		tagrec_job_epochs(run->job, run->trial, run->epochs, run->n_epochs);
-	run->n_epochs = 0;
-	INSTR_TIME_SET_CURRENT(run->recorded);
+	TrEpoch		last = {0};
+
+	progress->phase = phase;
+	if (progress->n_epochs > 0)
+		last = progress->epochs[progress->n_epochs - 1];
+	else if (result)
+		last = (TrEpoch) {.epoch = result->epochs, .epochs = result->epochs, .loss = result->loss, .metric = result->metric};
+	record(progress, &last, backend);
+	show_activity(progress->job, phase);
 }
 
-bool
-tagrec_progress_poll(void *argument)
+void
+tagrec_progress_train(TagrecProgress *progress, const char *metric)
 {
-	TagrecRun  *run = argument;
-
-	CHECK_FOR_INTERRUPTS();
-	/* a training waits on no latch that could tell, and while it lives the server cannot be started again */
-	if (!PostmasterIsAlive())
-		proc_exit(1);
-	return run->shared && pg_atomic_read_u32(&run->shared->cancelled) != 0;
+	progress->metric = metric;
+	INSTR_TIME_SET_CURRENT(progress->training);
 }
 
-/* Time for the epochs that are left, at the pace of those that are done; early stopping may spare some. */
+/* Estimated time for the remaining epochs, from those that are done; early stopping may shorten it. */
 static double
-seconds_left(const TagrecRun *run, const TrEpoch *epoch)
+seconds_left(const TagrecProgress *progress, const TrEpoch *epoch)
 {
-	return tagrec_run_seconds(run->training) / epoch->epoch * (epoch->epochs - epoch->epoch);
+	return tagrec_seconds_since(progress->training) / epoch->epoch * (epoch->epochs - epoch->epoch);
 }
 
 static void
-notice(TagrecRun *run, const TrEpoch *epoch)
+notice(TagrecProgress *progress, const TrEpoch *epoch)
 {
-	char	   *metric = tagrec_metric_name(run->options);
+	const char *metric = progress->metric;
 	char	   *measured = metric && !isnan(epoch->metric) ? psprintf(", %s %.4f", metric, epoch->metric) : "";
 	double		rate = epoch->seconds > 0 ? epoch->pairs / epoch->seconds : 0;
 
 	ereport(NOTICE,
 			(errmsg("%sepoch %d of %d: loss %.4f%s, %.0f pairs/s, %.0f s left",
-					run->trial > 0 ? psprintf("trial %d of %d, ", run->trial, run->trials) : "", epoch->epoch,
-					epoch->epochs, epoch->loss, measured, rate, seconds_left(run, epoch))));
-	INSTR_TIME_SET_CURRENT(run->noticed);
-}
-
-static void
-record(TagrecRun *run, const TrEpoch *epoch)
-{
-	TagrecProgress progress = {
-		.phase = run->phase,
-		.epoch = epoch->epoch,
-		.epochs = epoch->epochs,
-		.loss = epoch->loss,
-		.metric = epoch->metric,
-		.rate = epoch->seconds > 0 ? epoch->pairs / epoch->seconds : NAN
-	};
-
-	tagrec_run_begin(run);
-	tagrec_progress_flush(run);
-	tagrec_job_progress(run->job, &progress);
-	tagrec_run_commit(run);
+					progress->trial > 0 ? psprintf("trial %d of %d, ", progress->trial, progress->trials) : "",
+					epoch->epoch, epoch->epochs, epoch->loss, measured, rate, seconds_left(progress, epoch))));
+	INSTR_TIME_SET_CURRENT(progress->noticed);
 }
 
 void
-tagrec_progress_epoch(void *argument, const TrEpoch *epoch)
+tagrec_progress_epoch(TagrecProgress *progress, const TrEpoch *epoch)
 {
-	TagrecRun  *run = argument;
+	const TagrecRunningJob *job = progress->job;
 	char		what[64];
 
-	run->epochs[run->n_epochs++] = *epoch;
-	run->backend_bytes = Max(run->backend_bytes, run->backend->ops->allocated(run->backend));
-	if (run->trial > 0)
-		snprintf(what, sizeof(what), "trial %d/%d epoch %d/%d", run->trial, run->trials, epoch->epoch, epoch->epochs);
+	progress->epochs[progress->n_epochs++] = *epoch;
+	if (progress->trial > 0)
+		snprintf(what, sizeof(what), "trial %d/%d epoch %d/%d", progress->trial, progress->trials, epoch->epoch,
+				 epoch->epochs);
 	else
 		snprintf(what, sizeof(what), "epoch %d/%d", epoch->epoch, epoch->epochs);
-	show_activity(run, what);
-	if (epoch->epoch == 1 || run->n_epochs == TAGREC_EPOCHS_KEPT || tagrec_run_seconds(run->recorded) >= RECORD_INTERVAL)
-		record(run, epoch);
-	if (run->shared && epoch->epoch < epoch->epochs && epoch->pairs > 0
-		&& tagrec_run_seconds(run->noticed) >= run->request->progress_interval)
-		notice(run, epoch);
+	show_activity(job, what);
+	if (epoch->epoch == 1 || progress->n_epochs == TAGREC_EPOCHS_KEPT
+		|| tagrec_seconds_since(progress->recorded) >= RECORD_INTERVAL)
+		record(progress, epoch, NULL);
+	if (job->shared && epoch->epoch < epoch->epochs && epoch->pairs > 0
+		&& tagrec_seconds_since(progress->noticed) >= job->request->progress_interval)
+		notice(progress, epoch);
 }

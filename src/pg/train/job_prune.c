@@ -1,7 +1,7 @@
 /*
  * Dropping the versions that are not kept, at the start of a job and at its end. See write.h for when one may go.
  */
-#include "pg/train/job_run.h"
+#include "pg/train/job_prune.h"
 
 #include "access/table.h"
 #include "access/transam.h"
@@ -26,7 +26,7 @@
 #define TRIES 20
 #define NAP_MS 10
 
-/* For what hangs on a version's partitions, a foreign key of the owner's, say; their own locks are had by then. */
+/* For objects that depend on the partitions, such as a foreign key; the partitions are locked by then. */
 #define DROP_LOCK_TIMEOUT "10ms"
 
 /* So many versions beyond those that are kept may wait for snapshots that still see them as deployed. */
@@ -36,37 +36,36 @@ typedef enum Fate
 {
 	IN_USE,						/* it may go a little later */
 	GONE,
-	STUCK						/* something hangs on it that this job cannot drop */
+	STUCK						/* something depends on it that this job cannot drop */
 } Fate;
 
 /* Versions that are to go, newest first, and how far that is. */
 typedef struct Pruning
 {
-	TagrecRun  *run;
+	const TagrecRunningJob *job;
 	TagrecPlace place;
 	int			count;
 	int32	   *versions;
 	Fate	   *fates;
 } Pruning;
 
-/* None when the model is gone, or somebody else's. */
+/* None if the model is gone or belongs to another role. */
 static void
-find_versions(Pruning *p)
+find_versions(Pruning *p, int keep)
 {
-	TagrecRun  *run = p->run;
 	TagrecModel *model;
 	Oid			view;
 
-	tagrec_run_begin(run);
-	model = tagrec_model_find(run->request->model, true, true);
-	view = model ? tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS)) : InvalidOid;
+	tagrec_worker_begin(p->job->context);
+	model = tagrec_model_find(p->job->request->model, true, true);
+	view = model ? tagrec_model_view(model->schema, model->model) : InvalidOid;
 	if (OidIsValid(view) && tagrec_owns_relation(view, GetUserId()))
 	{
-		p->place = (TagrecPlace) {.model_id = model->model_id, .model = model->model, .schema = model->schema};
-		p->count = tagrec_versions_beyond(model->model_id, run->options->train.keep_versions, &p->versions);
+		p->place = tagrec_place_of(model);
+		p->count = tagrec_versions_beyond(model->model_id, keep, &p->versions);
 		p->fates = palloc0(Max(p->count, 1) * sizeof(Fate));
 	}
-	tagrec_run_commit(run);
+	tagrec_worker_commit(p->job->context);
 }
 
 /* What precedes it, every snapshot of this database sees. Our own, a catalog snapshot included, must not count. */
@@ -87,16 +86,16 @@ horizon(void)
  * parallel workers, and where it asks the model, it is given the version of now.
  */
 static bool
-client_alone_sees(const TagrecRun *run, TransactionId replaced)
+client_alone_sees(const TagrecShared *shared, TransactionId replaced)
 {
 	int			count;
 	VirtualTransactionId *holders;
 
-	if (!run->shared)
+	if (!shared)
 		return false;
 	holders = GetCurrentVirtualXIDs(replaced, true, false, 0, &count);
 	for (int i = 0; i < count; i++)
-		if (!VirtualTransactionIdEquals(holders[i], run->shared->client))
+		if (!VirtualTransactionIdEquals(holders[i], shared->client))
 			return false;
 	return true;
 }
@@ -112,7 +111,7 @@ may_go(Pruning *p, int i, TransactionId oldest)
 	replaced = tagrec_version_replaced(p->place.model_id, p->versions[i]);
 	if (!TransactionIdIsValid(replaced))
 		return false;
-	if (i < WAITING_VERSIONS && !TransactionIdPrecedes(replaced, oldest) && !client_alone_sees(p->run, replaced))
+	if (i < WAITING_VERSIONS && !TransactionIdPrecedes(replaced, oldest) && !client_alone_sees(p->job->shared, replaced))
 		return false;
 	p->place.version = p->versions[i];
 	return tagrec_store_lock_version(&p->place);
@@ -121,7 +120,6 @@ may_go(Pruning *p, int i, TransactionId oldest)
 static Fate
 try_drop(Pruning *p, int i)
 {
-	TagrecRun  *run = p->run;
 	Fate		fate = IN_USE;
 	TransactionId oldest;
 
@@ -129,7 +127,7 @@ try_drop(Pruning *p, int i)
 	StartTransactionCommand();
 	oldest = horizon();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	MemoryContextSwitchTo(run->context);
+	MemoryContextSwitchTo(p->job->context);
 	if (may_go(p, i, oldest))
 	{
 		(void) set_config_option("lock_timeout", DROP_LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
@@ -138,7 +136,7 @@ try_drop(Pruning *p, int i)
 		tagrec_version_delete(p->place.model_id, p->place.version);
 		fate = GONE;
 	}
-	tagrec_run_commit(run);
+	tagrec_worker_commit(p->job->context);
 	return fate;
 }
 
@@ -146,7 +144,6 @@ try_drop(Pruning *p, int i)
 static Fate
 drop_version(Pruning *p, int i)
 {
-	TagrecRun  *run = p->run;
 	volatile Fate fate = STUCK;
 
 	PG_TRY();
@@ -159,10 +156,7 @@ drop_version(Pruning *p, int i)
 
 		if (sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_ADMIN_SHUTDOWN)
 			PG_RE_THROW();
-		MemoryContextSwitchTo(run->context);
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(run->context);
+		(void) tagrec_worker_abort(p->job->context);
 	}
 	PG_END_TRY();
 	return fate;
@@ -192,11 +186,11 @@ nap(void)
 }
 
 void
-tagrec_run_prune(TagrecRun *run, bool patiently)
+tagrec_prune(const TagrecRunningJob *job, int keep, bool patiently)
 {
-	Pruning		p = {.run = run};
+	Pruning		p = {.job = job};
 
-	find_versions(&p);
+	find_versions(&p, keep);
 	for (int i = 1; drop_versions(&p) > 0 && patiently && i < TRIES; i++)
 		nap();
 }

@@ -2,22 +2,23 @@
  * Refreshing: current profiles, encoded by the network of the deployed version; for an algorithm that counts, counted
  * again, with the version's tags. See job.h.
  *
- * The version is the owner's, and so is the name of its source: what that name has come to mean since (a view, say) is for
- * the owner to say, and not for a superuser who refreshes the model to run. So all is read as the owner, who must be able
- * to read the source, whoever refreshes. What the owner himself refreshes is read like any source.
+ * The version is the owner's, and so is the name of its source: that name may now refer to something else (such as a view),
+ * whose code a superuser who refreshes the model must not run. So everything is read as the owner, who must be able to read
+ * the source, whichever role refreshes. If the owner refreshes, the source is read like any other.
  */
-#include "pg/train/job_run.h"
+#include "pg/train/job_refresh.h"
 
 #include "miscadmin.h"
 #include "pg/base/identity.h"
 #include "pg/base/tagrec.h"
 #include "pg/store/version_read.h"
+#include "pg/train/backend_load.h"
 
 /* Fails when the version has been dropped since the job was asked for. */
 static TagrecVersion *
-version_of(TagrecRun *run)
+version_of(const TagrecRequest *request)
 {
-	return tagrec_version_find(run->request->model, run->request->version);
+	return tagrec_version_find(request->model, request->version);
 }
 
 /* In the order of their positions, so that a tag's key is its position. */
@@ -30,65 +31,65 @@ take_tag(void *argument, const char *tag)
 }
 
 static void
-read_vocabulary(TagrecRun *run, const TagrecVersion *version)
+read_vocabulary(TagrecKeys *tags, const TagrecVersion *version)
 {
-	tagrec_read_tags(version, take_tag, &run->data.tags);
-	if (run->data.tags.count != version->tags)
-		tagrec_version_corrupted(version, "It has a tag twice.");
-	run->data.tags.closed = true;
+	tagrec_read_tags(version, take_tag, tags);
+	if (tags->count != version->tags)
+		tagrec_version_corrupted(version, "It has a duplicate tag.");
+	tags->closed = true;
 }
 
 void
-tagrec_refresh_read(TagrecRun *run, TrAssignments *raw)
+tagrec_refresh_read(const TagrecRequest *request, TagrecSource *source, TagrecData *data, TrAssignments *raw)
 {
-	TagrecVersion *version = version_of(run);
+	TagrecVersion *version = version_of(request);
 	TagrecActing before;
 
 	tagrec_check_owner(version);
 	before = tagrec_act_as(version->owner);
-	read_vocabulary(run, version);
+	read_vocabulary(&data->tags, version);
 	tagrec_act_again(before);
 	before = version->owner == GetUserId() ? tagrec_act_aside() : tagrec_act_as(version->owner);
-	tagrec_source_check(&run->source);
-	tagrec_source_read(&run->source, &run->data, raw);
+	tagrec_source_check(source);
+	tagrec_source_read(source, data, raw);
 	tagrec_act_again(before);
 }
 
 static void
-count_again(TagrecRun *run)
+count_again(TagrecTraining *t)
 {
 	TrError		err = {0};
 
-	tagrec_check(tr_model_create(&run->model, run->options->algorithm, &run->memory, run->backend, &run->data.all,
-								 run->options->values, &err), &err);
-	tagrec_check(run->options->algorithm->save(run->model, &run->tensors, &run->n_tensors, &err), &err);
+	tagrec_check(tr_model_create(&t->model, t->options->algorithm, &t->memory, t->backend, &t->data.all,
+								 t->options->values, &err), &err);
+	tagrec_check(t->options->algorithm->save(t->model, &t->tensors, &t->n_tensors, &err), &err);
 }
 
 static void
-load_network(TagrecRun *run, const TagrecVersion *version)
+load_network(TagrecTraining *t, const TagrecVersion *version)
 {
 	TrError		err = {0};
-
 	TagrecActing before = tagrec_act_as(version->owner);
 
-	run->tensors = tagrec_read_weights(version, &run->memory, &run->n_tensors);
+	t->tensors = tagrec_read_weights(version, &t->memory, &t->n_tensors);
 	tagrec_act_again(before);
-	tagrec_check(tr_model_load(&run->model, run->options->algorithm, &run->memory, run->backend, version->tags,
-							   run->options->values, run->tensors, run->n_tensors, &err), &err);
-	if (tr_features(run->model) != version->features)
-		tagrec_version_corrupted(version, "Its network scores by other neighbours than it.");
+	tagrec_check(tr_model_load(&t->model, t->options->algorithm, &t->memory, t->backend, version->tags,
+							   t->options->values, t->tensors, t->n_tensors, &err), &err);
+	if (tr_features(t->model) != version->features)
+		tagrec_version_corrupted(version, "Its network uses neighbours of other kinds than are stored.");
 }
 
 void
-tagrec_refresh_model(TagrecRun *run)
+tagrec_refresh_model(TagrecTraining *t)
 {
-	TagrecVersion *version = version_of(run);
+	const TagrecRequest *request = t->job->request;
+	TagrecVersion *version = version_of(request);
 
-	run->backend = tagrec_backend_open(tagrec_device(run->request->device), run->request->threads,
-									   (TrPrecision) run->options->train.precision);
-	if (run->options->algorithm->counts)
-		count_again(run);
+	t->backend = tagrec_backend_open(tagrec_device(request->device), request->threads,
+									 (TrPrecision) t->options->train.precision);
+	if (t->options->algorithm->counts)
+		count_again(t);
 	else
-		load_network(run, version);
-	run->backend_bytes = run->backend->ops->allocated(run->backend);
+		load_network(t, version);
+	t->backend_bytes = t->backend->ops->allocated(t->backend);
 }

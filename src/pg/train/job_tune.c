@@ -2,19 +2,17 @@
  * Tuning: random search over options by the validation metric. See tune_space.h for the space and its trials.
  *
  * The source is read once. Trial after trial is trained on it and leaves a row of its own, in a transaction of its own, so
- * that what ends the job (a cancel, a crash) takes no finished trial with it: a tuning of the same model that meets the
- * same options on the same data takes their figures over. A trial that fails because of its settings is recorded; the
- * search goes on.
+ * that finished trials survive a cancel or a crash: a tuning of the same model that draws the same options on the same data
+ * reuses their results. A trial that fails because of its settings is recorded; the search goes on.
  *
  * The model to deploy is trained once more, rather than its weights kept: the best trial may be another job's, and memory
  * then has to hold one model. With refit it is trained on the held-out pairs as well, for as many epochs as were best
  * without them; the learning rate decays as it did then.
  */
-#include "pg/train/job_run.h"
+#include "pg/train/job_tune.h"
 
 #include <math.h>
 
-#include "access/xact.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -22,14 +20,14 @@
 #include "pg/registry/trial_row.h"
 #include "pg/train/tune_space.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 /* Bytes between two looks for a cancel. */
 #define HASHED_AT_ONCE ((Size) 1 << 26)
 
 typedef struct Tuning
 {
-	TagrecRun  *run;
+	TagrecTraining *training;
+	const TagrecRunningJob *job;
 	TagrecTrial *trials;
 	int			count;
 	TagrecTrialRow *rows;		/* (count) */
@@ -75,12 +73,11 @@ hash_keys(uint64 hash, const TagrecKeys *keys)
 
 /* Of the algorithm and of everything read: where it is the same, figures can be compared, and taken over. */
 static char *
-fingerprint(const TagrecRun *run)
+fingerprint(const char *algorithm, const TagrecData *data)
 {
-	const TagrecData *data = &run->data;
 	const TrDataset *d = &data->all;
 	const TrPairs *pairs = &data->validation;
-	uint64		hash = hash_bytes64(0, run->request->algorithm, strlen(run->request->algorithm));
+	uint64		hash = hash_bytes64(0, algorithm, strlen(algorithm));
 
 	hash = hash_keys(hash, &data->users);
 	hash = hash_keys(hash, &data->items);
@@ -117,7 +114,7 @@ static void
 take_over(Tuning *t, int i)
 {
 	char	   *other = NULL;
-	TagrecTrialMatch match = tagrec_trial_find(t->run->request->model, &t->rows[i], &other);
+	TagrecTrialMatch match = tagrec_trial_find(t->job->request->model, &t->rows[i], &other);
 
 	if (match == TAGREC_TRIAL_SAME)
 	{
@@ -133,7 +130,7 @@ take_over(Tuning *t, int i)
 		t->other_library = other;
 }
 
-/* A client that calls again to go on is told why the search begins anew. */
+/* A client that calls again to continue is told why the search starts over. */
 static void
 tell_refused(const Tuning *t)
 {
@@ -141,7 +138,7 @@ tell_refused(const Tuning *t)
 	int			all = n[TAGREC_TRIAL_OTHER_DATA] + n[TAGREC_TRIAL_OTHER_DEVICE] + n[TAGREC_TRIAL_OTHER_LIBRARY];
 	StringInfoData why;
 
-	if (!t->run->shared || all == 0)
+	if (!t->job->shared || all == 0)
 		return;
 	initStringInfo(&why);
 	if (n[TAGREC_TRIAL_OTHER_DATA])
@@ -153,115 +150,104 @@ tell_refused(const Tuning *t)
 		appendStringInfo(&why, "%s%d of them by tagrec %s instead of %s", why.len ? ", " : "",
 						 n[TAGREC_TRIAL_OTHER_LIBRARY], t->other_library, t->rows[0].library);
 	ereport(NOTICE,
-			(errmsg("%d trial%s that earlier tunings of model \"%s\" have done cannot be taken over", all,
-					all == 1 ? "" : "s", t->run->request->model),
-			 errdetail("Their figures may differ: %s.", why.data)));
+			(errmsg_plural("%d trial of earlier tunings of model \"%s\" cannot be reused",
+						   "%d trials of earlier tunings of model \"%s\" cannot be reused", all,
+						   all, t->job->request->model),
+			 errdetail("Results would not be comparable: %s.", why.data)));
 }
 
 /* All trials, with the figures of those that earlier jobs have done. */
 static void
 draw_trials(Tuning *t)
 {
-	TagrecRun  *run = t->run;
-	const TagrecRequest *request = run->request;
-	const TrAlgorithm *algorithm = run->options->algorithm;
-	char	   *print = fingerprint(run);
+	TagrecTraining *training = t->training;
+	const TagrecRequest *request = t->job->request;
+	const TrAlgorithm *algorithm = training->options->algorithm;
+	char	   *print = fingerprint(request->algorithm, &training->data);
 	TrError		refused;
 
 	t->trials = tagrec_space_draw(tagrec_space_read(algorithm, request->space), algorithm, request->options,
 								  (uint64) request->search_seed, request->trials, &t->count, &refused);
-	tagrec_run_open(run);
+	tagrec_training_open(training);
 	t->rows = palloc0(t->count * sizeof(TagrecTrialRow));
 	t->done = palloc0(t->count * sizeof(bool));
-	tagrec_run_begin(run);
+	tagrec_worker_begin(t->job->context);
 	for (int i = 0; i < t->count; i++)
 	{
 		TagrecTrial *trial = &t->trials[i];
 
-		if (run->options->validation_source)
+		if (training->options->validation_source)
 		{
-			trial->options->validation_source = run->options->validation_source;
+			trial->options->validation_source = training->options->validation_source;
 			trial->effective = tagrec_options_effective(trial->options);
 		}
 		t->rows[i] = (TagrecTrialRow) {
-			.job = run->job,
+			.job = t->job->number,
 			.trial = i + 1,
-			.done_by = run->job,
+			.done_by = t->job->number,
 			.settings = trial->settings,
 			.options = trial->effective,
 			.fingerprint = print,
-			.device = run->backend->ops->name,
+			.device = training->backend->ops->name,
 			.library = TAGREC_VERSION,
 			.metric = tagrec_metric_name(trial->options)
 		};
 		if (request->resume)
 			take_over(t, i);
 	}
-	tagrec_run_commit(run);
+	tagrec_worker_commit(t->job->context);
 	tell_refused(t);
 }
 
-/* Is it the settings that are at fault? What these say is about options and sizes, never about data. */
+/* Was the error caused by the settings? Such messages are about options and sizes, never about data. */
 static bool
-is_trials_own(const ErrorData *error)
+is_trials_own(int sqlstate)
 {
-	return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY || error->sqlerrcode == ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE
-		|| error->sqlerrcode == ERRCODE_INVALID_PARAMETER_VALUE || error->sqlerrcode == ERRCODE_DATA_EXCEPTION
-		|| error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED;
+	return sqlstate == ERRCODE_OUT_OF_MEMORY || sqlstate == ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE
+		|| sqlstate == ERRCODE_INVALID_PARAMETER_VALUE || sqlstate == ERRCODE_DATA_EXCEPTION
+		|| sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;
 }
 
 /* NULL, or what went wrong with the settings; other errors end the job. */
 static ErrorData *
-train_trial(TagrecRun *run, const char *phase)
+train_trial(TagrecTraining *training, const char *phase)
 {
 	ErrorData  *volatile error = NULL;
 
 	PG_TRY();
 	{
-		tagrec_run_train(run, phase);
+		tagrec_training_run(training, phase);
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(run->context);
-		error = CopyErrorData();
-		if (!is_trials_own(error))
+		if (!is_trials_own(geterrcode()))
 			PG_RE_THROW();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-		MemoryContextSwitchTo(run->context);
+		error = tagrec_worker_abort(training->job->context);
 	}
 	PG_END_TRY();
 	return error;
-}
-
-static void
-close_backend(TagrecRun *run)
-{
-	if (run->backend)
-		run->backend->ops->close(run->backend);
-	run->backend = NULL;
 }
 
 /* The outcome, in a transaction of its own, with the epochs that are not written yet. */
 static void
 record(Tuning *t, int i, ErrorData *error, double seconds)
 {
-	TagrecRun  *run = t->run;
+	const TrTrainResult *result = &t->training->result;
 	TagrecTrialRow *row = &t->rows[i];
 
 	row->seconds = seconds;
-	row->value = run->result.metric;
-	row->epochs = run->result.epochs;
-	row->best_epoch = run->result.best_epoch;
+	row->value = result->metric;
+	row->epochs = result->epochs;
+	row->best_epoch = result->best_epoch;
 	if (error)
 	{
 		row->sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 		row->error = error->message;
 	}
-	tagrec_run_begin(run);
-	tagrec_progress_flush(run);
+	tagrec_worker_begin(t->job->context);
+	tagrec_progress_flush(t->training->progress);
 	tagrec_trial_insert(row);
-	tagrec_run_commit(run);
+	tagrec_worker_commit(t->job->context);
 }
 
 static char *
@@ -285,37 +271,36 @@ still_to_do(const Tuning *t, int i)
 static void
 tell(Tuning *t, int i, const ErrorData *error)
 {
-	TagrecRun  *run = t->run;
 	const TagrecTrialRow *row = &t->rows[i];
 	char	   *outcome = error ? psprintf("failed: %s", error->message) : psprintf("%s %.4f", row->metric, row->value);
 
-	if (!run->shared || tagrec_run_seconds(t->told) < run->request->progress_interval)
+	if (!t->job->shared || tagrec_seconds_since(t->told) < t->job->request->progress_interval)
 		return;
 	ereport(NOTICE,
 			(errmsg("trial %d of %d: %s%s, %.0f s left", i + 1, t->count, outcome, t->best < 0 ? "" :
 					psprintf(", best %.4f", t->rows[t->best].value), t->seconds / t->trained * still_to_do(t, i)),
 			 errdetail("Its settings are %s.", settings_text(t, i))));
 	INSTR_TIME_SET_CURRENT(t->told);
-	run->noticed = t->told;
+	t->training->progress->noticed = t->told;
 }
 
 static void
 run_trial(Tuning *t, int i)
 {
-	TagrecRun  *run = t->run;
+	TagrecTraining *training = t->training;
 	instr_time	started;
 	double		seconds;
 	ErrorData  *error;
 
 	INSTR_TIME_SET_CURRENT(started);
-	run->trial = i + 1;
-	run->options = t->trials[i].options;
-	run->result = (TrTrainResult) {.metric = NAN};
-	error = train_trial(run, psprintf("trial %d of %d", i + 1, t->count));
-	tagrec_run_forget_model(run);
+	training->progress->trial = i + 1;
+	training->options = t->trials[i].options;
+	training->result = (TrTrainResult) {.metric = NAN};
+	error = train_trial(training, psprintf("trial %d of %d", i + 1, t->count));
+	tagrec_training_forget(training);
 	if (error)
-		close_backend(run);
-	seconds = tagrec_run_seconds(started);
+		tagrec_training_close(training);
+	seconds = tagrec_seconds_since(started);
 	t->seconds += seconds;
 	t->trained++;
 	record(t, i, error, seconds);
@@ -348,51 +333,52 @@ announce_best(const Tuning *t)
 {
 	const TagrecTrialRow *best = &t->rows[t->best];
 
-	if (!t->run->shared)
+	if (!t->job->shared)
 		return;
 	ereport(NOTICE,
-			(errmsg("the best of %d trials is number %d: %s %.4f", t->count, best->trial, best->metric, best->value),
-			 errdetail("Its settings are %s. %d trials were done by earlier jobs, %d failed.", settings_text(t, t->best),
+			(errmsg("best of %d trials is trial %d: %s %.4f", t->count, best->trial, best->metric, best->value),
+			 errdetail("Its settings are %s. Trials reused from earlier jobs: %d, failed: %d.", settings_text(t, t->best),
 					   t->taken_over, t->failed)));
 }
 
 /*
- * The options that give the model to deploy, as tagrec_train() would take them: the trial's, with an end at its best epoch,
- * and, for a refit, nothing held out. Pairs of another relation have no tags to train on: they stay what is measured on. So
- * do those by which the algorithm itself makes a choice.
+ * The options that give the model to deploy: the trial's, with an end at its best epoch, and, for a refit, nothing held
+ * out. Pairs of another relation have no tags to train on: they stay what is measured on. So do those by which the
+ * algorithm itself makes a choice. Returns them as tagrec_train() would take them.
  */
-static void
+static Jsonb *
 choose_options(Tuning *t)
 {
-	TagrecRun  *run = t->run;
+	TagrecTraining *training = t->training;
 	const TagrecTrial *best = &t->trials[t->best];
-	char	   *stop = psprintf("{\"stop_after\": %d}", t->rows[t->best].best_epoch);
+	int			best_epoch = t->rows[t->best].best_epoch;
+	Jsonb	   *asked = tagrec_jsonb_with(best->asked, tagrec_jsonb(psprintf("{\"stop_after\": %d}", best_epoch)));
 
-	run->refit = run->request->refit && run->data.split && !run->options->algorithm->held_out;
-	run->asked = tagrec_jsonb_with(best->asked, tagrec_jsonb(stop));
-	run->options = best->options;
-	run->options->train.stop_after = t->rows[t->best].best_epoch;
-	if (run->refit)
-	{
-		run->asked = tagrec_jsonb_with(run->asked, tagrec_jsonb("{\"validation\": 0}"));
-		run->options->train.validation = 0;
-	}
+	training->options = best->options;
+	training->options->train.stop_after = best_epoch;
+	training->refit = t->job->request->refit && training->data.split && !best->options->algorithm->held_out;
+	if (!training->refit)
+		return asked;
+	training->options->train.validation = 0;
+	return tagrec_jsonb_with(asked, tagrec_jsonb("{\"validation\": 0}"));
 }
 
-void
-tagrec_run_tune(TagrecRun *run)
+Jsonb *
+tagrec_tune_run(TagrecTraining *training)
 {
-	Tuning		t = {.run = run, .best = -1, .told = run->started};
+	Tuning		t = {.training = training, .job = training->job, .best = -1, .told = training->job->started};
+	Jsonb	   *asked;
 
 	draw_trials(&t);
-	run->trials = t.count;
+	training->progress->trials = t.count;
 	for (int i = 0; i < t.count; i++)
 		if (!t.done[i])
 			run_trial(&t, i);
-	run->trial = 0;
-	run->result = (TrTrainResult) {.metric = NAN};
+	training->progress->trial = 0;
+	training->result = (TrTrainResult) {.metric = NAN};
 	check_any(&t);
 	announce_best(&t);
-	choose_options(&t);
-	tagrec_run_train(run, "training");
+	asked = choose_options(&t);
+	tagrec_training_run(training, "training");
+	return asked;
 }

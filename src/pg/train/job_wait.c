@@ -34,7 +34,7 @@ typedef struct Waiting
 
 /*
  * The client lets go of the segment: its function has returned, or its statement failed (Ctrl-C, a timeout), or it exits.
- * A job that has not ended by then is nobody's.
+ * A job that has not ended by then is orphaned.
  */
 static void
 stop_worker(dsm_segment *segment, Datum argument)
@@ -109,8 +109,8 @@ launch(Waiting *waiting)
 	if (!waiting->worker)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("no background worker slot is free"),
-				 errhint("Raise max_worker_processes (now %d), or queue the job with wait => false.",
+				 errmsg("out of background worker slots"),
+				 errhint("Increase max_worker_processes (now %d), or queue the job with wait => false.",
 						 max_worker_processes)));
 	shm_mq_set_handle(waiting->queue, waiting->worker);
 }
@@ -136,8 +136,8 @@ pass_on(char *data, Size length)
 }
 
 /*
- * A client that has died is noticed when something is sent to it, or when the socket is asked. The server asks only where
- * client_connection_check_interval says so; a job that nobody waits for should not have to be lucky.
+ * A client that has died is noticed when something is sent to it, or when the socket is asked. The server asks only if
+ * client_connection_check_interval is set, but an orphaned job should always be cancelled.
  */
 static void
 check_client(void)
@@ -194,7 +194,7 @@ tagrec_job_run_waiting(const TagrecRequest *request)
 	if (!ended)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("the training worker ended without finishing its job"),
-				 errhint("The server log has the reason.")));
+				 errmsg("training worker exited without finishing its job"),
+				 errhint("See the server log for details.")));
 	return job;
 }

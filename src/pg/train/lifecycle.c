@@ -2,8 +2,8 @@
  * tagrec_deploy(), tagrec_rollback(), tagrec_rename(), tagrec_drop(): which version queries use, what a model is called,
  * and its end.
  *
- * Deploying changes one row of the registry; queries that have begun go on with the version they began with. Whatever is
- * done to a model is done by who has its row, and to what the row says then: see write.h for the order of the locks.
+ * Deploying changes one row of the registry; queries that have begun go on with the version they began with. Every change
+ * to a model holds a lock on its row, and uses what the row says then: see write.h for the order of the locks.
  */
 #include "pg/base/tagrec.h"
 
@@ -31,14 +31,14 @@ check_writable(const char *function)
 	PreventCommandIfParallelMode(function);
 }
 
-/* A training, a rename or a drop that has the row comes first. */
+/* A training, a rename or a drop that holds the lock comes first. */
 static void
 hold_model(int32 model_id, const char *model)
 {
 	if (!tagrec_model_hold(model_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("model \"%s\" has just been dropped", model)));
+				 errmsg("model \"%s\" was concurrently dropped", model)));
 }
 
 Datum
@@ -84,8 +84,8 @@ tagrec_rollback(PG_FUNCTION_ARGS)
 	if (below == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("model \"%s\" has no version below %d to go back to", model, version->version),
-				 errhint("The option keep_versions of tagrec_train() says how many old versions are kept.")));
+				 errmsg("model \"%s\" has no version below %d to roll back to", model, version->version),
+				 errhint("The option keep_versions of tagrec_train() sets how many old versions are kept.")));
 	tagrec_model_deploy(version->model_id, below);
 	PG_RETURN_INT32(below);
 }
@@ -101,7 +101,7 @@ check_idle(const char *model)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("model \"%s\" is being trained by job %lld", model, (long long) job),
-				 errhint("Wait for the job, or stop it: SELECT tagrec_cancel(%lld).", (long long) job)));
+				 errhint("Wait for the job, or cancel it: SELECT tagrec_cancel(%lld).", (long long) job)));
 }
 
 static void
@@ -162,7 +162,7 @@ tagrec_rename(PG_FUNCTION_ARGS)
 static Oid
 first_relation(const TagrecModel *model)
 {
-	Oid			relation = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_ITEMS));
+	Oid			relation = tagrec_model_view(model->schema, model->model);
 
 	if (!OidIsValid(relation))
 		relation = tagrec_model_relation(model->schema, tagrec_view_relname(model->model, TAGREC_USERS));
@@ -172,9 +172,9 @@ first_relation(const TagrecModel *model)
 }
 
 /*
- * The owner of what is left of the model may drop it, who has to be the owner that the registry knows, too, where that role
- * exists: the schema may have been renamed, and this be another one. When nothing is left but the registry's rows, the
- * owner that it knows may remove them, and so may the owner of the database.
+ * The owner of the remaining relations may drop the model, but must also be the owner recorded in the registry, if that
+ * role exists: the schema may have been renamed, and this be another one. If only the registry's rows remain, the recorded
+ * owner and the owner of the database may remove them.
  */
 static void
 check_droppable(const TagrecModel *model)
@@ -207,7 +207,7 @@ tagrec_drop(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	TagrecModel *model;
-	TagrecPlace place = {0};
+	TagrecPlace place;
 	int32	   *versions;
 	int			n_versions;
 
@@ -216,9 +216,7 @@ tagrec_drop(PG_FUNCTION_ARGS)
 	hold_model(model->model_id, name);
 	model = find_droppable(name);
 	versions = all_versions(model->model_id, model->deployed_version, &n_versions);
-	place.model_id = model->model_id;
-	place.model = model->model;
-	place.schema = model->schema;
+	place = tagrec_place_of(model);
 	if (OidIsValid(get_namespace_oid(model->schema, true)))
 		tagrec_store_drop(&place, versions, n_versions);
 	tagrec_model_delete(model->model_id);

@@ -21,6 +21,7 @@
 #include "pg/source/held_out.h"
 #include "pg/store/store.h"
 #include "pg/store/write.h"
+#include "pg/train/backend_load.h"
 #include "pg/train/job.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -38,8 +39,8 @@ tagrec_submit_check_server(const char *function)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("cannot execute %s during recovery", function),
-				 errdetail("This server is a standby, where nothing can be written."),
-				 errhint("Train on the primary server; its models arrive here by replication.")));
+				 errdetail("This server is a read-only standby."),
+				 errhint("Train on the primary server; models are replicated to this server.")));
 	PreventCommandIfReadOnly(function);
 	PreventCommandIfParallelMode(function);
 	if (InSecurityRestrictedOperation())
@@ -48,7 +49,7 @@ tagrec_submit_check_server(const char *function)
 				 errmsg("cannot execute %s within a security-restricted operation", function)));
 }
 
-/* The worker could not see what this transaction has written, and would wait for its locks for ever. */
+/* The worker could not see this transaction's changes, and would wait for its locks forever. */
 void
 tagrec_submit_check_unwritten(const char *function)
 {
@@ -56,8 +57,8 @@ tagrec_submit_check_unwritten(const char *function)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-			 errmsg("%s cannot wait in a transaction that has written", function),
-			 errdetail("Training runs in another session, which does not see what is not committed."),
+			 errmsg("%s cannot wait in a transaction that has written data", function),
+			 errdetail("Training runs in another session, which does not see uncommitted changes."),
 			 errhint("Commit first, or submit the job with wait => false: it starts when this transaction commits.")));
 }
 
@@ -73,8 +74,9 @@ check_login(void)
 	if (!can_login)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("role \"%s\" cannot train, because it may not log in", GetUserNameFromId(GetUserId(), true)),
-				 errdetail("Before PostgreSQL 17, a background worker runs as a role only if that may log in."),
+				 errmsg("role \"%s\" cannot train because it is not permitted to log in",
+						GetUserNameFromId(GetUserId(), true)),
+				 errdetail("Before PostgreSQL 17, a background worker can run only as a role that is permitted to log in."),
 				 errhint("Train as a role with LOGIN, or use ALTER ROLE ... LOGIN.")));
 }
 #endif
@@ -89,7 +91,7 @@ tagrec_submit_check_role(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for database \"%s\"", get_database_name(MyDatabaseId)),
-				 errdetail("The training worker of role \"%s\" needs CONNECT.", GetUserNameFromId(GetUserId(), true))));
+				 errdetail("The training worker of role \"%s\" requires CONNECT.", GetUserNameFromId(GetUserId(), true))));
 }
 
 /* ------------------------------------------------------------------ where the model goes */
@@ -103,7 +105,7 @@ creation_schema(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("no schema has been selected to create the model in"),
-				 errhint("Set search_path, or name a schema with the option schema.")));
+				 errhint("Set search_path, or specify a schema with the option schema.")));
 	return get_namespace_name(linitial_oid(path));
 }
 
@@ -116,19 +118,19 @@ tagrec_submit_check_schema(const char *schema, Oid owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 				 errmsg("a model cannot be stored in a temporary schema"),
-				 errhint("Name another schema with the option schema.")));
+				 errhint("Specify another schema with the option schema.")));
 	/* none of which is dumped */
 	if (IsCatalogNamespace(id) || IsToastNamespace(id) || strcmp(schema, "information_schema") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("a model cannot be stored in the system schema %s", schema),
-				 errhint("Name another schema with the option schema.")));
+				 errhint("Specify another schema with the option schema.")));
 	if (tagrec_namespace_aclcheck(id, owner, ACL_CREATE) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for schema %s", schema),
-				 errdetail("The relations of the model are created there, which needs CREATE."),
-				 errhint("Name another schema with the option schema.")));
+				 errdetail("Creating the relations of the model requires CREATE."),
+				 errhint("Specify another schema with the option schema.")));
 }
 
 static char *
@@ -150,17 +152,17 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 	if (options->schema && strcmp(options->schema, existing->schema) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("model \"%s\" lives in schema \"%s\"", model, existing->schema),
-				 errhint("Leave out the option schema, or drop the model with tagrec_drop() first.")));
+				 errmsg("model \"%s\" already exists in schema \"%s\"", model, existing->schema),
+				 errhint("Omit the option schema, or drop the model with tagrec_drop() first.")));
 	tagrec_submit_check_schema(existing->schema, version->owner);
 	tagrec_store_check_model(model, existing->schema, source);
 	tagrec_store_check_version(model, existing->schema, tagrec_version_next(existing->model_id, false));
 	return existing->schema;
 }
 
-/* What this statement, or this transaction, has trained before counts, though its snapshot does not show it. */
-char *
-tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
+/* Models trained earlier by this statement or transaction count, though its snapshot does not show them. */
+static char *
+choose_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
 {
 	char	   *schema;
 
@@ -168,6 +170,61 @@ tagrec_submit_schema(const char *model, const TagrecOptions *options, const Tagr
 	schema = find_schema(model, options, source);
 	PopActiveSnapshot();
 	return schema;
+}
+
+/* ------------------------------------------------------------------ a new training */
+
+TagrecColumns
+tagrec_submit_columns(FunctionCallInfo fcinfo, int first)
+{
+	return (TagrecColumns) {tagrec_name_argument(fcinfo, first), tagrec_name_argument(fcinfo, first + 1),
+		tagrec_name_argument(fcinfo, first + 2), tagrec_name_argument(fcinfo, first + 3)};
+}
+
+void
+tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request)
+{
+	memset(source, 0, sizeof(*source));
+	source->relation = request->source;
+	source->columns = request->columns;
+	tagrec_source_check(source);
+}
+
+static Oid
+find_validation_source(const TagrecRequest *request, const char *name)
+{
+	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	TagrecHeldOut held_out = {
+		.relation = RangeVarGetRelid(range, NoLock, true),
+		.columns = tagrec_held_out_columns(&request->columns, tagrec_algorithm(request->algorithm)->task)
+	};
+
+	if (!OidIsValid(held_out.relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist", name),
+				 errdetail("The option validation_source names the relation to validate the model on.")));
+	tagrec_held_out_check(&held_out);
+	if (get_rel_persistence(held_out.relation) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot validate on the temporary relation \"%s\"", name),
+				 errdetail("Training runs in a background worker, which cannot access this session's temporary relations."),
+				 errhint("Use an unlogged table.")));
+	return held_out.relation;
+}
+
+void
+tagrec_submit_check(TagrecRequest *request, const TagrecOptions *options)
+{
+	TagrecSource source;
+
+	(void) tagrec_device(request->device);
+	tagrec_submit_check_source(&source, request);
+	if (options->validation_source)
+		request->validation_source = find_validation_source(request, options->validation_source);
+	request->schema = choose_schema(request->model, options, &source);
+	tagrec_submit_check_role();
 }
 
 /* ------------------------------------------------------------------ submitting */
@@ -188,42 +245,4 @@ tagrec_submit(TagrecRequest *request, bool wait, const char *function)
 		return tagrec_job_submit(request);
 	tagrec_submit_check_unwritten(function);
 	return tagrec_job_run_waiting(request);
-}
-
-void
-tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request)
-{
-	memset(source, 0, sizeof(*source));
-	source->relation = request->source;
-	source->user_column = request->user_column;
-	source->item_column = request->item_column;
-	source->tag_column = request->tag_column;
-	source->weight_column = request->weight_column;
-	tagrec_source_check(source);
-}
-
-Oid
-tagrec_submit_validation_source(const TagrecRequest *request, const char *name)
-{
-	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
-	TagrecHeldOut held_out = {
-		.relation = RangeVarGetRelid(range, NoLock, true),
-		.user_column = request->user_column,
-		.item_column = request->item_column,
-		.tag_column = tagrec_algorithm(request->algorithm)->task->tags ? request->tag_column : NULL
-	};
-
-	if (!OidIsValid(held_out.relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s\" does not exist", name),
-				 errdetail("The option validation_source names a relation to validate the model on.")));
-	tagrec_held_out_check(&held_out);
-	if (get_rel_persistence(held_out.relation) == RELPERSISTENCE_TEMP)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("cannot validate on the temporary relation \"%s\"", name),
-				 errdetail("Training runs in a worker, which does not see this session's temporary relations."),
-				 errhint("Use an unlogged table.")));
-	return held_out.relation;
 }

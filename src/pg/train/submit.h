@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "pg/base/options.h"
 #include "pg/registry/request.h"
 #include "pg/source/source.h"
@@ -16,17 +17,17 @@ extern void tagrec_submit_check_server(const char *function);
 extern void tagrec_submit_check_unwritten(const char *function);	/* for a job that is waited for */
 extern void tagrec_submit_check_role(void);
 
-/* Fills source from the request. */
-extern void tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request);
-
-/* The relation that the option validation_source names, as this session finds it. */
-extern Oid	tagrec_submit_validation_source(const TagrecRequest *request, const char *name);
+/* Four arguments: the columns of the source, in the order of the struct. */
+extern TagrecColumns tagrec_submit_columns(FunctionCallInfo fcinfo, int first);
 
 /*
- * The schema of the model's relations, once it is sure that they can be made there, and that the caller owns the model if
- * there is one.
+ * The rest of the request of a new training, once it is sure of its device, its source and held-out pairs, its role, and
+ * that the model's relations can be made, or that the caller owns the model if there is one.
  */
-extern char *tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source);
+extern void tagrec_submit_check(TagrecRequest *request, const TagrecOptions *options);
+
+/* Fills source from the request. May relations be created in the schema? */
+extern void tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request);
 extern void tagrec_submit_check_schema(const char *schema, Oid owner);
 
 /* Adds the session's settings, and submits the job, or runs it and waits for it; returns its number. */

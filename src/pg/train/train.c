@@ -1,5 +1,5 @@
 /*
- * tagrec_train() and tagrec_refresh(): everything a job could stumble over is checked here, in the caller's statement,
+ * tagrec_train() and tagrec_refresh(): everything that could make a job fail is checked here, in the caller's statement,
  * before a worker starts; then the job is submitted, or run and waited for.
  */
 #include "pg/base/tagrec.h"
@@ -11,7 +11,6 @@
 #include "pg/source/source.h"
 #include "pg/store/store.h"
 #include "pg/store/write.h"
-#include "pg/train/backend_load.h"
 #include "pg/train/submit.h"
 #include "utils/builtins.h"
 
@@ -30,45 +29,29 @@ enum
 	Arg_tag_column,
 	Arg_weight_column,
 	Arg_device,
-	Arg_wait
+	Arg_wait,
+	Args
 };
 
-/* ------------------------------------------------------------------ arguments */
-
-static void
-check_not_null(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument %s of tagrec_train must not be null", name)));
-}
+/* NULL = may be null */
+static const char *const argument_names[Args] = {
+	"model", "source", "algorithm", NULL, "user_column", "item_column", "tag_column", NULL, "device", "wait"
+};
 
 static void
 check_arguments(FunctionCallInfo fcinfo)
 {
-	check_not_null(fcinfo, Arg_model, "model");
-	check_not_null(fcinfo, Arg_source, "source");
-	check_not_null(fcinfo, Arg_algorithm, "algorithm");
-	check_not_null(fcinfo, Arg_user_column, "user_column");
-	check_not_null(fcinfo, Arg_item_column, "item_column");
-	check_not_null(fcinfo, Arg_tag_column, "tag_column");
-	check_not_null(fcinfo, Arg_device, "device");
-	check_not_null(fcinfo, Arg_wait, "wait");
-}
-
-static char *
-name_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(argument)));
+	for (int i = 0; i < Args; i++)
+		if (argument_names[i] && PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument %s of tagrec_train must not be null", argument_names[i])));
 }
 
 Datum
 tagrec_train(PG_FUNCTION_ARGS)
 {
 	TagrecRequest request = {0};
-	TagrecOptions *options;
-	TagrecSource source;
 	bool		wait;
 
 	tagrec_submit_check_server("tagrec_train()");
@@ -83,17 +66,8 @@ tagrec_train(PG_FUNCTION_ARGS)
 	request.device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request.options = PG_ARGISNULL(Arg_options) ? tagrec_jsonb("{}") : PG_GETARG_JSONB_P(Arg_options);
 	request.source = PG_GETARG_OID(Arg_source);
-	request.user_column = name_argument(fcinfo, Arg_user_column);
-	request.item_column = name_argument(fcinfo, Arg_item_column);
-	request.tag_column = name_argument(fcinfo, Arg_tag_column);
-	request.weight_column = name_argument(fcinfo, Arg_weight_column);
-	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
-	(void) tagrec_device(request.device);
-	tagrec_submit_check_source(&source, &request);
-	if (options->validation_source)
-		request.validation_source = tagrec_submit_validation_source(&request, options->validation_source);
-	request.schema = tagrec_submit_schema(request.model, options, &source);
-	tagrec_submit_check_role();
+	request.columns = tagrec_submit_columns(fcinfo, Arg_user_column);
+	tagrec_submit_check(&request, tagrec_options_read(tagrec_algorithm(request.algorithm), request.options));
 	PG_RETURN_INT64(tagrec_submit(&request, wait, "tagrec_train()"));
 }
 
@@ -108,7 +82,7 @@ check_refreshable(const TagrecVersion *version)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot be refreshed", version->model),
-				 errdetail("The weights between neighbours that its algorithm, %s, stores come from training alone.",
+				 errdetail("The neighbour weights that its algorithm, %s, stores can only be computed by training.",
 						   version->algorithm),
 				 errhint("Train it again with tagrec_train().")));
 	if (!algorithm->encode || !algorithm->load)
@@ -119,10 +93,10 @@ check_refreshable(const TagrecVersion *version)
 				 errhint("Train it again with tagrec_train().")));
 	if (algorithm->knows_items)
 		ereport(WARNING,
-				(errmsg("refreshed, model \"%s\" knows all users and items by their tags alone", version->model),
-				 errdetail("What its algorithm, %s, learns from who has which item comes from training.",
+				(errmsg("refreshed model \"%s\" knows users and items only by their tags", version->model),
+				 errdetail("What its algorithm, %s, learns from (user, item) pairs requires training.",
 						   version->algorithm),
-				 errhint("Train it again with tagrec_train() to have both.")));
+				 errhint("Train it again with tagrec_train() to use both.")));
 }
 
 /* It is read as the owner: see job_refresh.c. */
@@ -158,10 +132,7 @@ tagrec_refresh(PG_FUNCTION_ARGS)
 	request.options = version->options;
 	request.requested = version->requested_options;
 	request.device = "auto";
-	request.user_column = version->user_column;
-	request.item_column = version->item_column;
-	request.tag_column = version->tag_column;
-	request.weight_column = version->weight_column;
+	request.columns = version->columns;
 	check_source_as_owner(version, &request, &source);
 	tagrec_submit_check_schema(version->schema, version->owner);
 	tagrec_store_check_model(version->model, version->schema, &source);

@@ -7,10 +7,8 @@
 #include "core/metrics.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "pg/base/names.h"
 #include "pg/base/options.h"
-#include "pg/source/source.h"
-#include "pg/store/store.h"
-#include "pg/train/backend_load.h"
 #include "pg/train/submit.h"
 #include "pg/train/tune_space.h"
 #include "utils/builtins.h"
@@ -18,7 +16,7 @@
 
 PG_FUNCTION_INFO_V1(tagrec_tune);
 
-/* Share of the pairs that is held out when nobody says. */
+/* Share of the pairs that is held out by default. */
 #define DEFAULT_VALIDATION "0.1"
 
 /* Arguments, as sql/training.sql declares them. */
@@ -65,7 +63,7 @@ check_arguments(FunctionCallInfo fcinfo)
 	if (trials < 1 || trials > TAGREC_MAX_TRIALS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("trials must be from 1 to %d, not %d", TAGREC_MAX_TRIALS, trials)));
+				 errmsg("trials must be between 1 and %d: %d", TAGREC_MAX_TRIALS, trials)));
 }
 
 /* ------------------------------------------------------------------ options that a tuning has by itself */
@@ -89,7 +87,7 @@ unknown_metric(const char *metric)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown metric \"%s\"", metric),
-			 errdetail("The metrics are %s; those with a length may have it behind an @, as in ndcg@20.", names.data)));
+			 errdetail("The metrics are %s; a list length can follow after @, as in ndcg@20.", names.data)));
 }
 
 static bool
@@ -140,13 +138,13 @@ add_metric(Jsonb *options, const char *metric)
 	if (has_member(options, "metric") || (strchr(metric, '@') && has_member(options, "metric_k")))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the metric is given twice"),
-				 errdetail("It is in options, and an argument of its own."),
-				 errhint("Leave one of them out.")));
+				 errmsg("metric specified more than once"),
+				 errdetail("It is specified in options and as an argument."),
+				 errhint("Omit one of them.")));
 	return tagrec_jsonb_with(options, metric_options(metric));
 }
 
-/* Without pairs to measure on, nothing is better than anything else. *added says that the caller has not named any. */
+/* Tuning needs pairs to measure on. *added: the caller has not specified any. */
 static Jsonb *
 add_validation(Jsonb *options, const TagrecOptions *read, bool *added)
 {
@@ -156,7 +154,7 @@ add_validation(Jsonb *options, const TagrecOptions *read, bool *added)
 	if (has_member(options, "validation"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("tuning needs pairs to measure its trials on"),
+				 errmsg("tuning requires pairs to evaluate its trials on"),
 				 errdetail("The option validation is 0."),
 				 errhint("Set validation to the share of pairs to hold out, or validation_source to a relation of "
 						 "pairs.")));
@@ -176,19 +174,13 @@ fixed_options(FunctionCallInfo fcinfo, const TrAlgorithm *algorithm, bool *valid
 	if (read->train.stop_after > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"stop_after\" cannot be given to a tuning"),
-				 errdetail("Each trial finds its best epoch by itself."),
-				 errhint("The option epochs bounds them.")));
+				 errmsg("option \"stop_after\" cannot be used for tuning"),
+				 errdetail("Each trial determines its own best epoch."),
+				 errhint("Use the option epochs to limit them.")));
 	return add_validation(options, read, validation_added);
 }
 
 /* ------------------------------------------------------------------ the request */
-
-static char *
-name_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(argument)));
-}
 
 static void
 fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
@@ -198,10 +190,7 @@ fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
 	request->algorithm = text_to_cstring(PG_GETARG_TEXT_PP(Arg_algorithm));
 	request->device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request->source = PG_GETARG_OID(Arg_source);
-	request->user_column = name_argument(fcinfo, Arg_user_column);
-	request->item_column = name_argument(fcinfo, Arg_item_column);
-	request->tag_column = name_argument(fcinfo, Arg_tag_column);
-	request->weight_column = name_argument(fcinfo, Arg_weight_column);
+	request->columns = tagrec_submit_columns(fcinfo, Arg_user_column);
 	request->space = PG_GETARG_JSONB_P(Arg_space);
 	request->trials = PG_GETARG_INT32(Arg_trials);
 	request->search_seed = PG_GETARG_INT64(Arg_seed);
@@ -213,8 +202,8 @@ static void
 tell_validation(void)
 {
 	ereport(NOTICE,
-			(errmsg("holding out " DEFAULT_VALIDATION " of the pairs to measure the trials on"),
-			 errhint("The options validation and validation_source choose what to measure on.")));
+			(errmsg("holding out " DEFAULT_VALIDATION " of the pairs to evaluate the trials on"),
+			 errhint("Use the option validation or validation_source to change this.")));
 }
 
 static void
@@ -227,9 +216,10 @@ check_trials(const TagrecRequest *request, const TagrecSpace *space, const TrAlg
 							 &refused);
 	if (count < request->trials)
 		ereport(NOTICE,
-				(errmsg("%d trial%s instead of %d: the space gives no others", count, count == 1 ? "" : "s",
-						request->trials),
-				 refused.message[0] ? errdetail("Settings that do not go together were left out. %s",
+				(errmsg_plural("%d trial instead of %d: the space contains no others",
+							   "%d trials instead of %d: the space contains no others", count,
+							   count, request->trials),
+				 refused.message[0] ? errdetail("Incompatible settings were skipped. %s",
 												tagrec_sentence(refused.message)) : 0));
 }
 
@@ -239,8 +229,6 @@ tagrec_tune(PG_FUNCTION_ARGS)
 	TagrecRequest request = {0};
 	const TrAlgorithm *algorithm;
 	TagrecSpace *space;
-	TagrecOptions *options;
-	TagrecSource source;
 	bool		validation_added;
 
 	tagrec_submit_check_server("tagrec_tune()");
@@ -252,13 +240,7 @@ tagrec_tune(PG_FUNCTION_ARGS)
 	algorithm = tagrec_algorithm(request.algorithm);
 	space = tagrec_space_read(algorithm, request.space);
 	request.options = fixed_options(fcinfo, algorithm, &validation_added);
-	options = tagrec_options_read(algorithm, request.options);
-	(void) tagrec_device(request.device);
-	tagrec_submit_check_source(&source, &request);
-	if (options->validation_source)
-		request.validation_source = tagrec_submit_validation_source(&request, options->validation_source);
-	request.schema = tagrec_submit_schema(request.model, options, &source);
-	tagrec_submit_check_role();
+	tagrec_submit_check(&request, tagrec_options_read(algorithm, request.options));
 	check_trials(&request, space, algorithm);
 	if (validation_added)
 		tell_validation();

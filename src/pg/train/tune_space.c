@@ -32,13 +32,13 @@ struct TagrecSpace
 	Dimension  *dimension;
 };
 
-/* These say what is trained on, how a trial is measured or where the model goes: the same for all trials. */
+/* Options for the data, the metric and the place of the model: the same for all trials. */
 static const char *const never_tuned[] = {
 	"validation", "validation_source", "metric", "metric_k", "min_tag_count", "core", "seed", "threads", "precision",
 	"keep_versions", "schema", "stop_after"
 };
 
-/* ------------------------------------------------------------------ reading; targets are options to scribble on */
+/* ------------------------------------------------------------------ reading; targets are scratch options */
 
 static char *
 member_name(const JsonbValue *key)
@@ -54,8 +54,8 @@ check_tunable(const char *name)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("option \"%s\" cannot be tuned", name),
-					 errdetail("It is the same for all trials, so that their figures can be compared."),
-					 errhint("Give it in the argument options.")));
+					 errdetail("It must be the same for all trials so that their results are comparable."),
+					 errhint("Specify it in the argument options.")));
 }
 
 static void
@@ -67,7 +67,7 @@ check_value(const TrOptionTarget *targets, const char *name, const char *text)
 	tagrec_options_check(tr_options_check_one(targets, 2, &setting, &err), &err);
 }
 
-/* Unknown options are told from a space that is written wrongly, which is the other thing there is to say. */
+/* Unknown options and malformed spaces get different errors. */
 static const TrOption *
 find_option(const TrOptionTarget *targets, const char *name)
 {
@@ -122,8 +122,7 @@ bad_range(const char *name, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid range for option \"%s\": %s", name, what),
-			 errdetail("A range has the members min and max, which are numbers, and may have scale, which is linear or "
-					   "log."),
+			 errdetail("A range has numeric members min and max and, optionally, scale, which is linear or log."),
 			 errhint("For example: '{\"learning_rate\": {\"min\": 0.001, \"max\": 0.1, \"scale\": \"log\"}}'.")));
 }
 
@@ -134,7 +133,7 @@ read_bound(const TrOptionTarget *targets, const Dimension *d, const char *member
 	char	   *text;
 
 	if (value->type != jbvNumeric)
-		bad_range(d->name, psprintf("%s is no number", member));
+		bad_range(d->name, psprintf("%s is not a number", member));
 	text = tagrec_option_text(d->name, value);
 	check_value(targets, d->name, text);
 	return strtod(text, NULL);
@@ -193,14 +192,14 @@ read_range(const TrOptionTarget *targets, Dimension *d, const TrOption *option, 
 	if (!option || (option->type != TR_OPTION_INT && option->type != TR_OPTION_REAL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"%s\" has no range, for its values are no single numbers", d->name),
-				 errhint("Give a list of choices: '{\"%s\": [ ... ]}'.", d->name)));
+				 errmsg("option \"%s\" cannot have a range, because its values are not single numbers", d->name),
+				 errhint("Specify a list of choices: '{\"%s\": [ ... ]}'.", d->name)));
 	d->range.whole = option->type == TR_OPTION_INT;
 	read_members(targets, d, object);
 	if (d->range.min > d->range.max)
-		bad_range(d->name, psprintf("min %g is above max %g", d->range.min, d->range.max));
+		bad_range(d->name, psprintf("min %g is greater than max %g", d->range.min, d->range.max));
 	if (d->range.log && d->range.min <= 0)
-		bad_range(d->name, psprintf("min %g is not above 0, as the scale log needs it", d->range.min));
+		bad_range(d->name, psprintf("min %g is not greater than 0, as scale log requires", d->range.min));
 }
 
 static void
@@ -216,8 +215,8 @@ read_dimension(const TrOptionTarget *targets, Dimension *d, const JsonbValue *va
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"%s\" of the space has neither choices nor a range", d->name),
-				 errdetail("It is a list, or an object with the members min, max and, if wanted, scale."),
-				 errhint("A value that is the same for all trials belongs in the argument options.")));
+				 errdetail("It must be a list, or an object with the members min, max and, optionally, scale."),
+				 errhint("Specify a value that is the same for all trials in the argument options.")));
 }
 
 static void
@@ -228,7 +227,7 @@ check_object(Jsonb *object)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg(JB_ROOT_IS_OBJECT(object) ? "the space is empty" : "the space must be a JSON object"),
-			 errdetail("It names the options to tune, each with a list of choices or with a range."),
+			 errdetail("It must name the options to tune, each with a list of choices or a range."),
 			 errhint("For example: '{\"layers\": [[128], [256]], \"keep\": {\"min\": 0.3, \"max\": 0.8}}'.")));
 }
 
@@ -288,7 +287,7 @@ draw_settings(const TagrecSpace *space, const TrSearchDraw *draw)
 	return tagrec_jsonb(json.data);
 }
 
-/* What a preset in the space may not change. */
+/* Rejects options that a preset in the space must not change. */
 static void
 keep_fixed(TrTrainOptions *train, const TrTrainOptions *fixed)
 {
@@ -301,7 +300,7 @@ keep_fixed(TrTrainOptions *train, const TrTrainOptions *fixed)
 	train->precision = fixed->precision;
 }
 
-/* False when the settings do not go together. */
+/* False if the settings are incompatible. */
 static bool
 set_trial(TagrecTrial *trial, const TrAlgorithm *algorithm, Jsonb *settings, Jsonb *fixed, const TrTrainOptions *same,
 		  TrError *refused)

@@ -25,8 +25,8 @@ typedef struct TagrecTrial
 
 /*
  * At most `most` trials, *count of them, no two with the same options. The first is the fixed options alone; the others are
- * pure functions of space, fixed options and seed, and do not depend on `most`. Settings that do not go together are not
- * drawn: *refused says what was wrong with the last ones, if any. There are fewer when the space gives no others.
+ * pure functions of space, fixed options and seed, and do not depend on `most`. Incompatible settings are not drawn:
+ * *refused is the error of the last ones, if any. There are fewer if the space contains no others.
  */
 extern TagrecTrial *tagrec_space_draw(const TagrecSpace *space, const TrAlgorithm *algorithm, Jsonb *fixed, uint64 seed,
 									  int most, int *count, TrError *refused);

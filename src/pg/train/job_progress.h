@@ -1,0 +1,44 @@
+/*
+ * How far a job is, and what of that has been told: to the registry's rows, a client that waits, pg_stat_activity.
+ */
+#ifndef TAGREC_JOB_PROGRESS_H
+#define TAGREC_JOB_PROGRESS_H
+
+#include "core/backend.h"
+#include "core/trainer.h"
+#include "pg/train/job_running.h"
+
+/* Epochs that wait to be written: a transaction a second is enough. */
+#define TAGREC_EPOCHS_KEPT 64
+
+typedef struct TagrecProgress
+{
+	const TagrecRunningJob *job;
+	const char *phase;
+	int			trial;			/* in training; 0 = none */
+	int			trials;
+	const char *metric;			/* "ndcg@20"; NULL = nothing is measured */
+	instr_time	training;		/* when the first epoch began */
+	instr_time	noticed;		/* when the last notice was sent */
+	instr_time	recorded;		/* when the last transaction was made */
+	TrEpoch		epochs[TAGREC_EPOCHS_KEPT];
+	int			n_epochs;
+} TagrecProgress;
+
+extern void tagrec_progress_init(TagrecProgress *progress, const TagrecRunningJob *job);
+
+/*
+ * The phase, which lives as long as it lasts, in a transaction of its own; with the backend, if there is one yet, and the
+ * result of the training, if that is done.
+ */
+extern void tagrec_progress_phase(TagrecProgress *progress, const char *phase, TrBackend *backend,
+								  const TrTrainResult *result);
+
+/* Epochs begin; each then is told. */
+extern void tagrec_progress_train(TagrecProgress *progress, const char *metric);
+extern void tagrec_progress_epoch(TagrecProgress *progress, const TrEpoch *epoch);
+
+/* Writes what waits; inside a transaction. */
+extern void tagrec_progress_flush(TagrecProgress *progress);
+
+#endif

@@ -1,0 +1,234 @@
+/*
+ * Training a model: memory, device, epochs. See job_training.h.
+ */
+#include "pg/train/job_training.h"
+
+#include "core/metrics.h"
+#include "core/validation.h"
+#include "pg/base/tagrec.h"
+#include "pg/train/backend_load.h"
+
+#define MB(bytes) ((bytes) >> 20)
+
+void
+tagrec_training_init(TagrecTraining *t, const TagrecRunningJob *job, TagrecProgress *progress)
+{
+	memset(t, 0, sizeof(*t));
+	t->job = job;
+	t->progress = progress;
+	tr_memory_init(&t->memory, (Size) job->request->max_memory << 20);
+}
+
+void
+tagrec_training_end(TagrecTraining *t)
+{
+	tagrec_training_forget(t);
+	tagrec_training_close(t);
+	tr_memory_release(&t->memory);
+}
+
+Size
+tagrec_training_peak(const TagrecTraining *t)
+{
+	return t->memory.peak + Max(t->model_peak, t->model_memory.peak) + t->backend_bytes;
+}
+
+char *
+tagrec_metric_name(const TagrecOptions *options)
+{
+	const TrTrainOptions *train = &options->train;
+	const char *name = tr_metric_names[train->metric];
+
+	if (train->validation <= 0 && !options->validation_source)
+		return NULL;
+	return tr_metric_has_k((TrMetric) train->metric) ? psprintf("%s@%d", name, train->metric_k) : pstrdup(name);
+}
+
+/* ------------------------------------------------------------------ memory and device */
+
+static const TrDataset *
+training_data(const TagrecTraining *t)
+{
+	return t->data.split && !t->refit ? &t->data.train : &t->data.all;
+}
+
+/* What measuring takes while a model whose arrays are so wide is trained. */
+static Size
+validation_bytes(const TagrecTraining *t, int width)
+{
+	bool		measured = !t->refit && t->data.validation.count > 0 && !t->options->algorithm->task->tags;
+
+	return measured ? tr_rank_bytes(width, t->data.all.n_items) : 0;
+}
+
+static Size
+estimate(const TagrecTraining *t)
+{
+	const TrDataset *d = training_data(t);
+	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
+
+	return t->options->algorithm->estimate(&shape, t->options->values);
+}
+
+/* Before anything large is allocated for training; width = that of the model's arrays, as far as is known. */
+static void
+check_memory(TagrecTraining *t, int width)
+{
+	const TrDataset *d = training_data(t);
+	Size		needed = t->memory.used + estimate(t) + validation_bytes(t, width);
+
+	if (t->memory.limit == 0 || needed <= t->memory.limit)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("training needs about %zu MB, but tagrec.max_memory allows %zu MB", MB(needed) + 1,
+					MB(t->memory.limit)),
+			 errdetail("The data take %zu MB: %d users, %d items, %d tags, %lld assignments.", MB(t->memory.used) + 1,
+					   d->n_users, d->n_items, d->n_tags, (long long) d->n_assignments),
+			 errhint("Increase tagrec.max_memory, or train on less data or a smaller network.")));
+}
+
+/* Only a warning: part of the estimate is in the host's memory, and training may still fit. */
+static void
+check_device_memory(const TagrecTraining *t)
+{
+	const TrBackendOps *ops = t->backend->ops;
+	Size		available = ops->available ? ops->available(t->backend) : 0;
+	Size		needed = available > 0 ? estimate(t) : 0;
+
+	if (needed > available)
+		ereport(WARNING,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("training needs about %zu MB, but device \"%s\" has %zu MB free", MB(needed) + 1, ops->name,
+						MB(available)),
+				 errhint("If it fails, train a smaller network or a smaller batch, or use device => 'cpu'.")));
+}
+
+static int
+threads_of(const TagrecTraining *t)
+{
+	int			asked = t->options->train.threads;
+
+	return asked > 0 ? Min(asked, t->job->request->threads) : t->job->request->threads;
+}
+
+static void
+open_backend(TagrecTraining *t, TagrecDevice device)
+{
+	t->backend = tagrec_backend_open(device, threads_of(t), (TrPrecision) t->options->train.precision);
+}
+
+void
+tagrec_training_open(TagrecTraining *t)
+{
+	if (!t->backend)
+		open_backend(t, tagrec_device(t->job->request->device));
+}
+
+void
+tagrec_training_close(TagrecTraining *t)
+{
+	if (t->backend)
+		t->backend->ops->close(t->backend);
+	t->backend = NULL;
+}
+
+static void
+check(TagrecTraining *t, TrStatus status, TrError *err)
+{
+	/* a device without enough memory reports that itself */
+	if (status == TR_NO_MEMORY && t->memory.limit > 0 && err->detail[0] == '\0')
+		tagrec_out_of_memory(&t->memory);
+	tagrec_check(status, err);
+}
+
+static TrStatus
+try_create(TagrecTraining *t, TrError *err)
+{
+	return tr_model_create(&t->model, t->options->algorithm, &t->model_memory, t->backend, training_data(t),
+						   t->options->values, err);
+}
+
+/* Not every algorithm runs on every device: 'auto' falls back to the CPU. */
+static void
+create_model(TagrecTraining *t)
+{
+	TrError		err = {0};
+	TrStatus	status = try_create(t, &err);
+
+	if (status == TR_UNSUPPORTED && tagrec_device(t->job->request->device).kind == TAGREC_AUTO)
+	{
+		ereport(NOTICE,
+				(errmsg("training on the CPU because algorithm \"%s\" cannot use device \"%s\"", t->options->algorithm->name,
+						t->backend->ops->name),
+				 errdetail("%s", tagrec_sentence(err.message))));
+		tagrec_training_close(t);
+		open_backend(t, (TagrecDevice) {TAGREC_CPU});
+		status = try_create(t, &err);
+	}
+	check(t, status, &err);
+}
+
+/* ------------------------------------------------------------------ the hooks of tr_train() */
+
+static bool
+poll(void *argument)
+{
+	return tagrec_running_cancelled(((TagrecTraining *) argument)->job);
+}
+
+static void
+count_backend_bytes(TagrecTraining *t)
+{
+	t->backend_bytes = Max(t->backend_bytes, t->backend->ops->allocated(t->backend));
+}
+
+static void
+epoch_done(void *argument, const TrEpoch *epoch)
+{
+	TagrecTraining *t = argument;
+
+	count_backend_bytes(t);
+	tagrec_progress_epoch(t->progress, epoch);
+}
+
+/* ------------------------------------------------------------------ a model */
+
+void
+tagrec_training_run(TagrecTraining *t, const char *phase)
+{
+	TrTrainHooks hooks = {{poll, t}, epoch_done};
+	TrError		err = {0};
+
+	check_memory(t, 0);
+	tagrec_training_open(t);
+	check_device_memory(t);
+	tagrec_progress_phase(t->progress, phase, t->backend, NULL);
+	tagrec_progress_train(t->progress, tagrec_metric_name(t->options));
+	tr_memory_init(&t->model_memory, t->memory.limit > 0 ? t->memory.limit - t->memory.used : 0);
+	create_model(t);
+	check_memory(t, t->model->algorithm->width(t->model, NULL));
+	check(t, tr_train(t->model, training_data(t), t->refit ? NULL : &t->data.validation, &t->options->train, &hooks,
+					  &t->result, &err), &err);
+	count_backend_bytes(t);
+}
+
+void
+tagrec_training_save(TagrecTraining *t)
+{
+	TrError		err = {0};
+
+	check(t, t->model->algorithm->save(t->model, &t->tensors, &t->n_tensors, &err), &err);
+	count_backend_bytes(t);
+}
+
+void
+tagrec_training_forget(TagrecTraining *t)
+{
+	if (t->model)
+		t->model->algorithm->destroy(t->model);
+	t->model = NULL;
+	t->tensors = NULL;
+	t->model_peak = Max(t->model_peak, t->model_memory.peak);
+	tr_memory_release(&t->model_memory);
+}

@@ -1,0 +1,51 @@
+/*
+ * A training: its data, its options, the backend it runs on, and the model that comes out of it. A tuning trains several
+ * models on the same data, one after the other; a refresh loads one.
+ */
+#ifndef TAGREC_JOB_TRAINING_H
+#define TAGREC_JOB_TRAINING_H
+
+#include "pg/base/options.h"
+#include "pg/source/source.h"
+#include "pg/train/job_progress.h"
+
+typedef struct TagrecTraining
+{
+	const TagrecRunningJob *job;
+	TagrecProgress *progress;
+	TrMemory	memory;			/* of the data, and of what is loaded for a refresh */
+	TrMemory	model_memory;	/* of the model in training: what the data leave of the limit */
+	Size		model_peak;		/* of those before */
+	Size		backend_bytes;
+	TagrecSource source;
+	TagrecData	data;
+	TagrecOptions *options;
+	bool		refit;			/* trained on everything, the held-out pairs as well */
+	TrBackend  *backend;
+	TrModel    *model;
+	TrTensor   *tensors;
+	int			n_tensors;
+	TrTrainResult result;
+} TagrecTraining;
+
+extern void tagrec_training_init(TagrecTraining *training, const TagrecRunningJob *job, TagrecProgress *progress);
+
+/* Frees everything, also after an error. */
+extern void tagrec_training_end(TagrecTraining *training);
+
+/* The most bytes that were in use. */
+extern Size tagrec_training_peak(const TagrecTraining *training);
+
+/* Opens the device that the request asks for, unless it is open; closes it. */
+extern void tagrec_training_open(TagrecTraining *training);
+extern void tagrec_training_close(TagrecTraining *training);
+
+/* Trains a model with the options; saves its tensors; frees it. */
+extern void tagrec_training_run(TagrecTraining *training, const char *phase);
+extern void tagrec_training_save(TagrecTraining *training);
+extern void tagrec_training_forget(TagrecTraining *training);
+
+/* "ndcg@20", "mrr"; NULL without validation. */
+extern char *tagrec_metric_name(const TagrecOptions *options);
+
+#endif
