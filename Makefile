@@ -9,6 +9,7 @@
 #   make check-matrix   the same with every compiler of the machine, for arm64 and without optimisation
 #   make gpu            build the CUDA backend, when there is nvcc
 #   make bench          run the benchmarks
+#   make bench-serving  measure recommendations out of large catalogues
 #   make bench-quality  measure every algorithm's ranking quality
 #
 # Two libraries: tagrec.so (SQL, serving; no BLAS) and tagrec_cpu.so (training; OpenBLAS), opened in training workers only.
@@ -18,7 +19,7 @@ EXTENSION = tagrec
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" tagrec.control)
 
 MODULE_big = tagrec
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models/*.c src/models/*/*.c)))
 CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 
 # The install script is made of its sections, in this order; upgrade scripts are files of their own.
@@ -143,6 +144,11 @@ include test/unit/unit.mk
 bench: bench-ops build/unit/bench_train
 	@test/bench/run.sh build/unit/bench_train
 
+# The scan by bounds against the plain one, without a server and with one; SERVING_SIZES="65877 200000 1000000" takes longer.
+bench-serving: build/unit/bench_scan
+	$< 65877 200000 1000000
+	test/bench/serving.sh $<
+
 # Ranking quality of every item algorithm, in tables, and how fast the towers learn. Takes minutes to an hour, and goes on where it
 # was interrupted. QUALITY_ARGS="--only ease --seeds 1" and the like: test/bench/quality.py says what there is.
 bench-quality: build/unit/bench_train
@@ -158,4 +164,4 @@ gpu:
 	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
 endif
 
-.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-quality
+.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-quality bench-serving

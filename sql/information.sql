@@ -68,3 +68,28 @@ AS 'MODULE_PATHNAME', 'tagrec_devices'
 LANGUAGE C VOLATILE ROWS 2;
 COMMENT ON FUNCTION tagrec_devices() IS
 	'devices available for training: the CPU with its BLAS library, and CUDA devices, of which training uses the first; memory in bytes';
+
+CREATE FUNCTION tagrec_mapped_rows()
+	RETURNS TABLE (relation regclass, bytes bigint, used timestamptz)
+AS 'MODULE_PATHNAME', 'tagrec_mapped_rows'
+LANGUAGE C VOLATILE PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION tagrec_mapped_rows() IS 'implements the view tagrec_mapped';
+REVOKE ALL ON FUNCTION tagrec_mapped_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tagrec_mapped_rows() TO pg_monitor;
+
+CREATE VIEW tagrec_mapped AS SELECT * FROM tagrec_mapped_rows();
+COMMENT ON VIEW tagrec_mapped IS 'the files of this database''s models that sessions share';
+COMMENT ON COLUMN tagrec_mapped.used IS 'when a session mapped it last';
+GRANT SELECT ON tagrec_mapped TO pg_monitor;
+
+CREATE FUNCTION tagrec_search_counts()
+	RETURNS TABLE (searches bigint, by_bounds bigint, searched_rows bigint, scored_rows bigint)
+AS 'MODULE_PATHNAME', 'tagrec_search_counts'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1;
+COMMENT ON FUNCTION tagrec_search_counts() IS 'implements the view tagrec_searches';
+
+CREATE VIEW tagrec_searches AS SELECT * FROM tagrec_search_counts();
+COMMENT ON VIEW tagrec_searches IS 'this session''s searches of all items, or users, for the best ones';
+COMMENT ON COLUMN tagrec_searches.by_bounds IS 'searches that left rows out by bounds on their scores';
+COMMENT ON COLUMN tagrec_searches.scored_rows IS 'rows whose scores were computed, of searched_rows';
+GRANT SELECT ON tagrec_searches TO PUBLIC;

@@ -37,10 +37,7 @@ _Static_assert(sizeof(TrBlock) <= ALIGNMENT, "a block's header must fit in front
 void
 tr_memory_init(TrMemory *memory, size_t limit)
 {
-	memory->limit = limit;
-	memory->used = 0;
-	memory->peak = 0;
-	memory->blocks = NULL;
+	*memory = (TrMemory) {.limit = limit};
 }
 
 static TrBlock *
@@ -53,11 +50,16 @@ block_of(void *pointer)
 static int
 within_limit(const TrMemory *memory, size_t bytes, size_t spare)
 {
-	size_t		kept = memory->used - spare;
+	for (; memory; memory = memory->parent)
+	{
+		size_t		kept = memory->used - spare;
 
-	if (bytes > SIZE_MAX - HUGE_PAGE - 2 * ALIGNMENT || bytes > SIZE_MAX - kept)
-		return 0;
-	return memory->limit == 0 || (kept <= memory->limit && bytes <= memory->limit - kept);
+		if (bytes > SIZE_MAX - HUGE_PAGE - 2 * ALIGNMENT || bytes > SIZE_MAX - kept)
+			return 0;
+		if (memory->limit != 0 && (kept > memory->limit || bytes > memory->limit - kept))
+			return 0;
+	}
+	return 1;
 }
 
 static void
@@ -83,9 +85,12 @@ link_block(TrMemory *memory, TrBlock *block)
 	if (block->next)
 		block->next->previous = block;
 	memory->blocks = block;
-	memory->used += block->bytes;
-	if (memory->used > memory->peak)
-		memory->peak = memory->used;
+	for (; memory; memory = memory->parent)
+	{
+		memory->used += block->bytes;
+		if (memory->used > memory->peak)
+			memory->peak = memory->used;
+	}
 }
 
 static void
@@ -97,7 +102,8 @@ unlink_block(TrMemory *memory, TrBlock *block)
 		memory->blocks = block->next;
 	if (block->next)
 		block->next->previous = block->previous;
-	memory->used -= block->bytes;
+	for (; memory; memory = memory->parent)
+		memory->used -= block->bytes;
 }
 
 /* A block outside any list. */
@@ -176,6 +182,34 @@ tr_free(TrMemory *memory, void *pointer)
 void
 tr_memory_release(TrMemory *memory)
 {
+	while (memory->children)
+		tr_memory_end_child(memory->children);
 	while (memory->blocks)
 		tr_free(memory, (char *) memory->blocks + ALIGNMENT);
+}
+
+TrMemory *
+tr_memory_child(TrMemory *parent)
+{
+	TrMemory   *child = tr_calloc(parent, 1, sizeof(TrMemory));
+
+	if (!child)
+		return NULL;
+	child->parent = parent;
+	child->next = parent->children;
+	parent->children = child;
+	return child;
+}
+
+void
+tr_memory_end_child(TrMemory *child)
+{
+	TrMemory   *parent = child->parent;
+	TrMemory  **link = &parent->children;
+
+	tr_memory_release(child);
+	while (*link != child)
+		link = &(*link)->next;
+	*link = child->next;
+	tr_free(parent, child);
 }

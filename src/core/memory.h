@@ -14,6 +14,9 @@ typedef struct TrMemory
 	size_t		used;
 	size_t		peak;
 	struct TrBlock *blocks;		/* doubly linked list of live blocks */
+	struct TrMemory *parent;	/* what is taken here counts there, too; NULL = none */
+	struct TrMemory *children;
+	struct TrMemory *next;		/* of the parent's children */
 } TrMemory;
 
 extern void tr_memory_init(TrMemory *memory, size_t limit);
@@ -26,7 +29,11 @@ extern void *tr_calloc(TrMemory *memory, size_t count, size_t size);
 extern void *tr_realloc(TrMemory *memory, void *pointer, size_t bytes);
 extern void tr_free(TrMemory *memory, void *pointer);
 
-/* Frees every live block; the TrMemory can be used again. */
+/* Frees every live block and ends every child; the TrMemory can be used again. */
 extern void tr_memory_release(TrMemory *memory);
+
+/* A heap within this one, whose blocks go together; NULL when there is no memory. */
+extern TrMemory *tr_memory_child(TrMemory *parent);
+extern void tr_memory_end_child(TrMemory *child);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * An algorithm: one const TrAlgorithm, in one file of src/models, named in one line of src/models/registry.c.
+ * An algorithm: one const TrAlgorithm, in one file of src/models, named in one line of src/models/algorithms.c.
  * An algorithm knows the dataset and the backend's operations; it knows neither a kernel nor PostgreSQL.
  */
 #ifndef TR_MODEL_H
@@ -18,13 +18,55 @@ typedef enum TrSide
 	TR_ITEM
 } TrSide;
 
+struct TrAlgorithm;
+struct TrTensor;
+struct TrRange;
+
+typedef struct TrMirror
+{
+	float	   *host;
+	float	   *device;
+	size_t		n;
+} TrMirror;
+
 /* A model in training, or loaded from its tensors; every implementation's struct starts with this. */
 typedef struct TrModel
 {
-	const struct TrAlgorithm *algorithm;	/* set by tr_model_create() and tr_model_load() */
+	const struct TrAlgorithm *algorithm;
 	TrBackend  *backend;
-	TrMemory   *memory;
+	TrMemory   *memory;			/* its own: what is taken here goes with the model */
+	const TrDataset *dataset;	/* that it is trained on; NULL in a model that was loaded */
+	const void *options;		/* of the algorithm; its own copy */
+	int32_t		n_tags;
 	int			epochs;			/* planned at most; set by tr_train(), 0 outside it; the first epoch may change it */
+
+	/*
+	 * Numbers of a stored array, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
+	 * two arrays, or what score_items() says of them, plus the sparse part if there is one. The first `unit` of them are the unit vector that similar users and
+	 * items are compared by, 0 = there is nothing to compare by; the rest are biases and priors.
+	 */
+	int			width,
+				unit;
+	const float *rows[2];		/* by TrSide: the arrays in backend memory, of a model that keeps them so */
+
+	/* models/base.c: backend memory that goes with it; whether an allocation failed, on the host or there */
+	void	  **device;
+	int			n_device;
+	bool		host_is_full;
+	bool		device_is_full;
+
+	/* what save() gives, and where restore() puts it; the ranges of the numbers */
+	struct TrTensor *tensors;
+	struct TrRange *ranges;
+	int			n_tensors;
+
+	/* host memory whose numbers live in the backend: brought from there by save(), and there by restore() */
+	struct TrMirror *mirrors;
+	int			n_mirrors;
+
+	/* what is being loaded or restored; NULL at other times */
+	const struct TrTensor *stored;
+	int			n_stored;
 } TrModel;
 
 typedef struct TrShape
@@ -60,8 +102,8 @@ tr_poll(const TrPoll *poll)
 }
 
 /*
- * A named matrix of a trained model, in host memory. Where one is read, everything of it may be wrong but that value is
- * NULL or has rows x cols numbers.
+ * A named matrix of a trained model, in host memory. Where one is read, everything of it may be wrong but that value, and
+ * whole, is NULL or has rows x cols numbers.
  */
 typedef struct TrTensor
 {
@@ -69,6 +111,7 @@ typedef struct TrTensor
 	int32_t		rows,
 				cols;
 	float	   *value;			/* (rows,cols) */
+	const int32_t *whole;		/* (rows,cols) in place of value, which is then NULL: whole numbers */
 	bool		training;		/* restore() reads it and load() does not: a version does not store it */
 } TrTensor;
 
@@ -158,41 +201,32 @@ typedef struct TrAlgorithm
 	/* Bytes that training will need at its peak beyond the dataset: host and backend memory together. */
 	size_t		(*estimate) (const TrShape *shape, const void *options);
 
-	/* A model ready to train; dataset and options outlive it. */
-	TrStatus	(*create) (TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset,
-						   const void *options, TrError *err);
+	size_t		size;			/* of the struct that starts with a TrModel */
+	bool		loads;			/* a model can be loaded from what is stored, to encode or to score tags */
+
+	/*
+	 * Makes a model ready to train on model->dataset, which outlives it; or, where that is NULL, one to be loaded: what it
+	 * takes of the stored tensors is there as soon as it has asked for it (models/base.h). The struct is zeroed but for its
+	 * TrModel. Of a model that fails, whatever it has taken is freed.
+	 */
+	TrStatus	(*create) (TrModel *model, TrError *err);
 
 	/* One pass over the training pairs; epoch = 1, 2, … */
 	TrStatus	(*train_epoch) (TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 
-	/* The trained parameters, copied to model->memory; *tensors stays the model's. */
-	TrStatus	(*save) (TrModel *model, TrTensor **tensors, int *count, TrError *err);
-
 	/*
-	 * Overwrites a trained or created model's parameters (same shapes): restores the best epoch. Tensors that are not
-	 * exactly what save() of such a model may give are TR_BAD_DATA, here and in load(): missing or surplus ones, other
-	 * sizes, numbers that are not finite or out of their range.
+	 * (optional) Between the backend's numbers coming to the host and the tensors being read; after the tensors were
+	 * written, by load() or restore().
 	 */
+	TrStatus	(*saving) (TrModel *model, TrError *err);
+	TrStatus	(*restored) (TrModel *model, TrError *err);
+
+	/* (optional) In place of all that, for a model made of models; create() then loads what is stored by itself. */
+	TrStatus	(*save) (TrModel *model, TrTensor **tensors, int *count, TrError *err);
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 	/*
-	 * (optional) A model that can encode but not train, from what save() gave but for tensors of training, which need not
-	 * outlive the call; n_tags is the size of its vocabulary. Comes with encode. How many users and items the model
-	 * was trained on is what the tensors say: positions that encode_features() gives are for the caller to hold against
-	 * those that it knows of.
-	 */
-	TrStatus	(*load) (TrModel **model, TrMemory *memory, TrBackend *backend, int32_t n_tags, const void *options,
-						 const TrTensor *tensors, int count, TrError *err);
-
-	/*
-	 * Width of the stored arrays, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
-	 * two arrays, or what score_items() says of them, plus the sparse part below if there is one. The first *unit of them
-	 * are the unit vector that similar users and items are compared by; the rest are biases and priors.
-	 */
-	int			(*width) (const TrModel *model, int *unit);	/* unit may be NULL; *unit = 0: nothing to compare by */
-
-	/*
-	 * out (n,width) = the arrays of entities first..first+n-1 of dataset, which may hold more users and items than the one
+	 * (optional, where the width is always 0) out (n,width) = the arrays of entities first..first+n-1 of dataset, which may hold more users and items than the one
 	 * the model was trained on when the algorithm has encode().
 	 */
 	TrStatus	(*embed) (TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
@@ -239,6 +273,7 @@ typedef struct TrAlgorithm
 	 */
 	void		(*held_out) (TrModel *model, const TrPairs *pairs);
 
+	/* (optional) Before the model's memory goes, on the host and in the backend. */
 	void		(*destroy) (TrModel *model);
 } TrAlgorithm;
 
@@ -249,28 +284,28 @@ tr_features(const TrModel *model)
 	return model->algorithm->features ? model->algorithm->features(model) : TR_FEATURES_NONE;
 }
 
-/* The way to call create() and load(): they leave the model's algorithm to us. */
-static inline TrStatus
-tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
-				const TrDataset *dataset, const void *options, TrError *err)
-{
-	TR_TRY(algorithm->create(model, memory, backend, dataset, options, err));
-	(*model)->algorithm = algorithm;
-	return TR_OK;
-}
+/* dataset outlives the model. */
+extern TrStatus tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
+								const TrDataset *dataset, const void *options, TrError *err);
+extern void tr_model_destroy(TrModel *model);
 
-static inline TrStatus
-tr_model_load(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend, int32_t n_tags,
-			  const void *options, const TrTensor *tensors, int count, TrError *err)
-{
-	if (!algorithm->load)
-		return tr_fail(err, TR_UNSUPPORTED, "algorithm \"%s\" cannot encode tags", algorithm->name);
-	if (n_tags < 1)
-		return tr_fail(err, TR_BAD_DATA, "a model of algorithm \"%s\" has %d tags", algorithm->name, n_tags);
-	TR_TRY(algorithm->load(model, memory, backend, n_tags, options, tensors, count, err));
-	(*model)->algorithm = algorithm;
-	return TR_OK;
-}
+/* The trained parameters, copied to model->memory; *tensors stays the model's. */
+extern TrStatus tr_model_save(TrModel *model, TrTensor **tensors, int *count, TrError *err);
+
+/*
+ * Overwrites a trained or created model's parameters (same shapes): restores the best epoch. Tensors that are not exactly
+ * what save() of such a model may give are TR_BAD_DATA, here and in tr_model_load(): missing or surplus ones, other sizes,
+ * numbers that are not finite or out of their range.
+ */
+extern TrStatus tr_model_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err);
+
+/*
+ * A model that can encode or score tags but not train, from what save() gave but for tensors of training, which need not
+ * outlive the call; n_tags is the size of its vocabulary. How many users and items the model was trained on is what the
+ * tensors say: positions that encode_features() gives are for the caller to hold against those that it knows of.
+ */
+extern TrStatus tr_model_load(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
+							  int32_t n_tags, const void *options, const TrTensor *tensors, int count, TrError *err);
 
 /*
  * The way to call embed() and encode() for what is stored or shown: a number that is not finite is TR_NOT_FINITE. They come
@@ -280,7 +315,7 @@ extern TrStatus tr_model_embed(TrModel *model, TrSide side, const TrDataset *dat
 							   TrError *err);
 extern TrStatus tr_model_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
 
-/* src/models/registry.c */
+/* src/models/algorithms.c */
 extern const TrAlgorithm *const tr_algorithms[];	/* ends with NULL */
 extern const TrAlgorithm *tr_algorithm_find(const char *name);	/* NULL when there is none */
 

@@ -38,7 +38,7 @@ tr_post_block_init(TrPostBlock *block, TrMemory *memory, TrModel *model, const T
 	size_t		floats;
 
 	*block = (TrPostBlock) {.memory = memory, .model = model, .dataset = dataset, .limit = limit};
-	block->width = model ? model->algorithm->width(model, NULL) : 0;
+	block->width = model ? model->width : 0;
 	floats = (size_t) limit * (size_t) block->width + 1;
 	block->post = tr_calloc(memory, (size_t) limit, sizeof(TrPost));
 	block->similar = tr_calloc(memory, (size_t) limit, sizeof(TrPostSimilar));

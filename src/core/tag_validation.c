@@ -124,7 +124,7 @@ save(TrModel *model, TrError *err)
 	TrTensor   *tensors;
 	int			count;
 
-	return model->algorithm->save(model, &tensors, &count, err);
+	return tr_model_save(model, &tensors, &count, err);
 }
 
 TrStatus

@@ -91,7 +91,7 @@ keep_best(Training *t, TrError *err)
 	TrTensor   *tensors;
 	int			count;
 
-	TR_TRY(t->model->algorithm->save(t->model, &tensors, &count, err));
+	TR_TRY(tr_model_save(t->model, &tensors, &count, err));
 	forget_best(t);
 	t->best = tr_calloc(memory, (size_t) count, sizeof(TrTensor));
 	if (!t->best)
@@ -225,7 +225,7 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	for (int number = 1; status == TR_OK && !done; number++)
 		status = tr_poll(&t.hooks->poll) ? TR_CANCELLED : run_epoch(&t, number, &done, err);
 	if (status == TR_OK && t.best && result->best_epoch < result->epochs)
-		status = model->algorithm->restore(model, t.best, t.n_best, err);
+		status = tr_model_restore(model, t.best, t.n_best, err);
 	forget_best(&t);
 	return status;
 }

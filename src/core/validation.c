@@ -222,7 +222,7 @@ copy_network(TrModel *model, TrError *err)
 	TrTensor   *tensors;
 	int			count;
 
-	return model->algorithm->save(model, &tensors, &count, err);
+	return tr_model_save(model, &tensors, &count, err);
 }
 
 static TrStatus
@@ -253,7 +253,7 @@ tr_rank(TrModel *model, const TrRanking *ranking, TrRankVisit visit, void *argum
 	TrStatus	status;
 	int32_t		next = 0;
 
-	v.width = model->algorithm->width(model, NULL);
+	v.width = model->width;
 	status = allocate(&v, err);
 	if (status == TR_OK && model->algorithm->score_items)
 		status = copy_network(model, err);

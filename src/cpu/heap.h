@@ -11,6 +11,8 @@
 #define tr_realloc tr_cpu_heap_realloc
 #define tr_free tr_cpu_heap_free
 #define tr_memory_release tr_cpu_memory_release
+#define tr_memory_child tr_cpu_memory_child
+#define tr_memory_end_child tr_cpu_memory_end_child
 
 #include "core/memory.h"
 

@@ -4,8 +4,7 @@
  *
  * user array = (1), item array = (number of users who tagged the item)
  */
-#include "core/model.h"
-#include "models/tensors.h"
+#include "models/base.h"
 
 typedef struct PopularityOptions
 {
@@ -17,9 +16,7 @@ static const TrOptionSet options = {.size = sizeof(PopularityOptions)};
 typedef struct Popularity
 {
 	TrModel		model;
-	int32_t		n_items;
 	float	   *users;			/* (items) users of each item; of more than 2^24, about so many */
-	TrTensor	tensor;
 } Popularity;
 
 static size_t
@@ -30,59 +27,16 @@ estimate(const TrShape *shape, const void *values)
 }
 
 static TrStatus
-create(TrModel **model, TrMemory *memory, TrBackend *backend, const TrDataset *dataset, const void *values, TrError *err)
-{
-	Popularity *p = tr_calloc(memory, 1, sizeof(*p));
-
-	(void) values;
-	if (!p || !(p->users = tr_calloc(memory, (size_t) dataset->n_items, sizeof(float))))
-	{
-		tr_free(memory, p);
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d items", dataset->n_items);
-	}
-	p->model.backend = backend;
-	p->model.memory = memory;
-	p->n_items = dataset->n_items;
-	p->tensor = (TrTensor) {.name = "users", .rows = 1, .cols = p->n_items, .value = p->users};
-	for (int32_t i = 0; i < dataset->n_items; i++)
-		p->users[i] = (float) (dataset->item_ptr[i + 1] - dataset->item_ptr[i]);
-	*model = &p->model;
-	return TR_OK;
-}
-
-/* Nothing to learn: counting was all. The loss is left at 0. */
-static TrStatus
-train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
-{
-	(void) model, (void) epoch, (void) poll, (void) err;
-	stats->last = true;
-	return TR_OK;
-}
-
-static TrStatus
-save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
+create(TrModel *model, TrError *err)
 {
 	Popularity *p = (Popularity *) model;
+	const TrDataset *d = model->dataset;
 
-	(void) err;
-	*tensors = &p->tensor;
-	*count = 1;
+	model->width = 1;
+	TR_TRY(tr_tensor(model, "users", 1, d->n_items, TR_FROM_ZERO, &p->users, err));
+	for (int32_t i = 0; i < d->n_items; i++)
+		p->users[i] = (float) (d->item_ptr[i + 1] - d->item_ptr[i]);
 	return TR_OK;
-}
-
-static TrStatus
-restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
-{
-	return tr_tensors_read(&((Popularity *) model)->tensor, NULL, 1, tensors, count, err);
-}
-
-static int
-width(const TrModel *model, int *unit)
-{
-	(void) model;
-	if (unit)
-		*unit = 0;
-	return 1;
 }
 
 static TrStatus
@@ -96,13 +50,6 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 	return TR_OK;
 }
 
-static void
-destroy(TrModel *model)
-{
-	tr_free(model->memory, ((Popularity *) model)->users);
-	tr_free(model->memory, model);
-}
-
 const TrAlgorithm tr_algorithm_popularity = {
 	.name = "popularity",
 	.summary = "The items that most users have, the same for everybody.",
@@ -111,11 +58,8 @@ const TrAlgorithm tr_algorithm_popularity = {
 	.options = &options,
 	.counts = true,
 	.estimate = estimate,
+	.size = sizeof(Popularity),
 	.create = create,
-	.train_epoch = train_epoch,
-	.save = save,
-	.restore = restore,
-	.width = width,
+	.train_epoch = tr_no_training,
 	.embed = embed,
-	.destroy = destroy,
 };

@@ -629,7 +629,7 @@ train(const Run *run)
 		print_counts(flops, bytes, result.epochs > 0 && status == TR_OK ? result.epochs : 0);
 	if (run->test.count > 0 && status == TR_OK)
 		measure(model, run);
-	algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 static void

@@ -9,10 +9,11 @@
 #include <string.h>
 
 #include "check.h"
+#include "gradients.h"
 #include "core/rng.h"
 #include "core/tag_post.h"
 #include "core/trainer.h"
-#include "models/abnt.h"
+#include "models/abnt/abnt.h"
 
 #define USERS 7
 #define ITEMS 9
@@ -58,24 +59,10 @@ typedef struct Run
 	int			n_tensors;
 } Run;
 
-/* settings: "name=value name=value …" */
 static bool
 set_options(Run *run, const char *text, TrError *err)
 {
-	char		copy[1024];
-	TrSetting	settings[64] = {{NULL, NULL}};
-	TrOptionTarget targets[2] = {{algorithm->options, run->options}, {&tr_train_options, &run->train}};
-	int			n = 0;
-
-	snprintf(copy, sizeof(copy), "%s", text);
-	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-	{
-		char	   *value = strchr(word, '=');
-
-		*value = '\0';
-		settings[n++] = (TrSetting) {word, value + 1};
-	}
-	return tr_options_set(targets, 2, settings, err) == TR_OK;
+	return gradient_options(algorithm, run->options, &run->train, text, err);
 }
 
 static bool
@@ -86,7 +73,7 @@ train(Run *run, const char *settings)
 	bool		ok = set_options(run, settings, &err)
 		&& tr_model_create(&run->model, algorithm, &memory, backend, &dataset, run->options, &err) == TR_OK
 		&& tr_train(run->model, &dataset, NULL, &run->train, NULL, &result, &err) == TR_OK
-		&& algorithm->save(run->model, &run->tensors, &run->n_tensors, &err) == TR_OK;
+		&& tr_model_save(run->model, &run->tensors, &run->n_tensors, &err) == TR_OK;
 
 	if (!ok)
 		printf("# %s: %s\n", settings, err.message);
@@ -94,72 +81,6 @@ train(Run *run, const char *settings)
 }
 
 /* ------------------------------------------------------------------ gradients */
-
-/* The loss at these parameters; what a step makes of them, where after is not NULL. */
-static double
-loss_at(Run *run, const TrTensor *parameters, int count, TrTensor *after)
-{
-	TrModel    *model;
-	TrEpochStats stats = {0};
-	TrTensor   *tensors;
-	double		loss = NAN;
-
-	if (tr_model_create(&model, algorithm, &memory, backend, &dataset, run->options, NULL) != TR_OK)
-		return NAN;
-	if (algorithm->restore(model, parameters, count, NULL) == TR_OK
-		&& algorithm->train_epoch(model, 1, NULL, &stats, NULL) == TR_OK
-		&& algorithm->save(model, &tensors, &count, NULL) == TR_OK)
-	{
-		loss = stats.loss;
-		for (int i = 0; after && i < count; i++)
-			memcpy(after[i].value, tensors[i].value, (size_t) tensors[i].rows * tensors[i].cols * sizeof(float));
-	}
-	algorithm->destroy(model);
-	return loss;
-}
-
-static TrTensor *
-copy_tensors(const TrTensor *from, int count)
-{
-	TrTensor   *copy = tr_calloc(&memory, (size_t) count, sizeof(TrTensor));
-
-	for (int i = 0; i < count; i++)
-	{
-		size_t		bytes = (size_t) from[i].rows * from[i].cols * sizeof(float);
-
-		copy[i] = from[i];
-		copy[i].value = tr_alloc(&memory, bytes);
-		memcpy(copy[i].value, from[i].value, bytes);
-	}
-	return copy;
-}
-
-/* The largest difference of a tensor's analytic gradient to central differences; *largest = that gradient's largest. */
-static double
-worst_difference(Run *run, TrTensor *at, const TrTensor *after, int count, int which, double *largest)
-{
-	const float step = 1e-2f;
-	double		worst = 0;
-
-	*largest = 0;
-	for (int i = 0; i < at[which].rows * at[which].cols; i++)
-	{
-		float		saved = at[which].value[i];
-		double		analytic = (double) saved - after[which].value[i];
-		double		numeric;
-
-		at[which].value[i] = saved + step;
-		numeric = loss_at(run, at, count, NULL);
-		at[which].value[i] = saved - step;
-		numeric = (numeric - loss_at(run, at, count, NULL)) / (2 * (double) step);
-		at[which].value[i] = saved;
-		worst = fmax(worst, fabs(numeric - analytic));
-		*largest = fmax(*largest, fabs(analytic));
-		if (isnan(numeric))
-			return NAN;
-	}
-	return worst;
-}
 
 /*
  * init_std 1 makes attention choose, so that its gradient is not lost in rounding. A step decays the vectors that it moves,
@@ -169,26 +90,23 @@ static void
 check_gradients(const char *settings)
 {
 	Run			run = {0};
-	TrTensor   *at;
-	TrTensor   *after;
-	int			count;
+	GradientCheck check = {.algorithm = algorithm, .dataset = &dataset, .options = run.options, .memory = &memory,
+	.backend = backend, .step = 1e-2f};
 	char		all[1024];
 
 	snprintf(all, sizeof(all), "optimizer=sgd learning_rate=1 epochs=1 dimensions=4 init_std=1 %s", settings);
 	if (!CHECK(train(&run, all), "%s: trains", settings))
 		return;
-	count = run.n_tensors;
-	at = copy_tensors(run.tensors, count);
-	after = copy_tensors(run.tensors, count);
-	algorithm->destroy(run.model);
-	CHECK(isfinite(loss_at(&run, at, count, after)), "%s: finite loss", settings);
-	for (int which = 0; which < count; which++)
+	gradient_start(&check, run.tensors, run.n_tensors);
+	tr_model_destroy(run.model);
+	CHECK(isfinite(gradient_loss(&check, true)), "%s: finite loss", settings);
+	for (int which = 0; which < check.count; which++)
 	{
 		double		largest;
-		double		worst = worst_difference(&run, at, after, count, which, &largest);
+		double		worst = gradient_apart(&check, which, &largest);
 
-		CHECK_NEAR(worst, 0, 3e-5, "%s: gradient of %s", settings, at[which].name);
-		CHECK(largest > 3e-4, "%s: %s has a gradient", settings, at[which].name);
+		CHECK_NEAR(worst, 0, 3e-5, "%s: gradient of %s", settings, check.at[which].name);
+		CHECK(largest > 3e-4, "%s: %s has a gradient", settings, check.at[which].name);
 	}
 }
 
@@ -346,7 +264,7 @@ test_scores(int most)
 		}
 	CHECK_NEAR(worst, 0, 1e-4, "%d tags: scores are those of the formula, of known and unknown users and items", most);
 	tr_post_block_free(&block);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 }
 
 /* ------------------------------------------------------------------ what else is promised */
@@ -404,7 +322,7 @@ train_on(const TrBackendOps *ops, int threads, float *out)
 	if (CHECK(train(&run, "dimensions=40 layers=30,20 epochs=3 batch=7"), "%s, %d threads: trains", ops->name, threads))
 	{
 		memcpy(out, tensor(&run, "W_out")->value, TAGS * 20 * sizeof(float));
-		algorithm->destroy(run.model);
+		tr_model_destroy(run.model);
 	}
 	backend->ops->close(backend);
 }
@@ -437,9 +355,9 @@ test_presets(void)
 
 	CHECK(train(&run, "preset=paper epochs=2") && tensor(&run, "tags_given") == NULL,
 		  "the paper's preset reads no given tags");
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 	CHECK(train(&run, "sequence=0 epochs=2 layers=3"), "without a history");
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 	CHECK(!set_options(&run, "given=all", &err) && strstr(err.message, "given"), "an unknown choice is refused");
 }
 

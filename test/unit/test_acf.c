@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "check.h"
+#include "gradients.h"
 #include "core/model.h"
-#include "models/acf.h"
+#include "models/acf/acf.h"
 
 #define USERS 6
 #define ITEMS 4
@@ -59,7 +60,7 @@ read_parameters(TrModel *model, float *values)
 {
 	const Acf  *m = (const Acf *) model;
 
-	backend->ops->download(backend, values, m->parameters, (size_t) m->layout.size * sizeof(float));
+	backend->ops->download(backend, values, m->p.value, (size_t) m->p.size * sizeof(float));
 }
 
 static void
@@ -67,17 +68,24 @@ write_parameters(TrModel *model, const float *values)
 {
 	const Acf  *m = (const Acf *) model;
 
-	backend->ops->upload(backend, m->parameters, values, (size_t) m->layout.size * sizeof(float));
+	backend->ops->upload(backend, m->p.value, values, (size_t) m->p.size * sizeof(float));
 }
+
+typedef struct Place
+{
+	TrModel    *model;
+	float	   *values;
+} Place;
 
 /* The loss before a step, which changes the parameters. */
 static double
-loss_at(TrModel *model, const float *values)
+loss_at(void *argument)
 {
+	const Place *place = argument;
 	TrEpochStats stats = {0};
 
-	write_parameters(model, values);
-	model->algorithm->train_epoch(model, 1, NULL, &stats, NULL);
+	write_parameters(place->model, place->values);
+	place->model->algorithm->train_epoch(place->model, 1, NULL, &stats, NULL);
 	return stats.loss;
 }
 
@@ -99,7 +107,7 @@ layer(double *out, int n, const double *in, int m, const float *w, const float *
 static double
 naive_loss(const Acf *m, const float *p)
 {
-	const AcfLayout *l = &m->layout;
+	const TrStack *l = &m->stack;
 	const TrProfileTable *t = &dataset.user;
 	double		total = 0;
 
@@ -131,30 +139,21 @@ test_gradient(const char *layers)
 {
 	TrModel    *model = new_model(layers, "sgd", "1", "0");
 	const Acf  *m = (const Acf *) model;
-	int			n = (int) m->layout.size;
+	int			n = (int) m->p.size;
 	float		start[MOST_PARAMETERS];
 	float		after[MOST_PARAMETERS];
-	float		values[MOST_PARAMETERS];
+	Place		place = {model, start};
 	double		worst = 0;
 
 	read_parameters(model, start);
 	for (int i = 0; i < n; i++)
 		start[i] += 0.05f * (float) (i % 3);	/* biases too */
-	CHECK_NEAR(loss_at(model, start), naive_loss(m, start), 1e-5, "%s, layers %s: loss", backend->ops->name, layers);
+	CHECK_NEAR(loss_at(&place), naive_loss(m, start), 1e-5, "%s, layers %s: loss", backend->ops->name, layers);
 	read_parameters(model, after);
 	for (int i = 0; i < n; i++)
-	{
-		double		rise;
-
-		memcpy(values, start, sizeof(float) * (size_t) n);
-		values[i] = start[i] + EPSILON;
-		rise = loss_at(model, values);
-		values[i] = start[i] - EPSILON;
-		rise -= loss_at(model, values);
-		worst = fmax(worst, fabs(rise / (2 * EPSILON) - (start[i] - after[i])));
-	}
+		worst = fmax(worst, fabs(gradient_difference(loss_at, &place, &start[i], EPSILON, false) - (start[i] - after[i])));
 	CHECK_NEAR(worst, 0, 5e-4, "%s, layers %s: gradient of %d parameters", backend->ops->name, layers, n);
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 static void
@@ -179,7 +178,7 @@ test_learns(const char *dropout)
 			  "neighbour %d of user 0", (int) near.index[i]);
 	model->algorithm->user_features(model, &dataset, 4, &near, NULL);
 	CHECK_EQUAL(near.n, 0, "a user without tags has none");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 int

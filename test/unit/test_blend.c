@@ -112,12 +112,15 @@ static void
 score_user(TrModel *model, int user, double score[ITEMS])
 {
 	const TrAlgorithm *a = model->algorithm;
-	int			W = a->width(model, NULL);
+	int			W = model->width;
 	float	   *arrays = malloc(sizeof(float) * (ITEMS + 1) * (W + 1));
 	TrSparse	features = {0};
 
-	a->embed(model, TR_ITEM, &dataset, 0, ITEMS, arrays, NULL);
-	a->embed(model, TR_USER, &dataset, user, 1, arrays + ITEMS * W, NULL);
+	if (W > 0)
+	{
+		a->embed(model, TR_ITEM, &dataset, 0, ITEMS, arrays, NULL);
+		a->embed(model, TR_USER, &dataset, user, 1, arrays + ITEMS * W, NULL);
+	}
 	for (int i = 0; i < ITEMS; i++)
 	{
 		score[i] = 0;
@@ -191,12 +194,12 @@ test_sum(void)
 	CHECK(train(&blend, "blend", "ease_tags;ials; popularity", "[5, 3, 2]", &held_out, &err) == TR_OK, "a blend of three %s",
 		  err.message);
 	CHECK_NEAR(apart_from(blend, part, given, 3), 0, 2e-4, "the score is the sum of standardised scores, by the weights given");
-	blend->algorithm->destroy(blend);
+	tr_model_destroy(blend);
 	CHECK(train(&blend, "blend", "ease_tags;ials;popularity", "", NULL, &err) == TR_OK, "without held-out pairs %s", err.message);
 	CHECK_NEAR(apart_from(blend, part, equal, 3), 0, 2e-4, "without held-out pairs all members weigh the same");
-	blend->algorithm->destroy(blend);
+	tr_model_destroy(blend);
 	for (int p = 0; p < 3; p++)
-		part[p]->algorithm->destroy(part[p]);
+		tr_model_destroy(part[p]);
 }
 
 /* How wide the arrays of ccs are, training decides. */
@@ -212,13 +215,13 @@ test_width(void)
 	for (int p = 0; p < 2; p++)
 		CHECK(train(&part[p], names[p], NULL, NULL, NULL, &err) == TR_OK, "%s by itself %s", names[p], err.message);
 	CHECK(train(&blend, "blend", "ccs; popularity", "1 1", NULL, &err) == TR_OK, "a blend with ccs %s", err.message);
-	CHECK(part[0]->algorithm->width(part[0], NULL) < TAGS, "fewer clusters than tags");
-	CHECK(blend->algorithm->width(blend, NULL) == part[0]->algorithm->width(part[0], NULL)
-		  + part[1]->algorithm->width(part[1], NULL), "the blend is as wide as its parts");
+	CHECK(part[0]->width < TAGS, "fewer clusters than tags");
+	CHECK(blend->width == part[0]->width
+		  + part[1]->width, "the blend is as wide as its parts");
 	CHECK_NEAR(apart_from(blend, part, given, 2), 0, 2e-4, "its score is their sum");
-	blend->algorithm->destroy(blend);
+	tr_model_destroy(blend);
 	for (int p = 0; p < 2; p++)
-		part[p]->algorithm->destroy(part[p]);
+		tr_model_destroy(part[p]);
 }
 
 static double
@@ -237,7 +240,7 @@ read_weights(TrModel *model, float weight[3])
 	TrTensor   *tensors;
 	int			count;
 
-	model->algorithm->save(model, &tensors, &count, NULL);
+	tr_model_save(model, &tensors, &count, NULL);
 	for (int m = 0; m < 3; m++)
 		weight[m] = tensors[0].value[m * tensors[0].cols];
 }
@@ -257,8 +260,8 @@ test_choice(void)
 	read_weights(chosen, weight);
 	CHECK_NEAR(weight[0] + weight[1] + weight[2], 1, 1e-6, "weights add up to 1");
 	CHECK(weight[0] < weight[1] + weight[2], "what tells nothing of a user weighs less than what does");
-	equal->algorithm->destroy(equal);
-	chosen->algorithm->destroy(chosen);
+	tr_model_destroy(equal);
+	tr_model_destroy(chosen);
 }
 
 /* Where members do worse than no scores at all, which rank the first item first, one of them keeps its weight. */
@@ -279,7 +282,7 @@ test_last_member(void)
 	CHECK(train(&model, "blend", "popularity; ease; ials", "", &first, &err) == TR_OK, "luck against skill %s", err.message);
 	read_weights(model, weight);
 	CHECK_NEAR(weight[0] + weight[1] + weight[2], 1, 1e-6, "weights still add up to 1");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 	extra = (TrSetting) {NULL, NULL};
 }
 
@@ -302,14 +305,14 @@ test_refusals(void)
 	CHECK(model->algorithm->encode(model, TR_USER, &profile, array, &err) == TR_UNSUPPORTED
 		  && strstr(err.message, "no member of the blend can encode"), "they cannot encode tags");
 	CHECK(model->algorithm->encode_features(model, &profile, 0, &features, &err) == TR_UNSUPPORTED, "nor as features");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 	extra = (TrSetting) {"stop_after", "2"};
 	CHECK(train(&model, "blend", "ease; ials", "", NULL, &err) == TR_BAD_OPTION && strstr(err.message, "after 2 of its 11"),
 		  "half a blend is no model");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 	extra = (TrSetting) {"epochs", "1"};
 	CHECK(train(&model, "blend", "ease; ials", "", NULL, &err) == TR_OK, "epochs are those of a member, at most");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 	extra = (TrSetting) {NULL, NULL};
 }
 
@@ -329,16 +332,16 @@ test_stored_widths(void)
 
 	tr_options_set(&target, 1, settings, NULL);
 	CHECK(train(&model, "blend", "tag_cosine; tag_bm25", "", NULL, &err) == TR_OK, "two members with arrays");
-	model->algorithm->save(model, &tensors, &n, &err);
+	tr_model_save(model, &tensors, &n, &err);
 	CHECK(tr_model_load(&loaded, a, &memory, backend, dataset.n_tags, options, tensors, n, &err) == TR_OK, "load %s", err.message);
-	a->destroy(loaded);
+	tr_model_destroy(loaded);
 	tensors[0].value[3] -= 1;
 	tensors[0].value[8] += 1;
 	CHECK(tr_model_load(&loaded, a, &memory, backend, dataset.n_tags, options, tensors, n, &err) == TR_BAD_DATA
 		  && strstr(err.message, "does not fit member \"tag_cosine\""), "with other widths they do not");
-	CHECK(a->restore(model, tensors, n, &err) == TR_BAD_DATA && a->width(model, NULL) == 2 * dataset.n_tags,
+	CHECK(tr_model_restore(model, tensors, n, &err) == TR_BAD_DATA && model->width == 2 * dataset.n_tags,
 		  "nor are they restored with these");
-	a->destroy(model);
+	tr_model_destroy(model);
 }
 
 int

@@ -52,7 +52,7 @@ typedef struct Parameters
 static Parameters
 parameters_of(TrModel *model)
 {
-	Parameters	p = {.width = model->algorithm->width(model, NULL)};
+	Parameters	p = {.width = model->width};
 	float		values[(USERS + ITEMS) * (FACTORS + 1)];
 
 	p.n = (USERS + ITEMS) * p.width;
@@ -157,7 +157,7 @@ test_gradient(const TrBackendOps *ops, const char *bias, const char *sampling)
 			CHECK(after.value[i] == 1, "a user's column for the bias stays 1");
 	}
 	CHECK_NEAR(worst, 0, 1e-5, "%s, bias %s, %s: gradient", ops->name, bias, sampling);
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 	ops->close(backend);
 }
 

@@ -8,8 +8,8 @@
 
 #include "check.h"
 #include "core/rng.h"
-#include "models/tag_clusters.h"
-#include "models/user_neighbours.h"
+#include "models/knn/tag_clusters.h"
+#include "models/knn/user_neighbours.h"
 
 #define MOST 60
 
@@ -91,6 +91,19 @@ naive(const float *matrix, int T, int32_t clusters, double similarity, int32_t *
 	return n;
 }
 
+static TrStatus
+cluster_matrix(float *matrix, int32_t n_tags, int32_t clusters, double similarity, const TrPoll *poll, int32_t *cluster,
+			   int32_t *n, TrError *err)
+{
+	TrModel		work;
+	TrStatus	status;
+
+	tr_start_work(&work, &(TrModel) {.memory = &memory});
+	status = tr_cluster_matrix(&work, matrix, n_tags, clusters, similarity, poll, cluster, n, err);
+	tr_end_work(&work);
+	return status;
+}
+
 static void
 test_matrix(uint64_t seed, int T, int32_t clusters, double similarity)
 {
@@ -104,7 +117,7 @@ test_matrix(uint64_t seed, int T, int32_t clusters, double similarity)
 		for (int t = 0; t <= s; t++)
 			matrix[s * T + t] = matrix[t * T + s] = draw(seed, (uint64_t) (s * T + t));
 	expected_n = naive(matrix, T, clusters, similarity, expected);
-	CHECK_EQUAL(tr_cluster_matrix(&memory, matrix, T, clusters, similarity, NULL, got, &n, NULL), TR_OK, "clusters %d tags",
+	CHECK_EQUAL(cluster_matrix(matrix, T, clusters, similarity, NULL, got, &n, NULL), TR_OK, "clusters %d tags",
 				T);
 	CHECK_EQUAL(n, expected_n, "%d tags, %d clusters, similarity %g: number", T, clusters, similarity);
 	CHECK(memcmp(got, expected, sizeof(int32_t) * (size_t) T) == 0, "%d tags, %d clusters, similarity %g: the same", T,
@@ -121,11 +134,11 @@ test_ties(float value)
 
 	for (int i = 0; i < MOST * MOST; i++)
 		matrix[i] = value;
-	tr_cluster_matrix(&memory, matrix, MOST, 7, -1, NULL, cluster, &n, NULL);
+	cluster_matrix(matrix, MOST, 7, -1, NULL, cluster, &n, NULL);
 	CHECK_EQUAL(n, 7, "all alike by %g: as many clusters as asked for", value);
 	for (int i = 0; i < MOST * MOST; i++)
 		matrix[i] = value;
-	tr_cluster_matrix(&memory, matrix, MOST, 1, 0.5, NULL, cluster, &n, NULL);
+	cluster_matrix(matrix, MOST, 1, 0.5, NULL, cluster, &n, NULL);
 	CHECK_EQUAL(n, value >= 0.5f ? 1 : MOST, "all alike by %g: cut at .5", value);
 }
 
@@ -147,11 +160,11 @@ test_tags(void)
 		tr_assignments_add(&a, 0, has[i][0], has[i][1], false, 0);
 	tr_assignments_distinct(&a, NULL);
 	tr_dataset_build(&d, &a, 1, 4, 4, NULL);
-	tr_cluster_tags(&memory, &d, 1, 0.75, NULL, cluster, &n, NULL);
+	tr_cluster_tags(&(TrModel) {.memory = &memory, .dataset = &d}, 1, 0.75, NULL, cluster, &n, NULL);
 	CHECK(n == 3 && cluster[0] == 0 && cluster[1] == 1 && cluster[2] == 0 && cluster[3] == 2, "tags alike by .75");
-	tr_cluster_tags(&memory, &d, 1, 0.7, NULL, cluster, &n, NULL);
+	tr_cluster_tags(&(TrModel) {.memory = &memory, .dataset = &d}, 1, 0.7, NULL, cluster, &n, NULL);
 	CHECK(n == 2 && cluster[0] == 0 && cluster[1] == 1 && cluster[2] == 0 && cluster[3] == 1, "tags alike by .7");
-	tr_cluster_tags(&memory, &d, 1, -1, NULL, cluster, &n, NULL);
+	tr_cluster_tags(&(TrModel) {.memory = &memory, .dataset = &d}, 1, -1, NULL, cluster, &n, NULL);
 	CHECK_EQUAL(n, 1, "in the end, one cluster");
 	tr_dataset_free(&d);
 }
@@ -191,12 +204,13 @@ rank_of(float vector[USERS][WIDTH], int user, int other)
 static void
 test_neighbours(int most)
 {
-	TrUserNeighbours n;
+	TrModel		model = {.memory = &memory};
+	TrUserNeighbours n = {0};
 	float		vector[USERS][WIDTH];
 	TrSparse	found;
 	int			wrong = 0;
 
-	tr_user_neighbours_create(&n, &memory, USERS, WIDTH, most, NULL);
+	tr_user_neighbours_create(&n, &model, USERS, WIDTH, most, NULL);
 	for (int u = 0; u < USERS; u++)
 	{
 		for (int j = 0; j < WIDTH; j++)
@@ -219,7 +233,7 @@ test_neighbours(int most)
 	CHECK_EQUAL(wrong, 0, "the %d nearest users", most);
 	tr_user_neighbours_find(&n, vector[5], -1, &found);
 	CHECK(found.n > 0 && (most == 0 || found.n <= most), "a vector of nobody: its nearest users");
-	tr_user_neighbours_free(&n);
+	tr_memory_end_child(n.memory);
 }
 
 int

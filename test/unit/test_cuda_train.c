@@ -122,12 +122,13 @@ train(const TrBackendOps *ops, const Run *run, const char *graphs)
 	}
 	if (result.ok)
 	{
-		result.width = run->algorithm->width(model, NULL);
+		result.width = model->width;
 		result.users = tr_calloc(&memory, (size_t) USERS * result.width + 1, sizeof(float));
-		result.ok = run->algorithm->save(model, &tensors, &count, &err) == TR_OK
-			&& run->algorithm->embed(model, TR_USER, &dataset, 0, USERS, result.users, &err) == TR_OK;
+		result.ok = tr_model_save(model, &tensors, &count, &err) == TR_OK
+			&& (result.width == 0
+				|| run->algorithm->embed(model, TR_USER, &dataset, 0, USERS, result.users, &err) == TR_OK);
 		keep(&result, tensors, count);
-		run->algorithm->destroy(model);
+		tr_model_destroy(model);
 	}
 	else
 		printf("# %s\n", err.message);

@@ -3,9 +3,9 @@
  */
 #include "backends.h"
 #include "core/validation.h"
-#include "models/ease_keep.h"
-#include "models/ease_solve.h"
-#include "models/inverse.h"
+#include "models/ease/ease_keep.h"
+#include "models/ease/ease_solve.h"
+#include "models/ease/inverse.h"
 
 static TrMemory memory;
 
@@ -61,7 +61,7 @@ invert_on(const TrBackendOps *ops, int threads, float *a, int n, const TrPoll *p
 {
 	TrBackend  *b = open_backend(ops, threads);
 	float	   *inverse = to_backend(b, a, sizeof(float) * (size_t) n * n);
-	TrStatus	status = tr_invert(b, &memory, inverse, n, "it", poll, NULL);
+	TrStatus	status = tr_invert(&(TrModel) {.memory = &memory, .backend = b}, inverse, n, "it", poll, NULL);
 
 	b->ops->download(b, a, inverse, sizeof(float) * (size_t) n * n);
 	ops->close(b);
@@ -141,10 +141,12 @@ keeps_the_largest(int n, int limit, int levels)
 	int			expected = 0;
 	int			kept;
 	bool		right = true;
+	TrModel		work;
 
+	tr_start_work(&work, &(TrModel) {.memory = &memory});
 	for (int i = 0; i < n; i++)
 		row[i] = (float) (draw_below(&draw, 2 * levels + 1) - levels) / (i % 7 == 0 ? 8 : 1);
-	tr_keeper_init(&keeper, &memory, limit, n);
+	tr_keeper_init(&keeper, &work, limit, n);
 	kept = tr_keep_largest(&keeper, index, value, row, n);
 	for (int i = 0; i < n; i++)
 		if (belongs(row, n, limit, i))
@@ -152,7 +154,7 @@ keeps_the_largest(int n, int limit, int levels)
 			right = right && expected < kept && index[expected] == i && value[expected] == row[i];
 			expected++;
 		}
-	tr_keeper_free(&keeper, &memory);
+	tr_end_work(&work);
 	free(row);
 	free(value);
 	free(index);
@@ -249,16 +251,14 @@ regress(const double *x, int M, int C, int j, double lambda, double *b)
 
 /* Sparse rows of x (M,C), which are random */
 static TrEaseData
-random_data(double *x, int M, int C, int targets)
+random_data(TrModel *model, double *x, int M, int C, int targets)
 {
 	Draw		draw = {.seed = 11};
-	TrEaseData	data = {.targets = targets, .by_row = {.rows = M, .cols = C}};
+	TrEaseData	data;
 	TrCsr	   *rows = &data.by_row;
 	int64_t		n = 0;
 
-	rows->ptr = tr_alloc(&memory, sizeof(int64_t) * (M + 1));
-	rows->col = tr_alloc(&memory, sizeof(int32_t) * M * C);
-	rows->val = tr_alloc(&memory, sizeof(float) * M * C);
+	tr_ease_new_data(&data, model, M, C, targets, (int64_t) M * C, NULL);
 	for (int r = 0; r < M; r++)
 	{
 		rows->ptr[r] = n;
@@ -272,7 +272,7 @@ random_data(double *x, int M, int C, int targets)
 		}
 	}
 	rows->ptr[M] = n;
-	tr_ease_transpose(&data, &memory, NULL);
+	tr_ease_transpose(&data);
 	return data;
 }
 
@@ -309,10 +309,13 @@ test_solution(int M, int C, int targets)
 {
 	double	   *x = malloc(sizeof(double) * M * C);
 	double	   *b = malloc(sizeof(double) * targets * C);
-	TrEaseData	data = random_data(x, M, C, targets);
 	TrBackend  *backend = open_backend(tagrec_backend_ops(), 2);
+	TrModel		model;
+	TrEaseData	data;
 	double		loss = 0;
 
+	tr_start_work(&model, &(TrModel) {.memory = &memory, .backend = backend});
+	data = random_data(&model, x, M, C, targets);
 	for (int j = 0; j < targets; j++)
 		loss += regress(x, M, C, j, 1.5, b + (size_t) j * C);
 	for (int method = TR_EASE_AUTO; method <= TR_EASE_DUAL; method++)
@@ -321,15 +324,18 @@ test_solution(int M, int C, int targets)
 			TrEaseSettings settings = {.lambda = 1.5, .neighbours = limit, .method = method};
 			TrEaseWeights weights = {0};
 
-			CHECK(tr_ease_solve(&weights, &memory, backend, &data, &settings, NULL, NULL) == TR_OK, "EASE %d x %d, method %d", M, C,
+			TrModel		work;
+
+			tr_start_work(&work, &model);
+			CHECK(tr_ease_solve(&weights, &model, &work, &data, &settings, NULL, NULL) == TR_OK, "EASE %d x %d, method %d", M, C,
 				  method);
 			CHECK_NEAR(weights_apart(&weights, b, C, targets, limit), 0, 2e-5, "EASE %d x %d, method %d, %d neighbours", M, C,
 					   method, limit);
 			CHECK_NEAR(weights.loss / loss, 1, 1e-5, "EASE %d x %d, method %d: its loss", M, C, method);
-			tr_ease_weights_free(&weights, &memory);
+			tr_end_work(&work);
 		}
+	tr_end_work(&model);
 	backend->ops->close(backend);
-	tr_ease_data_free(&data, &memory);
 	free(x);
 	free(b);
 }
@@ -435,7 +441,7 @@ test_tags(const char *method)
 	tr_model_create(&model, algorithm, &memory, backend, &dataset, values, NULL);
 	CHECK(algorithm->train_epoch(model, 1, NULL, &stats, NULL) == TR_OK && stats.last, "ease_tags %s: solves in one epoch", method);
 	CHECK_NEAR(scores_apart(model, &dataset, x, b), 0, 1e-5, "ease_tags %s: scores as by dense regression", method);
-	algorithm->destroy(model);
+	tr_model_destroy(model);
 	tr_dataset_free(&dataset);
 	backend->ops->close(backend);
 }

@@ -152,7 +152,7 @@ check_run(const char *damping, const char *tolerance, const char *preference, co
 	CHECK(algorithm->estimate(&shape, options) + 4096 > model_memory.peak, "its memory was announced");
 	CHECK_NEAR(worst(model, atof(damping), atof(preference)), 0, bound, "tolerance %s, preference %s: the definition", tolerance,
 			   preference);
-	algorithm->destroy(model);
+	tr_model_destroy(model);
 	CHECK(model_memory.used == 0 && backend->ops->allocated(backend) == device, "all memory is given back");
 }
 

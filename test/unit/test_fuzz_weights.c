@@ -166,7 +166,7 @@ prepare(Subject *s, const Kind *kind)
 	if (status == TR_OK)
 		status = tr_train(s->trained, &dataset, NULL, &s->train, NULL, &result, &err);
 	if (status == TR_OK)
-		status = s->algorithm->save(s->trained, &s->tensors, &s->n_tensors, &err);
+		status = tr_model_save(s->trained, &s->tensors, &s->n_tensors, &err);
 	return CHECK(status == TR_OK && s->n_tensors > 0, "%s: trained and saved %s", s->algorithm->name, err.message);
 }
 
@@ -215,7 +215,10 @@ static void
 free_all(Spoilt *s)
 {
 	for (int i = 0; i < s->n; i++)
+	{
 		free(s->tensor[i].value);
+		free((void *) s->tensor[i].whole);
+	}
 }
 
 static void
@@ -281,6 +284,22 @@ spoil_values(TrTensor *t)
 	}
 }
 
+/* The same numbers without their fractions, in the form of integers; often they have none anyway. */
+static void
+make_whole(TrTensor *t)
+{
+	int64_t		n = t->value ? numbers_of(t) : -1;
+	int32_t    *whole = n >= 0 ? malloc((size_t) n * sizeof(int32_t)) : NULL;
+
+	if (!whole)
+		return;
+	for (int64_t i = 0; i < n; i++)
+		whole[i] = fabsf(t->value[i]) < 1e9f ? (int32_t) t->value[i] : INT_MAX;
+	free(t->value);
+	t->value = NULL;
+	t->whole = whole;
+}
+
 static void
 spoil_list(Spoilt *s, int which)
 {
@@ -336,8 +355,13 @@ spoil(Spoilt *s, const Subject *subject)
 		int			which = below(s->n);
 		TrTensor   *t = &s->tensor[which];
 
-		switch (below(12))
+		if (t->whole)
+			continue;
+		switch (below(13))
 		{
+			case 11:
+				make_whole(t);
+				break;
 			case 0:
 				spoil_name(s, t);
 				break;
@@ -418,7 +442,7 @@ use_encoding(TrModel *model, int32_t n_tags)
 	int64_t		ptr[] = {0, 0, n};
 	int32_t		posts[] = {0, 3};
 	TrProfiles	profiles = {.rows = 2, .ptr = ptr, .tag = tag, .count = count, .posts = below(2) ? posts : NULL};
-	float	   *out = malloc(2 * (size_t) a->width(model, NULL) * sizeof(float) + 1);
+	float	   *out = malloc(2 * (size_t) model->width * sizeof(float) + 1);
 	TrSparse	features = {0};
 	bool		ok = true;
 
@@ -437,7 +461,7 @@ use_encoding(TrModel *model, int32_t n_tags)
 static void
 use_scores(TrModel *model, int32_t n_tags)
 {
-	int			width = model->algorithm->width(model, NULL);
+	int			width = model->width;
 	int32_t    *list[5];
 	int32_t		n[5];
 	int32_t		end[2];
@@ -469,12 +493,12 @@ use_dataset(TrModel *model)
 {
 	const TrAlgorithm *a = model->algorithm;
 	int			most = USERS > ITEMS ? USERS : ITEMS;
-	float	   *out = malloc((size_t) most * (size_t) a->width(model, NULL) * sizeof(float) + 1);
+	float	   *out = malloc((size_t) most * (size_t) model->width * sizeof(float) + 1);
 	int64_t		features = tr_feature_count(tr_features(model), USERS, ITEMS, TAGS);
 	TrSparse	row = {0};
 	bool		ok = true;
 
-	if (a->width(model, NULL) > 0)
+	if (model->width > 0)
 	{
 		(void) a->embed(model, TR_USER, &dataset, 0, USERS, out, NULL);
 		(void) a->embed(model, TR_ITEM, &dataset, 0, ITEMS, out, NULL);
@@ -517,7 +541,7 @@ load_round(Subject *s, const Spoilt *spoilt)
 	if (status == TR_OK)
 	{
 		ok = use(model, spoilt->n_tags, false);
-		s->algorithm->destroy(model);
+		tr_model_destroy(model);
 	}
 	s->accepted += status == TR_OK;
 	s->refused += status != TR_OK;
@@ -534,7 +558,7 @@ restore_round(Subject *s, const Spoilt *spoilt, int round)
 
 	if (s->victim && round % LIFE == 0)
 	{
-		s->algorithm->destroy(s->victim);
+		tr_model_destroy(s->victim);
 		s->victim = NULL;
 	}
 	if (!s->victim)
@@ -542,11 +566,11 @@ restore_round(Subject *s, const Spoilt *spoilt, int round)
 		status = tr_model_create(&s->victim, s->algorithm, &model_memory, backend, &dataset, s->options, &err);
 		/* what only training leaves behind, as arrays of a width of its own, is there from here on */
 		if (status == TR_OK)
-			status = s->algorithm->restore(s->victim, s->tensors, s->n_tensors, &err);
+			status = tr_model_restore(s->victim, s->tensors, s->n_tensors, &err);
 	}
 	if (status != TR_OK)
 		return false;
-	status = s->algorithm->restore(s->victim, spoilt->tensor, spoilt->n, &err);
+	status = tr_model_restore(s->victim, spoilt->tensor, spoilt->n, &err);
 	s->accepted += status == TR_OK;
 	s->refused += status != TR_OK;
 	(void) backend->ops->finish(backend, NULL);
@@ -563,7 +587,7 @@ run_round(Subject *s, int round)
 		printf("# %s round %d\n", s->algorithm->name, round);
 	copy_all(&spoilt, s);
 	spoil(&spoilt, s);
-	ok = s->algorithm->load && below(3) > 0 ? load_round(s, &spoilt) : restore_round(s, &spoilt, round);
+	ok = s->algorithm->loads && below(3) > 0 ? load_round(s, &spoilt) : restore_round(s, &spoilt, round);
 	free_all(&spoilt);
 	return ok;
 }
@@ -584,8 +608,8 @@ fuzz(const TrAlgorithm *algorithm, const Kind *kind, int rounds, uint64_t seed)
 			bad = round;
 	}
 	if (s.victim)
-		algorithm->destroy(s.victim);
-	algorithm->destroy(s.trained);
+		tr_model_destroy(s.victim);
+	tr_model_destroy(s.trained);
 	CHECK(bad < 0, "%s: %d rounds, %d accepted, %d refused", algorithm->name, rounds, s.accepted, s.refused);
 	if (bad >= 0)
 		printf("# round %d: an answer out of range, an error without words, or memory that was not given back\n", bad);

@@ -3,6 +3,7 @@
  * A layer is tested by its loss, the inner product of its output with random numbers.
  */
 #include "backends.h"
+#include "gradients.h"
 
 #define R 6
 #define I 5
@@ -331,26 +332,36 @@ loss_of(const Check *check, Inputs *p)
 	return loss;
 }
 
+/* One of the inputs, on the host while it is moved. */
+typedef struct Place
+{
+	const Check *check;
+	Inputs	   *p;
+	int			tensor;
+	float		values[MOST];
+} Place;
+
+static double
+loss_there(void *argument)
+{
+	Place	   *place = argument;
+	Inputs	   *p = place->p;
+
+	p->b->ops->upload(p->b, p->in[place->tensor], place->values, sizeof(place->values));
+	return loss_of(place->check, p);
+}
+
 /* d loss / d in[tensor][i], by central differences */
 static double
 difference(const Check *check, Inputs *p, int tensor, int i)
 {
-	float		values[MOST];
-	float		old;
-	double		up;
-	double		down;
+	Place		place = {.check = check, .p = p, .tensor = tensor};
+	double		slope;
 
-	p->b->ops->download(p->b, values, p->in[tensor], sizeof(values));
-	old = values[i];
-	values[i] = old + STEP;
-	p->b->ops->upload(p->b, p->in[tensor], values, sizeof(values));
-	up = loss_of(check, p);
-	values[i] = old - STEP;
-	p->b->ops->upload(p->b, p->in[tensor], values, sizeof(values));
-	down = loss_of(check, p);
-	values[i] = old;
-	p->b->ops->upload(p->b, p->in[tensor], values, sizeof(values));
-	return (up - down) / (2 * STEP);
+	p->b->ops->download(p->b, place.values, p->in[tensor], sizeof(place.values));
+	slope = gradient_difference(loss_there, &place, &place.values[i], STEP, false);
+	p->b->ops->upload(p->b, p->in[tensor], place.values, sizeof(place.values));
+	return slope;
 }
 
 static void

@@ -86,8 +86,8 @@ train_on(Run *run, const TrDataset *data)
 static int
 array_width(const Run *run)
 {
-	int			unit = -1;
-	int			width = run->algorithm->width(run->model, &unit);
+	int			unit = run->model->unit;
+	int			width = run->model->width;
 
 	CHECK((width > 0 || run->algorithm->features) && unit >= 0 && unit <= width, "%s: width %d, unit part %d",
 		  run->algorithm->name, width, unit);
@@ -266,13 +266,13 @@ test_save(Run *run, const Answer *expected, int width)
 	int			count;
 	Run			other = *run;
 
-	CHECK(run->algorithm->save(run->model, &tensors, &count, &run->err) == TR_OK && count > 0, "%s: saves",
+	CHECK(tr_model_save(run->model, &tensors, &count, &run->err) == TR_OK && count > 0, "%s: saves",
 		  run->algorithm->name);
 	tr_model_create(&other.model, run->algorithm, &model_memory, backend, &dataset, run->options, &other.err);
-	CHECK(run->algorithm->restore(other.model, tensors, count, &other.err) == TR_OK, "%s: restores", run->algorithm->name);
+	CHECK(tr_model_restore(other.model, tensors, count, &other.err) == TR_OK, "%s: restores", run->algorithm->name);
 	CHECK(same_answer(&other, expected, width), "%s: restored, answers the same", run->algorithm->name);
-	other.algorithm->destroy(other.model);
-	if (!run->algorithm->load)
+	tr_model_destroy(other.model);
+	if (!run->algorithm->loads)
 		return;
 	stored = tr_alloc(&model_memory, (size_t) count * sizeof(TrTensor));
 	count = store(tensors, count, stored);
@@ -282,7 +282,7 @@ test_save(Run *run, const Answer *expected, int width)
 		test_encode(&other, run, expected->value, width);
 	else
 		CHECK(same_answer(&other, expected, width), "%s: loaded, answers the same", run->algorithm->name);
-	other.algorithm->destroy(other.model);
+	tr_model_destroy(other.model);
 	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, stored, 1,
 						&other.err) != TR_OK && other.err.message[0], "%s: says what is missing", run->algorithm->name);
 	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS + 1, run->options, stored, count,
@@ -298,7 +298,7 @@ test_repeatable(const Run *run, const Answer *expected, int width)
 
 	CHECK(train_on(&other, &dataset) == TR_OK, "%s: trains again", run->algorithm->name);
 	CHECK(same_answer(&other, expected, width), "%s: the same seed gives the same model", run->algorithm->name);
-	other.algorithm->destroy(other.model);
+	tr_model_destroy(other.model);
 }
 
 static bool
@@ -318,7 +318,7 @@ test_cancel(const TrAlgorithm *algorithm)
 	tr_model_create(&run.model, algorithm, &model_memory, backend, &dataset, run.options, &run.err);
 	CHECK(tr_train(run.model, &dataset, NULL, &run.train, &hooks, &run.result, &run.err) == TR_CANCELLED, "%s: stops when asked",
 		  algorithm->name);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 }
 
 /* One user, one item: trained, or refused with a reason; never a crash. */
@@ -341,7 +341,7 @@ test_tiny(const TrAlgorithm *algorithm, int users, int items)
 	CHECK(status == TR_OK || (status == TR_BAD_DATA && run.err.message[0]), "%s: %d user(s), %d item(s): %s", algorithm->name,
 		  users, items, status == TR_OK ? "trains" : run.err.message);
 	if (status == TR_OK || run.model)
-		algorithm->destroy(run.model);
+		tr_model_destroy(run.model);
 	tr_dataset_free(&tiny);
 }
 
@@ -367,7 +367,7 @@ test_algorithm(const TrAlgorithm *algorithm)
 	test_repeatable(&run, &answer, width);
 	if (algorithm->encode || algorithm->encode_features)
 		test_encode(&run, &run, answer.value, width);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 	if (!run.result.epochs || run.result.epochs > 1)
 		test_cancel(algorithm);
 	test_tiny(algorithm, 1, 3);
@@ -392,7 +392,7 @@ create_with(const char *name, TrBackend *on, const char *option, const char *val
 	tr_options_set(&target, 1, settings, err);
 	status = tr_model_create(&model, algorithm, &model_memory, on, &dataset, values, err);
 	if (status == TR_OK)
-		algorithm->destroy(model);
+		tr_model_destroy(model);
 	return status;
 }
 
@@ -433,15 +433,15 @@ refuses_tensor(const char *name, int which, const TrTensor *instead, const char 
 
 	set_options(&run, tr_algorithm_find(name), "1");
 	train_on(&run, &dataset);
-	run.algorithm->save(run.model, &saved, &n, &err);
+	tr_model_save(run.model, &saved, &n, &err);
 	memcpy(tensors, saved, (size_t) n * sizeof(TrTensor));
 	tensors[which] = *instead;
-	CHECK(run.algorithm->restore(run.model, tensors, n, &err) == TR_BAD_DATA && strstr(err.message, complaint),
+	CHECK(tr_model_restore(run.model, tensors, n, &err) == TR_BAD_DATA && strstr(err.message, complaint),
 		  "%s: restores no such \"%s\"", name, instead->name);
-	CHECK(!run.algorithm->load || (tr_model_load(&loaded, run.algorithm, &model_memory, backend, TAGS, run.options, tensors, n,
+	CHECK(!run.algorithm->loads || (tr_model_load(&loaded, run.algorithm, &model_memory, backend, TAGS, run.options, tensors, n,
 												 &err) == TR_BAD_DATA && strstr(err.message, complaint)),
 		  "%s: loads no such \"%s\": %s", name, instead->name, err.message);
-	run.algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 }
 
 static void
@@ -477,7 +477,7 @@ test_overflow(void)
 	train_on(&run, &dataset);
 	CHECK(tr_model_encode(run.model, TR_USER, &profile, array, &run.err) == TR_NOT_FINITE
 		  && strstr(run.err.message, "is not finite"), "an embedding that is not finite is an error: %s", run.err.message);
-	run.algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 }
 
 /* A backend's own work space is taken at first use, and kept. */
@@ -494,7 +494,7 @@ warm_up(void)
 		set_options(&run, *a, "30");
 		if (train_on(&run, &dataset) == TR_OK)
 			tr_validate(run.model, &dataset, &held_out, TR_METRIC_NDCG, 10, NULL, &value, &run.err);
-		run.algorithm->destroy(run.model);
+		tr_model_destroy(run.model);
 	}
 }
 

@@ -64,7 +64,7 @@ read_factors(TrModel *model)
 	TrTensor   *tensors;
 	int			count;
 
-	model->algorithm->save(model, &tensors, &count, NULL);
+	tr_model_save(model, &tensors, &count, NULL);
 	for (int i = 0; i < count; i++)
 		for (int n = 0; n < 3; n++)
 			for (int32_t at = 0; strcmp(tensors[i].name, names[n]) == 0 && at < tensors[i].rows * tensors[i].cols; at++)
@@ -169,8 +169,8 @@ test_step(TrBackend *backend, const char *negatives)
 			apart = fmax(apart, fabs(was - RATE * up - *factor(&g, n, at)));
 		}
 	CHECK_NEAR(apart, 0, 2 * EXACT, "%s, %s negative(s): a step goes down the gradient", algorithm->name, negatives);
-	before->algorithm->destroy(before);
-	after->algorithm->destroy(after);
+	tr_model_destroy(before);
+	tr_model_destroy(after);
 }
 
 static void
@@ -193,7 +193,7 @@ test_scores(TrBackend *backend)
 		}
 	CHECK_NEAR(apart, 0, EXACT, "%s: scores by the formula", algorithm->name);
 	tr_post_block_free(&block);
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 static void
@@ -205,8 +205,8 @@ test_threads(TrBackend *one, TrBackend *two)
 	Factors		g = read_factors(y);
 
 	CHECK(memcmp(&f, &g, sizeof(f)) == 0, "%s: the same model on one thread and on two", algorithm->name);
-	x->algorithm->destroy(x);
-	y->algorithm->destroy(y);
+	tr_model_destroy(x);
+	tr_model_destroy(y);
 }
 
 int

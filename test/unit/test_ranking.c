@@ -64,7 +64,7 @@ check_bytes(void)
 	TrPairs		held_out = {.count = 3, .user = users, .item = items};
 	TrRanking	ranking = {.dataset = &dataset, .held_out = &held_out};
 	size_t		before = memory.used;
-	size_t		estimate = tr_rank_bytes(model->algorithm->width(model, NULL), dataset.n_items);
+	size_t		estimate = tr_rank_bytes(model->width, dataset.n_items);
 	size_t		host;
 	TrError		err = {0};
 
@@ -94,7 +94,7 @@ main(void)
 	tr_validate(model, &dataset, &held_out, TR_METRIC_MRR, 0, NULL, &value, &err);
 	CHECK_NEAR(value, (1.0 / 2 + 1.0 / 4) / 2, 1e-12, "a mean over users");
 	check_bytes();
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 	tr_plain_ops.close(backend);
 	tr_memory_release(&memory);
 	return check_done();

@@ -109,7 +109,7 @@ score_posts(TrModel *scorer, TrModel *trained, const int32_t *given, int32_t tog
 	TrPostBlock block;
 	TrTensor   *tensors;
 	int			count;
-	bool		ok = trained->algorithm->save(trained, &tensors, &count, NULL) == TR_OK
+	bool		ok = tr_model_save(trained, &tensors, &count, NULL) == TR_OK
 		&& tr_post_block_init(&block, &memory, trained, &dataset, together, NULL) == TR_OK;
 
 	for (int32_t first = 0; ok && first < POSTS; first += together)
@@ -161,12 +161,12 @@ static void
 test_form(Run *run)
 {
 	const TrAlgorithm *a = run->algorithm;
-	int			unit = -1;
-	int			width = a->width(run->model, &unit);
+	int			unit = run->model->unit;
+	int			width = run->model->width;
 	TrSparse	similar = {0};
 
 	CHECK(width >= 0 && unit >= 0 && unit <= width, "%s: width %d, unit part %d", a->name, width, unit);
-	CHECK(a->load && a->score_tags && a->summary && a->source, "%s: has what a model of the task tag needs", a->name);
+	CHECK(a->loads && a->score_tags && a->summary && a->source, "%s: has what a model of the task tag needs", a->name);
 	CHECK(!a->features == !a->feature_weights && !a->user_features, "%s: similar items, or none", a->name);
 	if (!a->features)
 		return;
@@ -216,15 +216,15 @@ test_save(Run *run, const float *expected)
 	TrModel    *other;
 	TrError		err = {0};
 
-	CHECK(a->save(run->model, &tensors, &count, &err) == TR_OK && count > 0, "%s: saves", a->name);
+	CHECK(tr_model_save(run->model, &tensors, &count, &err) == TR_OK && count > 0, "%s: saves", a->name);
 	tr_model_create(&other, a, &model_memory, backend, &dataset, run->options, &err);
-	CHECK(a->restore(other, tensors, count, &err) == TR_OK, "%s: restores", a->name);
+	CHECK(tr_model_restore(other, tensors, count, &err) == TR_OK, "%s: restores", a->name);
 	CHECK(same_scores(other, other, expected, 64), "%s: restored, answers the same", a->name);
-	a->destroy(other);
+	tr_model_destroy(other);
 	CHECK(tr_model_load(&other, a, &model_memory, backend, TAGS, run->options, tensors, count, &err) == TR_OK, "%s: loads %s",
 		  a->name, err.message);
 	CHECK(same_scores(other, run->model, expected, 64), "%s: loaded, answers the same", a->name);
-	a->destroy(other);
+	tr_model_destroy(other);
 	err.message[0] = '\0';
 	CHECK(tr_model_load(&other, a, &model_memory, backend, TAGS, run->options, tensors, 0, &err) != TR_OK && err.message[0],
 		  "%s: says what is missing", a->name);
@@ -240,7 +240,7 @@ test_repeatable(const Run *run, const float *expected)
 
 	CHECK(train_on(&other, &dataset, NULL) == TR_OK, "%s: trains again", run->algorithm->name);
 	CHECK(same_scores(other.model, other.model, expected, 64), "%s: the same seed gives the same model", run->algorithm->name);
-	other.algorithm->destroy(other.model);
+	tr_model_destroy(other.model);
 }
 
 /* Held-out assignments choose the epoch; pairs cannot. */
@@ -252,11 +252,11 @@ test_validation(const TrAlgorithm *algorithm)
 
 	set_options(&run, algorithm, "3");
 	CHECK(train_on(&run, &dataset, &held_out) == TR_OK && run.result.metric > 0, "%s: trains with validation", algorithm->name);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 	pairs.tag = NULL;
 	CHECK(train_on(&run, &dataset, &pairs) == TR_BAD_DATA && strstr(run.err.message, "(user, item, tag)"),
 		  "%s: cannot be measured on pairs", algorithm->name);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 }
 
 static bool
@@ -279,7 +279,7 @@ test_cancel(const TrAlgorithm *algorithm)
 		  "%s: stops when asked", algorithm->name);
 	CHECK(tr_validate(run.model, &dataset, &held_out, TR_METRIC_NDCG, 5, &hooks.poll, &value, &run.err) == TR_CANCELLED,
 		  "%s: stops being measured when asked", algorithm->name);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 }
 
 /* One user, one item: trained, or refused with a reason; never a crash. */
@@ -308,7 +308,7 @@ test_tiny(const TrAlgorithm *algorithm, int users, int items)
 		CHECK(tr_validate(run.model, &tiny, &test, TR_METRIC_MRR, 0, NULL, &value, &run.err) == TR_OK && value == 0,
 			  "%s: tags that a post has are not ranked", algorithm->name);
 	if (status == TR_OK || run.model)
-		algorithm->destroy(run.model);
+		tr_model_destroy(run.model);
 	tr_dataset_free(&tiny);
 }
 
@@ -333,7 +333,7 @@ test_algorithm(const TrAlgorithm *algorithm)
 	test_given(&run);
 	test_save(&run, score);
 	test_repeatable(&run, score);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 	test_validation(algorithm);
 	test_cancel(algorithm);
 	test_tiny(algorithm, 1, 3);
@@ -432,7 +432,7 @@ test_ranks(void)
 	CHECK_NEAR(value, (1.0 / 3 + 1.0 / 4) / 2, 1e-12, "the mean over posts");
 	tr_validate(model, &small, &test, TR_METRIC_MRR_PAIR, 0, NULL, &value, NULL);
 	CHECK_NEAR(value, (1.0 / 3 + 1.0 / 4 + 1.0 / 4) / 4, 1e-12, "the mean over assignments");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 	tr_dataset_free(&small);
 }
 
@@ -444,7 +444,7 @@ warm_up(const TrAlgorithm *algorithm)
 
 	set_options(&run, algorithm, "2");
 	train_on(&run, &dataset, &held_out);
-	algorithm->destroy(run.model);
+	tr_model_destroy(run.model);
 }
 
 int

@@ -9,8 +9,8 @@
 #include "check.h"
 #include "core/rng.h"
 #include "core/tag_post.h"
-#include "models/tag_neighbours.h"
-#include "models/tag_prior.h"
+#include "models/tags/tag_neighbours.h"
+#include "models/tags/tag_prior.h"
 
 #define USERS 7
 #define ITEMS 11
@@ -105,10 +105,12 @@ closer(int32_t i, int32_t j)
 static void
 test_neighbours(int limit)
 {
+	TrMemory   *own = tr_memory_child(&memory);
+	TrModel		model = {.memory = own, .dataset = &dataset, .n_tags = TAGS};
 	TrTagNeighbours n;
 	bool		right = true;
 
-	CHECK(tr_tag_neighbours_create(&n, &memory, &dataset, limit, NULL) == TR_OK, "%d neighbours", limit);
+	CHECK(tr_tag_neighbours_create(&n, &model, limit, NULL) == TR_OK, "%d neighbours", limit);
 	for (int32_t i = 0; i < ITEMS; i++)
 	{
 		TrSparse	near = tr_tag_neighbours_of(&n, i);
@@ -122,7 +124,7 @@ test_neighbours(int limit)
 				&& fabs(near.value[e] - cosine(i, near.index[e])) < EXACT && closer(i, near.index[e]) < limit;
 	}
 	CHECK(right, "the nearest items by the cosine of their tags, at most %d", limit);
-	tr_tag_neighbours_free(&n);
+	tr_memory_end_child(own);
 }
 
 /* ------------------------------------------------------------------ the prior */
@@ -169,6 +171,8 @@ worst(const TrTagPrior *prior, const TrPost *post, int32_t user, int32_t item)
 static void
 test_prior(double similar, double popularity)
 {
+	TrMemory   *own = tr_memory_child(&memory);
+	TrModel		model = {.memory = own, .dataset = &dataset, .n_tags = TAGS};
 	TrTagNeighbours n;
 	TrPostBlock block;
 	float		log_share[TAGS];
@@ -180,7 +184,7 @@ test_prior(double similar, double popularity)
 	tr_tag_log_shares(log_share, &memory, &dataset, NULL);
 	CHECK_NEAR(log_share[3], log(share(3)), EXACT, "overall shares");
 	CHECK_NEAR(log_share[TAGS - 1], log(share(TAGS - 1)), EXACT, "and that of a tag nobody used");
-	tr_tag_neighbours_create(&n, &memory, &dataset, 4, NULL);
+	tr_tag_neighbours_create(&n, &model, 4, NULL);
 	tr_post_block_init(&block, &memory, NULL, &dataset, 1, NULL);
 	for (int32_t u = -1; u < USERS; u++)
 		for (int32_t i = -1; i < ITEMS; i++)
@@ -192,7 +196,7 @@ test_prior(double similar, double popularity)
 		}
 	CHECK_NEAR(apart, 0, 10 * EXACT, "the prior of every post, similar %g, popularity %g", similar, popularity);
 	tr_post_block_free(&block);
-	tr_tag_neighbours_free(&n);
+	tr_memory_end_child(own);
 }
 
 /*
@@ -233,6 +237,8 @@ add_similar(const TrPost *post, double similar, float *extra)
 static void
 test_logs(double similar, const TrProfileTable *user, const TrProfileTable *item)
 {
+	TrMemory   *own = tr_memory_child(&memory);
+	TrModel		model = {.memory = own, .dataset = &dataset, .n_tags = TAGS};
 	TrTagNeighbours n;
 	TrPostBlock block;
 	TrTagLogs	logs[2];
@@ -243,10 +249,10 @@ test_logs(double similar, const TrProfileTable *user, const TrProfileTable *item
 	bool		same = true;
 
 	tr_tag_log_shares(log_share, &memory, &dataset, NULL);
-	tr_tag_neighbours_create(&n, &memory, &dataset, 4, NULL);
+	tr_tag_neighbours_create(&n, &model, 4, NULL);
 	tr_post_block_init(&block, &memory, NULL, &dataset, 1, NULL);
-	tr_tag_logs_init(&memory, &logs[TR_USER], log_share, TAGS, prior.user_smoothing, user);
-	tr_tag_logs_init(&memory, &logs[TR_ITEM], log_share, TAGS, prior.item_smoothing, item);
+	tr_tag_logs_init(&logs[TR_USER], &model, log_share, prior.user_smoothing, user);
+	tr_tag_logs_init(&logs[TR_ITEM], &model, log_share, prior.item_smoothing, item);
 	for (int32_t p = 0; p < dataset.n_posts; p++)
 	{
 		TrPost	   *post = &block.post[0];
@@ -258,10 +264,8 @@ test_logs(double similar, const TrProfileTable *user, const TrProfileTable *item
 			&& same_part(&logs[TR_ITEM], &prior, post, TR_ITEM, NULL);
 	}
 	CHECK(same, "the parts of every post, similar %g, with logarithms of %d entries kept", similar, (int) user->n_entries);
-	tr_tag_logs_free(&memory, &logs[TR_USER]);
-	tr_tag_logs_free(&memory, &logs[TR_ITEM]);
 	tr_post_block_free(&block);
-	tr_tag_neighbours_free(&n);
+	tr_memory_end_child(own);
 }
 
 int

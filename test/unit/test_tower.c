@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "gradients.h"
 #include "core/rng.h"
 #include "core/trainer.h"
 #include "core/validation.h"
@@ -51,98 +52,14 @@ typedef struct Run
 	TrTrainOptions train;
 } Run;
 
-/* settings: "name=value name=value …" */
 static bool
 set_options(Run *run, const char *algorithm, const char *text, TrError *err)
 {
-	char		copy[1024];
-	TrSetting	settings[64] = {{NULL, NULL}};
-	TrOptionTarget targets[2];
-	int			n = 0;
-
 	run->algorithm = tr_algorithm_find(algorithm);
-	targets[0] = (TrOptionTarget) {run->algorithm->options, run->options};
-	targets[1] = (TrOptionTarget) {&tr_train_options, &run->train};
-	snprintf(copy, sizeof(copy), "%s", text);
-	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-	{
-		char	   *value = strchr(word, '=');
-
-		*value = '\0';
-		settings[n++] = (TrSetting) {word, value + 1};
-	}
-	return tr_options_set(targets, 2, settings, err) == TR_OK;
+	return gradient_options(run->algorithm, run->options, &run->train, text, err);
 }
 
 /* ------------------------------------------------------------------ gradients */
-
-static double
-total_loss(Run *run, const TrTensor *parameters, int count, TrTensor *after, int after_count)
-{
-	TrModel    *model;
-	TrEpochStats stats = {0};
-	TrTensor   *tensors;
-	TrError		err = {0};
-	double		loss = NAN;
-
-	if (tr_model_create(&model, run->algorithm, &memory, backend, run->dataset, run->options, &err) != TR_OK)
-		return NAN;
-	if (run->algorithm->restore(model, parameters, count, &err) == TR_OK
-		&& run->algorithm->train_epoch(model, 1, NULL, &stats, &err) == TR_OK
-		&& run->algorithm->save(model, &tensors, &count, &err) == TR_OK)
-	{
-		loss = stats.loss * (double) stats.pairs;
-		for (int i = 0; i < after_count; i++)
-			memcpy(after[i].value, tensors[i].value, (size_t) tensors[i].rows * tensors[i].cols * sizeof(float));
-	}
-	run->algorithm->destroy(model);
-	return loss;
-}
-
-static TrTensor *
-copy_tensors(const TrTensor *from, int count)
-{
-	TrTensor   *copy = tr_calloc(&memory, (size_t) count, sizeof(TrTensor));
-
-	for (int i = 0; i < count; i++)
-	{
-		size_t		bytes = (size_t) from[i].rows * from[i].cols * sizeof(float);
-
-		copy[i] = from[i];
-		copy[i].value = tr_alloc(&memory, bytes);
-		memcpy(copy[i].value, from[i].value, bytes);
-	}
-	return copy;
-}
-
-/* The largest difference of the analytic gradient of a tensor to central differences, relative to 1 + |gradient|. */
-static double
-worst_difference(Run *run, TrTensor *at, const TrTensor *after, int count, int which)
-{
-	static const float shift[] = {-2, -1, 1, 2};	/* the five-point formula: an error of the order of step^4 */
-	static const double factor[] = {1, -8, 8, -1};
-	const float step = 4e-3f;
-	double		worst = 0;
-
-	for (int i = 0; i < at[which].rows * at[which].cols; i++)
-	{
-		float		saved = at[which].value[i];
-		double		analytic = (double) saved - after[which].value[i];
-		double		numeric = 0;
-
-		for (int k = 0; k < 4; k++)
-		{
-			at[which].value[i] = saved + shift[k] * step;
-			numeric += factor[k] * total_loss(run, at, count, NULL, 0);
-		}
-		numeric /= 12 * (double) step;
-		at[which].value[i] = saved;
-		worst = fmax(worst, fabs(numeric - analytic) / (1 + fabs(analytic)));
-		if (isnan(numeric))
-			return NAN;
-	}
-	return worst;
-}
 
 /* Away from the initial 0, where the row of an empty profile has no direction and the loss a kink. */
 static void
@@ -162,9 +79,10 @@ check_gradients(const char *algorithm, const char *settings)
 	TrDataset	dataset;
 	TrModel    *model;
 	TrTensor   *saved;
-	TrTensor   *at;
-	TrTensor   *after;
 	int			count;
+	GradientCheck check = {.dataset = &dataset, .options = run.options, .memory = &memory, .backend = backend,
+	.step = 4e-3f, .five_points = true, .relative = true, .total = true};
+	double		largest;
 	char		all[1024];
 	TrError		err = {0};
 
@@ -174,16 +92,16 @@ check_gradients(const char *algorithm, const char *settings)
 	if (!CHECK(set_options(&run, algorithm, all, &err), "%s accepts %s %s", algorithm, settings, err.message))
 		return;
 	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
-	run.algorithm->save(model, &saved, &count, &err);
-	at = copy_tensors(saved, count);
-	after = copy_tensors(saved, count);
-	run.algorithm->destroy(model);
-	shift_biases(at, count);
-	CHECK(isfinite(total_loss(&run, at, count, after, count)), "%s %s: finite loss", algorithm, settings);
+	tr_model_save(model, &saved, &count, &err);
+	check.algorithm = run.algorithm;
+	gradient_start(&check, saved, count);
+	tr_model_destroy(model);
+	shift_biases(check.at, count);
+	CHECK(isfinite(gradient_loss(&check, true)), "%s %s: finite loss", algorithm, settings);
 	for (int which = 0; which < count; which++)
-		if (strcmp(at[which].name, "idf") != 0 && strcmp(at[which].name, "mean_length") != 0)
-			CHECK_NEAR(worst_difference(&run, at, after, count, which), 0, 5e-3, "%s %s: gradient of %s", algorithm,
-					   settings, at[which].name);
+		if (strcmp(check.at[which].name, "idf") != 0 && strcmp(check.at[which].name, "mean_length") != 0)
+			CHECK_NEAR(gradient_apart(&check, which, &largest), 0, 5e-3, "%s %s: gradient of %s", algorithm,
+					   settings, check.at[which].name);
 }
 
 static void
@@ -255,7 +173,7 @@ check_golden(const Golden *g)
 	for (int i = 0; i < GOLDEN_EPOCHS; i++)
 		CHECK_NEAR(loss[i], g->loss[i], 2e-4 * g->loss[i], "%s %s on %s: loss of epoch %d", g->algorithm, g->settings,
 				   backend->ops->name, i + 1);
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 /* ------------------------------------------------------------------ what else is promised */
@@ -284,7 +202,7 @@ test_checks(void)
 	CHECK(tr_train(model, &dataset, NULL, &run.train, NULL, &result, &err) == TR_NOT_FINITE && strstr(err.detail, "NaN"),
 		  "a loss that is not a number ends the training");
 	CHECK_EQUAL(result.epochs, 1, "in the epoch after the first step");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 
 	/* every item has one user: his tags are all there is, and stay */
 	tr_assignments_init(&a, &memory);
@@ -296,7 +214,7 @@ test_checks(void)
 	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) == TR_OK
 		  && tr_train(model, &dataset, NULL, &run.train, NULL, &result, &err) == TR_OK && result.loss > 0,
 		  "items of one user each are targets too");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 /* Patience and the best epoch's weights: the metric of the model at the end is the best one seen. */
@@ -332,7 +250,7 @@ test_validation(void)
 	CHECK(result.epochs < 60 && result.epochs == result.best_epoch + 4, "stops after `patience` measurements without gain");
 	tr_validate(model, &dataset, &held_out, TR_METRIC_MRR, 0, NULL, &value, &err);
 	CHECK(value == best_seen && result.metric == best_seen, "and ends with the best epoch's weights");
-	model->algorithm->destroy(model);
+	tr_model_destroy(model);
 }
 
 /* The arrays of all items after a short training with so many threads. */
@@ -377,7 +295,7 @@ loss_in_blocks(size_t block_bytes, int *count)
 		|| run.algorithm->train_epoch(model, 2, NULL, &stats, &err) != TR_OK)
 		stats.loss = NAN;
 	*count = blocks;
-	run.algorithm->destroy(model);
+	tr_model_destroy(model);
 	tr_dataset_free(&dataset);
 	backend->ops->close(backend);
 	return stats.loss;
@@ -412,7 +330,7 @@ train_with_threads(int threads, float *out)
 	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
 	tr_train(model, &dataset, NULL, &run.train, NULL, &result, &err);
 	run.algorithm->embed(model, TR_ITEM, &dataset, 0, ITEMS, out, &err);
-	run.algorithm->destroy(model);
+	tr_model_destroy(model);
 	backend->ops->close(backend);
 }
 

@@ -20,6 +20,8 @@ int			tagrec_max_running_jobs;
 int			tagrec_max_queued_jobs;
 int			tagrec_max_finished_jobs;
 int			tagrec_cache_size;
+int			tagrec_mapped_size;
+bool		tagrec_fast_scan;
 int			tagrec_progress_interval;
 
 PGDLLEXPORT void _PG_init(void);
@@ -80,6 +82,16 @@ define_serving_settings(void)
 							"The version in use is always cached, regardless of its size.",
 							&tagrec_cache_size, 256, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomIntVariable("tagrec.mapped_size",
+							"Disk space for item matrices and weights between neighbours that all sessions share.",
+							"Those used longest ago make room for new ones. 0 means that every session has its own copy.",
+							&tagrec_mapped_size, 4096, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("tagrec.fast_scan",
+							 "Leaves out rows that cannot be among the best ones, by bounds on their scores.",
+							 "The answers are the same; turn it off to compare.",
+							 &tagrec_fast_scan, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 void

@@ -16,6 +16,8 @@ extern int	tagrec_max_running_jobs;	/* tagrec.max_running_jobs: that one role ru
 extern int	tagrec_max_queued_jobs; /* tagrec.max_queued_jobs: that wait for one role */
 extern int	tagrec_max_finished_jobs;	/* tagrec.max_finished_jobs: of one role that are kept, -1 = all */
 extern int	tagrec_cache_size;	/* tagrec.cache_size: MB of item matrices a backend keeps */
+extern int	tagrec_mapped_size;	/* tagrec.mapped_size: MB of files that sessions share, 0 = none */
+extern bool tagrec_fast_scan;	/* tagrec.fast_scan: are rows left out by bounds? */
 extern int	tagrec_progress_interval;	/* tagrec.progress_interval: seconds between progress notices */
 
 /* machine.c: tagrec.max_memory in MB, with half of the machine's, or the control group's, in place of -1. */

@@ -162,6 +162,29 @@ find_entry(const TagrecTables *tables)
 	return NULL;
 }
 
+static bool
+is_left_behind(const TagrecServed *served)
+{
+	return (served->item_matrix && tagrec_mapping_gone(&served->item_matrix->mapping)) ||
+		(served->user_matrix && tagrec_mapping_gone(&served->user_matrix->mapping)) ||
+		(served->neighbours && tagrec_mapping_gone(&served->neighbours->mapping));
+}
+
+/* A file that was unlinked keeps its space for as long as somebody has mapped it. */
+static void
+drop_left_behind(void)
+{
+	dlist_mutable_iter i;
+
+	dlist_foreach_modify(i, &entries)
+	{
+		TagrecServed *served = dlist_container(TagrecServed, node, i.cur);
+
+		if (served->pins == 0 && is_left_behind(served))
+			drop_entry(served);
+	}
+}
+
 static TagrecServed *
 add_entry(const TagrecTables *tables)
 {
@@ -193,7 +216,10 @@ tagrec_served(const TagrecTables *tables)
 	if (served)
 		dlist_move_head(&entries, &served->node);
 	else
+	{
+		drop_left_behind();
 		served = add_entry(tables);
+	}
 	shrink(served);
 	served->pins++;
 	return served;
@@ -212,7 +238,7 @@ tagrec_served_items(TagrecServed *served, const TagrecTables *tables)
 {
 	if (!served->item_matrix)
 	{
-		served->item_matrix = tagrec_matrix_load(tables->items);
+		served->item_matrix = tagrec_matrix(tables->items);
 		MemoryContextSetParent(served->item_matrix->context, CacheMemoryContext);
 		shrink(served);
 		if (over_limit() && served->pins == 1)
@@ -226,7 +252,7 @@ tagrec_served_users(TagrecServed *served, const TagrecTables *tables)
 {
 	if (!served->user_matrix)
 	{
-		served->user_matrix = tagrec_matrix_load(tables->users);
+		served->user_matrix = tagrec_matrix(tables->users);
 		MemoryContextSetParent(served->user_matrix->context, CacheMemoryContext);
 		shrink(served);
 		if (over_limit() && served->pins == 1)
@@ -244,7 +270,7 @@ tagrec_served_neighbours(TagrecServed *served, const TagrecTables *tables)
 {
 	if (!served->neighbours)
 	{
-		served->neighbours = tagrec_neighbours_load(tables->neighbours);
+		served->neighbours = tagrec_neighbours(tables->neighbours);
 		MemoryContextSetParent(served->neighbours->context, CacheMemoryContext);
 		shrink(served);
 		if (over_limit() && served->pins == 1)

@@ -33,7 +33,7 @@ release(void *argument)
 	TagrecEncoder *encoder = argument;
 
 	if (encoder->model)
-		encoder->model->algorithm->destroy(encoder->model);
+		tr_model_destroy(encoder->model);
 	if (encoder->backend)
 		encoder->backend->ops->close(encoder->backend);
 	tr_memory_release(&encoder->memory);
@@ -122,13 +122,13 @@ loadable_algorithm(const TagrecVersion *version)
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 	bool		tags = tagrec_version_task(version)->tags;
 
-	if (tags && !(algorithm->load && algorithm->score_tags))
+	if (tags && !(algorithm->loads && algorithm->score_tags))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot score tags", version->model),
 				 errdetail("Its algorithm, %s, does not recommend tags.", version->algorithm)));
 	if (!tags &&
-		!(algorithm->load && (algorithm->encode || algorithm->encode_features || algorithm->score_items)))
+		!(algorithm->loads && (algorithm->encode || algorithm->encode_features || algorithm->score_items)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot encode tags", version->model),
@@ -172,9 +172,9 @@ tagrec_encoder_load(const TagrecVersion *version)
 							   encoder->options->values, tensors, n_tensors, &err), &err);
 	/* the model has its own copies */
 	tagrec_free_weights(&encoder->memory, tensors, n_tensors);
-	if (algorithm->width(encoder->model, NULL) != version->width)
+	if (encoder->model->width != version->width)
 		tagrec_version_corrupted(version, psprintf("Its weights produce arrays of %d numbers, not %d.",
-									algorithm->width(encoder->model, NULL), version->width));
+												   encoder->model->width, version->width));
 	MemoryContextSetParent(encoder->context, CacheMemoryContext);
 	return encoder;
 }

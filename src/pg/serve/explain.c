@@ -270,7 +270,7 @@ check_tags_read(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 
-	if (algorithm->load && (algorithm->encode || algorithm->encode_features))
+	if (algorithm->loads && (algorithm->encode || algorithm->encode_features))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

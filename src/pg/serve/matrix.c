@@ -115,8 +115,9 @@ read_rows(Loader *loader)
 	MemoryContextDelete(batch);
 }
 
+/* A matrix of the table's rows, nothing of it in memory yet. */
 static TagrecMatrix *
-allocate(const TagrecTable *table)
+describe(const TagrecTable *table)
 {
 	const TagrecVersion *version = table->version;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tagrec matrix", ALLOCSET_DEFAULT_SIZES);
@@ -129,14 +130,22 @@ allocate(const TagrecTable *table)
 	m->key_type = table->key_type;
 	m->collation = table->collation;
 	m->stride = tr_dot_stride(m->width);
-	m->value = aligned_floats(context, (size_t) m->rows * m->stride);
-	m->unit_norm = MemoryContextAllocHuge(context, ((Size) m->rows + 1) * sizeof(float));
-	m->key = MemoryContextAllocHuge(context, ((Size) m->rows + 1) * sizeof(Datum));
 	return m;
 }
 
-TagrecMatrix *
-tagrec_matrix_load(TagrecTable *table)
+static TagrecMatrix *
+allocate(const TagrecTable *table)
+{
+	TagrecMatrix *m = describe(table);
+
+	m->value = aligned_floats(m->context, (size_t) m->rows * m->stride);
+	m->unit_norm = MemoryContextAllocHuge(m->context, ((Size) m->rows + 1) * sizeof(float));
+	m->key = MemoryContextAllocHuge(m->context, ((Size) m->rows + 1) * sizeof(Datum));
+	return m;
+}
+
+static TagrecMatrix *
+load(TagrecTable *table)
 {
 	Loader		loader = {.table = table, .matrix = allocate(table)};
 	int32		rows = loader.matrix->rows;
@@ -150,6 +159,185 @@ tagrec_matrix_load(TagrecTable *table)
 	pfree(loader.filled);
 	loader.matrix->bytes = MemoryContextMemAllocated(loader.matrix->context, true);
 	return loader.matrix;
+}
+
+/* ------------------------------------------------------------------ codes */
+
+/* Searches that do without codes before they are made */
+#define SEARCHES_BEFORE 3
+
+/* Rows coded between two looks at the interrupts */
+#define CODED_ROWS 4096
+
+/* The part that is coded: all but the few entries behind what similarity compares. */
+static int
+coded_width(const TagrecMatrix *m)
+{
+	return m->unit_width > 0 && m->width - m->unit_width <= TR_CODES_MOST_EXTRA ? m->unit_width : m->width;
+}
+
+static void *
+aligned_bytes(MemoryContext context, size_t n)
+{
+	return aligned_floats(context, n / sizeof(float));
+}
+
+static void
+make_codes(TagrecMatrix *m)
+{
+	TrCodes		plan;
+	MemoryContext work_context = AllocSetContextCreate(CurrentMemoryContext, "tagrec coding", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(work_context, "tagrec codes", ALLOCSET_DEFAULT_SIZES);
+	void	   *work = aligned_bytes(work_context, tr_codes_work(coded_width(m), m->stride));
+
+	if (tr_codes_plan(&plan, m->value, m->rows, m->width, coded_width(m), m->stride, work))
+	{
+		TrCodes    *codes = tr_codes_begin(aligned_bytes(context, plan.bytes), &plan, work);
+
+		for (int32 first = 0; first < m->rows; first += CODED_ROWS)
+		{
+			CHECK_FOR_INTERRUPTS();
+			tr_codes_fill(codes, m->value, first, Min(CODED_ROWS, m->rows - first), work);
+		}
+		m->codes = codes;
+		MemoryContextSetParent(context, m->context);
+		m->bytes = MemoryContextMemAllocated(m->context, true);
+	}
+	m->searches = SEARCHES_BEFORE + 1;
+	MemoryContextDelete(work_context);
+}
+
+static bool
+may_have_codes(const TagrecMatrix *m)
+{
+	return !m->mapping.base && m->rows >= TR_CODES_LEAST_ROWS && coded_width(m) <= TR_CODES_MOST_UNIT;
+}
+
+const TrCodes *
+tagrec_matrix_codes(TagrecMatrix *matrix)
+{
+	if (!matrix->codes && may_have_codes(matrix) && matrix->searches <= SEARCHES_BEFORE)
+	{
+		if (matrix->searches < SEARCHES_BEFORE)
+			matrix->searches++;
+		else
+			make_codes(matrix);
+	}
+	return matrix->codes;
+}
+
+/* ------------------------------------------------------------------ sharing */
+
+enum
+{
+	VALUES, NORMS, KEYS, KEY_PLACES, CODES
+};
+
+static Size
+key_size(Datum key, int16 length)
+{
+	return MAXALIGN(datumGetSize(key, false, length));
+}
+
+/* Keys that are not in the Datum itself: their bytes, one behind the other, and where each starts. */
+static void
+key_pieces(const TagrecMatrix *m, int16 length, TagrecPiece *bytes, TagrecPiece *places)
+{
+	uint64	   *place = MemoryContextAllocHuge(m->context, ((Size) m->rows + 1) * sizeof(uint64));
+	Size		total = 0;
+	char	   *data;
+
+	for (int32 row = 0; row < m->rows; row++)
+	{
+		place[row] = total;
+		total += key_size(m->key[row], length);
+	}
+	data = MemoryContextAllocExtended(m->context, Max(total, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int32 row = 0; row < m->rows; row++)
+		memcpy(data + place[row], DatumGetPointer(m->key[row]), datumGetSize(m->key[row], false, length));
+	*bytes = (TagrecPiece) {data, total};
+	*places = (TagrecPiece) {place, (Size) m->rows * sizeof(uint64)};
+}
+
+static void
+matrix_pieces(void *part, TagrecPiece *piece)
+{
+	TagrecMatrix *m = part;
+	int16		length;
+	bool		by_value;
+
+	if (may_have_codes(m))
+		make_codes(m);
+	get_typlenbyval(m->key_type, &length, &by_value);
+	piece[VALUES] = (TagrecPiece) {m->value, (Size) m->rows * m->stride * sizeof(float)};
+	piece[NORMS] = (TagrecPiece) {m->unit_norm, (Size) m->rows * sizeof(float)};
+	if (by_value)
+		piece[KEYS] = (TagrecPiece) {m->key, (Size) m->rows * sizeof(Datum)};
+	else
+		key_pieces(m, length, &piece[KEYS], &piece[KEY_PLACES]);
+	if (m->codes)
+		piece[CODES] = (TagrecPiece) {m->codes, m->codes->bytes};
+}
+
+static bool
+pieces_are_whole(const TagrecMatrix *m, const TagrecPiece *piece, bool by_value)
+{
+	const TrCodes *codes = piece[CODES].data;
+	Size		rows = m->rows;
+
+	return piece[VALUES].bytes == rows * m->stride * sizeof(float) && piece[NORMS].bytes == rows * sizeof(float) &&
+		(by_value ? piece[KEYS].bytes == rows * sizeof(Datum) : piece[KEY_PLACES].bytes == rows * sizeof(uint64)) &&
+		(piece[CODES].bytes == 0 || (piece[CODES].bytes >= sizeof(TrCodes) && codes->bytes == piece[CODES].bytes &&
+									 codes->rows == m->rows && (Size) codes->stride == m->stride));
+}
+
+static void *
+matrix_attach(const TagrecTable *table, TagrecMapping *mapping)
+{
+	TagrecMatrix *m = describe(table);
+	const TagrecPiece *piece = mapping->piece;
+	int16		length;
+	bool		by_value;
+
+	get_typlenbyval(m->key_type, &length, &by_value);
+	if (!pieces_are_whole(m, piece, by_value))
+	{
+		MemoryContextDelete(m->context);
+		return NULL;
+	}
+	m->mapping = *mapping;
+	tagrec_unmap_with(m->context, &m->mapping);
+	m->value = unconstify(void *, piece[VALUES].data);
+	m->unit_norm = unconstify(void *, piece[NORMS].data);
+	if (by_value)
+		m->key = unconstify(void *, piece[KEYS].data);
+	m->key_bytes = piece[KEYS].data;
+	m->key_at = piece[KEY_PLACES].data;
+	m->codes = piece[CODES].bytes ? piece[CODES].data : NULL;
+	m->bytes = MemoryContextMemAllocated(m->context, true);
+	return m;
+}
+
+static void *
+matrix_load(TagrecTable *table)
+{
+	return load(table);
+}
+
+static void
+matrix_free(void *part)
+{
+	tagrec_matrix_free(part);
+}
+
+TagrecMatrix *
+tagrec_matrix(TagrecTable *table)
+{
+	static const TagrecShareable kind = {matrix_load, matrix_pieces, matrix_attach, matrix_free};
+	const TagrecVersion *version = table->version;
+	Size		rows = table->which == TAGREC_ITEMS ? version->items : version->users;
+
+	return tagrec_shared(&kind, table, rows * tr_dot_stride(version->width) * sizeof(float));
 }
 
 void
@@ -169,7 +357,7 @@ tagrec_matrix_find(const TagrecMatrix *matrix, Datum key)
 	{
 		int32		middle = low + (high - low) / 2;
 		int32		order = DatumGetInt32(FunctionCall2Coll(&type->cmp_proc_finfo, matrix->collation, key,
-															matrix->key[middle]));
+															tagrec_matrix_key(matrix, middle)));
 
 		if (order == 0)
 			return middle;

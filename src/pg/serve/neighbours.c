@@ -4,6 +4,7 @@
 #include "pg/serve/neighbours.h"
 
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/memutils.h"
 
 /* Bytes that the sums of a block of users may take. */
@@ -74,20 +75,29 @@ read_rows(Loader *loader, TagrecTable *table)
 	MemoryContextDelete(batch);
 }
 
-TagrecNeighbours *
-tagrec_neighbours_load(TagrecTable *table)
+/* Nothing of it in memory yet. */
+static TagrecNeighbours *
+describe(const TagrecTable *table)
 {
 	const TagrecVersion *version = table->version;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tagrec neighbours", ALLOCSET_DEFAULT_SIZES);
 	TagrecNeighbours *n = MemoryContextAllocZero(context, sizeof(TagrecNeighbours));
-	Loader		loader = {.version = version, .neighbours = n, .capacity = 1024};
 
 	n->context = context;
 	n->items = version->items;
 	n->features = tagrec_feature_count(version);
-	n->ptr = MemoryContextAllocHuge(context, (n->features + 1) * sizeof(int64));
-	n->item = MemoryContextAllocHuge(context, loader.capacity * sizeof(int32));
-	n->weight = MemoryContextAllocHuge(context, loader.capacity * sizeof(float));
+	return n;
+}
+
+static void *
+load(TagrecTable *table)
+{
+	TagrecNeighbours *n = describe(table);
+	Loader		loader = {.version = table->version, .neighbours = n, .capacity = 1024};
+
+	n->ptr = MemoryContextAllocHuge(n->context, (n->features + 1) * sizeof(int64));
+	n->item = MemoryContextAllocHuge(n->context, loader.capacity * sizeof(int32));
+	n->weight = MemoryContextAllocHuge(n->context, loader.capacity * sizeof(float));
 	n->ptr[0] = 0;
 	read_rows(&loader, table);
 	while (loader.read < n->features)
@@ -95,8 +105,61 @@ tagrec_neighbours_load(TagrecTable *table)
 		n->ptr[loader.read + 1] = n->ptr[loader.read];
 		loader.read++;
 	}
-	n->bytes = MemoryContextMemAllocated(context, true);
+	n->bytes = MemoryContextMemAllocated(n->context, true);
 	return n;
+}
+
+/* ------------------------------------------------------------------ sharing */
+
+enum
+{
+	ENDS, ITEMS, WEIGHTS
+};
+
+static void
+pieces(void *part, TagrecPiece *piece)
+{
+	const TagrecNeighbours *n = part;
+	Size		entries = n->ptr[n->features];
+
+	piece[ENDS] = (TagrecPiece) {n->ptr, (n->features + 1) * sizeof(int64)};
+	piece[ITEMS] = (TagrecPiece) {n->item, entries * sizeof(int32)};
+	piece[WEIGHTS] = (TagrecPiece) {n->weight, entries * sizeof(float)};
+}
+
+static void *
+attach(const TagrecTable *table, TagrecMapping *mapping)
+{
+	TagrecNeighbours *n = describe(table);
+	const TagrecPiece *piece = mapping->piece;
+
+	n->ptr = unconstify(void *, piece[ENDS].data);
+	n->item = unconstify(void *, piece[ITEMS].data);
+	n->weight = unconstify(void *, piece[WEIGHTS].data);
+	if (piece[ENDS].bytes != (n->features + 1) * sizeof(int64) ||
+		piece[ITEMS].bytes != n->ptr[n->features] * sizeof(int32) || piece[WEIGHTS].bytes != piece[ITEMS].bytes)
+	{
+		MemoryContextDelete(n->context);
+		return NULL;
+	}
+	n->mapping = *mapping;
+	tagrec_unmap_with(n->context, &n->mapping);
+	n->bytes = MemoryContextMemAllocated(n->context, true);
+	return n;
+}
+
+static void
+free_part(void *part)
+{
+	tagrec_neighbours_free(part);
+}
+
+TagrecNeighbours *
+tagrec_neighbours(TagrecTable *table)
+{
+	static const TagrecShareable kind = {load, pieces, attach, free_part};
+
+	return tagrec_shared(&kind, table, (Size) RelationGetNumberOfBlocks(table->relation) * BLCKSZ);
 }
 
 void

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "core/model.h"
+#include "pg/serve/mapped.h"
 #include "pg/store/read.h"
 
 typedef struct TagrecNeighbours
@@ -18,13 +19,14 @@ typedef struct TagrecNeighbours
 	int64	   *ptr;			/* (features+1) */
 	int32	   *item;			/* ascending within a feature */
 	float	   *weight;
+	TagrecMapping mapping;		/* what sessions share of all this, if they do */
 } TagrecNeighbours;
 
 /* Features of a version, of all kinds it has. */
 extern int64 tagrec_feature_count(const TagrecVersion *version);
 
 /* In a context of its own below the current one. */
-extern TagrecNeighbours *tagrec_neighbours_load(TagrecTable *table);
+extern TagrecNeighbours *tagrec_neighbours(TagrecTable *table);
 extern void tagrec_neighbours_free(TagrecNeighbours *neighbours);
 
 /*

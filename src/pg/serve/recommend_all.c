@@ -71,7 +71,7 @@ item_text(Pass *pass, int32 item)
 	{
 		MemoryContext old = MemoryContextSwitchTo(pass->call->context);
 
-		pass->item_text[item] = tagrec_key_text(&pass->item_output, pass->items->key[item]);
+		pass->item_text[item] = tagrec_key_text(&pass->item_output, tagrec_matrix_key(pass->items, item));
 		MemoryContextSwitchTo(old);
 	}
 	return pass->item_text[item];

@@ -59,6 +59,15 @@ score_by_network(const TagrecScorer *scorer, float *score, size_t ld, int32 firs
 						   scorer->stride, n, score + u * ld);
 }
 
+static void
+add_sparse(const TagrecScorer *scorer, int u, float *score, int32 first, int32 n)
+{
+	const float *sparse = sparse_part(scorer, u) + first;
+
+	for (int32 i = 0; i < n; i++)
+		score[i] += sparse[i];
+}
+
 void
 tagrec_score_tile(const TagrecScorer *scorer, float *score, size_t ld, int32 first, int32 n)
 {
@@ -67,8 +76,15 @@ tagrec_score_tile(const TagrecScorer *scorer, float *score, size_t ld, int32 fir
 	else
 		tr_dot_block(score, ld, scorer->vector, scorer->users, tagrec_matrix_row(scorer->items, first), n, scorer->stride);
 	for (int u = 0; u < scorer->users && scorer->neighbours; u++)
-		for (int32 i = 0; i < n; i++)
-			score[u * ld + i] += sparse_part(scorer, u)[first + i];
+		add_sparse(scorer, u, score + u * ld, first, n);
+}
+
+void
+tagrec_score_finish(const TagrecScorer *scorer, float *score, int32 first, int32 n)
+{
+	Assert(!scorer->network);
+	if (scorer->neighbours)
+		add_sparse(scorer, 0, score, first, n);
 }
 
 float

@@ -17,7 +17,7 @@
 typedef struct TagrecScorer
 {
 	TagrecEncoder *network;		/* NULL = inner products */
-	const TagrecMatrix *items;
+	TagrecMatrix *items;
 	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
 	int			width;			/* of the arrays */
 	size_t		stride;			/* of the padded arrays */
@@ -35,6 +35,9 @@ extern void tagrec_scorer_add(TagrecScorer *scorer, const float *embedding, cons
 
 /* score[u * ld + i] = the score of item first + i for user u, i = 0 .. n-1, for all users */
 extern void tagrec_score_tile(const TagrecScorer *scorer, float *score, size_t ld, int32 first, int32 n);
+
+/* score (n) = the scores of items whose inner products with user 0 these are, as tagrec_score_tile() makes them */
+extern void tagrec_score_finish(const TagrecScorer *scorer, float *score, int32 first, int32 n);
 
 /* The score of one item for user u. */
 extern float tagrec_score_pair(const TagrecScorer *scorer, int u, int32 item);

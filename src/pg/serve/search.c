@@ -4,15 +4,17 @@
 #include "pg/serve/search.h"
 
 #include "catalog/pg_type.h"
+#include "core/scan.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "pg/base/tagrec.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-/* Rows scored between two looks at the interrupts. */
-#define BLOCK_ROWS 1024
+/* A search for more than one in so many rows reads them all. */
+#define LIMIT_SHARE 16
 
 /* ------------------------------------------------------------------ searching */
 
@@ -56,43 +58,104 @@ cosine_tile(const Direction *direction, float *score, int32 first, int32 n)
 	divide_by_norms(score, m->unit_norm + first, n, direction->norm);
 }
 
-static void
-score_rows(const TagrecSearch *search, const Direction *direction, float *score, int32 first, int32 n)
+/* A search under way, as core/scan.h sees it. */
+typedef struct Searching
 {
-	if (search->scorer)
-		tagrec_score_tile(search->scorer, score, n, first, n);
+	const TagrecSearch *search;
+	Direction	direction;		/* without a scorer */
+} Searching;
+
+static void
+score_rows(void *argument, float *score, int32 first, int32 n)
+{
+	const Searching *s = argument;
+
+	CHECK_FOR_INTERRUPTS();
+	if (s->search->scorer)
+		tagrec_score_tile(s->search->scorer, score, n, first, n);
 	else
-		cosine_tile(direction, score, first, n);
+		cosine_tile(&s->direction, score, first, n);
 }
 
 static void
-search_all(const TagrecSearch *search, const Direction *direction, int32 rows, TrTopN *top)
+finish_rows(void *argument, float *score, int32 first, int32 n)
 {
-	float	   *score = palloc(BLOCK_ROWS * sizeof(float));
+	const Searching *s = argument;
 
-	for (int32 first = 0; first < rows; first += BLOCK_ROWS)
+	CHECK_FOR_INTERRUPTS();
+	if (s->search->scorer)
+		tagrec_score_finish(s->search->scorer, score, first, n);
+	else
+		divide_by_norms(score, s->direction.matrix->unit_norm + first, n, s->direction.norm);
+}
+
+/* Its pages are touched as far as they are used. */
+static TrScanRoom room;
+
+static TagrecSearchCounts counts;
+
+const TagrecSearchCounts *
+tagrec_searches(void)
+{
+	return &counts;
+}
+
+/* Can the search go by bounds? Not when a network scores, nor when most rows are wanted. */
+static bool
+bounds_of(Searching *s, TagrecMatrix *matrix, int32 limit, TrCodeQuery *query)
+{
+	const TagrecScorer *scorer = s->search->scorer;
+	const TrCodes *codes;
+
+	if (!tagrec_fast_scan || limit > matrix->rows / LIMIT_SHARE || (scorer && scorer->network))
+		return false;
+	codes = tagrec_matrix_codes(matrix);
+	return codes && tr_codes_query(query, codes, scorer ? scorer->vector : s->direction.unit);
+}
+
+static void
+search_all(Searching *s, TagrecMatrix *matrix, TrTopN *top)
+{
+	TrCodeQuery query;
+	TrScan		scan = {
+		.rows = matrix->rows,
+		.score = score_rows,
+		.finish = finish_rows,
+		.arg = s,
+		.skip = s->search->skip,
+		.n_skip = s->search->n_skip,
+		.matrix = matrix->value,
+		.stride = matrix->stride
+	};
+
+	if (bounds_of(s, matrix, top->limit, &query))
 	{
-		int32		n = Min(BLOCK_ROWS, rows - first);
-
-		CHECK_FOR_INTERRUPTS();
-		score_rows(search, direction, score, first, n);
-		tr_topn_scan(top, score, first, n, search->skip);
+		tr_scan_by_bounds(&scan, &query, top, &room);
+		counts.by_bounds++;
 	}
+	else
+		tr_scan_plain(&scan, top, &room);
+	counts.searches++;
+	counts.rows += scan.rows;
+	counts.scored += scan.scored;
 }
 
 static void
-search_some(const TagrecSearch *search, const Direction *direction, TrTopN *top)
+search_some(Searching *s, TrTopN *top)
 {
+	const TagrecSearch *search = s->search;
+	int			skipped = 0;
+
 	for (int i = 0; i < search->n_only; i++)
 	{
 		int32		row = search->only[i];
 		float		score;
 
-		if (i % BLOCK_ROWS == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (search->skip && tr_bit_test(search->skip, row))
+		while (skipped < search->n_skip && search->skip[skipped] < row)
+			skipped++;
+		if (skipped < search->n_skip && search->skip[skipped] == row)
 			continue;
-		score_rows(search, direction, &score, row, 1);
+		score_rows(s, &score, row, 1);
 		tr_topn_offer(top, score, row);
 	}
 }
@@ -100,30 +163,20 @@ search_some(const TagrecSearch *search, const Direction *direction, TrTopN *top)
 TrTopN
 tagrec_search(const TagrecSearch *search)
 {
-	int32		rows = search->scorer ? search->scorer->items->rows : search->matrix->rows;
-	int32		limit = Min(search->n, search->only ? search->n_only : rows);
-	Direction	direction = {0};
+	TagrecMatrix *matrix = search->scorer ? search->scorer->items : search->matrix;
+	int32		limit = Min(search->n, search->only ? search->n_only : matrix->rows);
+	Searching	s = {.search = search};
 	TrTopN		top;
 
 	if (!search->scorer)
-		direction = direction_of(search->matrix, search->query);
+		s.direction = direction_of(matrix, search->query);
 	tr_topn_init(&top, MemoryContextAllocHuge(CurrentMemoryContext, Max(limit, 1) * sizeof(TrScored)), limit);
 	if (limit > 0 && search->only)
-		search_some(search, &direction, &top);
+		search_some(&s, &top);
 	else if (limit > 0)
-		search_all(search, &direction, rows, &top);
+		search_all(&s, matrix, &top);
 	tr_topn_sort(&top);
 	return top;
-}
-
-uint64 *
-tagrec_seen_set(const TagrecRow *row, int32 items)
-{
-	uint64	   *set = palloc0((TR_BIT_WORDS(items) + 1) * sizeof(uint64));
-
-	for (int i = 0; i < row->n_seen; i++)
-		tr_bit_set(set, row->seen[i]);
-	return set;
 }
 
 /* ------------------------------------------------------------------ returning */
@@ -143,7 +196,7 @@ tagrec_return_ranking(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMat
 	fmgr_info(input, &function);
 	for (int i = 0; i < top->count; i++)
 	{
-		char	   *key = OutputFunctionCall(&output, matrix->key[top->best[i].index]);
+		char	   *key = OutputFunctionCall(&output, tagrec_matrix_key(matrix, top->best[i].index));
 		Datum		values[3] = {Int32GetDatum(i + 1), 0, Float4GetDatum(top->best[i].score)};
 		bool		nulls[3] = {false, false, false};
 
@@ -170,7 +223,10 @@ tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *q
 	if (candidates)
 		search.only = tagrec_find_positions(call, candidates, &search.n_only);
 	if (seen)
-		search.skip = tagrec_seen_set(seen, call->version->items);
+	{
+		search.skip = seen->seen;
+		search.n_skip = seen->n_seen;
+	}
 	top = tagrec_search(&search);
 	tagrec_return_ranking(fcinfo, call, scorer->items, &top, item_type);
 }

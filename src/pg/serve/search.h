@@ -13,19 +13,28 @@
 typedef struct TagrecSearch
 {
 	const TagrecScorer *scorer; /* scores items for its first user; NULL = by the cosine of the unit parts, */
-	const TagrecMatrix *matrix; /* of its rows */
+	TagrecMatrix *matrix;		/* of its rows */
 	const float *query;			/* and this, padded as they are */
-	const uint64 *skip;			/* rows left out, NULL = none */
+	const int32 *skip;			/* (n_skip) rows left out, ascending */
+	int			n_skip;
 	const int32 *only;			/* (n_only) rows to choose from, ascending; NULL = all */
 	int			n_only;
 	int			n;				/* rows wanted */
 } TagrecSearch;
 
+/* This session's searches of all rows. */
+typedef struct TagrecSearchCounts
+{
+	int64		searches;
+	int64		by_bounds;		/* of them */
+	int64		rows;			/* that there were */
+	int64		scored;			/* of them */
+} TagrecSearchCounts;
+
+extern const TagrecSearchCounts *tagrec_searches(void);
+
 /* The best first; fewer than n when there are no more. In the current memory context. */
 extern TrTopN tagrec_search(const TagrecSearch *search);
-
-/* The set of a user's items, for TagrecSearch.skip. */
-extern uint64 *tagrec_seen_set(const TagrecRow *row, int32 items);
 
 /*
  * Recommends items for a user's array and features: the best n of the candidates (NULL = all), those in

@@ -37,13 +37,11 @@ check_comparable(const TagrecVersion *version, TrFeatures kind, const char *othe
 
 /* Ends the call. */
 static void
-similar(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *matrix, const float *query, int32 itself, int n)
+similar(FunctionCallInfo fcinfo, TagrecCall *call, TagrecMatrix *matrix, const float *query, int32 itself, int n)
 {
-	TagrecRow	alone = {.n_seen = itself >= 0 ? 1 : 0, .seen = &itself};
-	TagrecSearch search = {.matrix = matrix, .query = query, .n = n};
+	TagrecSearch search = {.matrix = matrix, .query = query, .skip = &itself, .n_skip = itself >= 0, .n = n};
 	TrTopN		top;
 
-	search.skip = tagrec_seen_set(&alone, matrix->rows);
 	top = tagrec_search(&search);
 	tagrec_return_ranking(fcinfo, call, matrix, &top, TEXTOID);
 }
@@ -105,7 +103,7 @@ tagrec_similar_items(PG_FUNCTION_ARGS)
 	check_comparable(call->version, TR_FEATURES_ITEMS, "users");
 	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_item(call, &id, &item))
 	{
-		const TagrecMatrix *items = tagrec_call_items(call);
+		TagrecMatrix *items = tagrec_call_items(call);
 
 		if (by_angle(call->version))
 			similar(fcinfo, call, items, item.embedding, item.position, n);
@@ -131,7 +129,7 @@ tagrec_similar_users(PG_FUNCTION_ARGS)
 	check_comparable(call->version, TR_FEATURES_USERS, "items");
 	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_user(call, &id, &user))
 	{
-		const TagrecMatrix *users = tagrec_call_users(call);
+		TagrecMatrix *users = tagrec_call_users(call);
 		int32		itself = tagrec_matrix_find(users, tagrec_id_as(&id, users->key_type));
 
 		if (by_angle(call->version))

@@ -216,7 +216,7 @@ static void
 fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData *data, TrModel *model, TrSide side)
 {
 	int32		count = side == TR_USER ? data->all.n_users : data->all.n_items;
-	int			width = model->algorithm->width(model, NULL);
+	int			width = model->width;
 	float	   *embedding = tagrec_alloc(data->memory, ((Size) EMBED_ROWS * width + 1) * sizeof(float));
 	TrError		err = {0};
 	Writer		writer;

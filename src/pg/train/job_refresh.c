@@ -62,7 +62,7 @@ count_again(TagrecTraining *t)
 
 	tagrec_check(tr_model_create(&t->model, t->options->algorithm, &t->memory, t->backend, &t->data.all,
 								 t->options->values, &err), &err);
-	tagrec_check(t->options->algorithm->save(t->model, &t->tensors, &t->n_tensors, &err), &err);
+	tagrec_check(tr_model_save(t->model, &t->tensors, &t->n_tensors, &err), &err);
 }
 
 static void

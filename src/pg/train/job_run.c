@@ -208,7 +208,8 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.backend = t->backend->ops->describe(t->backend)
 	};
 
-	row.width = t->model->algorithm->width(t->model, &row.unit_width);
+	row.width = t->model->width;
+	row.unit_width = t->model->unit;
 	row.features = tr_features(t->model);
 	tagrec_version_insert(&row);
 }

@@ -207,7 +207,7 @@ tagrec_training_run(TagrecTraining *t, const char *phase)
 	tagrec_progress_train(t->progress, tagrec_metric_name(t->options));
 	tr_memory_init(&t->model_memory, t->memory.limit > 0 ? t->memory.limit - t->memory.used : 0);
 	create_model(t);
-	check_memory(t, t->model->algorithm->width(t->model, NULL));
+	check_memory(t, t->model->width);
 	check(t, tr_train(t->model, training_data(t), t->refit ? NULL : &t->data.validation, &t->options->train, &hooks,
 					  &t->result, &err), &err);
 	count_backend_bytes(t);
@@ -218,7 +218,7 @@ tagrec_training_save(TagrecTraining *t)
 {
 	TrError		err = {0};
 
-	check(t, t->model->algorithm->save(t->model, &t->tensors, &t->n_tensors, &err), &err);
+	check(t, tr_model_save(t->model, &t->tensors, &t->n_tensors, &err), &err);
 	count_backend_bytes(t);
 }
 
@@ -226,7 +226,7 @@ void
 tagrec_training_forget(TagrecTraining *t)
 {
 	if (t->model)
-		t->model->algorithm->destroy(t->model);
+		tr_model_destroy(t->model);
 	t->model = NULL;
 	t->tensors = NULL;
 	t->model_peak = Max(t->model_peak, t->model_memory.peak);

@@ -85,7 +85,7 @@ check_refreshable(const TagrecVersion *version)
 				 errdetail("The neighbour weights that its algorithm, %s, stores can only be computed by training.",
 						   version->algorithm),
 				 errhint("Train it again with tagrec_train().")));
-	if (!algorithm->encode || !algorithm->load)
+	if (!algorithm->encode || !algorithm->loads)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot be refreshed", version->model),

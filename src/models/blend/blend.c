@@ -1,0 +1,426 @@
+/*
+ * blend: members are trained one after the other, an epoch at a time; then they are measured and weighed, and from then on
+ * answer as one. See blend.h for the score. Legend: M members, U users, N items, W width of a member's arrays.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "core/metrics.h"
+#include "models/blend/blend.h"
+#include "core/tensors.h"
+
+#define OPTION(field) offsetof(BlendOptions, field)
+
+static const char *const members_range[] = {"algorithms, each with options if need be: \"ease_tags; hdlpr_ns layers=128\"",
+	NULL};
+static const char *const weights_range[] = {"a number for each member, or nothing", NULL};
+
+static const TrOption option_rows[] = {
+	{"members", TR_OPTION_TEXT, OPTION(members), "ease_tags; hybrid", 0, 0, members_range,
+	"the algorithms that are blended, with options of their own: algorithm option=value; algorithm option=value"},
+	{"weights", TR_OPTION_TEXT, OPTION(weights), "", 0, 0, weights_range,
+	"what each member counts; without, what does best on the held-out pairs, or the same for all when there are none"},
+	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
+	"start of every random number of members that name no seed; the same seed gives the same model"},
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "100000", 1, 100000, NULL,
+	"passes over the training pairs by one member, at most; how many are best for it is the member's own option"},
+	{"validation", TR_OPTION_REAL, OPTION(validation), "0.05", 0, 0.5, NULL,
+	"share of the (user, item) pairs held out to choose the weights by, in steps of 0.01"},
+	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_metric_names,
+	"what the weights are chosen by"},
+	{"metric_k", TR_OPTION_INT, OPTION(metric_k), "20", 1, 100000, NULL,
+	"length of the list that ndcg, recall, precision, hit and f1 look at"},
+};
+
+static TrStatus
+check_options(const void *values, TrError *err)
+{
+	const BlendOptions *o = values;
+	BlendMember members[BLEND_MOST];
+	double		weight[BLEND_MOST];
+	TrMemory	memory;
+	bool		given;
+	int			n;
+	TrStatus	status;
+
+	tr_memory_init(&memory, 0);
+	status = blend_read_members(members, &n, o, &memory, err);
+	if (status == TR_OK)
+		status = blend_read_weights(weight, n, o, &given, err);
+	tr_memory_release(&memory);
+	return status;
+}
+
+static const TrOptionSet options = TR_OPTION_SET(option_rows, BlendOptions, .check = check_options);
+
+/* The members' sum: what one leaves behind is there while the next one trains. */
+static size_t
+estimate(const TrShape *shape, const void *values)
+{
+	BlendMember members[BLEND_MOST];
+	TrMemory	memory;
+	size_t		bytes = 0;
+	int			n;
+
+	tr_memory_init(&memory, 0);
+	if (blend_read_members(members, &n, values, &memory, NULL) == TR_OK)
+		for (int i = 0; i < n; i++)
+			bytes += members[i].algorithm->estimate(shape, members[i].options) + (size_t) shape->n_users * sizeof(float);
+	tr_memory_release(&memory);
+	return bytes + (size_t) shape->n_items * sizeof(float) * 2 * 256;
+}
+
+static TrStatus add_own_tensors(Blend *m, TrError *err);
+static TrStatus load(Blend *m, TrError *err);
+
+/* ------------------------------------------------------------------ life */
+
+static void
+destroy(TrModel *model)
+{
+	Blend	   *m = (Blend *) model;
+
+	for (int i = 0; i < m->n_members; i++)
+		if (m->member[i].model)
+			tr_model_destroy(m->member[i].model);
+}
+
+/* Features behind those of items are told apart by the number of items, which is stored as a float. */
+static TrStatus
+check_items(const Blend *m, int features, TrError *err)
+{
+	if ((features & TR_FEATURES_ITEMS) && features != TR_FEATURES_ITEMS && m->n_items > 1 << 24)
+		return tr_fail(err, TR_BAD_DATA, "%d items are more than a blend with several kinds of neighbours can have, %d",
+					   m->n_items, 1 << 24);
+	return TR_OK;
+}
+
+static TrStatus
+create_member(Blend *m, BlendMember *member, TrError *err)
+{
+	int			known = 0;
+	const TrDataset *d = m->model.dataset;
+
+	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options, err));
+	member->width = member->model->width;
+	member->features = tr_features(member->model);
+	member->deviation = TR_NEW(&m->model, float, d->n_users);
+	TR_TRY(tr_enough_memory(&m->model, err, "%d users", d->n_users));
+	for (BlendMember *other = m->member; other < member; other++)
+		known |= other->features;
+	if (!(member->features & known))
+		return check_items(m, member->features | known, err);
+	tr_fail(err, TR_BAD_OPTION,
+			"member \"%s\" scores by the same features of a user (items, tags or users) as a member before it",
+			member->algorithm->name);
+	if (err)
+		snprintf(err->hint, sizeof(err->hint), "One member with neighbours of each kind is possible, beside any number with"
+				 " embeddings.");
+	return TR_BAD_OPTION;
+}
+
+static TrStatus
+create(TrModel *model, TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+
+	m->options = *(const BlendOptions *) model->options;
+	TR_TRY(blend_read_members(m->member, &m->n_members, &m->options, model->memory, err));
+	TR_TRY(add_own_tensors(m, err));
+	if (!model->dataset)
+		return load(m, err);
+	m->n_items = model->dataset->n_items;
+	for (int i = 0; i < m->n_members; i++)
+		TR_TRY(create_member(m, &m->member[i], err));
+	blend_set_width(m);
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ training */
+
+static void
+held_out(TrModel *model, const TrPairs *pairs)
+{
+	Blend	   *m = (Blend *) model;
+
+	m->held_out = pairs;
+	for (int i = 0; i < m->n_members; i++)
+		if (m->member[i].algorithm->held_out)
+			m->member[i].algorithm->held_out(m->member[i].model, pairs);
+}
+
+static int
+planned(const Blend *m)
+{
+	int			epochs = 0;
+
+	for (int i = 0; i < m->n_members; i++)
+		epochs += m->member[i].epochs;
+	return epochs;
+}
+
+/* One epoch of the member whose turn it is; after the last one of all, the weights. */
+static TrStatus
+train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+	BlendMember *member = &m->member[m->current];
+
+	if (epoch == 1)
+		model->epochs = planned(m);
+	member->model->epochs = member->epochs;
+	TR_TRY(member->algorithm->train_epoch(member->model, ++m->epoch, poll, stats, err));
+	if (stats->last || m->epoch == member->epochs)
+	{
+		member->width = member->model->width;	/* ccs knows its own by now */
+		blend_set_width(m);
+		model->epochs += m->epoch - member->epochs;	/* those that it did not need */
+		m->current++;
+		m->epoch = 0;
+	}
+	stats->last = m->current == m->n_members;
+	stats->partial = !stats->last;
+	if (!stats->last)
+		return TR_OK;
+	TR_TRY(blend_measure(m, poll, err));
+	return blend_choose_weights(m, poll, err);
+}
+
+/* ------------------------------------------------------------------ tensors */
+
+/* What the model's own tensors say of a member: "members" has a row for each. */
+enum
+{
+	WEIGHT,
+	TYPICAL,
+	ENCODED,
+	WIDTH,
+	FEATURES,
+	COLUMNS
+};
+
+static TrStatus
+add_own_tensors(Blend *m, TrError *err)
+{
+	TR_TRY(tr_tensor(&m->model, "members", m->n_members, COLUMNS, TR_FROM_ZERO, &m->summary, err));
+	return tr_tensor(&m->model, "items", 1, 1, (TrRange) {1, 2147483520.0f, true}, &m->items, err);
+}
+
+static void
+summarize(Blend *m)
+{
+	for (int i = 0; i < m->n_members; i++)
+	{
+		const BlendMember *member = &m->member[i];
+		float	   *row = m->summary + i * COLUMNS;
+
+		row[WEIGHT] = (float) member->weight;
+		row[TYPICAL] = member->typical;
+		row[ENCODED] = member->encoded;
+		row[WIDTH] = (float) member->width;
+		row[FEATURES] = (float) member->features;
+	}
+	*m->items = (float) m->n_items;
+}
+
+/* The tensor of a member: "0:w1" is w1 of the first. */
+static TrStatus
+name_tensor(TrTensor *tensor, int member, TrError *err)
+{
+	char		name[sizeof(tensor->name)];
+
+	memcpy(name, tensor->name, sizeof(name));
+	if (snprintf(tensor->name, sizeof(tensor->name), "%d:%.61s", member, name) >= (int) sizeof(tensor->name)
+		|| strlen(name) > 61)
+		return tr_fail(err, TR_UNSUPPORTED, "weight \"%s\" of a member has too long a name", name);
+	return TR_OK;
+}
+
+static TrStatus
+save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+
+	summarize(m);
+	tr_free(model->memory, m->saved);
+	m->saved = NULL;
+	*count = 0;
+	for (int i = -1; i < m->n_members; i++)
+	{
+		TrTensor   *from = model->tensors;
+		TrTensor   *all;
+		int			n = model->n_tensors;
+
+		if (i >= 0)
+			TR_TRY(tr_model_save(m->member[i].model, &from, &n, err));
+		all = tr_realloc(model->memory, m->saved, (size_t) (*count + n) * sizeof(TrTensor) + 1);
+		if (!all)
+			return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights' names");
+		m->saved = all;
+		for (int t = 0; t < n; t++)
+		{
+			all[*count] = from[t];
+			if (i >= 0)
+				TR_TRY(name_tensor(&all[*count], i, err));
+			(*count)++;
+		}
+	}
+	*tensors = m->saved;
+	return TR_OK;
+}
+
+/* Whose tensor it is, -1 = the blend's own; its own name starts behind so many characters. */
+static int
+member_of(const Blend *m, const TrTensor *tensor, size_t *length)
+{
+	char		prefix[16];
+
+	for (int i = 0; i < m->n_members; i++)
+	{
+		*length = (size_t) snprintf(prefix, sizeof(prefix), "%d:", i);
+		if (strncmp(tensor->name, prefix, *length) == 0)
+			return i;
+	}
+	*length = 0;
+	return -1;
+}
+
+/* own (count) = the tensors of a member, under its own names; returns how many there are */
+static int
+take_tensors(const Blend *m, int member, TrTensor *own, const TrTensor *tensors, int count)
+{
+	int			n = 0;
+
+	for (int t = 0; t < count; t++)
+	{
+		size_t		length;
+
+		if (member_of(m, &tensors[t], &length) != member)
+			continue;
+		own[n] = tensors[t];
+		memmove(own[n].name, own[n].name + length, sizeof(own[n].name) - length);
+		memset(own[n].name + sizeof(own[n].name) - length, 0, length);
+		n++;
+	}
+	return n;
+}
+
+/* What is stored of the members is in the summary. */
+static TrStatus
+check_summary(Blend *m, TrError *err)
+{
+	if (m->model.dataset && *m->items != (float) m->n_items)
+		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", *m->items, m->n_items);
+	m->n_items = m->model.dataset ? m->n_items : (int32_t) *m->items;
+	for (int i = 0; i < m->n_members; i++)
+	{
+		const float *row = m->summary + i * COLUMNS;
+
+		if (row[WEIGHT] > 1.001f || row[WIDTH] > 1 << 24 || row[WIDTH] != truncf(row[WIDTH])
+			|| row[FEATURES] > (TR_FEATURES_ITEMS | TR_FEATURES_TAGS | TR_FEATURES_USERS)
+			|| row[FEATURES] != truncf(row[FEATURES]))
+			return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" has an invalid row %d", i);
+	}
+	return TR_OK;
+}
+
+/*
+ * Into a member that was created, or, when loading, into one that this makes. Of one that cannot be loaded there is nothing
+ * to read.
+ */
+static TrStatus
+restore_member(Blend *m, BlendMember *member, const TrTensor *own, int n, TrError *err)
+{
+	if (member->model)
+		return tr_model_restore(member->model, own, n, err);
+	if (!member->algorithm->loads)
+		return TR_OK;
+	return tr_model_load(&member->model, member->algorithm, m->model.memory, m->model.backend, m->model.n_tags,
+						 member->options, own, n, err);
+}
+
+/* A member has the width and the features that it says it has; one that cannot be loaded, those that are stored. */
+static TrStatus
+adopt_row(Blend *m, BlendMember *member, const float *row, TrError *err)
+{
+	int			known = 0;
+
+	for (BlendMember *other = m->member; other < member; other++)
+		known |= other->features;
+	member->weight = row[WEIGHT];
+	member->typical = row[TYPICAL];
+	member->encoded = row[ENCODED];
+	member->width = member->model ? member->model->width : (int) row[WIDTH];
+	member->features = member->model ? tr_features(member->model) : (int) row[FEATURES];
+	blend_set_width(m);
+	if (member->width != (int) row[WIDTH] || member->features != (int) row[FEATURES] || (member->features & known)
+		|| (member->features && !member->algorithm->features))
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" does not fit member \"%s\"", member->algorithm->name);
+	return TR_OK;
+}
+
+static TrStatus
+restore_all(Blend *m, const TrTensor *tensors, int count, TrError *err)
+{
+	TrModel    *model = &m->model;
+	TrTensor   *own = TR_NEW(model, TrTensor, count);
+	TrStatus	status = tr_enough_memory(model, err, "the weights' names");
+
+	if (status == TR_OK)
+		status = tr_tensors_read(model->tensors, model->ranges, model->n_tensors, own,
+								 take_tensors(m, -1, own, tensors, count), err);
+	if (status == TR_OK)
+		status = check_summary(m, err);
+	for (int i = 0; status == TR_OK && i < m->n_members; i++)
+	{
+		status = restore_member(m, &m->member[i], own, take_tensors(m, i, own, tensors, count), err);
+		if (status == TR_OK)
+			status = adopt_row(m, &m->member[i], m->summary + i * COLUMNS, err);
+	}
+	tr_free(model->memory, own);
+	return status;
+}
+
+/* How far scores spread is measured again. */
+static TrStatus
+restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+
+	TR_TRY(restore_all(m, tensors, count, err));
+	return blend_measure(m, NULL, err);
+}
+
+static TrStatus
+load(Blend *m, TrError *err)
+{
+	TR_TRY(restore_all(m, m->model.stored, m->model.n_stored, err));
+	for (int i = 0; i < m->n_members; i++)
+		if (m->member[i].model)
+			return TR_OK;
+	return tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode tags");
+}
+
+const TrAlgorithm tr_algorithm_blend = {
+	.name = "blend",
+	.summary = "Several algorithms trained together; their scores, standardised for each user, are added with weights.",
+	.source = "a linear combination, compare Ferrari Dacrema et al. (RecSys 2019)",
+	.task = TR_TASK_ITEM,
+	.knows_items = true,		/* as some members do */
+	.options = &options,
+	.estimate = estimate,
+	.size = sizeof(Blend),
+	.loads = true,
+	.create = create,
+	.train_epoch = train_epoch,
+	.save = save,
+	.restore = restore,
+	.embed = blend_embed,
+	.encode = blend_encode,
+	.features = blend_features,
+	.user_features = blend_user_features,
+	.feature_weights = blend_feature_weights,
+	.encode_features = blend_encode_features,
+	.held_out = held_out,
+	.destroy = destroy,
+};

@@ -1,0 +1,290 @@
+/*
+ * How a blend answers: the arrays of its members side by side, and their features one kind behind the other, the user's
+ * part of each scaled by w / d. See blend.h for the score. Legend: M members, N items, W width of a member's arrays.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "models/blend/blend.h"
+
+/* ------------------------------------------------------------------ arrays */
+
+/* Similar users and items are found by the arrays of the first member, when that has some to compare by. */
+void
+blend_set_width(Blend *m)
+{
+	TrModel    *model = &m->model;
+
+	model->width = model->unit = 0;
+	for (int i = 0; i < m->n_members; i++)
+	{
+		if (model->width == 0 && m->member[i].width > 0 && m->member[i].model)
+			model->unit = m->member[i].model->unit;
+		model->width += m->member[i].width;
+	}
+}
+
+/* weight / deviation; 0 without a deviation, or with one too small to divide by */
+static float
+scale_of(const BlendMember *member, float deviation)
+{
+	float		scale = deviation > 0 ? (float) (member->weight / deviation) : 0;
+
+	return isfinite(scale) ? scale : 0;
+}
+
+/* What the member's part of the user counts; of a user of another dataset no more is known than of users on the whole. */
+static float
+user_scale(const Blend *m, const BlendMember *member, const TrDataset *dataset, int32_t user)
+{
+	return scale_of(member, dataset == m->model.dataset && member->deviation ? member->deviation[user] : member->typical);
+}
+
+static TrStatus
+reserve_array(Blend *m, size_t n, TrError *err)
+{
+	if (n <= m->array_room)
+		return TR_OK;
+	tr_free(m->model.memory, m->array);
+	m->array = tr_alloc(m->model.memory, n * sizeof(float));
+	m->array_room = m->array ? n : 0;
+	return m->array ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for %zu numbers", n);
+}
+
+/* out[0..W) of each of n rows = scale times that row of array (n,W), or 0 without an array; returns W */
+static int
+put_array(float *out, int total, const float *array, int W, const float *scale, int32_t n)
+{
+	for (int32_t r = 0; r < n; r++)
+		for (int j = 0; j < W; j++)
+			out[(size_t) r * (size_t) total + (size_t) j] = array
+				? array[(size_t) r * (size_t) W + (size_t) j] * scale[r] : 0;
+	return W;
+}
+
+/* The arrays of a member, with room for n scales behind them, which are 1. */
+static TrStatus
+prepare_array(Blend *m, const BlendMember *member, int32_t n, float **scale, TrError *err)
+{
+	size_t		floats = (size_t) n * (size_t) member->width;
+
+	TR_TRY(reserve_array(m, floats + (size_t) n, err));
+	*scale = m->array + floats;
+	for (int32_t r = 0; r < n; r++)
+		(*scale)[r] = 1;
+	return TR_OK;
+}
+
+TrStatus
+blend_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+	int			total = model->width;
+
+	for (BlendMember *member = m->member; member < m->member + m->n_members; member++)
+	{
+		bool		able = member->width > 0 && member->model;
+		float	   *scale;
+
+		TR_TRY(prepare_array(m, member, n, &scale, err));
+		if (able)
+			TR_TRY(member->algorithm->embed(member->model, side, dataset, first, n, m->array, err));
+		for (int32_t r = 0; side == TR_USER && r < n; r++)
+			scale[r] = user_scale(m, member, dataset, first + r);
+		out += put_array(out, total, able ? m->array : NULL, member->width, scale, n);
+	}
+	return TR_OK;
+}
+
+static bool
+encodes(const BlendMember *member)
+{
+	return member->model && (member->algorithm->encode || member->algorithm->encode_features);
+}
+
+static TrStatus
+check_encoding(const Blend *m, TrError *err)
+{
+	for (int i = 0; i < m->n_members; i++)
+		if (encodes(&m->member[i]))
+			return TR_OK;
+	return tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode tags");
+}
+
+TrStatus
+blend_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+	int			total = model->width;
+
+	TR_TRY(check_encoding(m, err));
+	for (BlendMember *member = m->member; member < m->member + m->n_members; member++)
+	{
+		bool		able = member->width > 0 && member->model && member->algorithm->encode;
+		float	   *scale;
+
+		TR_TRY(prepare_array(m, member, profiles->rows, &scale, err));
+		if (able)
+			TR_TRY(member->algorithm->encode(member->model, side, profiles, m->array, err));
+		for (int32_t r = 0; side == TR_USER && r < profiles->rows; r++)
+			scale[r] = scale_of(member, member->encoded);
+		out += put_array(out, total, able ? m->array : NULL, member->width, scale, profiles->rows);
+	}
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ features */
+
+int
+blend_features(const TrModel *model)
+{
+	const Blend *m = (const Blend *) model;
+	int			all = TR_FEATURES_NONE;
+
+	for (int i = 0; i < m->n_members; i++)
+		all |= m->member[i].features;
+	return all;
+}
+
+/* Where features of a kind start among those of `set`. */
+static int64_t
+start_of(const Blend *m, int set, TrFeatures kind)
+{
+	return tr_feature_count(set & (kind - 1), 0, m->n_items, m->model.n_tags);
+}
+
+/* The kind of a feature among those of `set`. */
+static TrFeatures
+kind_of(const Blend *m, int set, int64_t feature)
+{
+	TrFeatures	kind = TR_FEATURES_USERS;
+
+	while (kind > TR_FEATURES_ITEMS && (!(set & kind) || feature < start_of(m, set, kind)))
+		kind = (TrFeatures) (kind >> 1);
+	return kind;
+}
+
+/* The same feature among those of the set `to`. */
+static int64_t
+renumber(const Blend *m, int from, int to, int32_t feature)
+{
+	TrFeatures	kind = kind_of(m, from, feature);
+
+	return feature - start_of(m, from, kind) + start_of(m, to, kind);
+}
+
+static TrStatus
+reserve_features(Blend *m, int32_t n, TrError *err)
+{
+	TrMemory   *memory = m->model.memory;
+	int32_t    *index;
+	float	   *value;
+
+	if (n <= m->room)
+		return TR_OK;
+	n += n / 2;
+	tr_free(memory, m->merged_index);
+	tr_free(memory, m->merged_value);
+	m->merged_index = tr_alloc(memory, (size_t) n * sizeof(int32_t));
+	m->merged_value = tr_alloc(memory, (size_t) n * sizeof(float));
+	index = tr_realloc(memory, m->index, (size_t) n * sizeof(int32_t));
+	m->index = index ? index : m->index;
+	value = tr_realloc(memory, m->value, (size_t) n * sizeof(float));
+	m->value = value ? value : m->value;
+	if (!m->merged_index || !m->merged_value || !index || !value)
+	{
+		m->room = 0;
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for %d features of a user", n);
+	}
+	m->room = n;
+	return TR_OK;
+}
+
+/* index, value (found.n) += those of a member, renumbered and scaled; both lists ascend and have nothing in common. */
+static TrStatus
+merge(Blend *m, const BlendMember *member, const TrSparse *from, float scale, TrError *err)
+{
+	int			all = blend_features(&m->model);
+	int32_t		a = 0;
+	int32_t		n = 0;
+
+	TR_TRY(reserve_features(m, m->found.n + from->n, err));
+	for (int32_t f = 0; f <= from->n; f++)
+	{
+		int64_t		next = f < from->n ? renumber(m, member->features, all, from->index[f]) : INT32_MAX;
+
+		if (next > INT32_MAX)
+			return tr_fail(err, TR_BAD_DATA, "a user has a feature %lld", (long long) next);
+		for (; a < m->found.n && m->index[a] < next; a++, n++)
+		{
+			m->merged_index[n] = m->index[a];
+			m->merged_value[n] = m->value[a];
+		}
+		if (f == from->n)
+			break;
+		m->merged_index[n] = (int32_t) next;
+		m->merged_value[n++] = from->value[f] * scale;
+	}
+	m->found.n = n;
+	if (n == 0)
+		return TR_OK;
+	memcpy(m->index, m->merged_index, (size_t) n * sizeof(int32_t));
+	memcpy(m->value, m->merged_value, (size_t) n * sizeof(float));
+	return TR_OK;
+}
+
+TrStatus
+blend_user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+
+	m->found.n = 0;
+	for (BlendMember *member = m->member; member < m->member + m->n_members; member++)
+	{
+		TrSparse	own;
+
+		if (!member->features)
+			continue;
+		TR_TRY(member->algorithm->user_features(member->model, dataset, user, &own, err));
+		TR_TRY(merge(m, member, &own, user_scale(m, member, dataset, user), err));
+	}
+	*out = (TrSparse) {m->found.n, m->index, m->value};
+	return TR_OK;
+}
+
+TrStatus
+blend_encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+
+	TR_TRY(check_encoding(m, err));
+	m->found.n = 0;
+	for (BlendMember *member = m->member; member < m->member + m->n_members; member++)
+	{
+		TrSparse	own;
+
+		if (!member->model || !member->algorithm->encode_features)
+			continue;
+		TR_TRY(member->algorithm->encode_features(member->model, profiles, row, &own, err));
+		TR_TRY(merge(m, member, &own, scale_of(member, member->encoded), err));
+	}
+	*out = (TrSparse) {m->found.n, m->index, m->value};
+	return TR_OK;
+}
+
+/* Of the one member that has features of this kind. */
+TrStatus
+blend_feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+	int			all = blend_features(model);
+	TrFeatures	kind = kind_of(m, all, feature);
+
+	for (int i = 0; i < m->n_members; i++)
+		if (m->member[i].features & (int) kind)
+			return m->member[i].algorithm->feature_weights(m->member[i].model,
+														   (int32_t) renumber(m, all, m->member[i].features, feature),
+														   out, err);
+	*out = (TrSparse) {0};
+	return TR_OK;
+}

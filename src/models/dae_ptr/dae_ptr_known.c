@@ -1,0 +1,356 @@
+/*
+ * What is known of a post's user and item while training, the post itself left out: tag profiles, in an epoch perhaps of a
+ * random share of the user's posts alone, and the user's posts on items like the post's.
+ *
+ * Nothing here is sorted or searched for that the dataset has in order: a profile's entries know their posts, and the
+ * user's items are looked up in a table. Legend: see dae_ptr.h.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "core/simd.h"
+#include "models/dae_ptr/dae_ptr.h"
+
+/* ------------------------------------------------------------------ the user's posts */
+
+bool
+dae_uses_history(const Dae *m)
+{
+	return m->options.history_dropout > 0 && (m->layout.parts > 0 || m->options.profiles);
+}
+
+bool
+dae_has_neighbours(const Dae *m)
+{
+	return m->layout.parts > 0 && m->options.similar > 0;
+}
+
+/* keep (n) = is random number first + p below the limit? */
+TR_CLONES static void
+draw_kept(uint8_t *keep, int32_t n, uint64_t key, uint64_t first, uint64_t limit)
+{
+	for (int32_t p = 0; p < n; p++)
+		keep[p] = tr_random_of(key, first + (uint64_t) p) < limit;
+}
+
+/* keep (n), by the user's n posts: all of them, or a share that is itself random; the post at `own` never counts. */
+static void
+choose_posts(Dae *m, int32_t post, int32_t n, int32_t own)
+{
+	DaeKnown   *k = &m->known;
+	uint64_t	draw = (uint64_t) post << 32;
+	uint64_t	share;
+
+	k->thinned = dae_uses_history(m)
+		&& tr_uniform_of(m->keys.history, draw | 0xffffffff) < (float) m->options.history_dropout;
+	if (k->thinned)
+	{
+		/* a uniform number is 24 bits: below the share is below its bits, whatever follows them */
+		share = tr_random_of(m->keys.history, draw) >> 40 << 40;
+		draw_kept(k->keep, n, m->keys.history, draw + 1, share);
+	}
+	else
+		memset(k->keep, 1, (size_t) n);
+	k->keep[own] = 0;
+}
+
+/* ------------------------------------------------------------------ profiles */
+
+static TrSparse
+profile_of(const TrProfileTable *table, int32_t entity, const float *count)
+{
+	int64_t		first = table->entry_ptr[entity];
+
+	return (TrSparse) {.n = (int32_t) (table->entry_ptr[entity + 1] - first), .index = table->tag + first,
+	.value = count ? count : table->count + first};
+}
+
+/* count (entries of the user's profile) = how many of the kept posts have the tag */
+static void
+count_kept(const Dae *m, int32_t user, float *count)
+{
+	const TrProfileTable *table = &m->model.dataset->user;
+	const uint8_t *keep = m->known.keep;
+	int32_t		first = m->model.dataset->user_ptr[user];
+	int64_t		from = table->entry_ptr[user];
+
+	for (int64_t e = from; e < table->entry_ptr[user + 1]; e++)
+	{
+		int32_t		n = 0;
+
+		for (int64_t at = table->occurrence_ptr[e]; at < table->occurrence_ptr[e + 1]; at++)
+			n += keep[table->post[at] - first];
+		count[e - from] = (float) n;
+	}
+}
+
+void
+dae_know(Dae *m, int32_t post)
+{
+	const TrDataset *d = m->model.dataset;
+	DaeKnown   *k = &m->known;
+	int32_t		user = d->post_user[post];
+	int32_t		item = d->post_item[post];
+	int32_t		first = d->user_ptr[user];
+	const int32_t *own = d->post_tag + d->post_ptr[post];
+	int32_t		n_own = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
+	TrSparse	user_tags = profile_of(&d->user, user, NULL);
+	TrSparse	item_tags = profile_of(&d->item, item, NULL);
+
+	choose_posts(m, post, d->user_ptr[user + 1] - first, post - first);
+	if (k->thinned)
+		count_kept(m, user, k->user_count);
+	else
+		tr_counts_without(&user_tags, own, n_own, k->user_count);
+	tr_counts_without(&item_tags, own, n_own, k->item_count);
+	k->user = profile_of(&d->user, user, k->user_count);
+	k->item = profile_of(&d->item, item, k->item_count);
+}
+
+/* ------------------------------------------------------------------ similar items */
+
+/* What stands beside a tag in value (n); 0 where the tag is not. A profile is short: to look at all of it is quickest. */
+TR_CLONES static float
+value_of(int32_t wanted, const int32_t *tag, const float *value, int32_t n)
+{
+	float		sum = 0;
+
+	for (int32_t e = 0; e < n; e++)
+		sum += tag[e] == wanted ? value[e] : 0;
+	return sum;
+}
+
+/* out (n) = the values (entries of the items' profiles) of n tags in one item's profile */
+static void
+look_up(const Dae *m, int32_t item, const int32_t *tag, int32_t n, const float *value, DaeWord *out)
+{
+	const TrProfileTable *table = &m->model.dataset->item;
+	int64_t		first = table->entry_ptr[item];
+	int32_t		entries = (int32_t) (table->entry_ptr[item + 1] - first);
+
+	for (int32_t i = 0; i < n; i++)
+		out[i].real = value_of(tag[i], table->tag + first, value + first, entries);
+}
+
+/* match = those of the items like this one that the user has; returns how many */
+static int32_t
+match_items(DaeKnown *k, const TrSparse *similar, const int32_t *user_item, int32_t n)
+{
+	int32_t		matches = 0;
+
+	for (int32_t p = 0; p < n; p++)
+		k->position[user_item[p]] = p + 1;
+	for (int32_t i = 0; i < similar->n; i++)
+	{
+		int32_t		position = k->position[similar->index[i]];
+
+		k->match[matches] = (DaeMatch) {.similar = i, .position = position - 1};
+		matches += position > 0;
+	}
+	for (int32_t p = 0; p < n; p++)
+		k->position[user_item[p]] = 0;
+	return matches;
+}
+
+/* Words for n matches of a post with so many tags, see DaeKnown.matches */
+static size_t
+match_words(size_t n, size_t tags)
+{
+	return 1 + 2 * tags + n * (2 + tags);
+}
+
+static const DaeWord *
+find_matches(Dae *m, int32_t post)
+{
+	const TrDataset *d = m->model.dataset;
+	DaeKnown   *k = &m->known;
+	int32_t		item = d->post_item[post];
+	int32_t		first = d->user_ptr[d->post_user[post]];
+	const int32_t *tag = d->post_tag + d->post_ptr[post];
+	int32_t		n_tags = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
+	TrSparse	similar = tr_tag_neighbours_of(&m->neighbours, item);
+	int32_t		n = match_items(k, &similar, d->post_item + first, d->user_ptr[d->post_user[post] + 1] - first);
+	size_t		words = match_words((size_t) n, (size_t) n_tags);
+	bool		room = k->used + words <= k->room;
+	DaeWord    *matches = room ? k->matches + k->used : k->spare;
+	DaeWord    *at = matches + 1 + 2 * n_tags;
+
+	if (room)
+	{
+		k->matches_of[post] = matches;
+		k->used += words;
+	}
+	matches->whole = n;
+	look_up(m, item, tag, n_tags, d->item.count, matches + 1);
+	look_up(m, item, tag, n_tags, m->neighbours.weight, matches + 1 + n_tags);
+	for (int32_t i = 0; i < n; i++, at += 2 + n_tags)
+	{
+		at[0].whole = k->match[i].position;
+		at[1].real = similar.value[k->match[i].similar];
+		look_up(m, similar.index[k->match[i].similar], tag, n_tags, m->neighbours.weight, at + 2);
+	}
+	return matches;
+}
+
+/*
+ * less = the n dropped ones of the post's tags, which count once less in the item's profile. In the unit profile such a tag
+ * weighs ln(count) / ln(1 + count) of what it did. Returns the squared length that is left.
+ */
+static double
+take_away(const DaeWord *count, const DaeWord *weights, const int32_t *dropped, int32_t n, DaeLess *less)
+{
+	double		squares = 1;
+
+	for (int32_t i = 0; i < n; i++)
+	{
+		double		weight = weights[dropped[i]].real;
+		float		its_count = count[dropped[i]].real;
+		double		left = log(fmax(its_count, 1)) / log1p(its_count);
+
+		less[i] = (DaeLess) {.weight = weight, .change = 1 - left};
+		squares -= weight * weight * (1 - left * left);
+	}
+	return squares;
+}
+
+/* The cosine of a match, without the dropped tags */
+static float
+cosine_without(const DaeWord *match, const int32_t *dropped, int32_t n, const DaeLess *less, double squares)
+{
+	double		dot = match[1].real;
+
+	for (int32_t i = 0; i < n; i++)
+		dot -= less[i].weight * match[2 + dropped[i]].real * less[i].change;
+	return squares > 1e-6 && dot > 0 ? (float) (dot / sqrt(squares)) : 0;
+}
+
+/*
+ * prior.extra (T) += similar * cosine for every tag of the user's posts on items like this one, as they would be found if
+ * the tags that are to be predicted had not been given: the cosine must not tell what it is meant to help to find.
+ */
+void
+dae_add_similar(Dae *m, int32_t post, int32_t n_dropped)
+{
+	const TrDataset *d = m->model.dataset;
+	DaeKnown   *k = &m->known;
+	int32_t		first = d->user_ptr[d->post_user[post]];
+	int32_t		n_tags = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
+	const DaeWord *matches = k->matches_of[post] ? k->matches_of[post] : find_matches(m, post);
+	const DaeWord *match = matches + 1 + 2 * n_tags;
+	double		squares = take_away(matches + 1, matches + 1 + n_tags, m->dropped_at, n_dropped, k->less);
+
+	for (int32_t i = 0; i < matches->whole; i++, match += 2 + n_tags)
+	{
+		int32_t		other = first + match->whole;
+		float		cosine;
+
+		if (!k->keep[match->whole])
+			continue;
+		cosine = cosine_without(match, m->dropped_at, n_dropped, k->less, squares);
+		for (int64_t at = d->post_ptr[other]; at < d->post_ptr[other + 1]; at++)
+			m->prior.extra[d->post_tag[at]] += (float) m->options.similar * cosine;
+	}
+}
+
+/* ------------------------------------------------------------------ life */
+
+/* Matches are kept up to so many words; those of other posts are found anew in every epoch. */
+#define MOST_MATCH_WORDS (16 << 20)
+
+/* As many as the average post would have at most */
+static size_t
+words_to_keep(const TrShape *shape, int neighbours)
+{
+	double		posts = fmax(shape->n_posts, 1);
+	double		matches = fmin(neighbours, posts / fmax(shape->n_users, 1));
+	double		tags = (double) shape->n_assignments / posts;
+
+	return (size_t) fmin(MOST_MATCH_WORDS, posts * (1 + 2 * tags + matches * (2 + tags)));
+}
+
+size_t
+dae_known_estimate(const TrShape *shape, const DaeOptions *o)
+{
+	size_t		bytes = 8 * (size_t) shape->n_tags;
+
+	if (o->prior == DAE_NO_PRIOR)
+		return bytes;
+	bytes += 2 * tr_tag_logs_estimate(shape);
+	if (o->similar > 0)
+		bytes += tr_tag_neighbours_estimate(shape, o->neighbours) + (size_t) shape->n_items * sizeof(int32_t)
+			+ (size_t) shape->n_posts * sizeof(DaeWord *) + words_to_keep(shape, o->neighbours) * sizeof(DaeWord)
+			+ (size_t) shape->n_tags * sizeof(DaeLess);
+	return bytes;
+}
+
+/* The most posts of a user, entries of a profile of either side, tags of a post */
+typedef struct Longest
+{
+	size_t		posts,
+				entries,
+				tags;
+} Longest;
+
+static size_t
+longest(size_t most, const int64_t *ptr, int32_t n)
+{
+	for (int32_t i = 0; i < n; i++)
+		most = (size_t) (ptr[i + 1] - ptr[i]) > most ? (size_t) (ptr[i + 1] - ptr[i]) : most;
+	return most;
+}
+
+static Longest
+measure(const TrDataset *d)
+{
+	Longest		l = {.posts = 1, .tags = longest(1, d->post_ptr, d->n_posts)};
+
+	for (int32_t u = 0; u < d->n_users; u++)
+		l.posts = (size_t) (d->user_ptr[u + 1] - d->user_ptr[u]) > l.posts ? (size_t) (d->user_ptr[u + 1] - d->user_ptr[u])
+			: l.posts;
+	l.entries = longest(longest(1, d->user.entry_ptr, d->n_users), d->item.entry_ptr, d->n_items);
+	return l;
+}
+
+static TrStatus
+create_neighbours(Dae *m, const Longest *l, TrError *err)
+{
+	TrModel    *model = &m->model;
+	const TrDataset *d = model->dataset;
+	DaeKnown   *k = &m->known;
+	TrShape		shape = {.n_users = d->n_users, .n_items = d->n_items, .n_tags = d->n_tags, .n_posts = d->n_posts,
+	.n_assignments = d->n_assignments};
+	size_t		most;
+
+	TR_TRY(tr_tag_neighbours_create(&m->neighbours, model, m->options.neighbours, err));
+	most = (size_t) m->neighbours.limit < l->posts ? (size_t) m->neighbours.limit : l->posts;
+	k->room = words_to_keep(&shape, m->options.neighbours);
+	k->position = TR_NEW(model, int32_t, d->n_items);
+	k->match = TR_NEW(model, DaeMatch, m->neighbours.limit);
+	k->less = TR_NEW(model, DaeLess, l->tags);
+	k->matches_of = TR_NEW(model, const DaeWord *, d->n_posts);
+	k->matches = TR_NEW(model, DaeWord, k->room);
+	k->spare = TR_NEW(model, DaeWord, match_words(most, l->tags));
+	return tr_enough_memory(model, err, "planning batches");
+}
+
+TrStatus
+dae_known_create(Dae *m, TrError *err)
+{
+	TrModel    *model = &m->model;
+	const TrDataset *d = model->dataset;
+	const DaeOptions *o = &m->options;
+	DaeKnown   *k = &m->known;
+	Longest		l = measure(d);
+
+	k->keep = TR_NEW(model, uint8_t, l.posts);
+	k->user_count = TR_NEW(model, float, l.entries);
+	k->item_count = TR_NEW(model, float, l.entries);
+	if (m->layout.parts > 0)
+	{
+		tr_tag_logs_init(&k->user_logs, model, m->log_share, o->user_smoothing, &d->user);
+		tr_tag_logs_init(&k->item_logs, model, m->log_share, o->item_smoothing, &d->item);
+	}
+	TR_TRY(tr_enough_memory(model, err, "planning batches"));
+	return dae_has_neighbours(m) ? create_neighbours(m, &l, err) : TR_OK;
+}

@@ -1,0 +1,149 @@
+/*
+ * ease: EASE (Steck, WWW 2019). Every item is explained by the other items of the same users, in closed form; it looks at
+ * who has what, and at no tag. One epoch. See ease_solve.h for what is minimised and how.
+ *
+ *     score of an item = sum over the user's items i of B[i,item]
+ *
+ * What is stored of the model are the rows of B. Legend: U users, N items.
+ */
+#include "models/ease/ease_solve.h"
+
+typedef struct EaseOptions
+{
+	double		lambda;
+	int			neighbours;
+	int			method;			/* TrEaseMethod */
+} EaseOptions;
+
+#define OPTION(field) offsetof(EaseOptions, field)
+
+static const char *const methods[] = {"auto", "primal", "dual", NULL};
+
+static const TrOption option_rows[] = {
+	{"lambda", TR_OPTION_REAL, OPTION(lambda), "300", 1e-3, 1e9, NULL,
+	"weight of the squared weights: more for data with few pairs, or with much chance in them"},
+	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "500", 0, 1e9, NULL,
+	"weights kept of an item, those of the largest absolute value; 0 = all"},
+	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
+	"which matrix is inverted, for the same result: primal, of items by items; dual, of users by users; auto, the faster "
+	"one"},
+};
+
+static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseOptions);
+
+typedef struct Ease
+{
+	TrModel		model;
+	TrEaseSettings settings;
+	TrEaseWeights weights;
+	float	   *ones;			/* (N) the values of a user's items */
+	float	   *lambda;			/* (1) */
+} Ease;
+
+static TrEaseSettings
+settings_of(const EaseOptions *o)
+{
+	return (TrEaseSettings) {.lambda = o->lambda, .neighbours = o->neighbours, .method = o->method};
+}
+
+static size_t
+estimate(const TrShape *shape, const void *values)
+{
+	TrEaseSettings settings = settings_of(values);
+	double		data = 24.0 * shape->n_posts + 8.0 * ((double) shape->n_users + shape->n_items);
+
+	return tr_ease_bytes(shape->n_users, shape->n_items, shape->n_items, shape->n_posts, &settings) + (size_t) data;
+}
+
+/* The weights are far larger than what they follow from: lambda, and the dataset. So lambda is what is saved. */
+static TrStatus
+create(TrModel *model, TrError *err)
+{
+	Ease	   *m = (Ease *) model;
+
+	m->settings = settings_of(model->options);
+	TR_TRY(tr_tensor(model, "lambda", 1, 1, TR_FROM_ZERO, &m->lambda, err));
+	*m->lambda = (float) m->settings.lambda;
+	m->ones = TR_NEW(model, float, model->dataset->n_items);
+	TR_TRY(tr_enough_memory(model, err, "%d items", model->dataset->n_items));
+	for (int32_t i = 0; i < model->dataset->n_items; i++)
+		m->ones[i] = 1;
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ training */
+
+/* X (U,N): 1 for every pair */
+static TrStatus
+fill(const TrModel *model, TrModel *work, TrEaseData *data, TrError *err)
+{
+	const TrDataset *d = model->dataset;
+
+	TR_TRY(tr_ease_new_data(data, work, d->n_users, d->n_items, d->n_items, d->n_posts, err));
+	for (int32_t u = 0; u <= d->n_users; u++)
+		data->by_row.ptr[u] = d->user_ptr[u];
+	for (int32_t p = 0; p < d->n_posts; p++)
+	{
+		data->by_row.col[p] = d->post_item[p];
+		data->by_row.val[p] = 1;
+	}
+	tr_ease_transpose(data);
+	return TR_OK;
+}
+
+static TrStatus
+train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	Ease	   *m = (Ease *) model;
+
+	(void) epoch;
+	return tr_ease_train(&m->weights, model, fill, &m->settings, poll, stats, err);
+}
+
+/* ------------------------------------------------------------------ result */
+
+/* Solves again: what is restored is what the same data gave. */
+static TrStatus
+restored(TrModel *model, TrError *err)
+{
+	Ease	   *m = (Ease *) model;
+
+	if (*m->lambda != (float) m->settings.lambda)
+		return tr_fail(err, TR_BAD_DATA, "the stored lambda is not %g", m->settings.lambda);
+	return train_epoch(model, 1, NULL, &(TrEpochStats) {0}, err);
+}
+
+/* A user is his items, 1 each. */
+static TrStatus
+user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err)
+{
+	int32_t		first = dataset->user_ptr[user];
+
+	(void) err;
+	*out = (TrSparse) {dataset->user_ptr[user + 1] - first, dataset->post_item + first, ((Ease *) model)->ones};
+	return TR_OK;
+}
+
+static TrStatus
+feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
+{
+	(void) err;
+	*out = tr_ease_row(&((Ease *) model)->weights, feature);
+	return TR_OK;
+}
+
+const TrAlgorithm tr_algorithm_ease = {
+	.name = "ease",
+	.summary = "Every item explained by the user's other items, in closed form; it does not look at tags.",
+	.source = "Steck, Embarrassingly Shallow Autoencoders for Sparse Data (WWW 2019), equation 8",
+	.task = TR_TASK_ITEM,
+	.options = &options,
+	.estimate = estimate,
+	.size = sizeof(Ease),
+	.create = create,
+	.train_epoch = train_epoch,
+	.restored = restored,
+	.features = tr_item_features,
+	.user_features = user_features,
+	.feature_weights = feature_weights,
+};

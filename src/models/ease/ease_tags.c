@@ -1,0 +1,328 @@
+/*
+ * ease_tags: EASE over items and tags together. Users tell which items and tags go together, and so do the tags themselves:
+ * each is one more row, that of the items it was given to.
+ *
+ *     X = [[ R,                b w(tags of the user) ],       U users
+ *          [ a w(tags of the item)^T,            0   ]]       T tags
+ *            N items           T tags
+ *
+ *     score of an item = sum over the user's items i of B[i,item] + sum over his tags t of b w_t B[N + t,item]
+ *
+ * B solves every item's column from all the others (ease_solve.h). A user of whom nothing but tags is known has the second
+ * sum; an item that few users have, or a tag, is known by the rows of its tags. What is stored of the model are the rows of
+ * B.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "models/ease/ease_solve.h"
+
+typedef struct EaseTagsOptions
+{
+	double		lambda;
+	double		user_tags;		/* b */
+	double		item_tags;		/* a */
+	int			user_weighting; /* TrWeighting */
+	int			item_weighting;
+	int			user_norm;		/* TrNorm */
+	int			item_norm;
+	int			neighbours;
+	int			method;			/* TrEaseMethod */
+} EaseTagsOptions;
+
+#define OPTION(field) offsetof(EaseTagsOptions, field)
+
+/* The number of items is stored as a float, which is exact up to here. */
+#define MOST_FEATURES (1 << 24)
+
+/* In the order of TrNorm. */
+static const char *const norms[] = {"none", "l2", "max", NULL};
+static const char *const methods[] = {"auto", "primal", "dual", NULL};
+
+static const TrOption option_rows[] = {
+	{"lambda", TR_OPTION_REAL, OPTION(lambda), "300", 1e-3, 1e9, NULL,
+	"weight of the squared weights: more for data with few pairs, or with much chance in them"},
+	{"user_tags", TR_OPTION_REAL, OPTION(user_tags), "3", 0, 1000, NULL,
+	"what a user's tags count beside his items, 1 each; 0 = nothing, and then tags alone recommend nothing"},
+	{"item_tags", TR_OPTION_REAL, OPTION(item_tags), "1", 0, 1000, NULL,
+	"what the tags of items count beside the users they have; 0 = nothing"},
+	{"user_weighting", TR_OPTION_ENUM, OPTION(user_weighting), "binary", 0, 0, tr_weighting_names,
+	"how often a user gave a tag becomes its weight in his profile"},
+	{"item_weighting", TR_OPTION_ENUM, OPTION(item_weighting), "log", 0, 0, tr_weighting_names,
+	"how often an item was given a tag becomes its weight in the item's profile"},
+	{"user_norm", TR_OPTION_ENUM, OPTION(user_norm), "l2", 0, 0, norms,
+	"what the weights of a user's profile are divided by"},
+	{"item_norm", TR_OPTION_ENUM, OPTION(item_norm), "none", 0, 0, norms,
+	"what the weights of an item's profile are divided by"},
+	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "1000", 0, 1e9, NULL,
+	"weights kept of an item or a tag, those of the largest absolute value; 0 = all"},
+	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
+	"which matrix is inverted, for the same result: primal, of items and tags; dual, of users and tags; auto, the faster "
+	"one"},
+};
+
+static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseTagsOptions);
+
+typedef struct EaseTags
+{
+	TrModel		model;
+	EaseTagsOptions options;
+	TrEaseWeights weights;
+	int32_t		n_items;
+	float	   *items;			/* (1) the same, saved */
+	float	   *idf;			/* (T) ln(items / items with the tag) */
+	int32_t		room;			/* of the two below: a user's features */
+	int32_t    *index;
+	float	   *value;
+} EaseTags;
+
+static TrEaseSettings
+settings_of(const EaseTagsOptions *o)
+{
+	return (TrEaseSettings) {.lambda = o->lambda, .neighbours = o->neighbours, .method = o->method};
+}
+
+static size_t
+estimate(const TrShape *shape, const void *values)
+{
+	TrEaseSettings settings = settings_of(values);
+	double		entries = shape->n_posts + 2.0 * (double) shape->n_assignments;	/* at most */
+	double		M = (double) shape->n_users + shape->n_tags;
+	double		C = (double) shape->n_items + shape->n_tags;
+
+	return tr_ease_bytes(M, C, shape->n_items, entries, &settings) + (size_t) (16 * entries + 8 * (M + C));
+}
+
+/* What encoding tags takes is saved; the weights are stored as rows. */
+static TrStatus
+create(TrModel *model, TrError *err)
+{
+	EaseTags   *m = (EaseTags *) model;
+	const TrDataset *d = model->dataset;
+
+	if (d && (int64_t) d->n_items + d->n_tags > MOST_FEATURES)
+		return tr_fail(err, TR_BAD_DATA, "%d items and %d tags are more than %d", d->n_items, d->n_tags, MOST_FEATURES);
+	m->options = *(const EaseTagsOptions *) model->options;
+	TR_TRY(tr_tensor(model, "idf", 1, model->n_tags, TR_IDF, &m->idf, err));
+	TR_TRY(tr_tensor(model, "items", 1, 1, (TrRange) {1, (float) (MOST_FEATURES - model->n_tags), true}, &m->items, err));
+	if (d)
+	{
+		tr_dataset_idf(m->idf, d);
+		*m->items = (float) d->n_items;
+	}
+	m->n_items = (int32_t) *m->items;
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ profiles */
+
+/* value (n) = the weights of a profile, times factor */
+static void
+weigh(const EaseTags *m, TrSide side, float factor, const int32_t *tag, const float *count, int64_t n, float *value)
+{
+	const EaseTagsOptions *o = &m->options;
+	TrProfileWeights weights = {.idf = m->idf};
+	TrNorm		norm = (TrNorm) (side == TR_USER ? o->user_norm : o->item_norm);
+	double		squares = 0;
+	float		most = 0;
+	double		divisor;
+
+	weights.weighting = (TrWeighting) (side == TR_USER ? o->user_weighting : o->item_weighting);
+	for (int64_t e = 0; e < n; e++)
+	{
+		value[e] = tr_tag_weight(&weights, tag[e], count[e], 0);
+		squares += (double) value[e] * value[e];
+		most = fmaxf(most, value[e]);
+	}
+	divisor = norm == TR_NORM_L2 ? sqrt(squares) : norm == TR_NORM_MAX ? most : 1;
+	for (int64_t e = 0; e < n; e++)
+		value[e] = divisor > 0 ? (float) (factor * value[e] / divisor) : 0;
+}
+
+/* ------------------------------------------------------------------ training */
+
+/* The users' rows of X; returns the entries so far. */
+static int64_t
+fill_users(const EaseTags *m, TrCsr *x)
+{
+	const TrDataset *d = m->model.dataset;
+	int64_t		at = 0;
+
+	for (int32_t u = 0; u < d->n_users; u++)
+	{
+		int64_t		first = d->user.entry_ptr[u];
+		int64_t		n = m->options.user_tags > 0 ? d->user.entry_ptr[u + 1] - first : 0;
+
+		x->ptr[u] = at;
+		for (int32_t p = d->user_ptr[u]; p < d->user_ptr[u + 1]; p++, at++)
+		{
+			x->col[at] = d->post_item[p];
+			x->val[at] = 1;
+		}
+		weigh(m, TR_USER, (float) m->options.user_tags, d->user.tag + first, d->user.count + first, n, x->val + at);
+		for (int64_t e = 0; e < n; e++)
+			x->col[at++] = d->n_items + d->user.tag[first + e];
+	}
+	return at;
+}
+
+/* The tags' rows of X, from entry `at` on: the items' profiles, by tag. next (T) and value (entries) are work space. */
+static void
+fill_tags(const EaseTags *m, TrCsr *x, int64_t at, int64_t *next, float *value)
+{
+	const TrDataset *d = m->model.dataset;
+	const TrProfileTable *items = &d->item;
+	int64_t    *ptr = x->ptr + d->n_users;
+	int64_t		entries = m->options.item_tags > 0 ? items->n_entries : 0;
+
+	memset(next, 0, (size_t) d->n_tags * sizeof(int64_t));
+	for (int64_t e = 0; e < entries; e++)
+		next[items->tag[e]]++;
+	for (int32_t t = 0; t < d->n_tags; t++)
+	{
+		ptr[t] = at;
+		at += next[t];
+		next[t] = ptr[t];
+	}
+	ptr[d->n_tags] = at;
+	for (int32_t i = 0; entries > 0 && i < d->n_items; i++)
+	{
+		int64_t		first = items->entry_ptr[i];
+		int64_t		n = items->entry_ptr[i + 1] - first;
+
+		weigh(m, TR_ITEM, (float) m->options.item_tags, items->tag + first, items->count + first, n, value);
+		for (int64_t e = 0; e < n; e++)
+		{
+			int64_t		to = next[items->tag[first + e]]++;
+
+			x->col[to] = i;
+			x->val[to] = value[e];
+		}
+	}
+}
+
+static TrStatus
+fill(const TrModel *model, TrModel *work, TrEaseData *data, TrError *err)
+{
+	const EaseTags *m = (const EaseTags *) model;
+	const TrDataset *d = model->dataset;
+	int64_t		entries = d->n_posts + d->user.n_entries + d->item.n_entries;
+	int64_t    *next = TR_NEW(work, int64_t, d->n_tags);
+	float	   *value = TR_NEW(work, float, d->n_tags);
+
+	TR_TRY(tr_ease_new_data(data, work, d->n_users + d->n_tags, d->n_items + d->n_tags, d->n_items, entries, err));
+	fill_tags(m, &data->by_row, fill_users(m, &data->by_row), next, value);
+	tr_ease_transpose(data);
+	return TR_OK;
+}
+
+static TrStatus
+train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	EaseTags   *m = (EaseTags *) model;
+	TrEaseSettings settings = settings_of(&m->options);
+
+	(void) epoch;
+	return tr_ease_train(&m->weights, model, fill, &settings, poll, stats, err);
+}
+
+/* Solves again: what is restored is what the same data gave. */
+static TrStatus
+restored(TrModel *model, TrError *err)
+{
+	EaseTags   *m = (EaseTags *) model;
+
+	if (*m->items != (float) m->n_items)
+		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", *m->items, m->n_items);
+	return model->dataset ? train_epoch(model, 1, NULL, &(TrEpochStats) {0}, err) : TR_OK;
+}
+
+/* ------------------------------------------------------------------ result */
+
+static int
+features(const TrModel *model)
+{
+	(void) model;
+	return TR_FEATURES_ITEMS | TR_FEATURES_TAGS;
+}
+
+static TrStatus
+reserve(EaseTags *m, int64_t n, TrError *err)
+{
+	TrMemory   *memory = m->model.memory;
+
+	if (n <= m->room)
+		return TR_OK;
+	tr_free(memory, m->index);
+	tr_free(memory, m->value);
+	m->index = tr_alloc(memory, (size_t) n * sizeof(int32_t));
+	m->value = tr_alloc(memory, (size_t) n * sizeof(float));
+	m->room = m->index && m->value ? (int32_t) n : 0;
+	return m->room ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for %lld features of a user", (long long) n);
+}
+
+/* out = the items, 1 each, and behind them the weighted tags */
+static TrStatus
+user_row(EaseTags *m, const int32_t *item, int32_t n_items, const int32_t *tag, const float *count, int64_t n_tags,
+		 TrSparse *out, TrError *err)
+{
+	if (m->options.user_tags == 0)
+		n_tags = 0;
+	TR_TRY(reserve(m, n_items + n_tags, err));
+	for (int32_t i = 0; i < n_items; i++)
+	{
+		m->index[i] = item[i];
+		m->value[i] = 1;
+	}
+	weigh(m, TR_USER, (float) m->options.user_tags, tag, count, n_tags, m->value + n_items);
+	for (int64_t e = 0; e < n_tags; e++)
+		m->index[n_items + e] = m->n_items + tag[e];
+	*out = (TrSparse) {n_items + (int32_t) n_tags, m->index, m->value};
+	return TR_OK;
+}
+
+static TrStatus
+user_features(TrModel *model, const TrDataset *d, int32_t user, TrSparse *out, TrError *err)
+{
+	int32_t		first = d->user_ptr[user];
+	int64_t		entry = d->user.entry_ptr[user];
+
+	return user_row((EaseTags *) model, d->post_item + first, d->user_ptr[user + 1] - first, d->user.tag + entry,
+					d->user.count + entry, d->user.entry_ptr[user + 1] - entry, out, err);
+}
+
+static TrStatus
+encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err)
+{
+	int64_t		entry = profiles->ptr[row];
+
+	return user_row((EaseTags *) model, NULL, 0, profiles->tag + entry, profiles->count + entry,
+					profiles->ptr[row + 1] - entry, out, err);
+}
+
+static TrStatus
+feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
+{
+	(void) err;
+	*out = tr_ease_row(&((EaseTags *) model)->weights, feature);
+	return TR_OK;
+}
+
+const TrAlgorithm tr_algorithm_ease_tags = {
+	.name = "ease_tags",
+	.summary = "Every item explained by the user's other items and tags, and by the tags items share, in closed form.",
+	.source = "Steck (WWW 2019), with tags as further rows and columns; compare Jeunen et al., Closed-Form Models for "
+			  "Collaborative Filtering with Side-Information (RecSys 2020)",
+	.task = TR_TASK_ITEM,
+	.options = &options,
+	.estimate = estimate,
+	.size = sizeof(EaseTags),
+	.loads = true,
+	.create = create,
+	.train_epoch = train_epoch,
+	.restored = restored,
+	.features = features,
+	.user_features = user_features,
+	.feature_weights = feature_weights,
+	.encode_features = encode_features,
+};

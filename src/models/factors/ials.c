@@ -1,0 +1,261 @@
+/*
+ * ials: implicit alternating least squares (Hu, Koren & Volinsky 2008) as Rendle, Krichene, Zhang & Koren found it to work:
+ * "Revisiting the Performance of iALS on Item Recommendation Benchmarks" (2021). It looks at who has what, and at no tag.
+ *
+ *     loss = sum over pairs (u,i) of (1 - w_u . h_i)^2 + alpha sum over all users and items of (w_u . h_i)^2
+ *          + sum over users of r_u |w_u|^2 + sum over items of r_i |h_i|^2
+ *     r_u = regularization (items of u + alpha items)^nu, and r_i likewise with its users
+ *
+ * A sweep is an epoch: the best users for these items, then the best items for these users.
+ * Legend: U users, I items, D factors, P pairs; "side" is what is being solved for, the other one is held fixed.
+ */
+#include <math.h>
+
+#include "models/base.h"
+
+typedef struct IalsOptions
+{
+	int			epochs;
+	int			factors;
+	double		alpha;
+	double		regularization;
+	double		nu;
+	double		init_std;
+	uint64_t	seed;
+} IalsOptions;
+
+#define OPTION(field) offsetof(IalsOptions, field)
+
+static const TrOption option_rows[] = {
+	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
+	"width of the embeddings"},
+	{"alpha", TR_OPTION_REAL, OPTION(alpha), "0.1", 0, 1000, NULL,
+	"weight of the squared score of every user and item, next to 1 for a pair that was seen"},
+	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.01", 1e-9, 1e9, NULL,
+	"weight of a squared embedding, times (pairs of the user + alpha items) ^ nu; for items likewise"},
+	{"nu", TR_OPTION_REAL, OPTION(nu), "1", 0, 2, NULL,
+	"how much more the embedding of somebody with many pairs is regularized; 0 = not at all"},
+	{"init_std", TR_OPTION_REAL, OPTION(init_std), "0.1", 1e-6, 1000, NULL,
+	"size of the initial embeddings: standard deviation of a factor, times the root of factors"},
+	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
+	"start of every random number; the same seed gives the same model"},
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "10", 1, 100000, NULL,
+	"sweeps over users and items, at most"},
+};
+
+static const TrOptionSet options = TR_OPTION_SET(option_rows, IalsOptions);
+
+/* What is solved for, and from what; pointers are backend memory. */
+typedef struct IalsSide
+{
+	TrCsr		pairs;			/* (n, n of the other side), all 1 */
+	float	   *ridge;			/* (n) */
+	float	   *factors;		/* (n,D) */
+	int			step;			/* rows solved between two polls */
+} IalsSide;
+
+typedef struct Ials
+{
+	TrModel		model;
+	IalsOptions options;
+	IalsSide	side[2];		/* by TrSide */
+	float	   *gram;			/* (D,D) backend memory */
+	double	   *loss;			/* backend memory */
+	float	   *host_ridge;		/* (U) of the users */
+	float	   *saved[2];		/* by TrSide: tensors "users" (U,D), "items" (I,D) */
+} Ials;
+
+static size_t
+estimate(const TrShape *shape, const void *values)
+{
+	const IalsOptions *o = values;
+	double		D = o->factors;
+	double		rows = (double) shape->n_users + shape->n_items;
+
+	/* in the backend, saved, and the best ones kept; the pairs both ways; a backend's equations, for some rows at once */
+	return (size_t) (sizeof(float) * (3 * rows * D + 4 * rows + 4.0 * shape->n_posts + 34 * (D * D + 65 * D)));
+}
+
+/* ------------------------------------------------------------------ life */
+
+/* The pairs of every user, or item, as sparse rows of ones. */
+static void
+upload_pairs(Ials *m, TrSide side)
+{
+	TrModel    *model = &m->model;
+	const TrDataset *d = model->dataset;
+	TrCsr	   *pairs = &m->side[side].pairs;
+	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	size_t		posts = (size_t) d->n_posts;
+	int64_t    *ptr = TR_NEW(model, int64_t, pairs->rows + 1);
+	int32_t    *col = TR_NEW(model, int32_t, posts);
+	float	   *val = TR_NEW(model, float, posts);
+
+	for (int32_t r = 0; ptr && r <= pairs->rows; r++)
+		ptr[r] = from[r];
+	for (int32_t p = 0; col && val && p < d->n_posts; p++)
+	{
+		col[p] = side == TR_USER ? d->post_item[p] : d->post_user[d->item_post[p]];
+		val[p] = 1;
+	}
+	if (!model->host_is_full)
+	{
+		pairs->ptr = tr_to_device(model, ptr, ((size_t) pairs->rows + 1) * sizeof(int64_t));
+		pairs->col = tr_to_device(model, col, posts * sizeof(int32_t));
+		pairs->val = tr_to_device(model, val, posts * sizeof(float));
+	}
+	tr_free(model->memory, ptr);
+	tr_free(model->memory, col);
+	tr_free(model->memory, val);
+}
+
+/* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu; the users' stays on the host, too */
+static void
+upload_ridge(Ials *m, TrSide side)
+{
+	const IalsOptions *o = &m->options;
+	const TrDataset *d = m->model.dataset;
+	const TrCsr *pairs = &m->side[side].pairs;
+	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	float	   *ridge = TR_NEW(&m->model, float, pairs->rows);
+
+	for (int32_t r = 0; ridge && r < pairs->rows; r++)
+		ridge[r] = (float) (o->regularization * pow(from[r + 1] - from[r] + o->alpha * pairs->cols, o->nu));
+	if (ridge)
+		m->side[side].ridge = tr_to_device(&m->model, ridge, (size_t) pairs->rows * sizeof(float));
+	if (side == TR_USER)
+		m->host_ridge = ridge;
+	else
+		tr_free(m->model.memory, ridge);
+}
+
+/* The items at random; the users follow from them. */
+static TrStatus
+fill_side(Ials *m, TrSide side, TrError *err)
+{
+	const IalsOptions *o = &m->options;
+	const TrDataset *d = m->model.dataset;
+	IalsSide   *s = &m->side[side];
+	double		D = o->factors;
+	double		row_work;
+
+	s->pairs = (TrCsr) {.rows = side == TR_USER ? d->n_users : d->n_items, .capacity = d->n_posts,
+	.cols = side == TR_USER ? d->n_items : d->n_users};
+	TR_TRY(tr_training_tensor(&m->model, side == TR_USER ? "users" : "items", s->pairs.rows, o->factors, &m->saved[side],
+							  err));
+	if (side == TR_ITEM)
+		tr_normals(m->saved[side], (int64_t) s->pairs.rows * o->factors, o->init_std / sqrt(D), o->seed, TR_ITEM);
+	upload_pairs(m, side);
+	upload_ridge(m, side);
+	s->factors = tr_device_floats(&m->model, (size_t) s->pairs.rows * (size_t) o->factors);
+	m->model.rows[side] = s->factors;
+	row_work = D * D * (D / 3 + (double) d->n_posts / s->pairs.rows);
+	s->step = (int) fmax(1, fmin(s->pairs.rows, tr_step_work(m->model.backend) / row_work));
+	return tr_mirror(&m->model, m->saved[side], s->factors, (size_t) s->pairs.rows * (size_t) o->factors, err);
+}
+
+static TrStatus
+create(TrModel *model, TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+	TrBackend  *b = model->backend;
+	size_t		D;
+
+	m->options = *(const IalsOptions *) model->options;
+	D = (size_t) m->options.factors;
+	if (!b->ops->regress_rows)
+	{
+		tr_fail(err, TR_UNSUPPORTED, "algorithm \"ials\" cannot be trained on the device %s", b->ops->name);
+		if (err)
+			snprintf(err->hint, sizeof(err->hint), "Train it on the CPU, with device => 'cpu'.");
+		return TR_UNSUPPORTED;
+	}
+	/* similar users and items are those whose embeddings point the same way */
+	model->width = model->unit = m->options.factors;
+	m->gram = tr_device_floats(model, D * D);
+	m->loss = tr_device_new(model, sizeof(double));
+	TR_TRY(fill_side(m, TR_USER, err));
+	TR_TRY(fill_side(m, TR_ITEM, err));
+	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
+	return b->ops->finish(b, err);
+}
+
+/* ------------------------------------------------------------------ training */
+
+/* side (n,D) = the best embeddings for those of the other side */
+static TrStatus
+solve(Ials *m, TrSide side, const TrPoll *poll, TrError *err)
+{
+	TrBackend  *b = m->model.backend;
+	IalsSide   *solved = &m->side[side];
+	const float *fixed = m->side[side == TR_USER ? TR_ITEM : TR_USER].factors;
+	int			D = m->options.factors;
+
+	b->ops->gemm(b, m->gram, D, fixed, D, true, fixed, D, false, D, D, solved->pairs.cols, (float) m->options.alpha, 0);
+	for (int first = 0; first < solved->pairs.rows; first += solved->step)
+	{
+		TrCsr		rows = solved->pairs;
+
+		if (tr_poll(poll))
+			return TR_CANCELLED;
+		rows.rows = solved->pairs.rows - first < solved->step ? solved->pairs.rows - first : solved->step;
+		rows.ptr += first;
+		b->ops->regress_rows(b, solved->factors + (size_t) first * D, &rows, fixed, m->gram, solved->ridge + first, D,
+							 m->loss);
+	}
+	return b->ops->finish(b, err);
+}
+
+/* The users' part of the loss that solving for the items leaves out: sum of r_u |w_u|^2 */
+static double
+users_penalty(const Ials *m)
+{
+	const float *users = m->saved[TR_USER];
+	int			D = m->options.factors;
+	double		total = 0;
+
+	for (int32_t u = 0; u < m->model.dataset->n_users; u++)
+	{
+		double		squares = 0;
+
+		for (int j = 0; j < D; j++)
+			squares += (double) users[(size_t) u * D + j] * users[(size_t) u * D + j];
+		total += m->host_ridge[u] * squares;
+	}
+	return total;
+}
+
+static TrStatus
+train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+	TrBackend  *b = model->backend;
+	double		loss;
+
+	(void) epoch;
+	TR_TRY(solve(m, TR_USER, poll, err));
+	b->ops->zero(b, m->loss, sizeof(double));
+	TR_TRY(solve(m, TR_ITEM, poll, err));
+	b->ops->download(b, &loss, m->loss, sizeof(double));
+	b->ops->download(b, m->saved[TR_USER], m->side[TR_USER].factors,
+					 (size_t) m->side[TR_USER].pairs.rows * (size_t) m->options.factors * sizeof(float));
+	TR_TRY(b->ops->finish(b, err));
+	stats->pairs = m->model.dataset->n_posts;
+	stats->loss = (loss + users_penalty(m)) / m->model.dataset->n_posts;
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ result */
+
+const TrAlgorithm tr_algorithm_ials = {
+	.name = "ials",
+	.summary = "Matrix factorisation of who has what by alternating least squares; it does not look at tags.",
+	.source = "Hu, Koren & Volinsky (ICDM 2008); Rendle et al., Revisiting the Performance of iALS (RecSys 2022)",
+	.task = TR_TASK_ITEM,
+	.options = &options,
+	.estimate = estimate,
+	.size = sizeof(Ials),
+	.create = create,
+	.train_epoch = train_epoch,
+	.embed = tr_embed_rows,
+};

@@ -1,0 +1,39 @@
+/*
+ * Items like an item by their tags: the cosine of tag profiles ln(1 + count) ln(items / items with the tag). An item's
+ * neighbours are looked for when they are first asked for, and kept.
+ *
+ * Legend: I items, E (item, tag) entries, N neighbours of an item, at most.
+ */
+#ifndef TR_TAG_NEIGHBOURS_H
+#define TR_TAG_NEIGHBOURS_H
+
+#include "models/base.h"
+#include "core/topn.h"
+
+typedef struct TrTagNeighbours
+{
+	const TrDataset *dataset;
+	int32_t		limit;			/* N */
+	int64_t    *tag_ptr;		/* (T+1) into tag_item */
+	int32_t    *tag_item;		/* (E) the items of each tag, ascending */
+	float	   *tag_weight;		/* (E) the tag's weight in the unit profile of that item */
+	float	   *weight;			/* (E) the same, in the order of the dataset's item profiles */
+	float	   *cosine;			/* (I) zeros between calls */
+	TrScored   *best;			/* (N) */
+	int32_t    *count;			/* (I) neighbours found; -1 = not looked for */
+	int32_t    *index;			/* (I,N) ascending */
+	float	   *value;			/* (I,N) */
+} TrTagNeighbours;
+
+extern size_t tr_tag_neighbours_estimate(const TrShape *shape, int limit);
+
+/* In the dataset of this model, and in its memory. */
+extern TrStatus tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError *err);
+
+/*
+ * The `limit` nearest items that share a tag with this one, itself left out, and their cosines; ties go to the smaller
+ * item.
+ */
+extern TrSparse tr_tag_neighbours_of(TrTagNeighbours *n, int32_t item);
+
+#endif

@@ -1,0 +1,225 @@
+/*
+ * hybrid: the tag tower (tower.h) with who has what as part of the profiles.
+ *
+ * Every item is a tag of its own beside the T tags of the data: tag T + i for item i. A post of user u and item i gives
+ * that tag to both of them, item_history and item_term times, as it gives them its own tags once. The tower needs to know
+ * nothing of it: a user's profile in a step is the tags and the items of the posts that are kept, the post to be predicted
+ * is left out of the item's profile, and dropout and weighting treat an item as they treat a tag. One matrix maps tags and
+ * items, so that an item in a user's profile and the item itself share a row.
+ *
+ * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset that the model was not trained
+ * on, as in a refresh: its items have other numbers.
+ *
+ * Legend: T tags, N items, E entries of a table, P posts.
+ */
+#include <string.h>
+
+#include "models/tower/tower.h"
+
+typedef struct HybridOptions
+{
+	TowerOptions tower;			/* first: the tower's functions take these options */
+	double		item_history;
+	double		item_term;
+} HybridOptions;
+
+static const TrOption options[] = {
+	TOWER_OPTIONS_WITH("0.7", "0.1"),
+	TOWER_MASK_OPTION,
+	TOWER_SAMPLING_WITH("popularity", "2000"),
+	{"item_history", TR_OPTION_REAL, offsetof(HybridOptions, item_history), "2", 0, 1000, NULL,
+	"how often an item of a user counts as given to the user's profile, next to 1 for a tag; 0 = items are no part of it"},
+	{"item_term", TR_OPTION_REAL, offsetof(HybridOptions, item_term), "0", 0, 1000, NULL,
+	"how often each of its users gives an item itself, next to 1 for a tag; 0 = an item is its tags alone"},
+};
+
+static const TrOptionSet option_set = TR_OPTION_SET(options, HybridOptions, .check = tower_check_options);
+
+typedef struct Hybrid
+{
+	Tower		tower;			/* over T + N tags */
+	TrDataset	augmented;		/* the dataset with items among the tags; of it, the two profile tables alone are our own */
+	float	   *n_tags;			/* (1) T, saved */
+} Hybrid;
+
+/* ------------------------------------------------------------------ profiles with items */
+
+/* A table that is being written. */
+typedef struct Filling
+{
+	int64_t    *entry_ptr;
+	int32_t    *tag;
+	float	   *count;
+	int64_t    *occurrence_ptr;
+	int32_t    *post;
+	float	   *weight;
+	int64_t		entries;
+	int64_t		occurrences;
+} Filling;
+
+/* Room for `entries` and `posts` more than `from` has; the table owns it from here on. */
+static TrStatus
+start_table(TrModel *model, Filling *to, TrProfileTable *table, const TrProfileTable *from, int64_t entries,
+			int64_t posts, TrError *err)
+{
+	size_t		E = (size_t) (from->n_entries + entries);
+	size_t		n = (size_t) (from->n_occurrences + posts);
+
+	*table = (TrProfileTable) {.n_entities = from->n_entities};
+	table->entry_ptr = to->entry_ptr = TR_NEW(model, int64_t, from->n_entities + 1);
+	table->tag = to->tag = TR_NEW(model, int32_t, E);
+	table->count = to->count = TR_NEW(model, float, E);
+	table->occurrence_ptr = to->occurrence_ptr = TR_NEW(model, int64_t, E + 1);
+	table->post = to->post = TR_NEW(model, int32_t, n);
+	table->weight = to->weight = TR_NEW(model, float, n);
+	return tr_enough_memory(model, err, "the items in the profiles");
+}
+
+/* An entry, and its n occurrences: in these posts, with these weights (NULL = `each`). */
+static void
+add_entry(Filling *to, int32_t tag, float count, const int32_t *post, const float *weight, float each, int64_t n)
+{
+	memcpy(to->post + to->occurrences, post, (size_t) n * sizeof(int32_t));
+	for (int64_t o = 0; o < n; o++)
+		to->weight[to->occurrences + o] = weight ? weight[o] : each;
+	to->tag[to->entries] = tag;
+	to->count[to->entries++] = count;
+	to->occurrences += n;
+	to->occurrence_ptr[to->entries] = to->occurrences;
+}
+
+static void
+copy_entries(Filling *to, const TrProfileTable *from, int32_t entity)
+{
+	for (int64_t e = from->entry_ptr[entity]; e < from->entry_ptr[entity + 1]; e++)
+	{
+		int64_t		first = from->occurrence_ptr[e];
+
+		add_entry(to, from->tag[e], from->count[e], from->post + first, from->weight ? from->weight + first : NULL, 1.0f,
+				  from->occurrence_ptr[e + 1] - first);
+	}
+}
+
+static void
+end_entity(Filling *to, TrProfileTable *table, int32_t entity)
+{
+	to->entry_ptr[entity + 1] = to->entries;
+	table->n_entries = to->entries;
+	table->n_occurrences = to->occurrences;
+}
+
+/* Users: each post adds its item, so many times. */
+static TrStatus
+augment_users(TrModel *model, TrProfileTable *table, const TrDataset *d, float times, TrError *err)
+{
+	Filling		to = {0};
+
+	TR_TRY(start_table(model, &to, table, &d->user, times > 0 ? d->n_posts : 0, times > 0 ? d->n_posts : 0, err));
+	for (int32_t u = 0; u < d->n_users; u++)
+	{
+		copy_entries(&to, &d->user, u);
+		for (int32_t p = d->user_ptr[u]; times > 0 && p < d->user_ptr[u + 1]; p++)
+			add_entry(&to, d->n_tags + d->post_item[p], times, &p, NULL, times, 1);
+		end_entity(&to, table, u);
+	}
+	return TR_OK;
+}
+
+/* Items: each post adds the item itself, so many times. */
+static TrStatus
+augment_items(TrModel *model, TrProfileTable *table, const TrDataset *d, float times, TrError *err)
+{
+	Filling		to = {0};
+
+	TR_TRY(start_table(model, &to, table, &d->item, times > 0 ? d->n_items : 0, times > 0 ? d->n_posts : 0, err));
+	for (int32_t i = 0; i < d->n_items; i++)
+	{
+		int32_t		n = d->item_ptr[i + 1] - d->item_ptr[i];
+
+		copy_entries(&to, &d->item, i);
+		if (times > 0 && n > 0)
+			add_entry(&to, d->n_tags + i, times * (float) n, d->item_post + d->item_ptr[i], NULL, times, n);
+		end_entity(&to, table, i);
+	}
+	return TR_OK;
+}
+
+static TrStatus
+augment(Hybrid *h, const TrDataset *d, const HybridOptions *o, TrError *err)
+{
+	TrModel    *model = &h->tower.model;
+
+	if (d->n_tags > INT32_MAX - d->n_items)
+		return tr_fail(err, TR_BAD_DATA, "%d tags and %d items are too many", d->n_tags, d->n_items);
+	h->augmented = *d;
+	h->augmented.n_tags = d->n_tags + d->n_items;
+	TR_TRY(augment_users(model, &h->augmented.user, d, (float) o->item_history, err));
+	return augment_items(model, &h->augmented.item, d, (float) o->item_term, err);
+}
+
+/* ------------------------------------------------------------------ life */
+
+static size_t
+estimate(const TrShape *shape, const void *values)
+{
+	TrShape		augmented = *shape;
+	size_t		occurrences = (size_t) shape->n_assignments + (size_t) shape->n_posts;
+
+	augmented.n_tags += shape->n_items;
+	augmented.n_assignments += shape->n_posts;
+	/* two tables; an entry has 16 bytes, an occurrence 8 */
+	return tower_estimate(&augmented, values) + 2 * occurrences * 24;
+}
+
+/* The first layer's inputs say how many items there were. */
+static TrStatus
+stored_inputs(const TrModel *model, int32_t *inputs, TrError *err)
+{
+	const TrTensor *first = tr_stored(model, "W1");
+
+	if (!first || first->rows < model->n_tags)
+		return tr_fail(err, TR_BAD_DATA, "stored weight \"W1\" has %d rows for %d tags", first ? first->rows : 0,
+					   model->n_tags);
+	*inputs = first->rows;
+	return TR_OK;
+}
+
+static TrStatus
+create(TrModel *model, TrError *err)
+{
+	Hybrid	   *h = (Hybrid *) model;
+	float		T = (float) model->n_tags;
+	const TrDataset *dataset = NULL;
+
+	if (model->dataset)
+	{
+		TR_TRY(augment(h, model->dataset, model->options, err));
+		dataset = &h->augmented;
+	}
+	else
+		TR_TRY(stored_inputs(model, &h->augmented.n_tags, err));
+	TR_TRY(tower_create_over(&h->tower, dataset, h->augmented.n_tags, model->n_tags, err));
+	TR_TRY(tr_tensor(model, "tags", 1, 1, (TrRange) {T, T, true}, &h->n_tags, err));
+	*h->n_tags = T;
+	return TR_OK;
+}
+
+/* With items in the profiles where they are those of the training. */
+static TrStatus
+embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	return tr_embed_profiles(model, side, dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset, first, n, out, err);
+}
+
+const TrAlgorithm tr_algorithm_hybrid = {
+	.name = "hybrid",
+	.summary = "The tag tower of hdlpr_ns with a user's items, and the item itself, beside the tags in the profiles.",
+	.source = "the tower of Xu et al., IJCAI 2017, over profiles with items",
+	TOWER_SHARED_SLOTS,
+	.size = sizeof(Hybrid),
+	.knows_items = true,
+	.options = &option_set,
+	.estimate = estimate,
+	.create = create,
+	.embed = embed,
+};

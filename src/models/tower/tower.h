@@ -1,0 +1,133 @@
+/*
+ * The network of the DSPR family (dspr, hdlpr, hdlpr_ns): one tanh tower shared by users and items over their tag profiles
+ * (Eq. 1-5), cosine of the two outputs (Eq. 6), a softmax over candidates (Eq. 7, 8, 14), and, for the hybrid models, a
+ * decoder with tied weights and its reconstruction error (Eq. 9-13). The paper is Xu, Lukasiewicz, Chen, Miao, Meng:
+ * Tag-aware personalized recommendation using a hybrid deep model, IJCAI 2017.
+ *
+ * tower_options.h  what can be chosen
+ * tower_network.c  parameters, forward and backward passes
+ * tower_batch.c    which users, items and pairs make up a step (host)
+ * tower_train.c    one epoch
+ * tower.c          the TrAlgorithm functions: create, save, load, encode
+ *
+ * Legend: T tags, K layers, D width of the last one, R rows of a batch, U users, C candidate items, P pairs, G target
+ * items.
+ */
+#ifndef TOWER_H
+#define TOWER_H
+
+#include "models/nn/stack.h"
+#include "models/tower/tower_options.h"
+#include "models/nn/upload.h"
+
+typedef struct Tower
+{
+	TrModel		model;
+	TowerOptions options;
+	const TrDataset *dataset;	/* NULL in a model that was loaded */
+	TrStack		stack;			/* its last layer is the embedding, D wide */
+	TrParameters p;
+	int64_t		popularity_weight;	/* a parameter when popularity is on; not regularized, as W and b are (Eq. 13) */
+	double		rate;			/* of this epoch */
+
+	float	   *idf;			/* (T) backend memory */
+	float	   *host_idf;		/* (T) */
+	float	   *mean_length;	/* (2) assignments of a user's, an item's profile */
+	TrProfileTable side[2];		/* TR_USER, TR_ITEM, in backend memory; empty when loaded */
+
+	/* what tower_batch.c keeps between steps, see there */
+	struct TowerPlanner *planner;
+
+	/* step buffers */
+	TrBuffer	csr[3][3];		/* group (user, candidate, positive) x (ptr, col, val) */
+	TrBuffer	embedding;		/* (R,width) */
+	TrBuffer	embedding_grad;
+	TrBuffer	norm;			/* (R) */
+	TrBuffer	logits;			/* (U,C) */
+	TrBuffer	pair_logit;		/* (P) */
+	TrBuffer	pair_grad;		/* (P) */
+	TrUpload	upload;			/* the batch's integers and floats */
+	int32_t    *encoded;		/* 0, 1, … while encoding */
+} Tower;
+
+/* Rows of one batch: users 0..U-1, candidates U..U+C-1 (the G targets first), positives U+C..U+C+P-1. */
+enum
+{
+	TOWER_USERS,
+	TOWER_CANDIDATES,
+	TOWER_POSITIVES,
+	TOWER_GROUPS
+};
+
+/* tower_network.c */
+/* Returns where the weight of popularity is. */
+extern int64_t tower_layout(TrStack *stack, TrParameters *p, const TowerOptions *options, int32_t n_tags);
+/* csr = n rows with room for so many entries; its memory is the group's */
+extern TrStatus tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err);
+extern TrProfileWeights tower_profile_weights(const Tower *t, TrSide side);
+
+/* Encodes rows of up to three groups; afterwards embedding (R,width) holds users as they are and items times item_scale. */
+extern TrStatus tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
+							  const float *item_feature, TrError *err);
+/* From embedding_grad (R,width) to the gradient of every parameter; that of hidden[K] of the first `decoded_rows` rows comes on top. */
+extern TrStatus tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
+							   const float *item_feature, int decoded_rows, TrError *err);
+/* Decodes the users and targets, adds the reconstruction loss, and leaves its gradient in decoded_grad[K] (U+G,D). */
+extern TrStatus tower_reconstruct(Tower *t, const TrCsr *users, const TrCsr *targets, int n_targets,
+								  const float *multiplicity, float scale, TrError *err);
+
+/* tower_batch.c: the plan of one step, host memory, valid until the next one; and its arrays in backend memory */
+typedef struct TowerBatch
+{
+	uint64_t	step;			/* of the random numbers */
+	int32_t		users,			/* U */
+				columns,		/* C */
+				targets,		/* G */
+				pairs;			/* P */
+	double		pair_weight_sum;
+	int64_t		entries[TOWER_GROUPS];	/* upper bound of each group's non-zeros */
+	int32_t    *user;			/* (U) */
+	int32_t    *column;			/* (C) item of each candidate column */
+	float	   *column_offset;	/* (C) log of its sampling probability, INFINITY = nobody's negative */
+	int32_t    *pair_ptr;		/* (U+1) */
+	int32_t    *pair_row;		/* (P) user row */
+	int32_t    *pair_column;	/* (P) */
+	float	   *pair_weight;	/* (P) */
+	int32_t    *pair_post;		/* (P) the post the pair comes from */
+	int32_t    *pair_without;	/* (P) the same, to be left out of the item's profile; -1 where it is all the item has */
+	int32_t    *pair_item;		/* (P) */
+	float	   *item_feature;	/* (C+P) ln(1 + users of the column's item); of the pair's, but for its own user */
+	int32_t    *skip_ptr;		/* (U+1) */
+	int32_t    *skip_column;
+	float	   *multiplicity;	/* (U+G) pairs of each user and of each target */
+} TowerBatch;
+
+extern TrStatus tower_planner_create(Tower *t, TrError *err);
+extern void tower_plan_epoch(Tower *t, int epoch);
+/* false when the epoch is over; a batch may come out without pairs. */
+extern bool tower_plan_step(Tower *t, TowerBatch *batch);
+
+/* tower_train.c, tower.c: slots of TrAlgorithm */
+extern size_t tower_estimate(const TrShape *shape, const void *options);
+extern TrStatus tower_create(TrModel *model, TrError *err);
+/* The same over a dataset of its own, NULL when loaded; inputs from n_tags on start without a say. */
+extern TrStatus tower_create_over(Tower *t, const TrDataset *dataset, int32_t inputs, int32_t n_tags, TrError *err);
+extern TrStatus tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
+extern TrStatus tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
+
+/*
+ * What the algorithms of the family share: the slots of TrAlgorithm, some of which hybrid has its own for; and the
+ * description of a table of options.
+ */
+#define TOWER_SHARED_SLOTS \
+	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .encode = tower_encode
+
+#define TOWER_SLOTS \
+	TOWER_SHARED_SLOTS, .size = sizeof(Tower), .estimate = tower_estimate, .create = tower_create, \
+	.embed = tr_embed_profiles
+
+#define TOWER_OPTION_SET(table, preset_list) \
+	{.options = (table), .count = sizeof(table) / sizeof((table)[0]), .presets = (preset_list), \
+	 .size = sizeof(TowerOptions), .check = tower_check_options}
+
+#endif
