@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Changes stored rows, weights, columns and the registry of models of every algorithm at random, asks every query function, and
 reports crashes, hangs, internal errors (XX000) and answers that are NaN. Needs a superuser's connection to a server with tagrec that may be
-crashed; PGHOST and the like say which. Each round is undone. With --commit a round may also be committed in a copy of the database and the
-models trained and refreshed from it, so that workers read what was changed.
+crashed; PGHOST and the like say which. Each round is undone. With --commit a round may also be committed in a copy of the database, asked in two
+new sessions, and the model refreshed and trained again, so that workers read what was changed. With --large the models have rows enough for
+the files that sessions share.
 
-    test/bench/fuzz_rows.py [--rounds 10000] [--seed 1] [--only ccs,blend] [--commit 0.01]
+    test/bench/fuzz_rows.py [--rounds 10000] [--seed 1] [--only ccs,blend] [--commit 0.01] [--large]
 """
 import argparse
 import collections
@@ -18,6 +19,7 @@ import time
 DATABASE = 'tagrec_fuzz'
 FIXTURE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'fixture', 'hostile_rows.sql')
 BATCH = 40
+LARGE = False
 INTS = [0, 1, -1, 2, 3, 5, 6, 7, 8, 9, 10, 12, 13, 100, 1023, 1024, 1025, 65535, 65536, 32768, 1000000, 2147483647, -2147483648, 2147483646]
 FLOATS = ["'NaN'", "'infinity'", "'-infinity'", '0', '-0.0', '1', '-1', '0.5', '1.5', '2', '3', '6', '8', '1024', '-1024', '16777217', '2147483648', '-2147483649',
           '4294967296', '1e-45', '3e38', '-3e38', '1e18']
@@ -153,6 +155,9 @@ def set_up():
     psql('postgres', f'DROP DATABASE IF EXISTS {DATABASE};\nCREATE DATABASE {DATABASE};\n')
     with open(FIXTURE) as f:
         fixture = f.read()
+    if LARGE:
+        fixture = fixture.replace('generate_series(1, 12) u, generate_series(1, 4) k', 'generate_series(1, 400) u, generate_series(1, 12) k')
+        fixture = fixture.replace('% 9 + 1', '% 300 + 1').replace('"layers": [3], "factors": 2, "dimensions": 2', '"layers": [512], "factors": 300, "dimensions": 300')
     out, err, _ = psql(DATABASE, 'SET client_min_messages = error;\nCREATE EXTENSION tagrec;\nCREATE SCHEMA fuzz;\nSET search_path = fuzz, public;\n' + fixture
                        + ''.join(f"SELECT 'trained' WHERE tagrec_train('m_{a}', 'a', '{a}', hostile_options('{a}')) > 0;\n" for a in ALGORITHMS))
     if out.split() != ['trained'] * len(ALGORITHMS):
@@ -193,7 +198,12 @@ def in_workers(r, rounds, seed, found):
     copy = DATABASE + '_copy'
     psql('postgres', f'DROP DATABASE IF EXISTS {copy} WITH (FORCE);\nCREATE DATABASE {copy} TEMPLATE {DATABASE};\n')
     head = "SET search_path = fuzz, public; SET client_min_messages = error; SET statement_timeout = '60s';\n"
-    _, err, late = psql(copy, head + ';\n'.join(statements) + f";\n\\echo ROUND {number}\n\\set VERBOSITY verbose\nSELECT tagrec_refresh('m_{model}');\n"
+    psql(copy, head + ';\n'.join(statements) + ';\n')
+    for _ in range(2):
+        text, err, late = psql(copy, head + f"\\echo ROUND {number}\nSELECT q || ' => ' || a FROM unnest(hostile_queries('m_{model}'), hostile_answers('m_{model}')) x (q, a);\n")
+        judge(text, err, late, rounds[-1:], seed, found)
+        wait_for_server()
+    _, err, late = psql(copy, head + f"\\set VERBOSITY verbose\nSELECT tagrec_refresh('m_{model}');\n"
                         f"SELECT tagrec_train('m_{model}', 'a', '{model}', hostile_options('{model}'));\nSELECT tagrec_drop('m_{model}');\n")
     for line in err.splitlines():
         if re.search(r'ERROR: +(XX000|57014)|server closed|crashed|was lost', line):
@@ -206,15 +216,17 @@ def in_workers(r, rounds, seed, found):
 
 
 def main():
-    global ALGORITHMS
+    global ALGORITHMS, LARGE
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument('--rounds', type=int, default=10000)
     arguments.add_argument('--seed', type=int, default=1)
     arguments.add_argument('--only', help='algorithms, comma-separated')
     arguments.add_argument('--commit', type=float, default=0.0, help='share of the batches whose last round workers read, too')
     arguments.add_argument('--seconds', type=float, help='stop after as many seconds')
+    arguments.add_argument('--large', action='store_true')
     options = arguments.parse_args()
 
+    LARGE = options.large
     ALGORITHMS = options.only.split(',') if options.only else None
     if not ALGORITHMS:
         psql('postgres', f'DROP DATABASE IF EXISTS {DATABASE};\nCREATE DATABASE {DATABASE};\n')
