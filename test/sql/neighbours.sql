@@ -210,6 +210,7 @@ SELECT spoilt($$UPDATE items_neighbour_versions SET items = array_append(items, 
 SELECT spoilt($$UPDATE items_neighbour_versions SET items = items || 1000, weights = weights || 1::real WHERE version = 2 AND feature = 1$$, $$SELECT tagrec_score('items', 2, 'c')$$);
 SELECT spoilt($$UPDATE items_neighbour_versions SET weights[1] = NULL WHERE version = 2 AND feature = 1$$, $$SELECT tagrec_score('items', 2, 'c')$$);
 SELECT spoilt($$UPDATE items_neighbour_versions SET feature = 1000 WHERE version = 2 AND feature = 1$$, $$SELECT tagrec_score('items', 2, 'c')$$);
+SELECT spoilt($$DELETE FROM items_neighbour_versions WHERE version = 2$$, $$SELECT tagrec_score('items', 2, 'c')$$);
 SELECT spoilt($$UPDATE items_user_versions SET features = '{3,1}' WHERE user_id = 2$$, $$SELECT * FROM tagrec_recommend('items', 2)$$);
 SELECT spoilt($$UPDATE items_user_versions SET features = '{1000}' WHERE user_id = 2$$, $$SELECT * FROM tagrec_recommend_all('items')$$);
 SELECT spoilt($$UPDATE items_user_versions SET features = '{NULL}' WHERE user_id = 2$$, $$SELECT * FROM tagrec_recommend_all('items')$$);

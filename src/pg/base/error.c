@@ -72,8 +72,10 @@ tagrec_sentence(const char *message)
 	return length > 0 && words[length - 1] == '.' ? words : psprintf("%s.", words);
 }
 
-void
-tagrec_raise(const TrError *err)
+pg_noreturn static void raise_error(const TrError *err);
+
+static void
+raise_error(const TrError *err)
 {
 	ereport(ERROR,
 			(errcode(sqlstate_of(err->status)),
@@ -93,5 +95,5 @@ tagrec_check(TrStatus status, TrError *err)
 		err->status = status;
 		err->message[0] = err->detail[0] = err->hint[0] = '\0';
 	}
-	tagrec_raise(err);
+	raise_error(err);
 }

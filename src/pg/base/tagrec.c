@@ -83,7 +83,7 @@ define_serving_settings(void)
 							&tagrec_cache_size, 256, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomIntVariable("tagrec.mapped_size",
-							"Disk space for item matrices and weights between neighbours that all sessions share.",
+							"Sets the maximum disk space for item matrices and neighbour weights that all sessions share.",
 							"Those used longest ago make room for new ones. 0 means that every session has its own copy.",
 							&tagrec_mapped_size, 4096, 0, INT_MAX,
 							PGC_SUSET, GUC_UNIT_MB, NULL, NULL, NULL);

@@ -23,10 +23,10 @@ extern int	tagrec_progress_interval;	/* tagrec.progress_interval: seconds betwee
 /* machine.c: tagrec.max_memory in MB, with half of the machine's, or the control group's, in place of -1. */
 extern int	tagrec_memory_limit(void);
 
-/* Raises err at ERROR with the SQLSTATE of its status. */
-pg_noreturn extern void tagrec_raise(const TrError *err);
-
-/* The same when status is not TR_OK; err need not have been filled. Initialise err with {0}. */
+/*
+ * Raises err at ERROR with the SQLSTATE of its status, when that is not TR_OK; err need not have been filled. Initialise
+ * err with {0}.
+ */
 extern void tagrec_check(TrStatus status, TrError *err);
 
 /* A message of the core as the sentence that a detail is. */

@@ -15,7 +15,8 @@ static TagrecQuery make_query = {
 };
 
 static TagrecQuery lock_query = {
-	"SELECT model_id, model, schema, owner, deployed_version FROM @.tagrec_model WHERE model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+	"SELECT model_id, model, schema, owner, deployed_version FROM @.tagrec_model"
+	" WHERE model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
 	1, {TEXTOID}
 };
 
@@ -116,11 +117,6 @@ static TagrecQuery beyond_query = {
 static TagrecQuery below_query = {
 	"SELECT COALESCE(pg_catalog.max(version), 0) AS version FROM @.tagrec_version"
 	" WHERE model_id OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.<) $2",
-	2, {INT4OID, INT4OID}
-};
-
-static TagrecQuery exists_query = {
-	"SELECT 1 FROM @.tagrec_version WHERE model_id OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2",
 	2, {INT4OID, INT4OID}
 };
 
@@ -258,14 +254,6 @@ tagrec_version_below(int32 model_id, int32 version)
 	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
 
 	return tagrec_registry_int(&below_query, true, values);
-}
-
-bool
-tagrec_version_exists(int32 model_id, int32 version)
-{
-	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
-
-	return tagrec_registry_int(&exists_query, true, values) != 0;
 }
 
 void

@@ -65,7 +65,6 @@ extern int32 tagrec_version_next(int32 model_id, bool fresh);
 
 /* The newest version below the given one, 0 = none. */
 extern int32 tagrec_version_below(int32 model_id, int32 version);
-extern bool tagrec_version_exists(int32 model_id, int32 version);
 extern void tagrec_version_delete(int32 model_id, int32 version);
 
 /* With all its versions. */

@@ -21,8 +21,8 @@ unpin(void *argument)
 		tagrec_served_unpin(call->served);
 }
 
-void
-tagrec_check_task(const TagrecVersion *version, TagrecAsks asks)
+static void
+check_task(const TagrecVersion *version, TagrecAsks asks)
 {
 	bool		tags = tagrec_version_task(version)->tags;
 
@@ -117,7 +117,7 @@ begin(const char *model, int32 version, TagrecAsks asks)
 	}
 	else
 		call->version = hold_deployed(call, model);
-	tagrec_check_task(call->version, asks);
+	check_task(call->version, asks);
 	open_tables(call);
 	call->served = tagrec_served(&call->tables);
 	return call;

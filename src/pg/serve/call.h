@@ -38,8 +38,6 @@ typedef enum TagrecAsks
 	TAGREC_ASKS_ANY
 } TagrecAsks;
 
-extern void tagrec_check_task(const TagrecVersion *version, TagrecAsks asks);
-
 /* Checks the right to use a version, and keeps it until the transaction ends; false when it is gone. */
 extern bool tagrec_hold(const TagrecVersion *version);
 

@@ -35,7 +35,8 @@ extern void tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles 
 extern TrSparse tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32 row);
 
 /* out (n) = the network's scores of a user's array with the arrays of n items, stride floats apart. */
-extern void tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n, float *out);
+extern void tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n,
+							   float *out);
 
 /* Task tag. out (n,T) = the score of every tag for each of these posts. */
 extern void tagrec_score_tags(TagrecEncoder *encoder, const TrPost *posts, int32 n, float *out);

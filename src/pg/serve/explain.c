@@ -230,7 +230,8 @@ rank_tags(TrTopN *top, TagrecEncoder *network, const SharedTag *tags, int n_tags
 	n = Min(n, n_tags);
 	tr_topn_init(top, palloc_extended(Max(n, 1) * sizeof(TrScored), MCXT_ALLOC_HUGE), n);
 	for (int t = 0; t < n_tags; t++)
-		tr_topn_offer(top, whole - variant_score(network, user, item, tags[t].user_variant, tags[t].item_variant, width), t);
+		tr_topn_offer(top, whole - variant_score(network, user, item, tags[t].user_variant, tags[t].item_variant, width),
+					  t);
 	tr_topn_sort(top);
 }
 

@@ -6,6 +6,7 @@
 
 #include "postgres.h"
 
+#include "common/file_utils.h"	/* where PG_TEMP_FILES_DIR has moved from storage/fd.h */
 #include "storage/fd.h"
 
 #define TAGREC_MAPPED_DIRECTORY "base/" PG_TEMP_FILES_DIR

@@ -288,7 +288,8 @@ pieces_are_whole(const TagrecMatrix *m, const TagrecPiece *piece, bool by_value)
 	return piece[VALUES].bytes == rows * m->stride * sizeof(float) && piece[NORMS].bytes == rows * sizeof(float) &&
 		(by_value ? piece[KEYS].bytes == rows * sizeof(Datum) : piece[KEY_PLACES].bytes == rows * sizeof(uint64)) &&
 		(piece[CODES].bytes == 0 || (piece[CODES].bytes >= sizeof(TrCodes) && codes->bytes == piece[CODES].bytes &&
-									 codes->rows == m->rows && (Size) codes->stride == m->stride));
+									 codes->rows == m->rows && (Size) codes->stride == m->stride &&
+									 codes->width == m->width && codes->unit == coded_width(m)));
 }
 
 static void *

@@ -6,6 +6,7 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 /* Bytes that the sums of a block of users may take. */
 #define BLOCK_BYTES ((Size) 64 << 20)
@@ -75,6 +76,18 @@ read_rows(Loader *loader, TagrecTable *table)
 	MemoryContextDelete(batch);
 }
 
+/*
+ * A version without any weights was never written to, and has no blocks. Where rows are there that the snapshot does not show
+ * (ALTER TABLE has rewritten them since it was taken, or they were deleted), no session may go on with none, nor share them.
+ */
+static void
+check_any_read(const Loader *loader, const TagrecTable *table)
+{
+	if (loader->read == 0 && RelationGetNumberOfBlocks(table->relation) > 0)
+		tagrec_version_corrupted(loader->version, psprintf("Relation \"%s\" has no rows.",
+														   RelationGetRelationName(table->relation)));
+}
+
 /* Nothing of it in memory yet. */
 static TagrecNeighbours *
 describe(const TagrecTable *table)
@@ -100,6 +113,7 @@ load(TagrecTable *table)
 	n->weight = MemoryContextAllocHuge(n->context, loader.capacity * sizeof(float));
 	n->ptr[0] = 0;
 	read_rows(&loader, table);
+	check_any_read(&loader, table);
 	while (loader.read < n->features)
 	{
 		n->ptr[loader.read + 1] = n->ptr[loader.read];

@@ -267,7 +267,8 @@ tagrec_read_interactions(TagrecReader *reader)
 	MemoryContext scratch;
 	Portal		portal;
 
-	tr_assignments_set_columns(reader->to, (columns->weight ? TR_COLUMN_WEIGHT : 0) | (columns->value ? TR_COLUMN_VALUE : 0) |
+	tr_assignments_set_columns(reader->to,
+							   (columns->weight ? TR_COLUMN_WEIGHT : 0) | (columns->value ? TR_COLUMN_VALUE : 0) |
 							   (columns->time ? TR_COLUMN_TIME : 0), reader->merge);
 	SPI_connect();
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec row", ALLOCSET_DEFAULT_SIZES);

@@ -74,7 +74,8 @@ extern void tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAs
 							  const TrTrainOptions *options, const TrTask *task, TrAssignments *held_out);
 
 /* split.c: fills train and validation of data, whose `all` was built from raw, as above */
-extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, const TrTask *task);
+extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options,
+							  const TrTask *task);
 
 /*
  * The same from assignments that another relation holds out, of which `all` were read and those left whose keys are trained

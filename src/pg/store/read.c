@@ -254,15 +254,17 @@ wrong(const TagrecScan *scan, int column, const char *what)
 	const TagrecTable *table = scan->table;
 
 	tagrec_version_corrupted(table->version,
-							 psprintf("Column \"%s\" of relation \"%s\" %s.", tagrec_layout[table->which].column[column].name,
+							 psprintf("Column \"%s\" of relation \"%s\" %s.",
+									  tagrec_layout[table->which].column[column].name,
 									  RelationGetRelationName(table->relation), what));
 }
 
 static Datum
 get(const TagrecScan *scan, int column)
 {
+	TupleDesc	desc = RelationGetDescr(scan->table->relation);
 	bool		isnull;
-	Datum		value = heap_getattr(scan->row, scan->table->place[column], RelationGetDescr(scan->table->relation), &isnull);
+	Datum		value = heap_getattr(scan->row, scan->table->place[column], desc, &isnull);
 
 	if (isnull)
 		wrong(scan, column, "has a null");

@@ -29,7 +29,8 @@
  *
  * Three views, whose names users build on:
  *
- *   m_user_embedding   (user_id, embedding)   rows of the deployed version: version = (SELECT deployed_version FROM tagrec_model …)
+ *   m_user_embedding   (user_id, embedding)   rows of the deployed version: the one
+ *                                             that tagrec_model has as deployed_version
  *   m_item_embedding   (item_id, embedding)
  *   m_item_neighbour   (item_id, neighbour_id, weight)   what having neighbour_id adds to the score of item_id
  *

@@ -258,8 +258,8 @@ create_view(const TagrecPlace *place, TagrecRelation which, const char *key)
 	char	   *view = place_name(place, tagrec_view_relname(place->model, which));
 	char	   *parent = tagrec_place_parent(place, which);
 
-	tagrec_execute("CREATE VIEW %s AS SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=) %s", view, key, parent,
-			version_to_show(place, parent));
+	tagrec_execute("CREATE VIEW %s AS SELECT %s, embedding FROM %s WHERE version OPERATOR(pg_catalog.=) %s",
+				   view, key, parent, version_to_show(place, parent));
 	comment_view(place, place->model, which);
 }
 

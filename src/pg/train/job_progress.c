@@ -65,7 +65,9 @@ tagrec_progress_phase(TagrecProgress *progress, const char *phase, TrBackend *ba
 	if (progress->n_epochs > 0)
 		last = progress->epochs[progress->n_epochs - 1];
 	else if (result)
-		last = (TrEpoch) {.epoch = result->epochs, .epochs = result->epochs, .loss = result->loss, .metric = result->metric};
+		last = (TrEpoch) {
+			.epoch = result->epochs, .epochs = result->epochs, .loss = result->loss, .metric = result->metric
+		};
 	record(progress, &last, backend);
 	show_activity(progress->job, phase);
 }

@@ -159,8 +159,8 @@ create_model(TagrecTraining *t)
 	if (status == TR_UNSUPPORTED && tagrec_device(t->job->request->device).kind == TAGREC_AUTO)
 	{
 		ereport(NOTICE,
-				(errmsg("training on the CPU because algorithm \"%s\" cannot use device \"%s\"", t->options->algorithm->name,
-						t->backend->ops->name),
+				(errmsg("training on the CPU because algorithm \"%s\" cannot use device \"%s\"",
+						t->options->algorithm->name, t->backend->ops->name),
 				 errdetail("%s", tagrec_sentence(err.message))));
 		tagrec_training_close(t);
 		open_backend(t, (TagrecDevice) {TAGREC_CPU});
