@@ -42,8 +42,9 @@ typedef struct TrModel
 
 	/*
 	 * Numbers of a stored array, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
-	 * two arrays, or what score_items() says of them, plus the sparse part if there is one. The first `unit` of them are the unit vector that similar users and
-	 * items are compared by, 0 = there is nothing to compare by; the rest are biases and priors.
+	 * two arrays, or what score_items() says of them, plus the sparse part if there is one. The first `unit` of them are
+	 * what similar users and items are compared by, as its cosine; 0 = there is nothing to compare by. The rest are biases
+	 * and priors.
 	 */
 	int			width,
 				unit;
@@ -202,7 +203,7 @@ typedef struct TrAlgorithm
 	size_t		(*estimate) (const TrShape *shape, const void *options);
 
 	size_t		size;			/* of the struct that starts with a TrModel */
-	bool		loads;			/* a model can be loaded from what is stored, to encode or to score tags */
+	bool		loads;			/* a model can be loaded from what is stored, to encode or to score */
 
 	/*
 	 * Makes a model ready to train on model->dataset, which outlives it; or, where that is NULL, one to be loaded: what it
@@ -226,8 +227,9 @@ typedef struct TrAlgorithm
 	TrStatus	(*restore) (TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 	/*
-	 * (optional where the width is always 0) out (n,width) = the arrays of entities first..first+n-1 of dataset, which may
-	 * hold more users and items than the one the model was trained on when the algorithm has encode().
+	 * (optional, where the width is always 0) out (n,width) = the arrays of entities first..first+n-1 of dataset, which may
+	 * hold more users and items than the one the model was trained on when the algorithm has encode(). Not asked of a model
+	 * that was loaded unless it has encode().
 	 */
 	TrStatus	(*embed) (TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
 						  TrError *err);
@@ -253,17 +255,20 @@ typedef struct TrAlgorithm
 
 	/*
 	 * (optional, task item) In place of the inner product: out (n) = what a network says of a user's array and each of n
-	 * items' arrays, which are items[0], items[stride], … . Also on a model that was loaded: such an algorithm loads. Reads host
-	 * memory alone: what training keeps elsewhere is what tr_model_save() copied last. An item's value is the same whichever
-	 * others it is asked with.
+	 * items' arrays, which start at items[0], items[stride], … . Also on a model that was loaded, so `loads` must be set; such
+	 * a model has what create() asked of the stored tensors, not the arrays, which the caller has. Needs a width above 0.
+	 * Reads host memory alone, as the weights that tr_mirror() keeps there: in training, they are what save() copied last,
+	 * which validation sees to. An item's value is the same, to the bit, whichever others it is asked with, and wherever
+	 * they lie. For many users and items in turn, by one thread: work space may be the model's, taken in create(). A member
+	 * of a blend cannot have it.
 	 */
 	TrStatus	(*score_items) (TrModel *model, const float *user, const float *items, size_t stride, int32_t n, float *out,
 								TrError *err);
 
 	/*
-	 * (task tag) out (n,T) = the score of every tag for each of these posts. Also on a model that was loaded: such an
-	 * algorithm loads, though it need not have encode(). Reads host memory alone: what training keeps elsewhere is what
-	 * tr_model_save() copied last.
+	 * (task tag) out (n,T) = the score of every tag for each of these posts. Also on a model that was loaded: `loads` must
+	 * be set, though encode() is optional. Reads host memory alone: what training keeps elsewhere is what save() copied
+	 * last.
 	 */
 	TrStatus	(*score_tags) (TrModel *model, const TrPost *posts, int32_t n, float *out, TrError *err);
 
@@ -300,7 +305,7 @@ extern TrStatus tr_model_save(TrModel *model, TrTensor **tensors, int *count, Tr
 extern TrStatus tr_model_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 /*
- * A model that can encode or score tags but not train, from what save() gave but for tensors of training, which need not
+ * A model that can encode or score but not train, from what save() gave but for tensors of training, which need not
  * outlive the call; n_tags is the size of its vocabulary. How many users and items the model was trained on is what the
  * tensors say: positions that encode_features() gives are for the caller to hold against those that it knows of.
  */

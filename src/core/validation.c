@@ -98,20 +98,24 @@ end_of_user(const TrPairs *pairs, int32_t first)
 
 /* host_scores (U,N) = what a network says of the users' arrays and the items' */
 static TrStatus
-score_by_network(Validation *v, int users, TrError *err)
+score_by_network(Validation *v, int users, const TrPoll *poll, TrError *err)
 {
 	size_t		width = (size_t) v->width;
 
 	for (int user = 0; user < users; user++)
+	{
+		if (tr_poll(poll))
+			return TR_CANCELLED;
 		TR_TRY(v->model->algorithm->score_items(v->model, v->host_users + user * width, v->host_items, width,
 												v->dataset->n_items, v->host_scores + (size_t) user * v->dataset->n_items,
 												err));
+	}
 	return TR_OK;
 }
 
-/* host_scores (U,N) = host_users (U,W) items^T */
+/* host_scores (U,N) = host_users (U,W) items^T, or what the network says */
 static TrStatus
-score_block(Validation *v, int users, TrError *err)
+score_block(Validation *v, int users, const TrPoll *poll, TrError *err)
 {
 	TrBackend  *b = v->model->backend;
 
@@ -121,7 +125,7 @@ score_block(Validation *v, int users, TrError *err)
 		return TR_OK;
 	}
 	if (v->model->algorithm->score_items)
-		return score_by_network(v, users, err);
+		return score_by_network(v, users, poll, err);
 	b->ops->upload(b, v->users, v->host_users, (size_t) users * v->width * sizeof(float));
 	b->ops->gemm(b, v->scores, v->dataset->n_items, v->users, v->width, false, v->items, v->width, true, users,
 				 v->dataset->n_items, v->width, 1.0f, 0.0f);
@@ -141,7 +145,7 @@ rank_block(Validation *v, int32_t *next, const TrPoll *poll, TrError *err)
 		if (v->width > 0)
 			TR_TRY(v->model->algorithm->embed(v->model, TR_USER, v->dataset, pairs->user[end], 1,
 											  v->host_users + (size_t) users * v->width, err));
-	TR_TRY(score_block(v, users, err));
+	TR_TRY(score_block(v, users, poll, err));
 	for (int user = 0; user < users; user++)
 	{
 		float	   *score = v->host_scores + (size_t) user * v->dataset->n_items;

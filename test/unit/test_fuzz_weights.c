@@ -489,6 +489,21 @@ use_scores(TrModel *model, int32_t n_tags)
 	free(array);
 }
 
+/* Arrays as a table of hostile rows may give them; items further apart than they are wide. */
+static void
+use_item_scores(TrModel *model)
+{
+	size_t		stride = (size_t) model->width + 3;
+	float	   *user = floats(model->width, false);
+	float	   *items = floats(ITEMS * (int64_t) stride, false);
+	float	   *out = malloc(ITEMS * sizeof(float));
+
+	(void) model->algorithm->score_items(model, user, items, stride, ITEMS, out, NULL);
+	free(out);
+	free(items);
+	free(user);
+}
+
 /* All arrays and sparse vectors of a model that lives on. */
 static bool
 use_dataset(TrModel *model)
@@ -524,6 +539,8 @@ use(TrModel *model, int32_t n_tags, bool with_dataset)
 		ok &= use_encoding(model, n_tags);
 	if (model->algorithm->score_tags)
 		use_scores(model, n_tags);
+	if (model->algorithm->score_items)
+		use_item_scores(model);
 	return with_dataset ? ok & use_dataset(model) : ok;
 }
 

@@ -6,8 +6,8 @@
  * with s_m what the member itself would score, and d_m(u) the standard deviation of that over all items: a member's scores
  * count by how far an item stands out among the user's others, not by their unit. (What z-scores subtract is the same for
  * all items of a user, so nothing is subtracted.) Everything of a member's score is linear in what belongs to the user,
- * which is where w / d goes: arrays lie side by side, and so do features. No two members may have features of one kind, as
- * these have one row of weights.
+ * which is where w / d goes: arrays lie side by side, and so do features. So a network cannot be the one to say a member's
+ * scores. No two members may have features of one kind, as these have one row of weights.
  *
  * blend_members.c reads the options, blend_weights.c finds d and w, blend_serve.c answers, blend.c does
  * the rest. Legend: M members, U users, N items.

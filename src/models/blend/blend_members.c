@@ -40,7 +40,7 @@ syntax(TrError *err)
 static bool
 can_be_member(const TrAlgorithm *algorithm)
 {
-	return algorithm->task == TR_TASK_ITEM && algorithm != &tr_algorithm_blend;
+	return algorithm->task == TR_TASK_ITEM && algorithm != &tr_algorithm_blend && !algorithm->score_items;
 }
 
 static TrStatus
@@ -74,6 +74,9 @@ find_algorithm(const TrAlgorithm **algorithm, const char *name, TrError *err)
 		return tr_fail(err, TR_BAD_OPTION, "a blend cannot be a member of a blend");
 	if ((*algorithm)->task != TR_TASK_ITEM)
 		return tr_fail(err, TR_BAD_OPTION, "algorithm \"%s\" recommends tags and cannot be a member of a blend", name);
+	if ((*algorithm)->score_items)
+		return tr_fail(err, TR_BAD_OPTION,
+					   "the scores of algorithm \"%s\" are no inner products, so it cannot be a member of a blend", name);
 	return TR_OK;
 }
 

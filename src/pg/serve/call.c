@@ -6,6 +6,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "pg/base/options.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -176,6 +177,15 @@ tagrec_call_neighbours(TagrecCall *call)
 TagrecEncoder *
 tagrec_call_encoder(TagrecCall *call)
 {
+	tagrec_check_encodes(call->version);
+	return tagrec_served_encoder(call->served, &call->tables);
+}
+
+TagrecEncoder *
+tagrec_call_network(TagrecCall *call)
+{
+	if (!tagrec_algorithm(call->version->algorithm)->score_items)
+		return NULL;
 	return tagrec_served_encoder(call->served, &call->tables);
 }
 

@@ -50,7 +50,8 @@ extern void tagrec_call_end(TagrecCall *call);
 extern TagrecMatrix *tagrec_call_items(TagrecCall *call);
 extern TagrecMatrix *tagrec_call_users(TagrecCall *call);
 extern TagrecNeighbours *tagrec_call_neighbours(TagrecCall *call);
-extern TagrecEncoder *tagrec_call_encoder(TagrecCall *call);
+extern TagrecEncoder *tagrec_call_encoder(TagrecCall *call);	/* ERROR if it cannot encode, or score tags */
+extern TagrecEncoder *tagrec_call_network(TagrecCall *call);	/* that scores pairs; NULL when the algorithm has none */
 
 /* A stored user or item. */
 typedef struct TagrecRow

@@ -116,8 +116,8 @@ tagrec_report_unknown_tags(const char *model, char **unknown, int n, int of)
 
 /* ------------------------------------------------------------------ the encoder */
 
-static const TrAlgorithm *
-loadable_algorithm(const TagrecVersion *version)
+void
+tagrec_check_encodes(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 	bool		tags = tagrec_version_task(version)->tags;
@@ -127,13 +127,11 @@ loadable_algorithm(const TagrecVersion *version)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot score tags", version->model),
 				 errdetail("Its algorithm, %s, does not recommend tags.", version->algorithm)));
-	if (!tags &&
-		!(algorithm->loads && (algorithm->encode || algorithm->encode_features || algorithm->score_items)))
+	if (!tags && !(algorithm->loads && (algorithm->encode || algorithm->encode_features)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot encode tags", version->model),
 				 errdetail("Its algorithm, %s, does not use tags.", version->algorithm)));
-	return algorithm;
 }
 
 static TagrecEncoder *
@@ -154,7 +152,7 @@ allocate(int width)
 TagrecEncoder *
 tagrec_encoder_load(const TagrecVersion *version)
 {
-	const TrAlgorithm *algorithm = loadable_algorithm(version);
+	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 	TagrecEncoder *encoder = allocate(version->width);
 	TrBackendConfig config = {.threads = 1};
 	TrError		err = {0};
@@ -215,7 +213,8 @@ tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32
 }
 
 void
-tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n, float *out)
+tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n,
+				   float *out)
 {
 	TrError		err = {0};
 

@@ -1,6 +1,6 @@
 /*
- * The trained network of a version, loaded to encode tag profiles, or to score the tags of posts, on the reference backend:
- * no thread, no library.
+ * The trained network of a version, loaded to encode tag profiles, or to score items or the tags of posts, on the reference
+ * backend: no thread, no library.
  */
 #ifndef TAGREC_ENCODER_H
 #define TAGREC_ENCODER_H
@@ -12,7 +12,10 @@
 
 typedef struct TagrecEncoder TagrecEncoder;
 
-/* ERROR if the algorithm can do neither. Allocated below CacheMemoryContext. */
+/* ERROR unless the version's algorithm encodes tag profiles, or, for the task tag, scores tags. */
+extern void tagrec_check_encodes(const TagrecVersion *version);
+
+/* Of an algorithm that loads. Allocated below CacheMemoryContext. */
 extern TagrecEncoder *tagrec_encoder_load(const TagrecVersion *version);
 extern void tagrec_encoder_free(TagrecEncoder *encoder);
 extern Size tagrec_encoder_bytes(const TagrecEncoder *encoder);

@@ -240,7 +240,7 @@ explain(ReturnSetInfo *result, TagrecCall *call, TagrecEncoder *encoder, const T
 		int n)
 {
 	int			width = call->version->width;
-	TagrecEncoder *network = tagrec_scoring_network(call);
+	TagrecEncoder *network = tagrec_call_network(call);
 	Size		entries = (Size) user->n_tags + item->n_tags;
 	SharedTag  *tags = palloc_extended((entries + 1) * sizeof(SharedTag), MCXT_ALLOC_HUGE);
 	int			n_tags = choose_tags(tags, union_of_tags(user, item, tags), (int) Min(entries, MOST_ENTRIES));

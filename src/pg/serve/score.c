@@ -11,7 +11,7 @@ PG_FUNCTION_INFO_V1(tagrec_score);
 static float
 score_rows(TagrecCall *call, const TagrecRow *user, const TagrecRow *item)
 {
-	float		score = tagrec_score_arrays(tagrec_scoring_network(call), user->embedding, item->embedding,
+	float		score = tagrec_score_arrays(tagrec_call_network(call), user->embedding, item->embedding,
 											call->version->width);
 
 	if (call->version->features)

@@ -3,20 +3,12 @@
  */
 #include "pg/serve/scorer.h"
 
-#include "pg/base/options.h"
-
-TagrecEncoder *
-tagrec_scoring_network(TagrecCall *call)
-{
-	return tagrec_algorithm(call->version->algorithm)->score_items ? tagrec_call_encoder(call) : NULL;
-}
-
 TagrecScorer *
 tagrec_scorer(TagrecCall *call, int users)
 {
 	TagrecScorer *scorer = palloc0(sizeof(TagrecScorer));
 
-	scorer->network = tagrec_scoring_network(call);
+	scorer->network = tagrec_call_network(call);
 	scorer->items = tagrec_call_items(call);
 	scorer->width = call->version->width;
 	scorer->stride = scorer->items->stride;

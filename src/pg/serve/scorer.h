@@ -45,7 +45,4 @@ extern float tagrec_score_pair(const TagrecScorer *scorer, int u, int32 item);
 /* The score of a pair of arrays, both padded; needs no matrix. network: NULL = the inner product. */
 extern float tagrec_score_arrays(TagrecEncoder *network, const float *user, const float *item, int width);
 
-/* The network that scores pairs; NULL when the version's algorithm has none. */
-extern TagrecEncoder *tagrec_scoring_network(TagrecCall *call);
-
 #endif
