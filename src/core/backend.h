@@ -119,7 +119,8 @@ typedef struct TrSoftmax
 #define TR_MOST_PARTS 4
 
 /*
- * Loss of R posts over T tags, one row of logits each. With z = logits + bias + sum over parts j of part_weight[j] part[j],
+ * Loss of R posts over T tags, one row of logits each; with T = 1 the cross-entropy is that of R single scores, those with
+ * an entry and those without. With z = logits + bias + sum over parts j of part_weight[j] part[j],
  * y the targets, and the columns of a row's entries of value 0 left out of every sum:
  *     loss_r = sum over t of log(1 + exp(z_t)) - y_t z_t					cross-entropy from logits (DAE-PTR, Eq. 11)
  *     loss_r = sum over t of y_t (log(sum over k of exp(z_k)) - z_t)		softmax
