@@ -136,7 +136,7 @@ post_of(const Pass *pass, int32 group)
 static bool
 is_given(const TrPost *post, int32 tag)
 {
-	return bsearch(&tag, post->given, post->n_given, sizeof(int32), compare_numbers) != NULL;
+	return post->n_given > 0 && bsearch(&tag, post->given, post->n_given, sizeof(int32), compare_numbers) != NULL;
 }
 
 static void

@@ -153,6 +153,7 @@ find_entry(const TagrecTables *tables)
 		TagrecServed *served = dlist_container(TagrecServed, node, i.cur);
 
 		if (served->model_id == version->model_id && served->version == version->version &&
+			strcmp(served->algorithm, version->algorithm) == 0 && strcmp(served->task, version->task) == 0 &&
 			served->width == version->width && served->unit_width == version->unit_width &&
 			served->features == version->features && served->n_users == version->users &&
 			served->n_items == version->items && is_from(&served->users_from, tables->users) &&
@@ -195,6 +196,8 @@ add_entry(const TagrecTables *tables)
 	served->context = context;
 	served->model_id = version->model_id;
 	served->version = version->version;
+	served->algorithm = MemoryContextStrdup(context, version->algorithm);
+	served->task = MemoryContextStrdup(context, version->task);
 	served->width = version->width;
 	served->unit_width = version->unit_width;
 	served->features = version->features;

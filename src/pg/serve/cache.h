@@ -41,7 +41,9 @@ typedef struct TagrecServed
 	MemoryContext context;
 	int32		model_id;
 	int32		version;
-	int			width;			/* as the registry said, like the next four */
+	char	   *algorithm;		/* as the registry said, like the next six */
+	char	   *task;
+	int			width;
 	int			unit_width;
 	int			features;
 	int32		n_users;

@@ -203,7 +203,7 @@ get_embedding(const TagrecScan *scan, int column)
 static void
 get_profile(TagrecRow *row, const TagrecScan *scan, int tags, int counts)
 {
-	TrSparse	profile = tagrec_get_sparse(scan, tags, counts, scan->table->version->tags);
+	TrSparse	profile = tagrec_get_profile(scan, tags, counts);
 
 	row->tag = profile.index;
 	row->count = profile.value;

@@ -141,6 +141,17 @@ pieces(void *part, TagrecPiece *piece)
 	piece[WEIGHTS] = (TagrecPiece) {n->weight, entries * sizeof(float)};
 }
 
+/* The ends of the features' weights, which places in the file go by. */
+static bool
+ends_are_right(const TagrecNeighbours *n)
+{
+	bool		right = n->ptr[0] == 0;
+
+	for (int64 f = 0; f < n->features; f++)
+		right &= n->ptr[f] <= n->ptr[f + 1];
+	return right;
+}
+
 static void *
 attach(const TagrecTable *table, TagrecMapping *mapping)
 {
@@ -150,7 +161,7 @@ attach(const TagrecTable *table, TagrecMapping *mapping)
 	n->ptr = unconstify(void *, piece[ENDS].data);
 	n->item = unconstify(void *, piece[ITEMS].data);
 	n->weight = unconstify(void *, piece[WEIGHTS].data);
-	if (piece[ENDS].bytes != (n->features + 1) * sizeof(int64) ||
+	if (piece[ENDS].bytes != (n->features + 1) * sizeof(int64) || !ends_are_right(n) ||
 		piece[ITEMS].bytes != n->ptr[n->features] * sizeof(int32) || piece[WEIGHTS].bytes != piece[ITEMS].bytes)
 	{
 		MemoryContextDelete(n->context);

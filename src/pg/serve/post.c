@@ -44,7 +44,7 @@ get_user(TagrecPostUser *user, const TagrecScan *scan)
 
 	user->embedding = get_embedding(scan, User_embedding);
 	user->post_item = tagrec_get_positions(scan, User_seen, version->items, true, &user->n_posts);
-	user->tags = tagrec_get_sparse(scan, User_tags, User_counts, version->tags);
+	user->tags = tagrec_get_profile(scan, User_tags, User_counts);
 	user->post_end = tagrec_get_positions(scan, User_post_ends, PG_INT32_MAX, false, &n_ends);
 	user->post_tag = tagrec_get_positions(scan, User_post_tags, version->tags, false, &n_tags);
 	check_posts(user, version, n_ends, n_tags);
@@ -57,7 +57,7 @@ get_item(TagrecPostItem *item, const TagrecScan *scan)
 
 	item->position = tagrec_get_int(scan, Item_position, version->items);
 	item->embedding = get_embedding(scan, Item_embedding);
-	item->tags = tagrec_get_sparse(scan, Item_tags, Item_counts, version->tags);
+	item->tags = tagrec_get_profile(scan, Item_tags, Item_counts);
 	item->posts = tagrec_get_int(scan, Item_posts, PG_INT32_MAX);
 }
 

@@ -144,6 +144,7 @@ run_pass(Pass *pass)
 	MemoryContext batch = AllocSetContextCreate(pass->call->context, "tagrec block", ALLOCSET_DEFAULT_SIZES);
 	TagrecScan	scan = tagrec_scan_all(pass->call->tables.users);
 	bool		more = true;
+	int64		users = 0;
 
 	while (more)
 	{
@@ -151,11 +152,15 @@ run_pass(Pass *pass)
 		pass->scorer->users = 0;
 		while (pass->scorer->users < pass->scorer->limit && (more = tagrec_scan_next(&scan)))
 			take_user(pass, &scan);
+		users += pass->scorer->users;
 		score_block(pass);
 		MemoryContextSwitchTo(pass->call->context);
 		MemoryContextReset(batch);
 	}
 	tagrec_scan_end(&scan);
+	if (users != pass->call->version->users)
+		tagrec_version_corrupted(pass->call->version, psprintf("It has %lld users instead of %d.", (long long) users,
+															   pass->call->version->users));
 }
 
 Datum

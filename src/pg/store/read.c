@@ -383,3 +383,14 @@ tagrec_get_sparse(const TagrecScan *scan, int positions, int values, int64 limit
 	sparse.n = n;
 	return sparse;
 }
+
+TrSparse
+tagrec_get_profile(const TagrecScan *scan, int tags, int counts)
+{
+	TrSparse	profile = tagrec_get_sparse(scan, tags, counts, scan->table->version->tags);
+
+	for (int32 i = 0; i < profile.n; i++)
+		if (profile.value[i] < 0)
+			wrong(scan, counts, psprintf("contains %g, which is negative", profile.value[i]));
+	return profile;
+}

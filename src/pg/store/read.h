@@ -83,6 +83,9 @@ extern void tagrec_get_embedding(const TagrecScan *scan, int column, float *out)
 /* Two columns of the same length: ascending positions, and values. */
 extern TrSparse tagrec_get_sparse(const TagrecScan *scan, int positions, int values, int64 limit);
 
+/* The same of a profile: tags, and counts, which are not negative. */
+extern TrSparse tagrec_get_profile(const TagrecScan *scan, int tags, int counts);
+
 /* Raises the error for corrupted data. */
 pg_noreturn extern void tagrec_version_corrupted(const TagrecVersion *version, const char *what);
 
