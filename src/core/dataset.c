@@ -280,6 +280,7 @@ static TrStatus
 build_profiles(TrDataset *d, TrNamedProfiles *profiles, const TrFeatureRows *rows)
 {
 	TrDataset	features = {.memory = d->memory, .n_tags = profiles->n_features};
+	int32_t		n_entities = profiles->of_items ? d->n_items : d->n_users;
 	TrAssignments a;
 	int32_t    *row;
 	TrStatus	status;
@@ -290,8 +291,7 @@ build_profiles(TrDataset *d, TrNamedProfiles *profiles, const TrFeatureRows *row
 	for (int64_t i = 0; row && i < a.count; i++)
 		row[i] = (int32_t) i;
 	if (status == TR_OK)
-		status = row ? build_table(&features, &profiles->table, &a, a.user, profiles->of_items ? d->n_items : d->n_users, row)
-			: TR_NO_MEMORY;
+		status = row ? build_table(&features, &profiles->table, &a, a.user, n_entities, row) : TR_NO_MEMORY;
 	tr_free(d->memory, row);
 	tr_assignments_free(&a);
 	return status;

@@ -1,9 +1,8 @@
 /*
- * The training data: assignments (user, item, tag) as posts, CSR both ways, and the two profile tables. An assignment may have no
- * tag, and then says of its post only that there is one; a post may have a value (a rating, or how much it counts) and a time;
- * users and items may have further profiles beside their tags.
- * All indices are 0-based and dense; users, items and tags are numbered in the order of their keys, so that a tie broken
- * by index is a tie broken by key.
+ * The training data: assignments (user, item, tag) as posts, CSR both ways, and the two profile tables. An assignment may
+ * have no tag, and then says of its post only that there is one; a post may have a value (a rating, or how much it counts)
+ * and a time; users and items may have further profiles beside their tags. All indices are 0-based and dense; users, items
+ * and tags are numbered in the order of their keys, so that a tie broken by index is a tie broken by key.
  */
 #ifndef TR_DATASET_H
 #define TR_DATASET_H
@@ -76,12 +75,15 @@ extern void tr_assignments_free(TrAssignments *a);
 
 extern TrStatus tr_assignments_add_row(TrAssignments *a, const TrAssignment *row);
 
-/* A row of a tag, perhaps with a weight, and nothing else. With weighted = false every call is, and weights stay unallocated. */
+/*
+ * A row of a tag, perhaps with a weight, and nothing else. With weighted = false every call is, and weights stay
+ * unallocated.
+ */
 extern TrStatus tr_assignments_add(TrAssignments *a, int32_t user, int32_t item, int32_t tag, bool weighted, float weight);
 
 /*
- * Sorts by (user, item, tag) and merges duplicates: an assignment is a member of a set, so a repeated row counts once;
- * with weights, the repeated rows' weights are added; values are merged as a->merge says; the latest time stays. A pair's row
+ * Sorts by (user, item, tag) and merges duplicates: an assignment is a member of a set, so a repeated row counts once; with
+ * weights, the repeated rows' weights are added; values are merged as a->merge says; the latest time stays. A pair's row
  * without a tag goes when the pair has rows with one; its value and time join theirs.
  */
 extern TrStatus tr_assignments_distinct(TrAssignments *a, TrError *err);

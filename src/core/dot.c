@@ -1,7 +1,7 @@
 /*
  * Inner products. The order of a sum and its roundings are those of the code below, whatever compiles it: lane l of eight
- * adds up the products of elements l, l + 8, l + 16, … in this order, and the lanes are added at the end. Where the processor
- * can (arm64, x86-64 since 2013), a product is not rounded before it is added: all of these give the same number.
+ * adds up the products of elements l, l + 8, l + 16, … in this order, and the lanes are added at the end. Where the
+ * processor can (arm64, x86-64 since 2013), a product is not rounded before it is added: all of these give the same number.
  *
  * This file is compiled with flags of its own (EXACT_CFLAGS), so that no compiler adds in another order.
  *
@@ -38,7 +38,10 @@
 #define TILE_V 4
 #define TILE_R 3
 
-/* The rows of a tile are read side by side, which no prefetcher foresees: it asks for what lies so many floats, a page, ahead. */
+/*
+ * The rows of a tile are read side by side, which no prefetcher foresees: it asks for what lies so many floats, a page,
+ * ahead.
+ */
 #define AHEAD 1024
 
 /* ------------------------------------------------------------------ what every processor has */

@@ -255,12 +255,12 @@ typedef struct TrAlgorithm
 
 	/*
 	 * (optional, task item) In place of the inner product: out (n) = what a network says of a user's array and each of n
-	 * items' arrays, which start at items[0], items[stride], … . Also on a model that was loaded, so `loads` must be set; such
-	 * a model has what create() asked of the stored tensors, not the arrays, which the caller has. Needs a width above 0.
-	 * Reads host memory alone, as the weights that tr_mirror() keeps there: in training, they are what save() copied last,
-	 * which validation sees to. An item's value is the same, to the bit, whichever others it is asked with, and wherever
-	 * they lie. For many users and items in turn, by one thread: work space may be the model's, taken in create(). A member
-	 * of a blend cannot have it.
+	 * items' arrays, which start at items[0], items[stride], … . Also on a model that was loaded, so `loads` must be set;
+	 * such a model has what create() asked of the stored tensors, not the arrays, which the caller has. Needs a width above
+	 * 0. Reads host memory alone, as the weights that tr_mirror() keeps there: in training, they are what save() copied
+	 * last, which validation sees to. An item's value is the same, to the bit, whichever others it is asked with, and
+	 * wherever they lie. For many users and items in turn, by one thread: work space may be the model's, taken in create().
+	 * A member of a blend cannot have it.
 	 */
 	TrStatus	(*score_items) (TrModel *model, const float *user, const float *items, size_t stride, int32_t n, float *out,
 								TrError *err);

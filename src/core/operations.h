@@ -1,6 +1,7 @@
 /*
- * The operations that compute, each declared once, here. This is included wherever something is made of all of them: it puts
- * OPERATION(name, parameters), which whoever includes it defines, for each. Shapes, letters and += are explained in backend.h.
+ * The operations that compute, each declared once, here. This is included wherever something is made of all of them: it
+ * puts OPERATION(name, parameters), which whoever includes it defines, for each. Shapes, letters and += are explained in
+ * backend.h.
  */
 
 /* C (m,n) = alpha op(A) op(B) + beta C, op(A) is (m,k), op(B) is (k,n); ld in elements of the stored matrix */

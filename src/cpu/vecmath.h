@@ -11,7 +11,6 @@
 #include <math.h>
 
 #define TR_LOG2_E 1.44269504f
-#define TR_LN_2 0.693147181f
 
 /* ln 2 in two parts; the product of the first with an exponent is exact. */
 #define TR_LN_2_HIGH 0.693359375f

@@ -1,8 +1,8 @@
 /*
  * Stored weights are hostile. Every algorithm is trained on a little data; then what it saved is spoilt at random, a round
- * at a time, and read again: by load(), and by restore() of a model that lives on. Either it is refused with a reason, or the
- * model answers, and neither reads what is not there: the sanitizers see to that, for which every tensor's numbers are a
- * block of their own.
+ * at a time, and read again: by load(), and by restore() of a model that lives on. Either it is refused with a reason, or
+ * the model answers, and neither reads what is not there: the sanitizers see to that, for which every tensor's numbers are
+ * a block of their own.
  *
  *     FUZZ_ROUNDS=100000   rounds, over all algorithms and options together
  *     FUZZ_SEED=2          other rounds

@@ -1,7 +1,7 @@
 /*
  * An algorithm whose scores are no inner products: score_items() in validation, in the choice of the best epoch, on a model
- * that was loaded, and in a blend. The list of algorithms is this test's own: a network of one weight scores by the distance
- * of a user's and an item's array, and the inner product, were it taken instead, would rank otherwise.
+ * that was loaded, and in a blend. The list of algorithms is this test's own: a network of one weight scores by the
+ * distance of a user's and an item's array, and the inner product, were it taken instead, would rank otherwise.
  */
 #include <math.h>
 #include <string.h>

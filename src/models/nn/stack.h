@@ -1,6 +1,7 @@
 /*
  * A stack of tanh layers over sparse rows, and its mirror image, a decoder with the same weights transposed (Xu et al.,
- * IJCAI 2017, Eq. 1-5 and 9-13). A step encodes rows of some groups, one behind the other; decodes some of them; and goes back.
+ * IJCAI 2017, Eq. 1-5 and 9-13). A step encodes rows of some groups, one behind the other; decodes some of them; and goes
+ * back.
  *
  * Legend: T inputs, K layers, R rows of all groups.
  */

@@ -1,9 +1,9 @@
 /*
  * Files that sessions share. See mapped.h.
  *
- * base/pgsql_tmp/pgsql_tmp.tagrec.<database>.<relation>.<file>: a header, whose checksum is looked at each time; the pieces,
- * each on a boundary of 64 bytes, which have a checksum as well. That one is looked at when it costs a session less than a
- * few milliseconds: what changes a complete file's bytes would change those of a table as easily.
+ * base/pgsql_tmp/pgsql_tmp.tagrec.<database>.<relation>.<file>: a header, whose checksum is looked at each time; the
+ * pieces, each on a boundary of 64 bytes, which have a checksum as well. That one is looked at when it costs a session less
+ * than a few milliseconds: what changes a complete file's bytes would change those of a table as easily.
  *
  * A file is written as <name>.new, under a lock of the file system, which goes when its holder goes, and then renamed.
  */

@@ -2,9 +2,9 @@
  * What sessions share: the rows of a partition in a file that each of them maps read-only, so that the kernel keeps one
  * copy for the server.
  *
- * The first session that wants a partition reads it, writes the file, and maps it like those that follow. Whatever is in the
- * way (no permission, a full disk, the limit of tagrec.mapped_size, a file that is not as it should be) leaves the session
- * with the copy that it has read; it is no error. Nothing of a model is in these files that is not in its tables.
+ * The first session that wants a partition reads it, writes the file, and maps it like those that follow. Whatever is in
+ * the way (no permission, a full disk, the limit of tagrec.mapped_size, a file that is not as it should be) leaves the
+ * session with the copy that it has read; it is no error. Nothing of a model is in these files that is not in its tables.
  *
  * The files are temporary files by name and place: the server removes them when it starts, and base backups leave them
  * out. So none of them is older than the server, and none need be synced: what a crash of the machine leaves torn is

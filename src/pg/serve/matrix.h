@@ -44,8 +44,8 @@ tagrec_matrix_row(const TagrecMatrix *matrix, int32 row)
 }
 
 /*
- * The codes of the rows; NULL when there are none. They take about the time of twenty plain scans to make, so that a session
- * makes them for its own matrix when it comes back for more.
+ * The codes of the rows; NULL when there are none. They take about the time of twenty plain scans to make, so that a
+ * session makes them for its own matrix when it comes back for more.
  */
 extern const TrCodes *tagrec_matrix_codes(TagrecMatrix *matrix);
 

@@ -77,8 +77,9 @@ read_rows(Loader *loader, TagrecTable *table)
 }
 
 /*
- * A version without any weights was never written to, and has no blocks. Where rows are there that the snapshot does not show
- * (ALTER TABLE has rewritten them since it was taken, or they were deleted), no session may go on with none, nor share them.
+ * A version without any weights was never written to, and has no blocks. Where rows are there that the snapshot does not
+ * show (ALTER TABLE has rewritten them since it was taken, or they were deleted), no session may go on with none, nor share
+ * them.
  */
 static void
 check_any_read(const Loader *loader, const TagrecTable *table)
