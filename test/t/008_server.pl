@@ -210,7 +210,7 @@ like($node->safe_psql('euc', q{SET client_encoding = 'UTF8'; SELECT item FROM ta
 foreach my $call (
 	[ q{tagrec_train('x', 'a', 'popularity')}, qr/HINT:  Exclude these rows with a view/ ],
 	[ q{tagrec_train('x', 'a', '{}')}, qr/DETAIL:  Specify options by name/ ],
-	[ q{tagrec_train('x', 'a', 'blend', '{"members": ""}')}, qr/HINT:  Members are written/ ],
+	[ q{tagrec_train('x', 'a', 'blend', '{"members": ""}')}, qr/HINT:  Specify members as/ ],
 	[ q{tagrec_tune('x', 'a', space => '{"layers": {"min": 1, "max": 2}}')}, qr/HINT:  Specify a list of choices/ ],
 	[ q{tagrec_evaluate('m', 'a')}, qr/HINT:  Exclude these rows with a view/ ])
 {
