@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/ascending.h"
 #include "core/dataset.h"
 
 #define NEW(memory, type, count) ((type *) tr_alloc((memory), ((size_t) (count) + 1) * sizeof(type)))
@@ -367,19 +368,10 @@ tr_dataset_free(TrDataset *dataset)
 int32_t
 tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item)
 {
-	int32_t		low = dataset->user_ptr[user];
-	int32_t		high = dataset->user_ptr[user + 1];
+	int32_t		first = dataset->user_ptr[user];
+	int32_t		place = tr_find_ascending(dataset->post_item + first, dataset->user_ptr[user + 1] - first, item);
 
-	while (low < high)
-	{
-		int32_t		middle = low + (high - low) / 2;
-
-		if (dataset->post_item[middle] < item)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < dataset->user_ptr[user + 1] && dataset->post_item[low] == item ? low : -1;
+	return place < 0 ? -1 : first + place;
 }
 
 void

@@ -23,6 +23,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/ascending.h"
 #include "core/dot.h"
 #include "core/rng.h"
 #include "core/simd.h"
@@ -266,19 +267,9 @@ create(TrModel *model, TrError *err)
 static bool
 has_tag(const TrDataset *d, int32_t post, int32_t tag)
 {
-	int64_t		low = d->post_ptr[post];
-	int64_t		high = d->post_ptr[post + 1];
+	int64_t		first = d->post_ptr[post];
 
-	while (low < high)
-	{
-		int64_t		middle = low + (high - low) / 2;
-
-		if (d->post_tag[middle] < tag)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < d->post_ptr[post + 1] && d->post_tag[low] == tag;
+	return tr_find_ascending(d->post_tag + first, (int32_t) (d->post_ptr[post + 1] - first), tag) >= 0;
 }
 
 /* A tag that the post lacks; the n-th for this assignment in this epoch. */

@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "core/ascending.h"
 #include "core/topn.h"
 #include "miscadmin.h"
 #include "pg/serve/scorer.h"
@@ -68,24 +69,6 @@ find_items(Pass *pass)
 
 /* ------------------------------------------------------------------ a block */
 
-static bool
-has_seen(const BlockUser *user, int32 position)
-{
-	int			low = 0;
-	int			high = user->n_seen;
-
-	while (low < high)
-	{
-		int			middle = low + (high - low) / 2;
-
-		if (user->seen[middle] < position)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < user->n_seen && user->seen[low] == position;
-}
-
 /* Adds the pairs of user u of the block to the block's, except those without a rank. */
 static void
 take_pairs(Pass *pass, int u)
@@ -101,7 +84,7 @@ take_pairs(Pass *pass, int u)
 
 		if (position < 0)
 			continue;
-		ranking->seen[p] = has_seen(user, position);
+		ranking->seen[p] = tr_find_ascending(user->seen, user->n_seen, position) >= 0;
 		bar = tagrec_score_pair(pass->scorer, u, position);
 		if ((ranking->seen[p] && pass->exclude_seen) || isnan(bar))
 			continue;

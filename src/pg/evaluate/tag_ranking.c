@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "core/ascending.h"
 #include "miscadmin.h"
 #include "pg/serve/post.h"
 #include "utils/memutils.h"
@@ -60,15 +61,6 @@ item_of(const Pass *pass, int32 group)
 	return pass->test->pairs.item[pass->test->group_ptr[group]];
 }
 
-static int
-compare_numbers(const void *a, const void *b)
-{
-	int32		x = *(const int32 *) a;
-	int32		y = *(const int32 *) b;
-
-	return (x > y) - (x < y);
-}
-
 /* ------------------------------------------------------------------ a chunk */
 
 static void
@@ -96,13 +88,9 @@ list_items(Pass *pass)
 	int32		n = pass->end - pass->first;
 
 	pass->item_key = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int32));
-	pass->n_items = 0;
 	for (int32 i = 0; i < n; i++)
 		pass->item_key[i] = item_of(pass, pass->first + i);
-	qsort(pass->item_key, n, sizeof(int32), compare_numbers);
-	for (int32 i = 0; i < n; i++)
-		if (i == 0 || pass->item_key[i] != pass->item_key[i - 1])
-			pass->item_key[pass->n_items++] = pass->item_key[i];
+	pass->n_items = tr_sort_distinct(pass->item_key, n);
 }
 
 static void
@@ -125,10 +113,9 @@ find_items(Pass *pass)
 static TrPost
 post_of(const Pass *pass, int32 group)
 {
-	int32		key = item_of(pass, group);
-	const int32 *found = bsearch(&key, pass->item_key, pass->n_items, sizeof(int32), compare_numbers);
+	int32		item = tr_find_ascending(pass->item_key, pass->n_items, item_of(pass, group));
 
-	return tagrec_post(pass->user[user_of(pass, group) - pass->first_user], pass->item[found - pass->item_key]);
+	return tagrec_post(pass->user[user_of(pass, group) - pass->first_user], pass->item[item]);
 }
 
 /* ------------------------------------------------------------------ ranks */
@@ -136,7 +123,7 @@ post_of(const Pass *pass, int32 group)
 static bool
 is_given(const TrPost *post, int32 tag)
 {
-	return post->n_given > 0 && bsearch(&tag, post->given, post->n_given, sizeof(int32), compare_numbers) != NULL;
+	return tr_find_ascending(post->given, post->n_given, tag) >= 0;
 }
 
 static void

@@ -5,6 +5,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "core/ascending.h"
 #include "miscadmin.h"
 #include "pg/base/options.h"
 #include "utils/builtins.h"
@@ -265,28 +266,6 @@ tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 	return find_row(items, tagrec_id_as(id, items->key_type), row, get_item);
 }
 
-static int
-compare_positions(const void *a, const void *b)
-{
-	int32		x = *(const int32 *) a;
-	int32		y = *(const int32 *) b;
-
-	return (x > y) - (x < y);
-}
-
-/* The matrix is then read from front to back; each item comes once, however often it was named. */
-static int
-sort_positions(int32 *position, int n)
-{
-	int			kept = 0;
-
-	qsort(position, n, sizeof(int32), compare_positions);
-	for (int i = 0; i < n; i++)
-		if (i == 0 || position[i] != position[i - 1])
-			position[kept++] = position[i];
-	return kept;
-}
-
 /* Items are in the order of their keys, so the matrix finds them. */
 int32 *
 tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n)
@@ -310,7 +289,8 @@ tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n)
 		if (position[found] >= 0)
 			found++;
 	}
-	*n = sort_positions(position, found);
+	/* the matrix is then read from front to back; each item comes once, however often it was named */
+	*n = tr_sort_distinct(position, found);
 	return position;
 }
 

@@ -3,6 +3,7 @@
  */
 #include "pg/serve/post.h"
 
+#include "core/ascending.h"
 #include "core/tag_post.h"
 
 static float *
@@ -113,25 +114,6 @@ tagrec_find_post_item(TagrecPostItem *item, TagrecCall *call, const TagrecId *id
 	return tagrec_read_post_item(item, call, tagrec_id_as(id, call->tables.items->key_type));
 }
 
-/* Which of the user's posts is on the item; -1 = none. */
-static int32
-find_post(const TagrecPostUser *user, int32 item)
-{
-	int32		low = 0;
-	int32		high = user->n_posts;
-
-	while (low < high)
-	{
-		int32		middle = low + (high - low) / 2;
-
-		if (user->post_item[middle] < item)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < user->n_posts && user->post_item[low] == item ? low : -1;
-}
-
 TrPost
 tagrec_post(const TagrecPostUser *user, const TagrecPostItem *item)
 {
@@ -154,7 +136,7 @@ tagrec_post(const TagrecPostUser *user, const TagrecPostItem *item)
 		post.similar = item->similar;
 	}
 	if (user && item)
-		post.own = find_post(user, item->position);
+		post.own = tr_find_ascending(user->post_item, user->n_posts, item->position);
 	post.given = tr_post_own_tags(&post, &post.n_given);
 	return post;
 }

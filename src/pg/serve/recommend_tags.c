@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "core/ascending.h"
 #include "core/topn.h"
 #include "funcapi.h"
 #include "pg/serve/post.h"
@@ -23,15 +24,6 @@ enum
 	Arg_given,
 	Arg_exclude_given
 };
-
-static int
-compare_positions(const void *a, const void *b)
-{
-	int32		x = *(const int32 *) a;
-	int32		y = *(const int32 *) b;
-
-	return (x > y) - (x < y);
-}
 
 /* The tags that the caller gives the post, those of them that the model knows, ascending, each once. */
 static void
@@ -55,11 +47,7 @@ take_given(FunctionCallInfo fcinfo, const TagrecCall *call, const TagrecEncoder 
 	}
 	if (n_unknown > 0)
 		tagrec_report_unknown_tags(call->version->model, unknown, n_unknown, n);
-	qsort(given, known, sizeof(int32), compare_positions);
-	post->n_given = 0;
-	for (int i = 0; i < known; i++)
-		if (i == 0 || given[i] != given[i - 1])
-			given[post->n_given++] = given[i];
+	post->n_given = tr_sort_distinct(given, known);
 	post->given = given;
 }
 
