@@ -4,9 +4,9 @@
 SET client_min_messages = warning;
 CREATE SCHEMA altered;
 SET search_path = altered, public;
-CREATE TABLE a (user_id int, item_id text, tag text);
-INSERT INTO a SELECT u, 'item ' || (u * 7 + k * k) % 50, 'tag ' || (u + k) % 20
-	FROM generate_series(1, 100) u, generate_series(1, 10) k;
+\getenv srcdir PG_ABS_SRCDIR
+\set assignments :srcdir /fixture/assignments.sql
+\i :assignments
 SELECT tagrec_train('m', 'a', 'hdlpr_ns', '{"layers": [4], "epochs": 1}') > 0 AS trained;
 
 -- a column of another type, a missing one, one that is read under another name

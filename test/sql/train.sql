@@ -5,9 +5,9 @@ SET client_min_messages = warning;
 CREATE SCHEMA train;
 SET search_path = train, public;
 
-CREATE TABLE a (user_id int, item_id text, tag text);
-INSERT INTO a SELECT u, 'item ' || (u * 7 + k * k) % 50, 'tag ' || (u + k) % 20
-	FROM generate_series(1, 100) u, generate_series(1, 10) k;
+\getenv srcdir PG_ABS_SRCDIR
+\set assignments :srcdir /fixture/assignments.sql
+\i :assignments
 
 -- a model is made, and its version says what was asked and what was done
 SELECT tagrec_train('m', 'a', 'popularity') AS job \gset

@@ -5,10 +5,9 @@ CREATE SCHEMA tuning;
 SET search_path = tuning, public;
 \set SHOW_CONTEXT never
 SET tagrec.progress_interval = '1h';
-CREATE TABLE posts AS SELECT u AS user_id, (u * 7 + k * k) % 40 AS item_id, 't' || (u + k * k) % 9 AS tag
-	FROM generate_series(1, 60) u, generate_series(1, 8) k;
-CREATE VIEW train AS SELECT * FROM posts WHERE tagrec_fold(user_id, item_id) < 80;
-CREATE VIEW held_out AS SELECT * FROM posts WHERE tagrec_fold(user_id, item_id) >= 80;
+\getenv srcdir PG_ABS_SRCDIR
+\set posts :srcdir /fixture/posts.sql
+\i :posts
 SELECT max(job) AS last_job FROM (SELECT job FROM tagrec_jobs UNION ALL SELECT 0) j \gset
 
 -- the space: what is wrong with it, and what would be right

@@ -3,10 +3,9 @@ SET client_min_messages = warning;
 CREATE SCHEMA valid;
 SET search_path = valid, public;
 \set SHOW_CONTEXT never
-CREATE TABLE posts AS SELECT u AS user_id, (u * 7 + k * k) % 40 AS item_id, 't' || (u + k * k) % 9 AS tag
-	FROM generate_series(1, 60) u, generate_series(1, 8) k;
-CREATE VIEW train AS SELECT * FROM posts WHERE tagrec_fold(user_id, item_id) < 80;
-CREATE VIEW held_out AS SELECT * FROM posts WHERE tagrec_fold(user_id, item_id) >= 80;
+\getenv srcdir PG_ABS_SRCDIR
+\set posts :srcdir /fixture/posts.sql
+\i :posts
 
 SELECT tagrec_train('a', 'train', 'dspr', '{"validation_source": "held_out", "epochs": 4, "layers": [8], "metric_k": 5, "threads": 1}') > 0 AS trained;
 -- every epoch was measured, and the version says on what

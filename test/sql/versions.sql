@@ -4,9 +4,9 @@
 SET client_min_messages = warning;
 CREATE SCHEMA versions;
 SET search_path = versions, public;
-CREATE TABLE a (user_id int, item_id text, tag text);
-INSERT INTO a SELECT u, 'item ' || (u * 7 + k * k) % 50, 'tag ' || (u + k) % 20
-	FROM generate_series(1, 100) u, generate_series(1, 10) k;
+\getenv srcdir PG_ABS_SRCDIR
+\set assignments :srcdir /fixture/assignments.sql
+\i :assignments
 CREATE VIEW state AS SELECT version, deployed FROM tagrec_versions WHERE model = 'm';
 
 -- retraining deploys, and keeps one version to go back to
