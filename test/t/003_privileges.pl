@@ -2,8 +2,12 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::Bin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Roles;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('privileges');
@@ -32,30 +36,7 @@ $node->safe_psql(
 	GRANT SELECT ON secured TO ann, ben;
 });
 
-# As a role: exit status, output and messages.
-sub as
-{
-	my ($role, $sql) = @_;
-	my ($stdout, $stderr);
-	my $ret = $node->psql('postgres', $sql, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-U', $role ]);
-	return ($ret, $stdout, $stderr);
-}
-
-sub refused
-{
-	my ($role, $sql, $pattern, $what) = @_;
-	my ($ret, $stdout, $stderr) = as($role, $sql);
-	like($stderr, $pattern, $what);
-	return;
-}
-
-sub works
-{
-	my ($role, $sql, $what) = @_;
-	my ($ret, $stdout, $stderr) = as($role, $sql);
-	is($ret, 0, $what) or diag $stderr;
-	return $stdout;
-}
+roles_of($node, 'postgres');
 
 # ---------------------------------------------------------------- reading the source
 

@@ -2,8 +2,12 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::Bin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Roles;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('registry');
@@ -19,30 +23,7 @@ $node->safe_psql(
 	CREATE ROLE monitor LOGIN IN ROLE pg_read_all_stats;
 	CREATE DATABASE kept OWNER keeper});
 
-# As a role, in the database kept: exit status, output and messages.
-sub as
-{
-	my ($role, $sql) = @_;
-	my ($stdout, $stderr);
-	my $ret = $node->psql('kept', $sql, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-U', $role ]);
-	return ($ret, $stdout, $stderr);
-}
-
-sub refused
-{
-	my ($role, $sql, $pattern, $what) = @_;
-	my ($ret, $stdout, $stderr) = as($role, $sql);
-	like($stderr, $pattern, $what);
-	return;
-}
-
-sub works
-{
-	my ($role, $sql, $what) = @_;
-	my ($ret, $stdout, $stderr) = as($role, $sql);
-	is($ret, 0, $what) or diag $stderr;
-	return $stdout;
-}
+roles_of($node, 'kept');
 
 sub super
 {
