@@ -22,11 +22,12 @@ MODULE_big = tagrec
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models/*.c src/models/*/*.c)))
 CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 
-# The install script is made of its sections, in this order; upgrade scripts are files of their own.
-SQL_SECTIONS = sql/registry.sql sql/training.sql sql/queries.sql sql/evaluation.sql sql/information.sql
+# The install script is made of the registry and these sections, in this order.
+SQL_SECTIONS = sql/training.sql sql/queries.sql sql/evaluation.sql sql/information.sql
 SQL_SCRIPT = sql/tagrec--$(EXTVERSION).sql
-DATA = $(wildcard sql/tagrec--*--*.sql)
-DATA_built = $(SQL_SCRIPT)
+# To the newest version: what is special to the step, then the same sections, which replace the functions and views.
+SQL_UPGRADES = $(patsubst sql/upgrade/%,sql/tagrec--%,$(wildcard sql/upgrade/*--$(EXTVERSION).sql))
+DATA_built = $(SQL_SCRIPT) $(SQL_UPGRADES)
 
 REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --outputdir=build/regress --encoding=UTF8 --no-locale --load-extension=tagrec
@@ -91,8 +92,10 @@ $(CPU_LIB): $(CPU_OBJS)
 # It records the version.
 src/pg/train/job_tune.o: tagrec.control
 
-$(SQL_SCRIPT): $(SQL_SECTIONS) tagrec.control
-	cat $(SQL_SECTIONS) > $@
+$(SQL_SCRIPT): sql/registry.sql $(SQL_SECTIONS) tagrec.control
+	cat sql/registry.sql $(SQL_SECTIONS) > $@
+$(SQL_UPGRADES): sql/tagrec--%: sql/upgrade/% $(SQL_SECTIONS) tagrec.control
+	cat $< $(SQL_SECTIONS) > $@
 
 install: install-cpu
 install-cpu: all installdirs
@@ -117,7 +120,7 @@ prove_installcheck:
 # build/demo may hold a running server: `scripts/demo.sh remove` takes it away.
 clean: clean-tagrec
 clean-tagrec:
-	rm -f $(CPU_LIB) $(CPU_OBJS) tagrec_cuda$(DLSUFFIX) sql/tagrec--$(EXTVERSION).sql
+	rm -f $(CPU_LIB) $(CPU_OBJS) tagrec_cuda$(DLSUFFIX) $(SQL_SCRIPT) $(SQL_UPGRADES)
 	rm -f $(patsubst %.o,%.d,$(OBJS) $(CPU_OBJS))
 	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name demo -exec rm -rf {} +
 

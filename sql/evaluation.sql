@@ -4,7 +4,7 @@
 
 -- Parallel unsafe, because the test relation may be a view that calls parallel-unsafe functions.
 
-CREATE FUNCTION tagrec_evaluate(model text, test regclass, k int[] DEFAULT '{5,10,20,50}',
+CREATE OR REPLACE FUNCTION tagrec_evaluate(model text, test regclass, k int[] DEFAULT '{5,10,20,50}',
 		exclude_seen boolean DEFAULT true, user_column name DEFAULT NULL, item_column name DEFAULT NULL,
 		version int DEFAULT NULL, tag_column name DEFAULT NULL, candidates text[] DEFAULT NULL)
 	RETURNS TABLE (metric text, k int, value float8, stderr float8)
@@ -13,7 +13,7 @@ LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 28;
 COMMENT ON FUNCTION tagrec_evaluate(text, regclass, int[], boolean, name, name, int, name, text[]) IS
 	'evaluates a model on held-out (user, item) pairs, or (user, item, tag) rows for the task tag: precision, recall, f1, ndcg and hit at each k, mrr and mrr_pair, with standard errors over users or posts';
 
-CREATE FUNCTION tagrec_compare(models text[], test regclass, k int[] DEFAULT '{20}', metric text DEFAULT 'ndcg',
+CREATE OR REPLACE FUNCTION tagrec_compare(models text[], test regclass, k int[] DEFAULT '{20}', metric text DEFAULT 'ndcg',
 		samples int DEFAULT 1000, seed bigint DEFAULT 1, exclude_seen boolean DEFAULT true,
 		user_column name DEFAULT NULL, item_column name DEFAULT NULL, tag_column name DEFAULT NULL,
 		candidates text[] DEFAULT NULL)

@@ -2,7 +2,7 @@
 -- information: algorithms, options, splits
 -- ---------------------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION tagrec_algorithm_rows()
+CREATE OR REPLACE FUNCTION tagrec_algorithm_rows()
 	RETURNS TABLE (algorithm text, task text, summary text, source text)
 AS 'MODULE_PATHNAME', 'tagrec_algorithm_rows'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 10;
@@ -13,7 +13,7 @@ COMMENT ON VIEW tagrec_algorithms IS 'algorithms supported by tagrec_train()';
 COMMENT ON COLUMN tagrec_algorithms.task IS 'what it recommends: item or tag';
 COMMENT ON COLUMN tagrec_algorithms.source IS 'reference: paper and equation';
 
-CREATE FUNCTION tagrec_option_rows()
+CREATE OR REPLACE FUNCTION tagrec_option_rows()
 	RETURNS TABLE (algorithm text, option text, type text, default_value text, range text, presets jsonb, meaning text)
 AS 'MODULE_PATHNAME', 'tagrec_option_rows'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
@@ -28,14 +28,14 @@ GRANT SELECT ON tagrec_algorithms, tagrec_options TO PUBLIC;
 -- The fold is computed from the text forms of the ids. A type whose text form depends on a setting (dates: DateStyle) gives
 -- different folds under different settings; integer, text and uuid do not.
 
-CREATE FUNCTION tagrec_fold(user_id text, item_id text, seed text DEFAULT 'tagrec')
+CREATE OR REPLACE FUNCTION tagrec_fold(user_id text, item_id text, seed text DEFAULT 'tagrec')
 	RETURNS int
 AS 'MODULE_PATHNAME', 'tagrec_fold'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_fold(text, text, text) IS
 	'fold of a (user, item) pair, 0 to 99, for splitting data: the first 8 hexadecimal digits of md5(user:item:seed) modulo 100';
 
-CREATE FUNCTION tagrec_fold(user_id "any", item_id "any", seed text DEFAULT 'tagrec')
+CREATE OR REPLACE FUNCTION tagrec_fold(user_id "any", item_id "any", seed text DEFAULT 'tagrec')
 	RETURNS int
 AS 'MODULE_PATHNAME', 'tagrec_fold'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
@@ -44,14 +44,14 @@ COMMENT ON FUNCTION tagrec_fold("any", "any", text) IS
 
 -- Leave one tag out: of each post, the tag with the smallest hash.
 
-CREATE FUNCTION tagrec_holdout(user_id text, item_id text, tag text, seed text DEFAULT 'tagrec')
+CREATE OR REPLACE FUNCTION tagrec_holdout(user_id text, item_id text, tag text, seed text DEFAULT 'tagrec')
 	RETURNS text
 AS 'MODULE_PATHNAME', 'tagrec_holdout'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_holdout(text, text, text, text) IS
 	'hash for ordering the tags of a post, of which the first is held out: md5(user:item:tag:seed)';
 
-CREATE FUNCTION tagrec_holdout(user_id "any", item_id "any", tag "any", seed text DEFAULT 'tagrec')
+CREATE OR REPLACE FUNCTION tagrec_holdout(user_id "any", item_id "any", tag "any", seed text DEFAULT 'tagrec')
 	RETURNS text
 AS 'MODULE_PATHNAME', 'tagrec_holdout'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
@@ -62,14 +62,14 @@ COMMENT ON FUNCTION tagrec_holdout("any", "any", "any", text) IS
 -- information: devices
 -- ---------------------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION tagrec_devices()
+CREATE OR REPLACE FUNCTION tagrec_devices()
 	RETURNS TABLE (device text, name text, memory bigint, compute_capability text, driver text)
 AS 'MODULE_PATHNAME', 'tagrec_devices'
 LANGUAGE C VOLATILE ROWS 2;
 COMMENT ON FUNCTION tagrec_devices() IS
 	'devices available for training: the CPU with its BLAS library, and CUDA devices, of which training uses the first; memory in bytes';
 
-CREATE FUNCTION tagrec_mapped_rows()
+CREATE OR REPLACE FUNCTION tagrec_mapped_rows()
 	RETURNS TABLE (relation regclass, bytes bigint, used timestamptz)
 AS 'MODULE_PATHNAME', 'tagrec_mapped_rows'
 LANGUAGE C VOLATILE PARALLEL SAFE ROWS 10;
@@ -82,7 +82,7 @@ COMMENT ON VIEW tagrec_mapped IS 'the files of this database''s models that sess
 COMMENT ON COLUMN tagrec_mapped.used IS 'when a session mapped it last';
 GRANT SELECT ON tagrec_mapped TO pg_monitor;
 
-CREATE FUNCTION tagrec_search_counts()
+CREATE OR REPLACE FUNCTION tagrec_search_counts()
 	RETURNS TABLE (searches bigint, by_bounds bigint, searched_rows bigint, scored_rows bigint)
 AS 'MODULE_PATHNAME', 'tagrec_search_counts'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1;

@@ -160,14 +160,6 @@ SELECT pg_catalog.pg_extension_config_dump('tagrec_epoch',
 SELECT pg_catalog.pg_extension_config_dump('tagrec_trial',
 	'WHERE job IN (SELECT job FROM @extschema@.tagrec_job WHERE state IN (''done'', ''failed'', ''cancelled''))');
 
--- Inside the views of neighbours: see src/pg/store/neighbour_view.c.
-CREATE FUNCTION tagrec_neighbour_entries(items int[], weights real[]) RETURNS TABLE (item int, weight real)
-AS 'MODULE_PATHNAME', 'tagrec_neighbour_entries' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20 ROWS 200;
-COMMENT ON FUNCTION tagrec_neighbour_entries(int[], real[]) IS 'used by the views of neighbours: the items of a row with their weights';
-CREATE FUNCTION tagrec_ascending_has(numbers int[], number int) RETURNS boolean
-AS 'MODULE_PATHNAME', 'tagrec_ascending_has' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
-COMMENT ON FUNCTION tagrec_ascending_has(int[], int) IS 'used by the views of neighbours: whether an ascending array contains a number';
-
 -- What a restore may insert: see src/pg/registry/guard.c. ENABLE ALWAYS, so that session_replication_role has no effect.
 CREATE FUNCTION tagrec_guard() RETURNS trigger
 AS 'MODULE_PATHNAME', 'tagrec_guard' LANGUAGE C;

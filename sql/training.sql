@@ -2,7 +2,7 @@
 -- training: jobs, versions, the views on the registry
 -- ---------------------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION tagrec_train(
+CREATE OR REPLACE FUNCTION tagrec_train(
 	model text,
 	source regclass,
 	algorithm text DEFAULT 'hdlpr_ns',
@@ -18,7 +18,7 @@ AS 'MODULE_PATHNAME', 'tagrec_train' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean) IS
 	'trains a new version of a model on a relation of (user, item, tag) rows and deploys it; returns the job';
 
-CREATE FUNCTION tagrec_tune(
+CREATE OR REPLACE FUNCTION tagrec_tune(
 	model text,
 	source regclass,
 	algorithm text DEFAULT 'hdlpr_ns',
@@ -41,37 +41,37 @@ COMMENT ON FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, n
 	boolean, boolean) IS
 	'searches a space of options for those that rank held-out pairs best, then trains and deploys a version of a model with them; returns the job';
 
-CREATE FUNCTION tagrec_refresh(model text, wait boolean DEFAULT true) RETURNS bigint
+CREATE OR REPLACE FUNCTION tagrec_refresh(model text, wait boolean DEFAULT true) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_refresh' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_refresh(text, boolean) IS
 	'encodes the current users and items of the source with the network of the deployed version, without training; returns the job';
 
-CREATE FUNCTION tagrec_cancel(job bigint) RETURNS boolean
+CREATE OR REPLACE FUNCTION tagrec_cancel(job bigint) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_cancel' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_cancel(bigint) IS
 	'cancels a queued or running job; returns false if it has already ended';
 
-CREATE PROCEDURE tagrec_wait(job bigint, timeout interval DEFAULT NULL)
+CREATE OR REPLACE PROCEDURE tagrec_wait(job bigint, timeout interval DEFAULT NULL)
 AS 'MODULE_PATHNAME', 'tagrec_wait' LANGUAGE C;
 COMMENT ON PROCEDURE tagrec_wait(bigint, interval) IS
 	'waits until a job is done; raises its error if it fails, or an error after the timeout';
 
-CREATE FUNCTION tagrec_deploy(model text, version integer) RETURNS void
+CREATE OR REPLACE FUNCTION tagrec_deploy(model text, version integer) RETURNS void
 AS 'MODULE_PATHNAME', 'tagrec_deploy' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_deploy(text, integer) IS
 	'makes queries use a version of a model';
 
-CREATE FUNCTION tagrec_rollback(model text) RETURNS integer
+CREATE OR REPLACE FUNCTION tagrec_rollback(model text) RETURNS integer
 AS 'MODULE_PATHNAME', 'tagrec_rollback' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_rollback(text) IS
 	'makes queries use the newest version below the deployed one, and returns it';
 
-CREATE FUNCTION tagrec_rename(model text, new_name text) RETURNS void
+CREATE OR REPLACE FUNCTION tagrec_rename(model text, new_name text) RETURNS void
 AS 'MODULE_PATHNAME', 'tagrec_rename' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_rename(text, text) IS
 	'renames a model and its relations';
 
-CREATE FUNCTION tagrec_drop(model text) RETURNS void
+CREATE OR REPLACE FUNCTION tagrec_drop(model text) RETURNS void
 AS 'MODULE_PATHNAME', 'tagrec_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_drop(text) IS
 	'drops a model with its relations and all its versions';
@@ -79,7 +79,7 @@ COMMENT ON FUNCTION tagrec_drop(text) IS
 -- The views show a role the models that it owns or may use, the jobs of these models, and the jobs of roles that it is a
 -- member of. The database's owner and superusers see everything, members of pg_read_all_stats all jobs. The views are security
 -- barriers, so that no function in a query sees a row before these checks.
-CREATE FUNCTION tagrec_sees(model text, schema name, owner name) RETURNS boolean
+CREATE OR REPLACE FUNCTION tagrec_sees(model text, schema name, owner name) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_sees' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_sees(text, name, name) IS 'used by the views of models and jobs: whether the current role may see a model';
 
