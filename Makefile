@@ -25,6 +25,8 @@ CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 # The install script is made of the registry and these sections, in this order.
 SQL_SECTIONS = sql/training.sql sql/queries.sql sql/evaluation.sql sql/information.sql
 SQL_SCRIPT = sql/tagrec--$(EXTVERSION).sql
+# what was released stays as it was
+DATA = sql/tagrec--0.1.0.sql
 # To the newest version: what is special to the step, then the same sections, which replace the functions and views.
 SQL_UPGRADES = $(patsubst sql/upgrade/%,sql/tagrec--%,$(wildcard sql/upgrade/*--$(EXTVERSION).sql))
 DATA_built = $(SQL_SCRIPT) $(SQL_UPGRADES)
@@ -90,7 +92,7 @@ $(CPU_LIB): $(CPU_OBJS)
 	$(CC) $(CFLAGS) -shared -o $@ $(CPU_OBJS) $(LDFLAGS) -Wl,-z,defs $(BLAS_LIBS) -lpthread -lm
 
 # It records the version.
-src/pg/train/job_tune.o: tagrec.control
+src/pg/train/job_tune.o src/pg/serve/mapped.o src/pg/registry/statement.o: tagrec.control
 
 $(SQL_SCRIPT): sql/registry.sql $(SQL_SECTIONS) tagrec.control
 	cat sql/registry.sql $(SQL_SECTIONS) > $@

@@ -85,7 +85,7 @@ COMMENT ON FUNCTION tagrec_sees(text, name, name) IS 'used by the views of model
 
 -- A running job is lost if no worker holds its lock: the halves of its number, and the constant of src/pg/registry/job_row.h.
 -- A standby has the primary's rows but not its locks, so there no running job is reported as lost.
-CREATE VIEW tagrec_jobs WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_jobs WITH (security_barrier) AS
 SELECT
 	j.job,
 	j.model,
@@ -143,14 +143,14 @@ COMMENT ON COLUMN tagrec_jobs.phase IS 'current phase of a running job; for a tu
 COMMENT ON COLUMN tagrec_jobs.time_left IS 'estimated from the mean duration of epochs so far; early stopping may shorten it; NULL for a tuning';
 COMMENT ON COLUMN tagrec_jobs.peak_memory IS 'maximum memory that the worker allocated for data and training, in bytes';
 
-CREATE VIEW tagrec_epochs WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_epochs WITH (security_barrier) AS
 SELECT j.model, j.version, e.job, CASE WHEN e.trial OPERATOR(pg_catalog.<>) 0 THEN e.trial END AS trial, e.epoch, e.loss,
 	e.metric_value, e.seconds, e.rows_per_second, e.finished_at
 FROM tagrec_epoch e JOIN tagrec_jobs j ON j.job OPERATOR(pg_catalog.=) e.job;
 COMMENT ON VIEW tagrec_epochs IS
 	'training curves: loss, validation metric and speed of every epoch';
 
-CREATE VIEW tagrec_trials WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_trials WITH (security_barrier) AS
 SELECT
 	j.model,
 	t.job,
@@ -180,7 +180,7 @@ COMMENT ON COLUMN tagrec_trials.done_by IS 'job that ran the trial: an earlier o
 COMMENT ON COLUMN tagrec_trials.device IS 'device that the trial ran on: cpu or cuda';
 COMMENT ON COLUMN tagrec_trials.library IS 'version of tagrec that ran the trial';
 
-CREATE VIEW tagrec_versions WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_versions WITH (security_barrier) AS
 SELECT
 	m.model,
 	v.version,
@@ -218,7 +218,7 @@ WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_versions IS
 	'versions of models, with their sources, options and results';
 
-CREATE VIEW tagrec_models WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_models WITH (security_barrier) AS
 SELECT
 	m.model,
 	m.schema,

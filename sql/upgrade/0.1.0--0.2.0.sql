@@ -1,8 +1,5 @@
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION tagrec UPDATE TO '0.2.0'" to load this file. \quit
 
--- What CREATE OR REPLACE in the sections after this file cannot change: the registry's tables, functions whose arguments or
--- results are others now, and views.
-
-DROP VIEW tagrec_algorithms, tagrec_options, tagrec_mapped, tagrec_searches, tagrec_models, tagrec_versions, tagrec_trials,
-	tagrec_epochs, tagrec_jobs;
+-- What CREATE OR REPLACE in the sections after this file cannot change: the registry's tables, and functions whose arguments or
+-- results are others now.
