@@ -122,6 +122,24 @@ check_names(ParseState *pstate, Query *query, JumbleState *jumble)
 
 /* ------------------------------------------------------------------ the place */
 
+/*
+ * The objects of an earlier version have other tables and other arguments, until they are updated; a session that was open
+ * during an update may have the earlier library.
+ */
+static void
+check_version(Datum version)
+{
+	char	   *found = TextDatumGetCString(version);
+
+	if (strcmp(found, TAGREC_VERSION) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"tagrec\" has version %s in this database, but the library is of version %s",
+						found, TAGREC_VERSION),
+				 errhint("Run ALTER EXTENSION tagrec UPDATE. If that has been done, open a new connection.")));
+	pfree(found);
+}
+
 /* Its number and its schema at once: pg_extension has no syscache. */
 static void
 find_extension(RegistryPlace *found)
@@ -130,6 +148,7 @@ find_extension(RegistryPlace *found)
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	bool		isnull;
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("tagrec"));
 	scan = systable_beginscan(relation, ExtensionNameIndexId, true, NULL, 1, &key);
@@ -138,6 +157,7 @@ find_extension(RegistryPlace *found)
 	{
 		found->extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
 		found->schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+		check_version(heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &isnull));
 	}
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);

@@ -30,6 +30,7 @@
 	X(text, version, item_column, columns.item) \
 	X(text, version, tag_column, columns.tag) \
 	X(text, version, weight_column, columns.weight) \
+	X(text, version, device, device) \
 	X(text, version, user_type, user_type) \
 	X(text, version, item_type, item_type) \
 	X(int, version, width, width) \
