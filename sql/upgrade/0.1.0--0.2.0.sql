@@ -6,3 +6,7 @@
 
 DROP VIEW tagrec_algorithms, tagrec_options, tagrec_mapped, tagrec_searches, tagrec_models, tagrec_versions, tagrec_trials,
 	tagrec_epochs, tagrec_jobs;
+
+ALTER TABLE tagrec_version
+	DROP CONSTRAINT tagrec_version_task_check,
+	ADD CONSTRAINT tagrec_version_task_check CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag,rating}'::pg_catalog.text[]));
