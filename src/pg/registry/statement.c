@@ -111,6 +111,24 @@ check_names(ParseState *pstate, Query *query, JumbleState *jumble)
 
 /* ------------------------------------------------------------------ the place */
 
+/*
+ * The objects of an earlier version have other tables and other arguments, until they are updated; a session that was open
+ * during an update may have the earlier library.
+ */
+static void
+check_version(Datum version)
+{
+	char	   *found = TextDatumGetCString(version);
+
+	if (strcmp(found, TAGREC_VERSION) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"tagrec\" has version %s in this database, but the library is of version %s",
+						found, TAGREC_VERSION),
+				 errhint("Run ALTER EXTENSION tagrec UPDATE. If that has been done, open a new connection.")));
+	pfree(found);
+}
+
 /* pg_extension has no syscache, and get_extension_schema() is not exported before 16. */
 static Oid
 extension_schema(Oid extension)
@@ -120,12 +138,16 @@ extension_schema(Oid extension)
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	bool		isnull;
 
 	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
 	scan = systable_beginscan(relation, ExtensionOidIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
+	{
 		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+		check_version(heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &isnull));
+	}
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	return schema;
