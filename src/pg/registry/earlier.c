@@ -1,6 +1,6 @@
 /*
- * The C functions of earlier versions' objects whose arguments or results are others now. The objects of such a version can
- * still be created or restored; called, they say that the extension is to be updated.
+ * Functions as earlier versions of the extension declared them, with other arguments than now: until the extension is updated,
+ * they say that it is to be. A function whose arguments change gets another symbol, a number behind its name, and a line here.
  */
 #include "postgres.h"
 
@@ -12,18 +12,29 @@
 	Datum \
 	function(PG_FUNCTION_ARGS) \
 	{ \
-		refuse(); \
+		return update_needed(); \
 	}
 
-pg_noreturn static void refuse(void);
-
-/* Finding the extension's tables compares its version with the library's. */
-static void
-refuse(void)
+static Datum
+update_needed(void)
 {
-	(void) tagrec_schema();
-	elog(ERROR, "function of an earlier version of extension \"tagrec\"");
+	(void) tagrec_schema();		/* ereport(ERROR), unless the objects have been updated meanwhile */
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this function has been replaced by an update of extension \"tagrec\"")));
 }
 
+/* 0.1.0 */
+EARLIER(tagrec_embed)
+EARLIER(tagrec_explain)
+EARLIER(tagrec_feature_tags)
+EARLIER(tagrec_recommend)
+EARLIER(tagrec_recommend_all)
+EARLIER(tagrec_recommend_as)
+EARLIER(tagrec_recommend_for_tags)
+EARLIER(tagrec_recommend_tags)
+EARLIER(tagrec_score)
+EARLIER(tagrec_similar_items)
+EARLIER(tagrec_similar_users)
 EARLIER(tagrec_train)
 EARLIER(tagrec_tune)
