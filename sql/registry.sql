@@ -34,7 +34,7 @@ CREATE TABLE tagrec_version (
 	refreshed_from int CHECK (refreshed_from OPERATOR(pg_catalog.>) 0),
 	job bigint,
 	algorithm text NOT NULL,
-	task text NOT NULL CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag}'::pg_catalog.text[])),
+	task text NOT NULL CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag,rating}'::pg_catalog.text[])),
 	-- every option's value, so that the version can be read and repeated even if defaults change
 	options jsonb NOT NULL,
 	-- options specified by the user
@@ -42,7 +42,8 @@ CREATE TABLE tagrec_version (
 	source text NOT NULL,
 	user_column name NOT NULL,
 	item_column name NOT NULL,
-	tag_column name NOT NULL,
+	-- NULL = trained without tags
+	tag_column name,
 	weight_column name,
 	user_type text NOT NULL,
 	item_type text NOT NULL,
@@ -66,6 +67,11 @@ CREATE TABLE tagrec_version (
 	-- layout of the stored weights; the library rejects newer ones
 	format int NOT NULL CHECK (format OPERATOR(pg_catalog.>) 0),
 	created_at timestamptz NOT NULL DEFAULT now(),
+	value_column name,
+	time_column name,
+	-- relations of attributes
+	user_features text,
+	item_features text,
 	PRIMARY KEY (model_id, version)
 );
 COMMENT ON TABLE tagrec_version IS 'tagrec: one row per finished training; see the view tagrec_versions';

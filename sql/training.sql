@@ -5,23 +5,27 @@
 CREATE OR REPLACE FUNCTION tagrec_train(
 	model text,
 	source regclass,
-	algorithm text DEFAULT 'hdlpr_ns',
+	algorithm text DEFAULT NULL, -- hdlpr_ns; without tags, ease
 	options jsonb DEFAULT '{}',
 	user_column name DEFAULT 'user_id',
 	item_column name DEFAULT 'item_id',
 	tag_column name DEFAULT 'tag',
 	weight_column name DEFAULT NULL,
 	device text DEFAULT 'auto',
-	wait boolean DEFAULT true
+	wait boolean DEFAULT true,
+	value_column name DEFAULT NULL,
+	time_column name DEFAULT NULL,
+	user_features regclass DEFAULT NULL,
+	item_features regclass DEFAULT NULL
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_train' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean) IS
-	'trains a new version of a model on a relation of (user, item, tag) rows and deploys it; returns the job';
+COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean, name, name, regclass, regclass) IS
+	'trains a new version of a model on a relation of (user, item, tag) or (user, item) rows and deploys it; returns the job';
 
 CREATE OR REPLACE FUNCTION tagrec_tune(
 	model text,
 	source regclass,
-	algorithm text DEFAULT 'hdlpr_ns',
+	algorithm text DEFAULT NULL, -- hdlpr_ns; without tags, ease
 	space jsonb DEFAULT NULL, -- required; the error shows an example
 	trials int DEFAULT 20,
 	options jsonb DEFAULT '{}',
@@ -34,11 +38,15 @@ CREATE OR REPLACE FUNCTION tagrec_tune(
 	seed bigint DEFAULT 1,
 	resume boolean DEFAULT true,
 	refit boolean DEFAULT true,
-	wait boolean DEFAULT true
+	wait boolean DEFAULT true,
+	value_column name DEFAULT NULL,
+	time_column name DEFAULT NULL,
+	user_features regclass DEFAULT NULL,
+	item_features regclass DEFAULT NULL
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_tune' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
-	boolean, boolean) IS
+	boolean, boolean, name, name, regclass, regclass) IS
 	'searches a space of options for those that rank held-out pairs best, then trains and deploys a version of a model with them; returns the job';
 
 CREATE OR REPLACE FUNCTION tagrec_refresh(model text, wait boolean DEFAULT true) RETURNS bigint
@@ -212,7 +220,11 @@ SELECT
 	v.requested_options,
 	v.options,
 	v.job,
-	v.created_at
+	v.created_at,
+	v.value_column,
+	v.time_column,
+	v.user_features,
+	v.item_features
 FROM tagrec_version v JOIN tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) v.model_id
 WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_versions IS

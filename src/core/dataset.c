@@ -374,6 +374,16 @@ tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item)
 	return place < 0 ? -1 : first + place;
 }
 
+double
+tr_dataset_mean_value(const TrDataset *dataset)
+{
+	double		sum = 0;
+
+	for (int32_t p = 0; p < dataset->n_posts; p++)
+		sum += dataset->post_value[p];
+	return dataset->n_posts > 0 ? sum / dataset->n_posts : 0;
+}
+
 void
 tr_dataset_count_tags(double *count, const TrDataset *dataset)
 {

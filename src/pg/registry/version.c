@@ -39,6 +39,10 @@ PG_FUNCTION_INFO_V1(tagrec_sees);
 	X(text, v.item_column, columns.item) \
 	X(text, v.tag_column, columns.tag) \
 	X(text, v.weight_column, columns.weight) \
+	X(text, v.value_column, columns.value) \
+	X(text, v.time_column, columns.time) \
+	X(text, v.user_features, user_features) \
+	X(text, v.item_features, item_features) \
 	X(text, v.user_type, user_type) \
 	X(text, v.item_type, item_type) \
 	X(int, v.width, width) \
