@@ -76,7 +76,7 @@ tr_check_untagged(const TrAlgorithm *algorithm, TrError *err)
 		return TR_BAD_OPTION;
 	used = (size_t) snprintf(err->hint, sizeof(err->hint), "These can:");
 	for (const TrAlgorithm *const *a = tr_algorithms; *a && used < sizeof(err->hint); a++)
-		if ((*a)->pairs_alone)
+		if ((*a)->pairs_alone && (algorithm->task->tags || (*a)->task == algorithm->task))
 			used += (size_t) snprintf(err->hint + used, sizeof(err->hint) - used, " %s,", (*a)->name);
 	if (used < sizeof(err->hint))
 		err->hint[used - 1] = '.';

@@ -40,7 +40,9 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SELECT says(format($$SELECT tagrec_train('n', 'likes', %L, tag_column => NULL)$$, algorithm)) FROM tagrec_algorithms
 	WHERE needs_tags ORDER BY algorithm;
+\set VERBOSITY terse
 SELECT tagrec_train('n', 'likes', 'blend', tag_column => NULL);
+\set VERBOSITY default
 SELECT tagrec_train('n', 'likes', 'popularity', tag_column => NULL, weight_column => 'item_id');
 
 -- some rows without a tag: interactions, as long as tags are not what is recommended
@@ -50,7 +52,9 @@ SELECT algorithm, tagrec_train('s_' || algorithm, 'partly', algorithm, '{"epochs
 	FROM tagrec_algorithms WHERE task = 'item' ORDER BY 1;
 SELECT DISTINCT assignments, pairs, tags FROM tagrec_versions WHERE model LIKE 's\_%';
 CREATE VIEW none AS SELECT user_id, item_id, NULL::text AS tag FROM likes;
+\set VERBOSITY terse
 SELECT tagrec_train('n', 'none', 'tag_cosine');
+\set VERBOSITY default
 SELECT tagrec_train('n', 'none', 'popularity') > 0 AS trained;
 
 -- validation without tags, by a share and by a relation; tuning
@@ -136,8 +140,10 @@ SELECT tagrec_train('x', 'bad', 'ials', tag_column => NULL, time_column => 'neve
 -- a job that is not waited for tells what it will not do
 SET client_min_messages = notice;
 BEGIN;
-SELECT tagrec_train('x', 'orders', 'ease', tag_column => NULL, value_column => 'quantity', wait => false) > 0 AS submitted;
+\set VERBOSITY terse
+SELECT tagrec_train('other', 'orders', 'ease', tag_column => NULL, value_column => 'quantity', wait => false) > 0 AS submitted;
 ROLLBACK;
+\set VERBOSITY default
 SET client_min_messages = warning;
 -- a time in the future is no reason to forget the rest
 SELECT tagrec_train('f', 'bad', 'popularity', '{"half_life": "1 day"}', tag_column => NULL, time_column => 'future') > 0 AS trained;

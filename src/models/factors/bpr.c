@@ -165,7 +165,7 @@ create(TrModel *model, TrError *err)
 	m->sort = TR_NEW(model, uint64_t, 2 * (size_t) B);
 	m->nothing = tr_device_zeros(model, 1);
 	tr_batch_ints(&m->ints, model, BATCH_INTS * (size_t) B);
-	m->mean_value = model->dataset->post_value ? tr_dataset_mean_value(model->dataset) : 0;
+	m->mean_value = model->dataset->post_value ? tr_dataset_values(model->dataset).mean : 0;
 	m->weight = m->mean_value > 0 ? TR_NEW(model, float, B) : NULL;
 	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
 	tr_carve(&m->ints, &m->row, &m->batch_row, (size_t) B);

@@ -88,7 +88,7 @@ static void
 weighting(const Ials *m, double *plus, double *times)
 {
 	const TrDataset *d = m->model.dataset;
-	double		mean = d->post_value ? tr_dataset_mean_value(d) : 0;
+	double		mean = d->post_value ? tr_dataset_values(d).mean : 0;
 
 	*plus = d->post_value && m->options.confidence == 0 && mean > 0 ? 0 : 1;
 	*times = m->options.confidence > 0 ? m->options.confidence : mean > 0 ? 1 / mean : 0;

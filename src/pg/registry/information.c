@@ -13,11 +13,11 @@
 #include "utils/json.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_algorithm_rows);
+PG_FUNCTION_INFO_V1(tagrec_algorithm_rows_2);
 PG_FUNCTION_INFO_V1(tagrec_option_rows);
 
 Datum
-tagrec_algorithm_rows(PG_FUNCTION_ARGS)
+tagrec_algorithm_rows_2(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -31,7 +31,7 @@ tagrec_algorithm_rows(PG_FUNCTION_ARGS)
 			CStringGetTextDatum(a->summary),
 			CStringGetTextDatum(a->source),
 			BoolGetDatum(!a->pairs_alone),
-			BoolGetDatum(a->uses_values),
+			BoolGetDatum(a->uses_values || a->task->values),
 			BoolGetDatum(a->uses_attributes)
 		};
 		bool		nulls[lengthof(values)] = {false};

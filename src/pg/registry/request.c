@@ -34,6 +34,8 @@
 	X(int, "user_features", user_features) \
 	X(int, "item_features", item_features) \
 	X(text, "device", device) \
+	X(text, "deploy", deploy) \
+	X(int, "remembered", remembered) \
 	X(int, "threads", threads) \
 	X(int, "max_memory", max_memory) \
 	X(int, "progress_interval", progress_interval)

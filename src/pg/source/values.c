@@ -20,6 +20,25 @@ check_option(bool set, const char *option, const char *column, const char *argum
 				 errmsg("option \"%s\" requires %s", option, argument)));
 }
 
+/* A value that is predicted is neither old nor disliked. */
+static void
+check_rating(const TagrecSource *source, const TagrecOptions *options)
+{
+	const TrTrainOptions *train = &options->train;
+
+	if (!source->columns.value)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("algorithm \"%s\" requires value_column", options->algorithm->name),
+				 errdetail("It predicts the values of (user, item) pairs.")));
+	if (train->half_life > 0 || train->like_from > -TR_MOST_WEIGHT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" cannot be used with algorithm \"%s\"",
+						train->half_life > 0 ? "half_life" : "like_from", options->algorithm->name),
+				 errdetail("It predicts the values of (user, item) pairs.")));
+}
+
 static void
 check_options(const TagrecSource *source, const TrTrainOptions *train)
 {
@@ -42,7 +61,7 @@ merge_of(const TagrecSource *source, const TagrecOptions *options)
 		return (TrMerge) (options->train.duplicates - 1);
 	if (!source->columns.value)
 		return TR_MERGE_MAX;
-	return source->columns.tag ? TR_MERGE_MEAN : TR_MERGE_SUM;
+	return source->columns.tag || options->algorithm->task->values ? TR_MERGE_MEAN : TR_MERGE_SUM;
 }
 
 TagrecRules
@@ -51,13 +70,15 @@ tagrec_source_rules(const TagrecSource *source, const TagrecOptions *options)
 	const TrTrainOptions *train = &options->train;
 	TagrecRules rules = {
 		.untagged = !options->algorithm->task->tags,
-		.confidences = true,
+		.confidences = !options->algorithm->task->values,
 		.half_life = train->half_life,
 		.like_from = train->like_from,
 		.merge = merge_of(source, options)
 	};
 	TrError		err = {0};
 
+	if (options->algorithm->task->values)
+		check_rating(source, options);
 	check_options(source, train);
 	if (!source->columns.tag)
 		tagrec_check(tr_check_untagged(options->algorithm, &err), &err);
@@ -71,7 +92,7 @@ tagrec_tell_unused(const TagrecSource *source, const TrAlgorithm *algorithm)
 	bool		decays = source->rules.half_life > 0;
 	StringInfoData names;
 
-	if (algorithm->uses_values || !(source->columns.value || (decays && !tags)))
+	if (algorithm->task->values || algorithm->uses_values || !(source->columns.value || (decays && !tags)))
 		return;
 	initStringInfo(&names);
 	for (const TrAlgorithm *const *a = tr_algorithms; *a; a++)

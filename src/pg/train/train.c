@@ -14,7 +14,7 @@
 #include "pg/train/submit.h"
 #include "utils/builtins.h"
 
-PG_FUNCTION_INFO_V1(tagrec_train);
+PG_FUNCTION_INFO_V1(tagrec_train_2);
 PG_FUNCTION_INFO_V1(tagrec_refresh);
 
 /* Arguments of tagrec_train(), as sql/training.sql declares them. */
@@ -30,6 +30,7 @@ enum
 	Arg_weight_column,
 	Arg_device,
 	Arg_wait,
+	Arg_deploy,
 	Arg_value_column,
 	Arg_time_column,
 	Arg_user_features,
@@ -39,7 +40,7 @@ enum
 
 /* NULL = may be null */
 static const char *const argument_names[Args] = {
-	"model", "source", NULL, NULL, "user_column", "item_column", NULL, NULL, "device", "wait"
+	"model", "source", NULL, NULL, "user_column", "item_column", NULL, NULL, "device", "wait", "deploy"
 };
 
 static void
@@ -53,9 +54,10 @@ check_arguments(FunctionCallInfo fcinfo)
 }
 
 Datum
-tagrec_train(PG_FUNCTION_ARGS)
+tagrec_train_2(PG_FUNCTION_ARGS)
 {
 	TagrecRequest request = {0};
+	TagrecOptions *options;
 	bool		wait;
 
 	tagrec_submit_check_server("tagrec_train()");
@@ -71,7 +73,10 @@ tagrec_train(PG_FUNCTION_ARGS)
 	request.source = PG_GETARG_OID(Arg_source);
 	tagrec_submit_columns(&request, fcinfo, Arg_user_column, Arg_value_column);
 	request.algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, &request);
-	tagrec_submit_check(&request, tagrec_options_read(tagrec_algorithm(request.algorithm), request.options));
+	request.deploy = tagrec_submit_deploy(fcinfo, Arg_deploy, "tagrec_train");
+	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
+	tagrec_submit_check(&request, options);
+	tagrec_tell_differences(&request, options);
 	PG_RETURN_INT64(tagrec_submit(&request, wait, "tagrec_train()"));
 }
 
