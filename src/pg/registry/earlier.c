@@ -1,6 +1,6 @@
 /*
- * Functions as earlier versions of the extension declared them, with other arguments than now: until the extension is updated,
- * they say that it is to be. A function whose arguments change gets another symbol, a number behind its name, and a line here.
+ * The C functions of earlier versions' objects whose arguments or results are others now. The objects of such a version can
+ * still be created or restored; called, they say that the extension is to be updated.
  */
 #include "postgres.h"
 
@@ -12,19 +12,20 @@
 	Datum \
 	function(PG_FUNCTION_ARGS) \
 	{ \
-		return update_needed(); \
+		refuse(); \
 	}
 
-static Datum
-update_needed(void)
+pg_noreturn static void refuse(void);
+
+/* Finding the extension's tables compares its version with the library's. */
+static void
+refuse(void)
 {
-	(void) tagrec_schema();		/* ereport(ERROR), unless the objects have been updated meanwhile */
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("this function has been replaced by an update of extension \"tagrec\"")));
+	(void) tagrec_schema();
+	elog(ERROR, "function of an earlier version of extension \"tagrec\"");
 }
 
-/* 0.1.0 */
+EARLIER(tagrec_algorithm_rows)
 EARLIER(tagrec_embed)
 EARLIER(tagrec_explain)
 EARLIER(tagrec_feature_tags)
