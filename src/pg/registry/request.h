@@ -27,10 +27,14 @@ typedef struct TagrecRequest
 	int			trials;			/* at most */
 	int64		search_seed;
 	bool		resume;			/* trials that have been done before count */
+	char	   *deploy;			/* "always", "if_better" or "never"; NULL = always */
+	bool		remembered;		/* source and settings are those of the deployed version: read as the model's owner */
 	bool		refit;			/* the best options are trained again with the held-out pairs */
 	Oid			source;
 	Oid			validation_source;	/* held-out pairs; InvalidOid = none */
 	TagrecColumns columns;
+	Oid			user_features,	/* relations of attributes; InvalidOid = none */
+				item_features;
 	char	   *device;
 	int			threads;		/* settings of the session that asked */
 	int			max_memory;
