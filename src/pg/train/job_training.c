@@ -174,7 +174,10 @@ create_model(TagrecTraining *t)
 static bool
 poll(void *argument)
 {
-	return tagrec_running_cancelled(((TagrecTraining *) argument)->job);
+	const TagrecTraining *t = argument;
+
+	tagrec_progress_tick(t->progress);
+	return tagrec_running_cancelled(t->job);
 }
 
 static void
@@ -197,7 +200,7 @@ epoch_done(void *argument, const TrEpoch *epoch)
 void
 tagrec_training_run(TagrecTraining *t, const char *phase)
 {
-	TrTrainHooks hooks = {{poll, t}, epoch_done};
+	TrTrainHooks hooks = {{poll, t, &t->progress->work}, epoch_done};
 	TrError		err = {0};
 
 	check_memory(t, 0);
