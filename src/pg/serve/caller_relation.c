@@ -9,9 +9,8 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
-
-#define BATCH_ROWS 5000
 
 Oid
 tagrec_relation_argument(FunctionCallInfo fcinfo, int n, const char *name)
@@ -104,31 +103,103 @@ tagrec_caller_key(const TagrecCallerRelation *relation, const char *model_column
 	return key;
 }
 
-static void
-take_batch(TagrecTakeRow take, void *argument)
-{
-	TupleDesc	desc = SPI_tuptable->tupdesc;
-	Datum		value[TAGREC_CALLER_COLUMNS];
-	bool		isnull[TAGREC_CALLER_COLUMNS];
-	Oid			type[TAGREC_CALLER_COLUMNS];
+/* ------------------------------------------------------------------ reading */
 
-	for (int c = 0; c < desc->natts; c++)
-		type[c] = TupleDescAttr(desc, c)->atttypid;
-	for (uint64 i = 0; i < SPI_processed; i++)
+/* A receiver that calls a function for each row */
+typedef struct Receiver
+{
+	DestReceiver pub;
+	TagrecTakeRow take;
+	void	   *argument;
+	int			n;
+	Oid			type[TAGREC_CALLER_COLUMNS];
+} Receiver;
+
+static void
+start_rows(DestReceiver *self, int operation, TupleDesc desc)
+{
+	Receiver   *receiver = (Receiver *) self;
+
+	for (int c = 0; c < receiver->n; c++)
+		receiver->type[c] = TupleDescAttr(desc, c)->atttypid;
+}
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	Receiver   *receiver = (Receiver *) self;
+
+	slot_getsomeattrs(slot, receiver->n);
+	receiver->take(receiver->argument, slot->tts_values, slot->tts_isnull, receiver->type);
+	return true;
+}
+
+static void
+end_rows(DestReceiver *self)
+{
+}
+
+/* Plans of this session, the one used last first. They are made again when what they depend on changes. */
+#define KEPT_PLANS 16
+
+typedef struct KeptPlan
+{
+	char	   *sql;
+	SPIPlanPtr	plan;
+} KeptPlan;
+
+static KeptPlan kept[KEPT_PLANS];
+static int	running;			/* reads under way: a relation may be a view that asks a model itself */
+
+static void
+move_to_front(int at)
+{
+	KeptPlan	plan = kept[at];
+
+	memmove(kept + 1, kept, at * sizeof(KeptPlan));
+	kept[0] = plan;
+}
+
+/* A plan that may be in use further up is not taken away. */
+static SPIPlanPtr
+plan_of(const char *sql)
+{
+	int			at = 0;
+	KeptPlan	plan;
+
+	while (at < KEPT_PLANS - 1 && kept[at].sql && strcmp(kept[at].sql, sql) != 0)
+		at++;
+	if (!kept[at].sql || strcmp(kept[at].sql, sql) != 0)
 	{
-		CHECK_FOR_INTERRUPTS();
-		heap_deform_tuple(SPI_tuptable->vals[i], desc, value, isnull);
-		take(argument, value, isnull, type);
+		plan.plan = SPI_prepare(sql, 0, NULL);
+		if (!plan.plan)
+			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+		if (running > 0)
+			return plan.plan;
+		plan.sql = MemoryContextStrdup(TopMemoryContext, sql);
+		SPI_keepplan(plan.plan);
+		if (kept[at].sql)
+		{
+			SPI_freeplan(kept[at].plan);
+			pfree(kept[at].sql);
+		}
+		kept[at] = plan;
 	}
+	move_to_front(at);
+	return kept[0].plan;
 }
 
 void
 tagrec_caller_read(const TagrecCallerRelation *relation, const char *const *expression, int n, TagrecTakeRow take,
 				   void *argument)
 {
+	Receiver	receiver = {
+		.pub = {receive_row, start_rows, end_rows, end_rows, DestNone}, .take = take, .argument = argument, .n = n
+	};
+	SPIExecuteOptions options = {.read_only = true, .dest = &receiver.pub};
 	StringInfoData sql;
-	Portal		portal;
-	bool		more = true;
+	SPIPlanPtr	plan;
+	int			result = 0;
 
 	Assert(n <= TAGREC_CALLER_COLUMNS);
 	initStringInfo(&sql);
@@ -136,14 +207,18 @@ tagrec_caller_read(const TagrecCallerRelation *relation, const char *const *expr
 		appendStringInfo(&sql, "%s%s", i == 0 ? "SELECT " : ", ", expression[i]);
 	appendStringInfo(&sql, " FROM %s", relation->name);
 	SPI_connect();
-	portal = SPI_cursor_open_with_args(NULL, sql.data, 0, NULL, NULL, NULL, true, 0);
-	while (more)
+	plan = plan_of(sql.data);
+	running++;
+	PG_TRY();
 	{
-		SPI_cursor_fetch(portal, true, BATCH_ROWS);
-		more = SPI_processed > 0;
-		take_batch(take, argument);
-		SPI_freetuptable(SPI_tuptable);
+		result = SPI_execute_plan_extended(plan, &options);
 	}
-	SPI_cursor_close(portal);
+	PG_FINALLY();
+	{
+		running--;
+	}
+	PG_END_TRY();
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql.data, SPI_result_code_string(result));
 	SPI_finish();
 }

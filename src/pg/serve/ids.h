@@ -11,7 +11,7 @@
 
 #include "fmgr.h"
 #include "pg/base/id.h"
-#include "pg/serve/matrix.h"
+#include "pg/serve/cache.h"
 #include "utils/array.h"
 
 /* Argument n. Its array; NULL when the argument is, or when it is all, which *all says, or when the array is empty. */
@@ -41,6 +41,12 @@ extern void tagrec_key_finder(TagrecKeyFinder *finder, const TagrecMatrix *matri
 
 /* The row; -1 when there is none. The finder keeps memory of the context it was made in. */
 extern int32 tagrec_find_row(TagrecKeyFinder *finder, Datum value);
+
+/*
+ * The set of rows that the ids of an array name. from: what the matrix was read from. Not to be changed: arrays of some length
+ * that are asked for again are remembered, with their sets, so that page after page by the same filter costs next to nothing.
+ */
+extern const uint64 *tagrec_id_set(const TagrecMatrix *matrix, const TagrecStored *from, ArrayType *ids);
 
 /* The positions that the ids of an array have in a matrix, ascending, each once; *n of them. NULLs are nobody's. */
 extern int32 *tagrec_find_positions(const TagrecMatrix *matrix, ArrayType *ids, int *n);

@@ -242,8 +242,7 @@ tagrec_ranked(const TagrecRanking *ranking, int32 *before)
 	TrTopN		top = {0};
 
 	*before = (int32) Min(rules->after, wanted);
-	tagrec_choose(&r.choice, ranking->call, rules, ranking->matrix,
-				  ranking->users ? ranking->call->version->columns.user : ranking->call->version->columns.item);
+	tagrec_choose(&r.choice, ranking->call, rules, ranking->matrix, ranking->users);
 	if (rules->diversity > 0)
 	{
 		check_diversity(ranking);

@@ -7,7 +7,7 @@
  *     TagrecRules rules;
  *     tagrec_rules_arguments(fcinfo, first, &rules);     before the call begins: rules.version says which version
  *     …
- *     tagrec_choose(&choice, call, &rules, matrix, column);    looks up what the arguments name, in the call's memory
+ *     tagrec_choose(&choice, call, &rules, matrix, users);    looks up what the arguments name, in the call's memory
  *
  * NULL as candidates is nobody, NULL as exclude or boost nothing; NULL as a relation is an error, because it is what
  * to_regclass() makes of a name that does not exist. NULLs among ids, and ids that the model does not know, count for nothing.
@@ -80,9 +80,9 @@ typedef struct TagrecChoice
 	int32		groups;
 } TagrecChoice;
 
-/* column: that of the keys in the model's source */
+/* users: the matrix is of users, and so are the ids */
 extern void tagrec_choose(TagrecChoice *choice, TagrecCall *call, const TagrecRules *rules, const TagrecMatrix *matrix,
-						  const char *column);
+						  bool users);
 
 static inline float
 tagrec_boosted(const TagrecBoost *boost, float score)
