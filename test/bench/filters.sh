@@ -38,6 +38,7 @@ load() {
 		SELECT 1, key, embedding, ARRAY(SELECT key % 50 + x * 600 FROM generate_series(0, 19) x), '{}', '{}' FROM loading" || exit
 	psql -qX -v ON_ERROR_STOP=1 -c "
 		CREATE TABLE chosen AS SELECT item_id, position % 20 AS category, 1.5::float8 AS factor FROM m_item_v1;
+		ALTER TABLE chosen ADD PRIMARY KEY (item_id);
 		CREATE TABLE none AS SELECT item_id FROM chosen WHERE false;
 		CREATE TABLE one AS SELECT item_id FROM chosen LIMIT 1;
 		CREATE TABLE hundred AS SELECT item_id FROM chosen ORDER BY md5(item_id::text) LIMIT 100;

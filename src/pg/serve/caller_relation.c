@@ -4,6 +4,8 @@
 #include "pg/serve/caller_relation.h"
 
 #include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -11,6 +13,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 Oid
 tagrec_relation_argument(FunctionCallInfo fcinfo, int n, const char *name)
@@ -54,20 +57,30 @@ tagrec_caller_relation(Oid id, const char *argument)
 	r->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 										 RelationGetRelationName(relation));
 	r->column = palloc((desc->natts + 1) * sizeof(char *));
+	r->type = palloc((desc->natts + 1) * sizeof(Oid));
 	for (int i = 0; i < desc->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
+		{
+			r->type[r->n_columns] = getBaseType(TupleDescAttr(desc, i)->atttypid);
 			r->column[r->n_columns++] = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
+		}
 	relation_close(relation, NoLock);
 	return r;
+}
+
+Oid
+tagrec_caller_type(const TagrecCallerRelation *relation, const char *column)
+{
+	for (int i = 0; i < relation->n_columns; i++)
+		if (strcmp(relation->column[i], column) == 0)
+			return relation->type[i];
+	return InvalidOid;
 }
 
 bool
 tagrec_caller_has(const TagrecCallerRelation *relation, const char *column)
 {
-	for (int i = 0; i < relation->n_columns; i++)
-		if (strcmp(relation->column[i], column) == 0)
-			return true;
-	return false;
+	return OidIsValid(tagrec_caller_type(relation, column));
 }
 
 static bool
@@ -160,9 +173,9 @@ move_to_front(int at)
 	kept[0] = plan;
 }
 
-/* A plan that may be in use further up is not taken away. */
+/* A plan that may be in use further up is not taken away. type: of its parameter, which the text names; InvalidOid = none */
 static SPIPlanPtr
-plan_of(const char *sql)
+plan_of(const char *sql, Oid type)
 {
 	int			at = 0;
 	KeptPlan	plan;
@@ -171,7 +184,7 @@ plan_of(const char *sql)
 		at++;
 	if (!kept[at].sql || strcmp(kept[at].sql, sql) != 0)
 	{
-		plan.plan = SPI_prepare(sql, 0, NULL);
+		plan.plan = SPI_prepare(sql, OidIsValid(type), &type);
 		if (!plan.plan)
 			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
 		if (running > 0)
@@ -189,25 +202,16 @@ plan_of(const char *sql)
 	return kept[0].plan;
 }
 
-void
-tagrec_caller_read(const TagrecCallerRelation *relation, const char *const *expression, int n, TagrecTakeRow take,
-				   void *argument)
+static void
+run(const char *sql, Oid type, ParamListInfo params, Receiver *receiver)
 {
-	Receiver	receiver = {
-		.pub = {receive_row, start_rows, end_rows, end_rows, DestNone}, .take = take, .argument = argument, .n = n
-	};
-	SPIExecuteOptions options = {.read_only = true, .dest = &receiver.pub};
-	StringInfoData sql;
+	SPIExecuteOptions options = {.read_only = true, .params = params, .dest = &receiver->pub};
 	SPIPlanPtr	plan;
 	int			result = 0;
 
-	Assert(n <= TAGREC_CALLER_COLUMNS);
-	initStringInfo(&sql);
-	for (int i = 0; i < n; i++)
-		appendStringInfo(&sql, "%s%s", i == 0 ? "SELECT " : ", ", expression[i]);
-	appendStringInfo(&sql, " FROM %s", relation->name);
+	receiver->pub = (DestReceiver) {receive_row, start_rows, end_rows, end_rows, DestNone};
 	SPI_connect();
-	plan = plan_of(sql.data);
+	plan = plan_of(sql, type);
 	running++;
 	PG_TRY();
 	{
@@ -219,6 +223,53 @@ tagrec_caller_read(const TagrecCallerRelation *relation, const char *const *expr
 	}
 	PG_END_TRY();
 	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql.data, SPI_result_code_string(result));
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
 	SPI_finish();
+}
+
+static void
+select_from(StringInfo sql, const TagrecCallerRelation *relation, const char *const *expression, int n)
+{
+	Assert(n <= TAGREC_CALLER_COLUMNS);
+	initStringInfo(sql);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(sql, "%s%s", i == 0 ? "SELECT " : ", ", expression[i]);
+	appendStringInfo(sql, " FROM %s", relation->name);
+}
+
+void
+tagrec_caller_read(const TagrecCallerRelation *relation, const char *const *expression, int n, TagrecTakeRow take,
+				   void *argument)
+{
+	Receiver	receiver = {.take = take, .argument = argument, .n = n};
+	StringInfoData sql;
+
+	select_from(&sql, relation, expression, n);
+	run(sql.data, InvalidOid, NULL, &receiver);
+}
+
+bool
+tagrec_caller_compares(const TagrecCallerRelation *relation, const char *key)
+{
+	Oid			type = tagrec_caller_type(relation, key);
+
+	/* of the types in the system's schema, none has an equality elsewhere */
+	return get_typtype(type) == TYPTYPE_BASE && OidIsValid(get_array_type(type)) &&
+		OidIsValid(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr) && type < FirstUnpinnedObjectId;
+}
+
+void
+tagrec_caller_read_some(const TagrecCallerRelation *relation, const char *const *expression, int n, const char *key,
+						Datum array, TagrecTakeRow take, void *argument)
+{
+	Receiver	receiver = {.take = take, .argument = argument, .n = n};
+	Oid			type = get_array_type(tagrec_caller_type(relation, key));
+	ParamListInfo params = makeParamList(1);
+	StringInfoData sql;
+
+	params->params[0] = (ParamExternData) {array, false, PARAM_FLAG_CONST, type};
+	select_from(&sql, relation, expression, n);
+	appendStringInfo(&sql, " WHERE %s OPERATOR(pg_catalog.=) ANY ($1::%s)", quote_identifier(key),
+					 format_type_be_qualified(type));
+	run(sql.data, type, params, &receiver);
 }

@@ -206,6 +206,7 @@ best_of_groups(Ranked *r, int32 depth)
 		asked = Min(asked * GROUP_SHARE, rows);
 		top = best_rows(r, (int32) asked);
 		all = top.count < asked || asked == rows;
+		tagrec_find_groups(&r->choice, &top);
 		tagrec_cap_groups(&r->choice, &top);
 		if (all || top.count >= depth)
 			return top;

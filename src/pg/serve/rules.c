@@ -6,10 +6,10 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "core/topn.h"
 #include "miscadmin.h"
 #include "pg/base/source_columns.h"
 #include "pg/serve/caller_relation.h"
-#include "pg/serve/groups.h"
 #include "pg/serve/ids.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -417,7 +417,6 @@ tagrec_choose(TagrecChoice *choice, TagrecCall *call, const TagrecRules *rules, 
 	choice->out = left_out(rules, matrix, users ? &call->served->users_from : &call->served->items_from, column);
 	if (rules->boost || OidIsValid(rules->boost_from))
 		find_boosts(choice, rules, column);
-	if (rules->max_per_group > 0)
-		tagrec_find_groups(choice, column);
+	choice->column = column;
 	MemoryContextSwitchTo(before);
 }

@@ -72,10 +72,11 @@ typedef struct TagrecChoice
 {
 	const TagrecRules *rules;
 	const TagrecMatrix *matrix;
+	const char *column;			/* of its keys in the model's source */
 	uint64	   *out;			/* the set of rows left out; NULL = none */
 	int			n_boosts;
 	TagrecBoost *boost;			/* ascending by row, each once */
-	int			n_members;
+	int			n_members;		/* filled by groups.h */
 	TagrecMember *member;		/* ascending by row */
 	int32		groups;
 } TagrecChoice;
