@@ -83,7 +83,7 @@ blend_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first
 
 	for (BlendMember *member = m->member; member < m->member + m->n_members; member++)
 	{
-		bool		able = member->width > 0 && member->model;
+		bool		able = member->width > 0 && member->model && (m->model.dataset || member->algorithm->encode);
 		float	   *scale;
 
 		TR_TRY(prepare_array(m, member, n, &scale, err));
@@ -287,4 +287,55 @@ blend_feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *e
 														   out, err);
 	*out = (TrSparse) {0};
 	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ new users */
+
+/* The part of the catalogue that is a member's, whose arrays start at `offset`. */
+static TrCatalogue
+catalogue_of(const Blend *m, const BlendMember *member, const TrCatalogue *whole, int offset)
+{
+	int			all = blend_features(&m->model);
+	TrCatalogue part = *whole;
+
+	part.width = member->width;
+	part.array += offset;
+	if (member->features && part.ptr)
+	{
+		int64_t		start = start_of(m, all, (TrFeatures) (member->features & -member->features));
+
+		part.ptr += start;
+		part.n_features -= start;
+	}
+	return part;
+}
+
+/* How far a member's scores spread for this user is what it is for users on the whole. */
+TrStatus
+blend_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+			  TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+	bool		any = false;
+	int			offset = 0;
+
+	m->found.n = 0;
+	for (BlendMember *member = m->member; member < m->member + m->n_members; offset += member++->width)
+	{
+		TrCatalogue part = catalogue_of(m, member, catalogue, offset);
+		float		deviation = history->items.n > 0 || member->encoded == 0 ? member->typical : member->encoded;
+		float	   *one;
+		float		scale = scale_of(member, deviation);
+		TrSparse	own;
+
+		if (!member->model)
+			continue;
+		TR_TRY(prepare_array(m, member, 1, &one, err));
+		TR_TRY(tr_model_fold_in(member->model, history, &part, m->array, &own, err));
+		put_array(array + offset, member->width, m->array, member->width, &scale, 1);
+		TR_TRY(merge(m, member, &own, scale, err));
+		any = true;
+	}
+	*features = (TrSparse) {m->found.n, m->index, m->value};
+	return any ? TR_OK : tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode a new user");
 }

@@ -145,4 +145,5 @@ const TrAlgorithm tr_algorithm_ease = {
 	.features = tr_item_features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,
+	.fold_in = tr_fold_in_items,
 };

@@ -262,10 +262,10 @@ reserve(EaseTags *m, int64_t n, TrError *err)
 	return m->room ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for %lld features of a user", (long long) n);
 }
 
-/* out = the items, 1 each, and behind them the weighted tags */
+/* out = the items, with these weights (NULL = 1 each), and behind them the weighted tags */
 static TrStatus
-user_row(EaseTags *m, const int32_t *item, int32_t n_items, const int32_t *tag, const float *count, int64_t n_tags,
-		 TrSparse *out, TrError *err)
+user_row(EaseTags *m, const int32_t *item, const float *weight, int32_t n_items, const int32_t *tag, const float *count,
+		 int64_t n_tags, TrSparse *out, TrError *err)
 {
 	if (m->options.user_tags == 0)
 		n_tags = 0;
@@ -273,7 +273,7 @@ user_row(EaseTags *m, const int32_t *item, int32_t n_items, const int32_t *tag, 
 	for (int32_t i = 0; i < n_items; i++)
 	{
 		m->index[i] = item[i];
-		m->value[i] = 1;
+		m->value[i] = weight ? weight[i] : 1;
 	}
 	weigh(m, TR_USER, (float) m->options.user_tags, tag, count, n_tags, m->value + n_items);
 	for (int64_t e = 0; e < n_tags; e++)
@@ -288,7 +288,7 @@ user_features(TrModel *model, const TrDataset *d, int32_t user, TrSparse *out, T
 	int32_t		first = d->user_ptr[user];
 	int64_t		entry = d->user.entry_ptr[user];
 
-	return user_row((EaseTags *) model, d->post_item + first, d->user_ptr[user + 1] - first, d->user.tag + entry,
+	return user_row((EaseTags *) model, d->post_item + first, NULL, d->user_ptr[user + 1] - first, d->user.tag + entry,
 					d->user.count + entry, d->user.entry_ptr[user + 1] - entry, out, err);
 }
 
@@ -297,8 +297,20 @@ encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, TrSpars
 {
 	int64_t		entry = profiles->ptr[row];
 
-	return user_row((EaseTags *) model, NULL, 0, profiles->tag + entry, profiles->count + entry,
+	return user_row((EaseTags *) model, NULL, NULL, 0, profiles->tag + entry, profiles->count + entry,
 					profiles->ptr[row + 1] - entry, out, err);
+}
+
+static TrStatus
+fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+		TrError *err)
+{
+	const TrSparse *items = &history->items;
+	const TrSparse *tags = &history->tags;
+
+	(void) catalogue, (void) array;
+	return user_row((EaseTags *) model, items->index, items->value, items->n, tags->index, tags->value, tags->n, features,
+					err);
 }
 
 static TrStatus
@@ -327,4 +339,5 @@ const TrAlgorithm tr_algorithm_ease_tags = {
 	.user_features = user_features,
 	.feature_weights = feature_weights,
 	.encode_features = encode_features,
+	.fold_in = fold_in,
 };

@@ -10,7 +10,9 @@
  * Legend: U users, I items, D factors, P pairs; "side" is what is being solved for, the other one is held fixed.
  */
 #include <math.h>
+#include <string.h>
 
+#include "core/simd.h"
 #include "models/base.h"
 
 typedef struct IalsOptions
@@ -59,7 +61,7 @@ typedef struct Ials
 	TrModel		model;
 	IalsOptions options;
 	IalsSide	side[2];		/* by TrSide */
-	float	   *gram;			/* (D,D) backend memory */
+	float	   *gram;			/* (D,D) backend memory; folding in: of the items; NULL = not yet */
 	double	   *loss;			/* backend memory */
 	float	   *host_ridge;		/* (U) of the users */
 	float	   *saved[2];		/* by TrSide: tensors "users" (U,D), "items" (I,D) */
@@ -109,6 +111,12 @@ upload_pairs(Ials *m, TrSide side)
 	tr_free(model->memory, val);
 }
 
+static float
+ridge_of(const IalsOptions *o, int32_t pairs, int32_t others)
+{
+	return (float) (o->regularization * pow(pairs + o->alpha * others, o->nu));
+}
+
 /* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu; the users' stays on the host, too */
 static void
 upload_ridge(Ials *m, TrSide side)
@@ -120,7 +128,7 @@ upload_ridge(Ials *m, TrSide side)
 	float	   *ridge = TR_NEW(&m->model, float, pairs->rows);
 
 	for (int32_t r = 0; ridge && r < pairs->rows; r++)
-		ridge[r] = (float) (o->regularization * pow(from[r + 1] - from[r] + o->alpha * pairs->cols, o->nu));
+		ridge[r] = ridge_of(o, from[r + 1] - from[r], pairs->cols);
 	if (ridge)
 		m->side[side].ridge = tr_to_device(&m->model, ridge, (size_t) pairs->rows * sizeof(float));
 	if (side == TR_USER)
@@ -245,6 +253,94 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	return TR_OK;
 }
 
+/* ------------------------------------------------------------------ a new user */
+
+/* sum (D,D) += x x^T, in its lower triangle */
+TR_CLONES static void
+add_square(double *restrict sum, const float *restrict x, int D)
+{
+	for (int i = 0; i < D; i++)
+		for (int j = 0; j <= i; j++)
+			sum[(size_t) i * D + j] += (double) x[i] * x[j];
+}
+
+/* m->gram = alpha times the Gram matrix of the items, which is the same for all users */
+static TrStatus
+find_gram(Ials *m, const TrCatalogue *items, TrError *err)
+{
+	TrModel    *model = &m->model;
+	int			D = items->width;
+	double	   *sum = TR_NEW(model, double, (size_t) D * D);
+	float	   *gram = TR_NEW(model, float, (size_t) D * D);
+
+	TR_TRY(tr_enough_memory(model, err, "the Gram matrix of the items"));
+	for (int32_t i = 0; i < items->n_items; i++)
+		add_square(sum, items->array + (size_t) i * items->stride, D);
+	for (int i = 0; i < D; i++)
+		for (int j = 0; j <= i; j++)
+			gram[(size_t) i * D + j] = gram[(size_t) j * D + i] = (float) (m->options.alpha * sum[(size_t) i * D + j]);
+	m->gram = tr_to_device(model, gram, (size_t) D * D * sizeof(float));
+	tr_free(model->memory, sum);
+	tr_free(model->memory, gram);
+	return tr_enough_memory(model, err, "the Gram matrix of the items");
+}
+
+/* array = the embedding that solves for a user with these items, as solve() would; everything taken is work's */
+static TrStatus
+solve_one(Ials *m, TrModel *work, const TrSparse *history, const TrCatalogue *catalogue, float *array, TrError *err)
+{
+	TrBackend  *b = m->model.backend;
+	int			D = catalogue->width;
+	size_t		n = (size_t) history->n;
+	float		ridge = ridge_of(&m->options, history->n, catalogue->n_items);
+	int64_t		ptr[2] = {0, history->n};
+	int32_t    *col = TR_NEW(work, int32_t, n);
+	float	   *rows = TR_NEW(work, float, n * (size_t) D);
+	float	   *out = tr_device_floats(work, (size_t) D);
+	double	   *loss = tr_device_new(work, sizeof(double));
+	TrCsr		pairs = {.rows = 1, .capacity = history->n, .cols = history->n};
+
+	TR_TRY(tr_enough_memory(work, err, "the items of a user"));
+	for (int32_t i = 0; i < history->n; i++)
+	{
+		col[i] = i;
+		memcpy(rows + (size_t) i * D, catalogue->array + (size_t) history->index[i] * catalogue->stride,
+			   (size_t) D * sizeof(float));
+	}
+	pairs.ptr = tr_to_device(work, ptr, sizeof(ptr));
+	pairs.col = tr_to_device(work, col, n * sizeof(int32_t));
+	pairs.val = tr_to_device(work, history->value, n * sizeof(float));
+	rows = tr_to_device(work, rows, n * (size_t) D * sizeof(float));
+	b->ops->zero(b, loss, sizeof(double));
+	TR_TRY(tr_enough_memory(work, err, "the items of a user"));
+	b->ops->regress_rows(b, out, &pairs, rows, m->gram, tr_to_device(work, &ridge, sizeof(float)), D, loss);
+	b->ops->download(b, array, out, (size_t) D * sizeof(float));
+	return b->ops->finish(b, err);
+}
+
+static TrStatus
+fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+		TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+	TrModel		work;
+	TrStatus	status;
+
+	(void) features;
+	m->options = *(const IalsOptions *) model->options;
+	if (catalogue->width != m->options.factors)
+		return tr_fail(err, TR_BAD_DATA, "the stored embeddings have %d numbers, not %d", catalogue->width,
+					   m->options.factors);
+	if (!m->gram)
+		TR_TRY(find_gram(m, catalogue, err));
+	if (history->items.n == 0)
+		return TR_OK;
+	tr_start_work(&work, model);
+	status = solve_one(m, &work, &history->items, catalogue, array, err);
+	tr_end_work(&work);
+	return status;
+}
+
 /* ------------------------------------------------------------------ result */
 
 const TrAlgorithm tr_algorithm_ials = {
@@ -258,4 +354,5 @@ const TrAlgorithm tr_algorithm_ials = {
 	.create = create,
 	.train_epoch = train_epoch,
 	.embed = tr_embed_rows,
+	.fold_in = fold_in,
 };
