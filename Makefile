@@ -23,7 +23,7 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models
 CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 
 # The install script is made of the registry and these sections, in this order.
-SQL_SECTIONS = sql/training.sql sql/queries.sql sql/evaluation.sql sql/information.sql
+SQL_SECTIONS = sql/training.sql sql/queries.sql sql/newcomers.sql sql/evaluation.sql sql/information.sql
 SQL_SCRIPT = sql/tagrec--$(EXTVERSION).sql
 # To the newest version: what is special to the step, then the same sections, which replace the functions and views.
 SQL_UPGRADES = $(patsubst sql/upgrade/%,sql/tagrec--%,$(wildcard sql/upgrade/*--$(EXTVERSION).sql))

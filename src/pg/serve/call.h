@@ -51,6 +51,7 @@ extern TagrecMatrix *tagrec_call_items(TagrecCall *call);
 extern TagrecMatrix *tagrec_call_users(TagrecCall *call);
 extern TagrecNeighbours *tagrec_call_neighbours(TagrecCall *call);
 extern TagrecEncoder *tagrec_call_encoder(TagrecCall *call);	/* ERROR if it cannot encode, or score tags */
+extern TagrecEncoder *tagrec_call_folder(TagrecCall *call);	/* of an algorithm that folds users in */
 extern TagrecEncoder *tagrec_call_network(TagrecCall *call);	/* that scores pairs; NULL when the algorithm has none */
 
 /* A stored user or item. */
@@ -74,6 +75,7 @@ extern void tagrec_get_user(TagrecRow *row, const TagrecScan *scan);
 extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 extern bool tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row);	/* of the type of the users' keys */
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+extern bool tagrec_find_item_key(TagrecCall *call, Datum key, TagrecRow *row);	/* likewise */
 
 /* The positions of the candidates, a text[], that the version knows, ascending, each once; *n of them. */
 extern int32 *tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n);

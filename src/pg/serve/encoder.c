@@ -170,7 +170,7 @@ tagrec_encoder_load(const TagrecVersion *version)
 							   encoder->options->values, tensors, n_tensors, &err), &err);
 	/* the model has its own copies */
 	tagrec_free_weights(&encoder->memory, tensors, n_tensors);
-	if (encoder->model->width != version->width)
+	if (algorithm->loads && encoder->model->width != version->width)
 		tagrec_version_corrupted(version, psprintf("Its weights produce arrays of %d numbers, not %d.",
 												   encoder->model->width, version->width));
 	MemoryContextSetParent(encoder->context, CacheMemoryContext);
@@ -209,6 +209,16 @@ tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32
 
 	if (encoder->model->algorithm->encode_features)
 		tagrec_check(encoder->model->algorithm->encode_features(encoder->model, profiles, row, &features, &err), &err);
+	return features;
+}
+
+TrSparse
+tagrec_encode_history(TagrecEncoder *encoder, const TrHistory *history, const TrCatalogue *catalogue, float *array)
+{
+	TrSparse	features;
+	TrError		err = {0};
+
+	tagrec_check(tr_model_fold_in(encoder->model, history, catalogue, array, &features, &err), &err);
 	return features;
 }
 
