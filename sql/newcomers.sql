@@ -18,3 +18,35 @@ AS 'MODULE_PATHNAME', 'tagrec_recommend_users'
 LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_users(text, anycompatible, int, boolean, text[]) IS
 	'top n users for an item, by default without those who have it; only candidates, if given';
+
+CREATE OR REPLACE FUNCTION tagrec_explain_items(model text, user_id text, item_id text, n int DEFAULT 10,
+		fresh boolean DEFAULT false)
+	RETURNS TABLE (rank int, item text, contribution real)
+AS 'MODULE_PATHNAME', 'tagrec_explain_items'
+LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
+COMMENT ON FUNCTION tagrec_explain_items(text, text, text, int, boolean) IS
+	'items of the user that contribute most to a score; a last row, without item, has the rest of it';
+
+CREATE OR REPLACE FUNCTION tagrec_explain_items(model text, user_id text, item_id "any", n int DEFAULT 10,
+		fresh boolean DEFAULT false)
+	RETURNS TABLE (rank int, item text, contribution real)
+AS 'MODULE_PATHNAME', 'tagrec_explain_items'
+LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
+COMMENT ON FUNCTION tagrec_explain_items(text, text, "any", int, boolean) IS
+	'items of the user that contribute most to a score; a last row, without item, has the rest of it';
+
+CREATE OR REPLACE FUNCTION tagrec_explain_items(model text, user_id "any", item_id text, n int DEFAULT 10,
+		fresh boolean DEFAULT false)
+	RETURNS TABLE (rank int, item text, contribution real)
+AS 'MODULE_PATHNAME', 'tagrec_explain_items'
+LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
+COMMENT ON FUNCTION tagrec_explain_items(text, "any", text, int, boolean) IS
+	'items of the user that contribute most to a score; a last row, without item, has the rest of it';
+
+CREATE OR REPLACE FUNCTION tagrec_explain_items(model text, user_id "any", item_id "any", n int DEFAULT 10,
+		fresh boolean DEFAULT false)
+	RETURNS TABLE (rank int, item text, contribution real)
+AS 'MODULE_PATHNAME', 'tagrec_explain_items'
+LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
+COMMENT ON FUNCTION tagrec_explain_items(text, "any", "any", int, boolean) IS
+	'items of the user that contribute most to a score; a last row, without item, has the rest of it';

@@ -287,6 +287,13 @@ typedef struct TrAlgorithm
 							TrSparse *features, TrError *err);
 
 	/*
+	 * (optional, with fold_in) out (items of the history) = what having each of them adds to the score of an item, so far as
+	 * it does not come from features that stand for items.
+	 */
+	TrStatus	(*contributions) (TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item,
+								  float *out, TrError *err);
+
+	/*
 	 * (optional, task item) In place of the inner product: out (n) = what a network says of a user's array and each of n
 	 * items' arrays, which start at items[0], items[stride], … . Also on a model that was loaded, so `loads` must be set;
 	 * such a model has what create() asked of the stored tensors, not the arrays, which the caller has. Needs a width above

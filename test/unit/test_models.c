@@ -394,6 +394,25 @@ agreement(const double *a, const double *b, int32_t user)
 	return (n * xy - x * y) / sqrt((n * xx - x * x) * (n * yy - y * y));
 }
 
+/* What the items of a history contribute to a score adds up to it; the blend's members do not all know what theirs do. */
+static void
+test_contributions(Run *run, const Stored *s, const TrHistory *history, const double *score)
+{
+	float		term[ITEMS];
+	double		most = 0;
+
+	for (int32_t i = 0; i < ITEMS; i++)
+	{
+		double		sum = 0;
+
+		run->algorithm->contributions(run->model, history, &s->catalogue, i, term, &run->err);
+		for (int32_t e = 0; e < history->items.n; e++)
+			sum += term[e];
+		most = fmax(most, fabs(sum - score[i]));
+	}
+	CHECK_NEAR(most, 0, 1e-4, "%s: what items contribute adds up to the score", run->algorithm->name);
+}
+
 /* A stranger with the history of somebody who was trained on gets the scores that he has. */
 static void
 test_fold_in(Run *run, Run *trained, const float *arrays, int width)
@@ -420,6 +439,8 @@ test_fold_in(Run *run, Run *trained, const float *arrays, int width)
 			break;
 		score_stored(run, &s, array, &features, score);
 		worst = fmin(worst, agreement(expected, score, u));
+		if (u == 0 && run->algorithm->contributions && !run->algorithm->restore)
+			test_contributions(run, &s, &history, score);
 	}
 	CHECK(worst > 0.9999, "%s: a user who is folded in scores items as one who was trained on, %.6f", run->algorithm->name,
 		  worst);

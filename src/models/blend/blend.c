@@ -422,6 +422,7 @@ const TrAlgorithm tr_algorithm_blend = {
 	.feature_weights = blend_feature_weights,
 	.encode_features = blend_encode_features,
 	.fold_in = blend_fold_in,
+	.contributions = blend_contributions,
 	.held_out = held_out,
 	.destroy = destroy,
 };

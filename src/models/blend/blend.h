@@ -88,6 +88,8 @@ extern TrStatus blend_user_features(TrModel *model, const TrDataset *dataset, in
 extern TrStatus blend_encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
 extern TrStatus blend_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
 							  TrSparse *features, TrError *err);
+extern TrStatus blend_contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item,
+									float *out, TrError *err);
 extern TrStatus blend_feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err);
 
 #endif

@@ -310,7 +310,13 @@ catalogue_of(const Blend *m, const BlendMember *member, const TrCatalogue *whole
 	return part;
 }
 
-/* How far a member's scores spread for this user is what it is for users on the whole. */
+/* How far a member's scores spread for a user is what it is for users on the whole. */
+static float
+history_scale(const BlendMember *member, const TrHistory *history)
+{
+	return scale_of(member, history->items.n > 0 || member->encoded == 0 ? member->typical : member->encoded);
+}
+
 TrStatus
 blend_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
 			  TrError *err)
@@ -323,9 +329,8 @@ blend_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catal
 	for (BlendMember *member = m->member; member < m->member + m->n_members; offset += member++->width)
 	{
 		TrCatalogue part = catalogue_of(m, member, catalogue, offset);
-		float		deviation = history->items.n > 0 || member->encoded == 0 ? member->typical : member->encoded;
+		float		scale = history_scale(member, history);
 		float	   *one;
-		float		scale = scale_of(member, deviation);
 		TrSparse	own;
 
 		if (!member->model)
@@ -338,4 +343,26 @@ blend_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catal
 	}
 	*features = (TrSparse) {m->found.n, m->index, m->value};
 	return any ? TR_OK : tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode a new user");
+}
+
+TrStatus
+blend_contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item, float *out,
+					TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+	int			offset = 0;
+
+	memset(out, 0, (size_t) history->items.n * sizeof(float));
+	for (BlendMember *member = m->member; member < m->member + m->n_members; offset += member++->width)
+	{
+		TrCatalogue part = catalogue_of(m, member, catalogue, offset);
+
+		if (!member->model || !member->algorithm->contributions)
+			continue;
+		TR_TRY(reserve_array(m, (size_t) history->items.n, err));
+		TR_TRY(member->algorithm->contributions(member->model, history, &part, item, m->array, err));
+		for (int32_t i = 0; i < history->items.n; i++)
+			out[i] += history_scale(member, history) * m->array[i];
+	}
+	return TR_OK;
 }

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/cholesky.h"
 #include "core/simd.h"
 #include "models/base.h"
 
@@ -61,10 +62,12 @@ typedef struct Ials
 	TrModel		model;
 	IalsOptions options;
 	IalsSide	side[2];		/* by TrSide */
-	float	   *gram;			/* (D,D) backend memory; folding in: of the items; NULL = not yet */
+	float	   *gram;			/* (D,D) backend memory */
 	double	   *loss;			/* backend memory */
 	float	   *host_ridge;		/* (U) of the users */
 	float	   *saved[2];		/* by TrSide: tensors "users" (U,D), "items" (I,D) */
+	double	   *host_gram;		/* folding in: (D,D) of the items, with alpha; and room for the equations of a user */
+	double	   *equations;		/* (D,D) and (D) */
 } Ials;
 
 static size_t
@@ -255,90 +258,115 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 
 /* ------------------------------------------------------------------ a new user */
 
-/* sum (D,D) += x x^T, in its lower triangle */
+/* sum (D,D) += c x x^T, in its lower triangle */
 TR_CLONES static void
-add_square(double *restrict sum, const float *restrict x, int D)
+add_square(double *restrict sum, const float *restrict x, double c, int D)
 {
 	for (int i = 0; i < D; i++)
+	{
+		double		cx = c * x[i];
+
 		for (int j = 0; j <= i; j++)
-			sum[(size_t) i * D + j] += (double) x[i] * x[j];
+			sum[(size_t) i * (size_t) D + (size_t) j] += cx * x[j];
+	}
 }
 
-/* m->gram = alpha times the Gram matrix of the items, which is the same for all users */
+/* m->gram = alpha times the Gram matrix of the items, which is the same for all users: its lower triangle */
 static TrStatus
 find_gram(Ials *m, const TrCatalogue *items, TrError *err)
 {
-	TrModel    *model = &m->model;
-	int			D = items->width;
-	double	   *sum = TR_NEW(model, double, (size_t) D * D);
-	float	   *gram = TR_NEW(model, float, (size_t) D * D);
+	size_t		numbers = (size_t) items->width * (size_t) items->width;
+	double	   *gram = TR_NEW(&m->model, double, numbers);
 
-	TR_TRY(tr_enough_memory(model, err, "the Gram matrix of the items"));
+	TR_TRY(tr_enough_memory(&m->model, err, "the Gram matrix of the items"));
 	for (int32_t i = 0; i < items->n_items; i++)
-		add_square(sum, items->array + (size_t) i * items->stride, D);
-	for (int i = 0; i < D; i++)
-		for (int j = 0; j <= i; j++)
-			gram[(size_t) i * D + j] = gram[(size_t) j * D + i] = (float) (m->options.alpha * sum[(size_t) i * D + j]);
-	m->gram = tr_to_device(model, gram, (size_t) D * D * sizeof(float));
-	tr_free(model->memory, sum);
-	tr_free(model->memory, gram);
-	return tr_enough_memory(model, err, "the Gram matrix of the items");
+		add_square(gram, items->array + (size_t) i * items->stride, m->options.alpha, items->width);
+	m->host_gram = gram;
+	return TR_OK;
 }
 
-/* array = the embedding that solves for a user with these items, as solve() would; everything taken is work's */
+/* a (D,D) = the equations of a user with these items, factorised; sum (D) = their embeddings, weighted, added up */
 static TrStatus
-solve_one(Ials *m, TrModel *work, const TrSparse *history, const TrCatalogue *catalogue, float *array, TrError *err)
+factorise(const Ials *m, const TrSparse *history, const TrCatalogue *catalogue, double *a, double *sum, TrError *err)
 {
-	TrBackend  *b = m->model.backend;
 	int			D = catalogue->width;
-	size_t		n = (size_t) history->n;
-	float		ridge = ridge_of(&m->options, history->n, catalogue->n_items);
-	int64_t		ptr[2] = {0, history->n};
-	int32_t    *col = TR_NEW(work, int32_t, n);
-	float	   *rows = TR_NEW(work, float, n * (size_t) D);
-	float	   *out = tr_device_floats(work, (size_t) D);
-	double	   *loss = tr_device_new(work, sizeof(double));
-	TrCsr		pairs = {.rows = 1, .capacity = history->n, .cols = history->n};
+	double		ridge = ridge_of(&m->options, history->n, catalogue->n_items);
 
-	TR_TRY(tr_enough_memory(work, err, "the items of a user"));
-	for (int32_t i = 0; i < history->n; i++)
-	{
-		col[i] = i;
-		memcpy(rows + (size_t) i * D, catalogue->array + (size_t) history->index[i] * catalogue->stride,
-			   (size_t) D * sizeof(float));
-	}
-	pairs.ptr = tr_to_device(work, ptr, sizeof(ptr));
-	pairs.col = tr_to_device(work, col, n * sizeof(int32_t));
-	pairs.val = tr_to_device(work, history->value, n * sizeof(float));
-	rows = tr_to_device(work, rows, n * (size_t) D * sizeof(float));
-	b->ops->zero(b, loss, sizeof(double));
-	TR_TRY(tr_enough_memory(work, err, "the items of a user"));
-	b->ops->regress_rows(b, out, &pairs, rows, m->gram, tr_to_device(work, &ridge, sizeof(float)), D, loss);
-	b->ops->download(b, array, out, (size_t) D * sizeof(float));
-	return b->ops->finish(b, err);
+	for (int i = 0; i < D * D; i++)
+		a[i] = m->host_gram[i];
+	for (int i = 0; i < D; i++)
+		a[(size_t) i * D + i] += ridge;
+	for (int32_t e = 0; e < history->n; e++)
+		add_square(a, catalogue->array + (size_t) history->index[e] * catalogue->stride, history->value[e], D);
+	memset(sum, 0, (size_t) D * sizeof(double));
+	for (int32_t e = 0; e < history->n; e++)
+		for (int i = 0; i < D; i++)
+			sum[i] += (double) history->value[e] * catalogue->array[(size_t) history->index[e] * catalogue->stride + i];
+	return tr_cholesky(a, D) ? TR_OK : tr_fail(err, TR_NOT_FINITE, "the normal equations are not positive definite");
 }
 
+/* Room and what does not depend on the user, once. */
+static TrStatus
+prepare(Ials *m, const TrCatalogue *catalogue, TrError *err)
+{
+	size_t		D = (size_t) catalogue->width;
+
+	m->options = *(const IalsOptions *) m->model.options;
+	if (catalogue->width != m->options.factors)
+		return tr_fail(err, TR_BAD_DATA, "the stored embeddings have %d numbers, not %d", catalogue->width,
+					   m->options.factors);
+	if (m->equations)
+		return TR_OK;
+	TR_TRY(find_gram(m, catalogue, err));
+	m->equations = TR_NEW(&m->model, double, D * D + D);
+	return tr_enough_memory(&m->model, err, "the equations of a user");
+}
+
+/* The embedding that solve() would find for a user with these items. */
 static TrStatus
 fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
 		TrError *err)
 {
 	Ials	   *m = (Ials *) model;
-	TrModel		work;
-	TrStatus	status;
+	int			D = catalogue->width;
+	double	   *w;
 
 	(void) features;
-	m->options = *(const IalsOptions *) model->options;
-	if (catalogue->width != m->options.factors)
-		return tr_fail(err, TR_BAD_DATA, "the stored embeddings have %d numbers, not %d", catalogue->width,
-					   m->options.factors);
-	if (!m->gram)
-		TR_TRY(find_gram(m, catalogue, err));
-	if (history->items.n == 0)
-		return TR_OK;
-	tr_start_work(&work, model);
-	status = solve_one(m, &work, &history->items, catalogue, array, err);
-	tr_end_work(&work);
-	return status;
+	TR_TRY(prepare(m, catalogue, err));
+	w = m->equations + (size_t) D * (size_t) D;
+	TR_TRY(factorise(m, &history->items, catalogue, m->equations, w, err));
+	tr_cholesky_solve(w, m->equations, D);
+	for (int i = 0; i < D; i++)
+		array[i] = (float) w[i];
+	return TR_OK;
+}
+
+/* A^-1 h_i is how the score of item i weighs the embeddings of the user's items (Hu, Koren & Volinsky 2008, section 5). */
+static TrStatus
+contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item, float *out,
+			  TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+	const TrSparse *items = &history->items;
+	int			D = catalogue->width;
+	double	   *w;
+
+	TR_TRY(prepare(m, catalogue, err));
+	w = m->equations + (size_t) D * (size_t) D;
+	TR_TRY(factorise(m, items, catalogue, m->equations, w, err));
+	for (int i = 0; i < D; i++)
+		w[i] = catalogue->array[(size_t) item * catalogue->stride + (size_t) i];
+	tr_cholesky_solve(w, m->equations, D);
+	for (int32_t e = 0; e < items->n; e++)
+	{
+		const float *h = catalogue->array + (size_t) items->index[e] * catalogue->stride;
+		double		sum = 0;
+
+		for (int i = 0; i < D; i++)
+			sum += w[i] * h[i];
+		out[e] = (float) (items->value[e] * sum);
+	}
+	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ result */
@@ -355,4 +383,5 @@ const TrAlgorithm tr_algorithm_ials = {
 	.train_epoch = train_epoch,
 	.embed = tr_embed_rows,
 	.fold_in = fold_in,
+	.contributions = contributions,
 };

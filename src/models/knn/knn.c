@@ -11,7 +11,9 @@
  * Legend: I items, R sets, C members, P pairs (set, member).
  */
 #include <math.h>
+#include <string.h>
 
+#include "core/ascending.h"
 #include "core/topn.h"
 #include "models/base.h"
 
@@ -439,6 +441,31 @@ fold_in_user(TrModel *model, const TrHistory *history, const TrCatalogue *catalo
 	return TR_OK;
 }
 
+/* A cosine with a neighbour is made of the items that both have. */
+static TrStatus
+share_neighbours(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item, float *out,
+				 TrError *err)
+{
+	const TrSparse *items = &history->items;
+	TrSparse	users;
+
+	memset(out, 0, (size_t) items->n * sizeof(float));
+	TR_TRY(fold_in_user(model, history, catalogue, NULL, &users, err));
+	for (int32_t f = 0; f < users.n; f++)
+	{
+		int64_t		first = catalogue->ptr[users.index[f]];
+		int32_t		n = (int32_t) (catalogue->ptr[users.index[f] + 1] - first);
+		const int32_t *his = catalogue->item + first;
+
+		if (tr_find_ascending(his, n, item) < 0)
+			continue;
+		for (int32_t i = 0; i < items->n; i++)
+			if (tr_find_ascending(his, n, items->index[i]) >= 0)
+				out[i] += 1 / (sqrtf((float) n) * sqrtf((float) items->n));
+	}
+	return TR_OK;
+}
+
 const TrAlgorithm tr_algorithm_item_knn = {
 	.name = "item_knn",
 	.summary = "Items similar to the user's items, by cosine over their users; does not use tags.",
@@ -472,4 +499,5 @@ const TrAlgorithm tr_algorithm_user_knn = {
 	.user_features = nearest_users,
 	.feature_weights = user_weights,
 	.fold_in = fold_in_user,
+	.contributions = share_neighbours,
 };

@@ -156,15 +156,17 @@ tagrec_encoder_load(const TagrecVersion *version)
 	TagrecEncoder *encoder = allocate(version->width);
 	TrBackendConfig config = {.threads = 1};
 	TrError		err = {0};
-	TrTensor   *tensors;
-	int			n_tensors;
+	TrTensor   *tensors = NULL;
+	int			n_tensors = 0;
 	MemoryContext old;
 
 	load_tags(encoder, version);
 	old = MemoryContextSwitchTo(encoder->context);
 	encoder->options = tagrec_options_read(algorithm, version->options);
 	MemoryContextSwitchTo(old);
-	tensors = tagrec_read_weights(version, &encoder->memory, &n_tensors);
+	/* folding in without having loaded goes by the options alone */
+	if (algorithm->loads)
+		tensors = tagrec_read_weights(version, &encoder->memory, &n_tensors);
 	tagrec_check(tr_plain_ops.open(&encoder->backend, &config, &err), &err);
 	tagrec_check(tr_model_load(&encoder->model, algorithm, &encoder->memory, encoder->backend, encoder->n_tags,
 							   encoder->options->values, tensors, n_tensors, &err), &err);
@@ -220,6 +222,14 @@ tagrec_encode_history(TagrecEncoder *encoder, const TrHistory *history, const Tr
 
 	tagrec_check(tr_model_fold_in(encoder->model, history, catalogue, array, &features, &err), &err);
 	return features;
+}
+
+void
+tagrec_contributions(TagrecEncoder *encoder, const TrHistory *history, const TrCatalogue *catalogue, int32 item, float *out)
+{
+	TrError		err = {0};
+
+	tagrec_check(encoder->model->algorithm->contributions(encoder->model, history, catalogue, item, out, &err), &err);
 }
 
 void

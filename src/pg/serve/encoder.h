@@ -41,6 +41,10 @@ extern TrSparse tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles 
 extern TrSparse tagrec_encode_history(TagrecEncoder *encoder, const TrHistory *history, const TrCatalogue *catalogue,
 									  float *array);
 
+/* out (items of the history) = what each adds to the score of an item; of an algorithm that has contributions() */
+extern void tagrec_contributions(TagrecEncoder *encoder, const TrHistory *history, const TrCatalogue *catalogue, int32 item,
+								 float *out);
+
 /* out (n) = the network's scores of a user's array with the arrays of n items, stride floats apart. */
 extern void tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n,
 							   float *out);

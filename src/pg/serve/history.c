@@ -99,8 +99,8 @@ borrow_tags(TagrecCall *call, TagrecHistory *history)
 }
 
 /* What the version stores of its items. */
-static TrCatalogue
-catalogue_of(TagrecCall *call)
+TrCatalogue
+tagrec_catalogue(TagrecCall *call)
 {
 	const TagrecMatrix *items = tagrec_call_items(call);
 	TrCatalogue catalogue = {
@@ -126,7 +126,7 @@ bool
 tagrec_fold_in(TagrecCall *call, TagrecHistory *history, TagrecRow *user)
 {
 	TrHistory	known = {.items = sorted(&history->items, history->items_once)};
-	TrCatalogue catalogue = catalogue_of(call);
+	TrCatalogue catalogue = tagrec_catalogue(call);
 
 	if (tagrec_wants_tags(call->version) && history->tags.n == 0)
 		borrow_tags(call, history);

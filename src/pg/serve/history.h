@@ -34,6 +34,9 @@ extern void tagrec_check_folds_in(const TagrecVersion *version);
 /* Does the version's algorithm read tags? Otherwise nobody need look for them. */
 extern bool tagrec_wants_tags(const TagrecVersion *version);
 
+/* What the version stores of its items. */
+extern TrCatalogue tagrec_catalogue(TagrecCall *call);
+
 /*
  * The user with this history, its items being `seen`. Without tags, those of the items stand for them: the tags that an
  * average user gives to each. False when the history is empty.
