@@ -201,7 +201,7 @@ tr_reads_tags(const TrAlgorithm *algorithm)
 bool
 tr_folds_in(const TrAlgorithm *algorithm)
 {
-	return algorithm->fold_in || (tr_reads_tags(algorithm) && algorithm->task == TR_TASK_ITEM);
+	return algorithm->fold_in || (tr_reads_tags(algorithm) && !algorithm->task->tags);
 }
 
 static TrStatus

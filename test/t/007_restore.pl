@@ -180,7 +180,7 @@ $node->safe_psql('team', 'REVOKE SET ON PARAMETER session_replication_role FROM 
 refused('ben', 'team', q{INSERT INTO tagrec_model (model, schema) VALUES ('x', 'ben')}, qr/permission denied for table tagrec_model/,
 	'who does not own the database inserts nothing at all');
 refused('ben', 'team', "SELECT * FROM $_", qr/permission denied for table $_/, '... and reads nothing of its own accord')
-  foreach qw(tagrec_model tagrec_version tagrec_job tagrec_epoch tagrec_trial);
+  foreach qw(tagrec_model tagrec_version tagrec_result tagrec_job tagrec_epoch tagrec_trial);
 refused('ann', 'team', q{CREATE TRIGGER x BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION tagrec_guard()}, qr/permission denied for function tagrec_guard/,
 	'the guard is for the registry alone');
 # a job that has tuned another role's model on the same data, with a figure that cannot be beaten

@@ -198,6 +198,20 @@ check_version(const Row *row)
 	check_source(row);
 }
 
+static void
+check_result(const Row *row)
+{
+	bool		isnull;
+	int32		model_id = DatumGetInt32(column(row, "model_id", &isnull));
+	char	   *model;
+	char	   *schema;
+
+	if (isnull)
+		return;
+	find_model(model_id, &model, &schema);
+	check_model_relations(model, schema);
+}
+
 /* ------------------------------------------------------------------ jobs */
 
 static HeapTuple
@@ -258,6 +272,8 @@ check_row(const char *table, const Row *row)
 		return check_job(row);
 	if (strcmp(table, "tagrec_version") == 0)
 		check_version(row);
+	else if (strcmp(table, "tagrec_result") == 0)
+		check_result(row);
 	else
 		check_part_of_job(row);
 	return row->tuple;

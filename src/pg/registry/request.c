@@ -30,6 +30,8 @@
 	X(text, "tag_column", columns.tag) \
 	X(text, "weight_column", columns.weight) \
 	X(text, "device", device) \
+	X(text, "deploy", deploy) \
+	X(int, "remembered", remembered) \
 	X(int, "threads", threads) \
 	X(int, "max_memory", max_memory) \
 	X(int, "progress_interval", progress_interval)

@@ -27,6 +27,8 @@ typedef struct TagrecRequest
 	int			trials;			/* at most */
 	int64		search_seed;
 	bool		resume;			/* trials that have been done before count */
+	char	   *deploy;			/* "always", "if_better" or "never"; NULL = always */
+	bool		remembered;		/* source and settings are those of the deployed version: read as the model's owner */
 	bool		refit;			/* the best options are trained again with the held-out pairs */
 	Oid			source;
 	Oid			validation_source;	/* held-out pairs; InvalidOid = none */

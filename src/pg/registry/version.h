@@ -36,6 +36,7 @@ typedef struct TagrecVersion
 	Jsonb	   *requested_options;
 	char	   *source;
 	TagrecColumns columns;		/* of the source */
+	char	   *device;			/* as it was asked for; NULL = unknown */
 	char	   *user_type,
 			   *item_type;		/* as format_type gives them */
 	int			width,

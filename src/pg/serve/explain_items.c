@@ -10,6 +10,7 @@
 #include "funcapi.h"
 #include "pg/base/options.h"
 #include "pg/serve/fresh.h"
+#include "pg/serve/rules.h"
 #include "pg/serve/scorer.h"
 #include "utils/tuplestore.h"
 
@@ -22,6 +23,7 @@ enum
 	Arg_user,
 	Arg_item,
 	Arg_n,
+	Arg_version,
 	Arg_fresh
 };
 
@@ -134,13 +136,14 @@ tagrec_explain_items(PG_FUNCTION_ARGS)
 {
 	char	   *model = tagrec_model_argument(fcinfo, Arg_model);
 	int			n = tagrec_limit_argument(fcinfo, Arg_n);
+	int32		version = tagrec_version_argument(fcinfo, Arg_version);
 	TagrecCall *call;
 	TagrecId	id;
 	TagrecRow	user;
 	TagrecRow	item;
 
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin(model);
+	call = tagrec_call_begin_at(model, version, TAGREC_ASKS_ITEMS);
 	check_explainable(call->version);
 	if (tagrec_id_argument(fcinfo, Arg_item, &id) && tagrec_find_item(call, &id, &item) && find_user(fcinfo, call, &user))
 	{

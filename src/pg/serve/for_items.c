@@ -7,13 +7,15 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "pg/serve/fallback.h"
 #include "pg/serve/history.h"
-#include "pg/serve/search.h"
-#include "utils/lsyscache.h"
+#include "pg/serve/ids.h"
 
 PG_FUNCTION_INFO_V1(tagrec_recommend_for_items);
 
-/* Arguments, as sql/newcomers.sql declares them. */
+PG_FUNCTION_INFO_V1(tagrec_recommend_for_items_as);
+
+/* Arguments, as sql/newcomers.sql declares them; with _as, the type of the items comes before them. */
 enum
 {
 	Arg_model,
@@ -23,43 +25,12 @@ enum
 	Arg_tag_weights,
 	Arg_n,
 	Arg_exclude_given,
-	Arg_candidates
+	Arg_rules,
+	Arg_fallback = Arg_rules + TAGREC_RULES_ARGUMENTS
 };
 
 /* Unknown items that the notice names. */
 #define MAX_NAMED 5
-
-/* The elements of an array of any type; none, when it is NULL. */
-static TagrecId *
-ids_argument(FunctionCallInfo fcinfo, int n, const char *name, int *count)
-{
-	ArrayType  *array;
-	TagrecId   *ids;
-	Datum	   *values;
-	bool	   *nulls;
-	Oid			type;
-	int16		length;
-	bool		by_value;
-	char		align;
-
-	*count = 0;
-	if (PG_ARGISNULL(n))
-		return NULL;
-	array = PG_GETARG_ARRAYTYPE_P(n);
-	type = ARR_ELEMTYPE(array);
-	get_typlenbyvalalign(type, &length, &by_value, &align);
-	deconstruct_array(array, type, length, by_value, align, &values, &nulls, count);
-	ids = palloc(Max(*count, 1) * sizeof(TagrecId));
-	for (int i = 0; i < *count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not contain null", name)));
-		ids[i] = (TagrecId) {type, values[i]};
-	}
-	return ids;
-}
 
 /* The weights of n things; NULL = 1 each. */
 static float *
@@ -108,35 +79,41 @@ report_unknown_items(const char *model, const TagrecId *unknown, int n, int of)
 
 /* The items that the version knows. */
 static void
-take_items(FunctionCallInfo fcinfo, TagrecCall *call, TagrecHistory *history)
+take_items(FunctionCallInfo fcinfo, int first, TagrecCall *call, TagrecHistory *history)
 {
-	const TagrecMatrix *items = tagrec_call_items(call);
-	int			n;
+	ArrayType  *array = tagrec_some_ids_argument(fcinfo, first + Arg_items, "items");
+	int			n = 0;
+	bool	   *nulls = NULL;
+	Datum	   *values = array ? tagrec_ids_values(array, &nulls, &n) : NULL;
+	float	   *weights = weights_argument(fcinfo, first + Arg_weights, "items", n);
+	TagrecId   *unknown = palloc(Max(n, 1) * sizeof(TagrecId));
 	int			n_unknown = 0;
-	TagrecId   *ids = ids_argument(fcinfo, Arg_items, "items", &n);
-	float	   *weights = weights_argument(fcinfo, Arg_weights, "items", n);
+	TagrecKeyFinder finder;
 
+	if (n == 0)
+		return;
+	tagrec_key_finder(&finder, tagrec_call_items(call), ARR_ELEMTYPE(array));
 	for (int i = 0; i < n; i++)
 	{
-		int32		item = tagrec_matrix_find(items, tagrec_id_as(&ids[i], items->key_type));
+		int32		item = nulls[i] ? -1 : tagrec_find_row(&finder, values[i]);
 
 		CHECK_FOR_INTERRUPTS();
-		if (item < 0)
-			ids[n_unknown++] = ids[i];
-		else
+		if (item >= 0)
 			tagrec_count(&history->items, item, weights ? weights[i] : 1);
+		else if (!nulls[i])
+			unknown[n_unknown++] = (TagrecId) {ARR_ELEMTYPE(array), values[i]};
 	}
 	if (n_unknown > 0)
-		report_unknown_items(call->version->model, ids, n_unknown, n);
+		report_unknown_items(call->version->model, unknown, n_unknown, n);
 }
 
 static void
-take_tags(FunctionCallInfo fcinfo, TagrecCall *call, TagrecHistory *history)
+take_tags(FunctionCallInfo fcinfo, int first, TagrecCall *call, TagrecHistory *history)
 {
 	int			n;
 	int			n_unknown = 0;
-	char	  **tags = tagrec_texts_argument(fcinfo, Arg_tags, "tags", &n);
-	float	   *weights = weights_argument(fcinfo, Arg_tag_weights, "tags", n);
+	char	  **tags = tagrec_texts_argument(fcinfo, first + Arg_tags, "tags", &n);
+	float	   *weights = weights_argument(fcinfo, first + Arg_tag_weights, "tags", n);
 	TagrecEncoder *encoder = tagrec_call_folder(call);
 
 	for (int i = 0; i < n; i++)
@@ -153,26 +130,41 @@ take_tags(FunctionCallInfo fcinfo, TagrecCall *call, TagrecHistory *history)
 		tagrec_report_unknown_tags(call->version->model, tags, n_unknown, n);
 }
 
+static Datum
+recommend_for_items(FunctionCallInfo fcinfo, int first, bool typed)
+{
+	char	   *model = tagrec_model_argument(fcinfo, first + Arg_model);
+	int			n = tagrec_limit_argument(fcinfo, first + Arg_n);
+	bool		exclude_given = tagrec_flag_argument(fcinfo, first + Arg_exclude_given, "exclude_given");
+	bool		popular = tagrec_fallback_argument(fcinfo, first + Arg_fallback);
+	TagrecHistory history = {{0}};
+	TagrecRules rules;
+	TagrecCall *call;
+	Oid			item_type;
+	TagrecRow	user;
+
+	tagrec_rules_arguments(fcinfo, first + Arg_rules, &rules);
+	InitMaterializedSRF(fcinfo, 0);
+	call = tagrec_call_begin_at(model, rules.version, TAGREC_ASKS_ITEMS);
+	item_type = typed ? tagrec_result_type(fcinfo, 0, call, false) : TEXTOID;
+	tagrec_check_folds_in(call->version);
+	take_items(fcinfo, first, call, &history);
+	take_tags(fcinfo, first, call, &history);
+	if (tagrec_fold_in(call, &history, &user))
+		tagrec_recommend_items(fcinfo, call, user.embedding, &user.sparse, exclude_given ? &user : NULL, &rules, n, item_type);
+	else
+		tagrec_recommend_popular(fcinfo, call, popular, &rules, n, item_type);
+	return (Datum) 0;
+}
+
 Datum
 tagrec_recommend_for_items(PG_FUNCTION_ARGS)
 {
-	char	   *model = tagrec_model_argument(fcinfo, Arg_model);
-	int			n = tagrec_limit_argument(fcinfo, Arg_n);
-	bool		exclude_given = tagrec_flag_argument(fcinfo, Arg_exclude_given, "exclude_given");
-	ArrayType  *candidates = PG_ARGISNULL(Arg_candidates) ? NULL : PG_GETARG_ARRAYTYPE_P(Arg_candidates);
-	TagrecHistory history = {{0}};
-	TagrecCall *call;
-	TagrecRow	user;
+	return recommend_for_items(fcinfo, 0, false);
+}
 
-	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin(model);
-	tagrec_check_folds_in(call->version);
-	take_items(fcinfo, call, &history);
-	take_tags(fcinfo, call, &history);
-	if (tagrec_fold_in(call, &history, &user))
-		tagrec_recommend_items(fcinfo, call, user.embedding, &user.sparse, exclude_given ? &user : NULL, candidates, n,
-							   TEXTOID);
-	else
-		tagrec_call_end(call);
-	return (Datum) 0;
+Datum
+tagrec_recommend_for_items_as(PG_FUNCTION_ARGS)
+{
+	return recommend_for_items(fcinfo, 1, true);
 }

@@ -1,263 +1,175 @@
 /*
- * tagrec_recommend_users(): to whom to show an item. One pass over the stored users, or over the candidates' rows, as the
- * features of users and what they have are only there.
+ * tagrec_recommend_users() and tagrec_recommend_users_as(): to whom to show an item. Scores come from the users' rows: what
+ * users have, and the features of their scores, are nowhere else. A row of the matrix of users is one of the table, in the
+ * order of the keys.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "core/ascending.h"
-#include "core/topn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "pg/serve/scorer.h"
-#include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/lsyscache.h"
+#include "pg/serve/rank.h"
 #include "utils/memutils.h"
-#include "utils/tuplestore.h"
-#include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(tagrec_recommend_users);
+PG_FUNCTION_INFO_V1(tagrec_recommend_users_as);
+
+/* Arguments, as sql/newcomers.sql declares them; with _as, the type of the users comes before them. */
+enum
+{
+	Arg_model,
+	Arg_item,
+	Arg_n,
+	Arg_exclude_seen,
+	Arg_rules
+};
+
+/* When no more than one user in so many is left, these rows are looked up; else all are scanned. */
+#define LIST_SHARE 16
 
 /* Users between two looks at the memory. */
 #define BATCH_USERS 256
 
-/* A ranking under way; the best so far have their keys in slots. */
-typedef struct Ranking
+/* Users and their scores, as they are found. */
+typedef struct Listing
 {
 	TagrecCall *call;
-	TagrecEncoder *network;
+	const TagrecMatrix *users;
+	TagrecEncoder *network;		/* NULL = inner products */
 	const TagrecNeighbours *neighbours; /* NULL = scores have no sparse part */
 	const TagrecRow *item;
 	bool		exclude_seen;
-	int			n;				/* wanted */
-	TrScored   *best;			/* (n) heap: the worst first; index = slot */
-	int			count;
-	Datum	   *key;			/* (n) */
-	int16		key_length;
-	bool		key_by_value;
-	FmgrInfo	compare;
-} Ranking;
-
-static float
-score_of(const Ranking *r, const TagrecRow *user)
-{
-	float		score = tagrec_score_arrays(r->network, user->embedding, r->item->embedding, r->call->version->width);
-
-	return r->neighbours ? score + tagrec_neighbours_pair(r->neighbours, &user->sparse, r->item->position) : score;
-}
-
-/* Of equal scores, the smaller key. */
-static bool
-better(Ranking *r, float score, Datum key, const TrScored *than)
-{
-	if (score != than->score)
-		return score > than->score;
-	return DatumGetInt32(FunctionCall2Coll(&r->compare, r->call->tables.users->collation, key, r->key[than->index])) < 0;
-}
-
-/* The worst of the best is at the front again, after entry `place` got better or was added. */
-static void
-sift_down(Ranking *r, int place)
-{
-	TrScored	moved = r->best[place];
-
-	for (int child = 2 * place + 1; child < r->count; place = child, child = 2 * place + 1)
-	{
-		if (child + 1 < r->count && better(r, r->best[child].score, r->key[r->best[child].index], &r->best[child + 1]))
-			child++;
-		if (!better(r, moved.score, r->key[moved.index], &r->best[child]))
-			break;
-		r->best[place] = r->best[child];
-	}
-	r->best[place] = moved;
-}
+	TrScored   *listed;			/* (users) */
+	int32		n;
+} Listing;
 
 static void
-sift_up(Ranking *r, int place)
+take_user(Listing *l, const TagrecRow *user, int32 row)
 {
-	TrScored	moved = r->best[place];
-
-	for (int parent = (place - 1) / 2; place > 0; place = parent, parent = (place - 1) / 2)
-	{
-		if (better(r, moved.score, r->key[moved.index], &r->best[parent]))
-			break;
-		r->best[place] = r->best[parent];
-	}
-	r->best[place] = moved;
-}
-
-/* A copy of the key stays with the call. */
-static Datum
-keep_key(const Ranking *r, Datum key)
-{
-	MemoryContext old = MemoryContextSwitchTo(r->call->context);
-	Datum		copy = datumCopy(key, r->key_by_value, r->key_length);
-
-	MemoryContextSwitchTo(old);
-	return copy;
-}
-
-static void
-offer(Ranking *r, const TagrecScan *scan)
-{
-	TagrecRow	user;
-	Datum		key;
 	float		score;
-	int			slot;
 
-	tagrec_get_user(&user, scan);
-	if (r->exclude_seen && tr_find_ascending(user.seen, user.n_seen, r->item->position) >= 0)
+	if (l->exclude_seen && tr_find_ascending(user->seen, user->n_seen, l->item->position) >= 0)
 		return;
-	key = tagrec_get_key(scan, User_user_id);
-	score = score_of(r, &user);
-	if (r->count == r->n && !better(r, score, key, &r->best[0]))
-		return;
-	slot = r->count < r->n ? r->count : r->best[0].index;
-	if (r->count == r->n && !r->key_by_value)
-		pfree(DatumGetPointer(r->key[slot]));
-	r->key[slot] = keep_key(r, key);
-	if (r->count < r->n)
-	{
-		r->best[r->count++] = (TrScored) {score, slot};
-		sift_up(r, r->count - 1);
-	}
-	else
-	{
-		r->best[0].score = score;
-		sift_down(r, 0);
-	}
+	score = tagrec_score_arrays(l->network, user->embedding, l->item->embedding, l->call->version->width);
+	if (l->neighbours)
+		score += tagrec_neighbours_pair(l->neighbours, &user->sparse, l->item->position);
+	l->listed[l->n++] = (TrScored) {score, row};
 }
 
+/* Those that are not in the set (NULL = all), in one pass. */
 static void
-scan_all(Ranking *r)
+scan_users(Listing *l, const uint64 *out)
 {
-	MemoryContext batch = AllocSetContextCreate(r->call->context, "tagrec users", ALLOCSET_DEFAULT_SIZES);
-	TagrecScan	scan = tagrec_scan_all(r->call->tables.users);
+	MemoryContext batch = AllocSetContextCreate(l->call->context, "tagrec users", ALLOCSET_DEFAULT_SIZES);
+	TagrecScan	scan = tagrec_scan_ordered(l->call->tables.users);
 	MemoryContext old = MemoryContextSwitchTo(batch);
+	int32		row = 0;
 
-	for (int64 users = 0; tagrec_scan_next(&scan); users++)
+	for (; row < l->users->rows && tagrec_scan_next(&scan); row++)
 	{
+		TagrecRow	user;
+
 		CHECK_FOR_INTERRUPTS();
-		offer(r, &scan);
-		if (users % BATCH_USERS == BATCH_USERS - 1)
+		if (out && tr_bit_test(out, row))
+			continue;
+		tagrec_get_user(&user, &scan);
+		take_user(l, &user, row);
+		if (row % BATCH_USERS == BATCH_USERS - 1)
 			MemoryContextReset(batch);
 	}
 	MemoryContextSwitchTo(old);
 	tagrec_scan_end(&scan);
 	MemoryContextDelete(batch);
+	if (row < l->users->rows)
+		tagrec_version_corrupted(l->call->version, psprintf("It has %d users instead of %d.", row, l->users->rows));
 }
 
-static int
-compare_keys(const void *a, const void *b, void *argument)
-{
-	Ranking    *r = argument;
-
-	return DatumGetInt32(FunctionCall2Coll(&r->compare, r->call->tables.users->collation, *(const Datum *) a,
-										   *(const Datum *) b));
-}
-
-/* The users with these ids, each once. */
+/* The same, one by one. */
 static void
-scan_some(Ranking *r, ArrayType *candidates)
+look_up_users(Listing *l, const uint64 *out)
 {
-	TagrecTable *users = r->call->tables.users;
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(candidates, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
-	for (int i = 0; i < n; i++)
+	for (int32 row = 0; row < l->users->rows; row++)
 	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("candidates must not contain null")));
-		values[i] = tagrec_text_as(TextDatumGetCString(values[i]), users->key_type);
-	}
-	qsort_arg(values, n, sizeof(Datum), compare_keys, r);
-	for (int i = 0; i < n; i++)
-	{
-		TagrecScan	scan;
+		TagrecRow	user;
 
-		if (i > 0 && compare_keys(&values[i - 1], &values[i], r) == 0)
+		if (tr_bit_test(out, row))
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		scan = tagrec_scan_key(users, values[i]);
-		if (tagrec_scan_next(&scan))
-			offer(r, &scan);
-		tagrec_scan_end(&scan);
+		if (tagrec_find_user_key(l->call, tagrec_matrix_key(l->users, row), &user))
+			take_user(l, &user, row);
 	}
 }
 
-static int
-compare_best(const void *a, const void *b, void *argument)
+static int32
+size_of(const uint64 *set, int32 rows)
 {
-	const TrScored *x = a;
-	Ranking    *r = argument;
+	int32		size = 0;
 
-	return better(r, x->score, r->key[x->index], b) ? -1 : 1;
+	for (int32 row = 0; row < rows; row++)
+		size += tr_bit_test(set, row);
+	return size;
 }
 
 static void
-return_users(Ranking *r, ReturnSetInfo *result)
+list_users(Listing *l, TagrecCall *call, const TagrecRow *item, const TagrecRules *rules)
 {
-	FmgrInfo	output;
+	TagrecChoice choice = {0};
+	int32		rows;
 
-	tagrec_key_output(r->call->tables.users->key_type, &output);
-	qsort_arg(r->best, r->count, sizeof(TrScored), compare_best, r);
-	for (int i = 0; i < r->count; i++)
-	{
-		Datum		values[3] = {
-			Int32GetDatum(i + 1),
-			PointerGetDatum(tagrec_key_text(&output, r->key[r->best[i].index])),
-			Float4GetDatum(r->best[i].score)
-		};
-		bool		nulls[3] = {false, false, false};
-
-		CHECK_FOR_INTERRUPTS();
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
+	l->call = call;
+	l->item = item;
+	l->users = tagrec_call_users(call);
+	l->network = tagrec_call_network(call);
+	l->neighbours = call->version->features ? tagrec_call_neighbours(call) : NULL;
+	rows = l->users->rows;
+	l->listed = MemoryContextAllocHuge(call->context, ((Size) rows + 1) * sizeof(TrScored));
+	tagrec_choose(&choice, call, rules, l->users, call->version->columns.user);
+	if (choice.out && rows - size_of(choice.out, rows) <= rows / LIST_SHARE)
+		look_up_users(l, choice.out);
+	else
+		scan_users(l, choice.out);
 }
 
-static void
-begin_ranking(Ranking *r, TagrecCall *call, const TagrecRow *item, int n)
+static Datum
+recommend_users(FunctionCallInfo fcinfo, int first, bool typed)
 {
-	TypeCacheEntry *type = lookup_type_cache(call->tables.users->key_type, TYPECACHE_CMP_PROC_FINFO);
-
-	r->call = call;
-	r->item = item;
-	r->n = Min(n, call->version->users);
-	r->network = tagrec_call_network(call);
-	r->neighbours = call->version->features ? tagrec_call_neighbours(call) : NULL;
-	r->best = MemoryContextAllocHuge(call->context, Max(r->n, 1) * sizeof(TrScored));
-	r->key = MemoryContextAllocHuge(call->context, Max(r->n, 1) * sizeof(Datum));
-	get_typlenbyval(call->tables.users->key_type, &r->key_length, &r->key_by_value);
-	fmgr_info_copy(&r->compare, &type->cmp_proc_finfo, call->context);
-}
-
-/* Arguments: model, item_id, n, exclude_seen, candidates. */
-Datum
-tagrec_recommend_users(PG_FUNCTION_ARGS)
-{
-	char	   *model = tagrec_model_argument(fcinfo, 0);
-	int			n = tagrec_limit_argument(fcinfo, 2);
-	Ranking		ranking = {.exclude_seen = tagrec_flag_argument(fcinfo, 3, "exclude_seen")};
+	char	   *model = tagrec_model_argument(fcinfo, first + Arg_model);
+	TagrecRanking ranking = {.users = true, .key_type = TEXTOID, .n = tagrec_limit_argument(fcinfo, first + Arg_n)};
+	Listing		listing = {.exclude_seen = tagrec_flag_argument(fcinfo, first + Arg_exclude_seen, "exclude_seen")};
+	TagrecRules rules;
 	TagrecCall *call;
 	TagrecId	id;
 	TagrecRow	item;
 
+	tagrec_rules_arguments(fcinfo, first + Arg_rules, &rules);
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin(model);
-	if (n > 0 && tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_item(call, &id, &item))
+	call = tagrec_call_begin_at(model, rules.version, TAGREC_ASKS_ITEMS);
+	if (typed)
+		ranking.key_type = tagrec_result_type(fcinfo, 0, call, true);
+	if (!tagrec_id_argument(fcinfo, first + Arg_item, &id) || !tagrec_find_item(call, &id, &item))
 	{
-		begin_ranking(&ranking, call, &item, n);
-		if (PG_ARGISNULL(4))
-			scan_all(&ranking);
-		else
-			scan_some(&ranking, PG_GETARG_ARRAYTYPE_P(4));
-		return_users(&ranking, (ReturnSetInfo *) fcinfo->resultinfo);
+		tagrec_call_end(call);
+		return (Datum) 0;
 	}
-	tagrec_call_end(call);
+	list_users(&listing, call, &item, &rules);
+	ranking.call = call;
+	ranking.matrix = tagrec_call_users(call);
+	ranking.rules = &rules;
+	ranking.listed = listing.listed;
+	ranking.n_listed = listing.n;
+	tagrec_rank(fcinfo, &ranking);
 	return (Datum) 0;
+}
+
+Datum
+tagrec_recommend_users(PG_FUNCTION_ARGS)
+{
+	return recommend_users(fcinfo, 0, false);
+}
+
+Datum
+tagrec_recommend_users_as(PG_FUNCTION_ARGS)
+{
+	return recommend_users(fcinfo, 1, true);
 }

@@ -3,6 +3,8 @@
  */
 #include "postgres.h"
 
+#include "pg/serve/fresh.h"
+#include "pg/serve/rules.h"
 #include "pg/serve/scorer.h"
 
 PG_FUNCTION_INFO_V1(tagrec_score);
@@ -22,13 +24,16 @@ score_rows(TagrecCall *call, const TagrecRow *user, const TagrecRow *item)
 Datum
 tagrec_score(PG_FUNCTION_ARGS)
 {
-	TagrecCall *call = tagrec_call_begin(tagrec_model_argument(fcinfo, 0));
+	char	   *model = tagrec_model_argument(fcinfo, 0);
+	TagrecCall *call = tagrec_call_begin_at(model, tagrec_version_argument(fcinfo, 3), TAGREC_ASKS_ITEMS);
 	TagrecId	user_id;
 	TagrecId	item_id;
 	TagrecRow	user;
 	TagrecRow	item;
+	bool		fresh = tagrec_flag_argument(fcinfo, 4, "fresh");
 	bool		known = tagrec_id_argument(fcinfo, 1, &user_id) && tagrec_id_argument(fcinfo, 2, &item_id) &&
-		tagrec_find_user(call, &user_id, &user) && tagrec_find_item(call, &item_id, &item);
+		(fresh ? tagrec_fresh_user(call, &user_id, &user) : tagrec_find_user(call, &user_id, &user)) &&
+		tagrec_find_item(call, &item_id, &item);
 	float		score = known ? score_rows(call, &user, &item) : 0;
 
 	tagrec_call_end(call);

@@ -12,6 +12,7 @@
 #include "pg/base/identity.h"
 #include "pg/registry/job_row.h"
 #include "pg/registry/version_write.h"
+#include "pg/serve/warm.h"
 #include "pg/source/held_out.h"
 #include "pg/store/write.h"
 #include "pg/train/job_prune.h"
@@ -19,6 +20,7 @@
 #include "pg/train/job_training.h"
 #include "pg/train/job_tune.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 
 struct TagrecRun
@@ -27,7 +29,8 @@ struct TagrecRun
 	TagrecProgress progress;
 	TagrecTraining training;
 	Jsonb	   *asked;			/* of a tuning: the options by which tagrec_train() would train it again */
-	bool		done;			/* the version is deployed, and the job's row says so */
+	bool		deployed;		/* is the version? */
+	bool		done;			/* it is written, and the job's row says so */
 };
 
 TagrecRun *
@@ -77,19 +80,6 @@ read_held_out(TagrecTraining *t, const TagrecRequest *request, TrAssignments *as
 	t->options->validation_source = held_out.name;
 }
 
-/* What the source's own code sets (views' functions, policies) ends with the reading of it. */
-static void
-read_relations(TagrecTraining *t, const TagrecRequest *request, TrAssignments *raw, TrAssignments *held_out)
-{
-	TagrecActing before = tagrec_act_aside();
-
-	tagrec_source_check(&t->source);
-	tagrec_source_read(&t->source, &t->data, raw);
-	if (held_out)
-		read_held_out(t, request, held_out);
-	tagrec_act_again(before);
-}
-
 /* The owner of the model, when that is there and is the current user's to train; else who would be: the current user. */
 static Oid
 owner_to_be(const char *name)
@@ -98,6 +88,23 @@ owner_to_be(const char *name)
 	Oid			view = model ? tagrec_model_view(model->schema, name) : InvalidOid;
 
 	return OidIsValid(view) && tagrec_owns_relation(view, GetUserId()) ? tagrec_relation_owner(view) : GetUserId();
+}
+
+/*
+ * What the source's own code sets (views' functions, policies) ends with the reading of it. A name that was remembered is
+ * the owner's, as in a refresh.
+ */
+static void
+read_relations(TagrecTraining *t, const TagrecRequest *request, TrAssignments *raw, TrAssignments *held_out)
+{
+	Oid			owner = request->remembered ? owner_to_be(request->model) : GetUserId();
+	TagrecActing before = owner == GetUserId() ? tagrec_act_aside() : tagrec_act_as(owner);
+
+	tagrec_source_check(&t->source);
+	tagrec_source_read(&t->source, &t->data, raw);
+	if (held_out)
+		read_held_out(t, request, held_out);
+	tagrec_act_again(before);
 }
 
 static void
@@ -205,7 +212,8 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.metric = tagrec_metric_name(t->options),
 		.metric_value = trained ? t->result.metric : NAN,
 		.seconds = tagrec_seconds_since(run->job.started),
-		.backend = t->backend->ops->describe(t->backend)
+		.backend = t->backend->ops->describe(t->backend),
+		.device = request->device
 	};
 
 	row.width = t->model->width;
@@ -249,6 +257,30 @@ prepare_place(const TagrecRequest *request, const TagrecSource *source, TagrecPl
 	return tagrec_relation_owner(view);
 }
 
+static int64
+version_bytes(const TagrecPlace *place)
+{
+	int64		bytes = 0;
+
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
+	{
+		char	   *name = tagrec_partition_relname(place->model, which, place->version);
+		Oid			relation = tagrec_model_relation(place->schema, name);
+
+		bytes += DatumGetInt64(DirectFunctionCall1(pg_total_relation_size, ObjectIdGetDatum(relation)));
+	}
+	return bytes;
+}
+
+/* The first version always is: without one, there is nothing that queries could use. */
+static bool
+is_to_be_deployed(const TagrecRun *run, const TagrecPlace *place)
+{
+	const char *deploy = run->job.request->deploy;
+
+	return place->version == 1 || !deploy || strcmp(deploy, "never") != 0;
+}
+
 /* Everything about the new version, in one transaction. */
 static int32
 write_version(TagrecRun *run)
@@ -263,7 +295,10 @@ write_version(TagrecRun *run)
 	tagrec_store_write(&place, &t->source, &t->data, t->model, t->tensors, t->n_tensors);
 	tagrec_act_again(before);
 	insert_version(run, &place);
-	tagrec_model_deploy(place.model_id, place.version);
+	tagrec_result_insert(place.model_id, place.version, version_bytes(&place));
+	run->deployed = is_to_be_deployed(run, &place);
+	if (run->deployed)
+		tagrec_model_deploy(place.model_id, place.version);
 	tagrec_job_done(run->job.number, place.version, tagrec_run_peak(run));
 	tagrec_worker_commit(run->job.context);
 	return place.version;
@@ -287,7 +322,48 @@ announce(const TagrecRun *run, int32 version)
 static void
 prune(const TagrecRun *run, bool patiently)
 {
-	tagrec_prune(&run->job, run->training.options->train.keep_versions, patiently);
+	int			keep = run->training.options->train.keep_versions;
+
+	/* one that was just trained and is not deployed is to stay */
+	tagrec_prune(&run->job, run->done && !run->deployed ? Max(keep, 1) : keep, patiently);
+}
+
+/* Queries find the files that they share. As the model's owner, if that is still somebody whom this role may act as. */
+static void
+warm(const TagrecRun *run)
+{
+	const char *name = run->job.request->model;
+	TagrecModel *model = tagrec_model_find(name, true, false);
+	Oid			view = model ? tagrec_model_view(model->schema, name) : InvalidOid;
+	TagrecActing before;
+
+	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
+		return;
+	before = tagrec_act_as(tagrec_relation_owner(view));
+	(void) tagrec_warm_model(name);
+	tagrec_act_again(before);
+}
+
+/* In a transaction of its own, which writes nothing. What goes wrong with it is not the job's error: sessions can do it. */
+static void
+try_to_warm(const TagrecRun *run)
+{
+	MemoryContext context = run->job.context;
+
+	PG_TRY();
+	{
+		tagrec_worker_begin(context);
+		warm(run);
+		tagrec_worker_commit(context);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = tagrec_worker_abort(context);
+
+		error->elevel = LOG;
+		ThrowErrorData(error);
+	}
+	PG_END_TRY();
 }
 
 /* A refresh has its model as soon as it has read. */
@@ -316,4 +392,6 @@ tagrec_run(TagrecRun *run)
 	if (run->job.shared)
 		announce(run, version);
 	prune(run, true);
+	tagrec_training_end(&run->training);
+	try_to_warm(run);
 }

@@ -14,7 +14,7 @@
 #include "pg/train/submit.h"
 #include "utils/builtins.h"
 
-PG_FUNCTION_INFO_V1(tagrec_train);
+PG_FUNCTION_INFO_V1(tagrec_train_2);
 PG_FUNCTION_INFO_V1(tagrec_refresh);
 
 /* Arguments of tagrec_train(), as sql/training.sql declares them. */
@@ -30,12 +30,13 @@ enum
 	Arg_weight_column,
 	Arg_device,
 	Arg_wait,
+	Arg_deploy,
 	Args
 };
 
 /* NULL = may be null */
 static const char *const argument_names[Args] = {
-	"model", "source", "algorithm", NULL, "user_column", "item_column", "tag_column", NULL, "device", "wait"
+	"model", "source", "algorithm", NULL, "user_column", "item_column", "tag_column", NULL, "device", "wait", "deploy"
 };
 
 static void
@@ -49,9 +50,10 @@ check_arguments(FunctionCallInfo fcinfo)
 }
 
 Datum
-tagrec_train(PG_FUNCTION_ARGS)
+tagrec_train_2(PG_FUNCTION_ARGS)
 {
 	TagrecRequest request = {0};
+	TagrecOptions *options;
 	bool		wait;
 
 	tagrec_submit_check_server("tagrec_train()");
@@ -67,7 +69,10 @@ tagrec_train(PG_FUNCTION_ARGS)
 	request.options = PG_ARGISNULL(Arg_options) ? tagrec_jsonb("{}") : PG_GETARG_JSONB_P(Arg_options);
 	request.source = PG_GETARG_OID(Arg_source);
 	request.columns = tagrec_submit_columns(fcinfo, Arg_user_column);
-	tagrec_submit_check(&request, tagrec_options_read(tagrec_algorithm(request.algorithm), request.options));
+	request.deploy = tagrec_submit_deploy(fcinfo, Arg_deploy, "tagrec_train");
+	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
+	tagrec_submit_check(&request, options);
+	tagrec_tell_differences(&request, options);
 	PG_RETURN_INT64(tagrec_submit(&request, wait, "tagrec_train()"));
 }
 

@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
-PG_FUNCTION_INFO_V1(tagrec_tune);
+PG_FUNCTION_INFO_V1(tagrec_tune_2);
 
 /* Share of the pairs that is held out by default. */
 #define DEFAULT_VALIDATION "0.1"
@@ -38,13 +38,14 @@ enum
 	Arg_resume,
 	Arg_refit,
 	Arg_wait,
+	Arg_deploy,
 	Args
 };
 
 /* NULL = may be null */
 static const char *const argument_names[Args] = {
 	"model", "source", "algorithm", "space", "trials", NULL, "user_column", "item_column", "tag_column", NULL, "device",
-	NULL, "seed", "resume", "refit", "wait"
+	NULL, "seed", "resume", "refit", "wait", "deploy"
 };
 
 static void
@@ -196,6 +197,7 @@ fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
 	request->search_seed = PG_GETARG_INT64(Arg_seed);
 	request->resume = PG_GETARG_BOOL(Arg_resume);
 	request->refit = PG_GETARG_BOOL(Arg_refit);
+	request->deploy = tagrec_submit_deploy(fcinfo, Arg_deploy, "tagrec_tune");
 }
 
 static void
@@ -224,7 +226,7 @@ check_trials(const TagrecRequest *request, const TagrecSpace *space, const TrAlg
 }
 
 Datum
-tagrec_tune(PG_FUNCTION_ARGS)
+tagrec_tune_2(PG_FUNCTION_ARGS)
 {
 	TagrecRequest request = {0};
 	const TrAlgorithm *algorithm;
