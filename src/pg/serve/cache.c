@@ -4,7 +4,6 @@
 #include "pg/serve/cache.h"
 
 #include "miscadmin.h"
-
 #include "pg/base/tagrec.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
