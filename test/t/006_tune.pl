@@ -123,7 +123,7 @@ ok($node->wait_for_log(qr/reinitializing.*ready to accept connections/s), 'the s
 is(query("SELECT state FROM tagrec_jobs WHERE job = $job"), 'lost', 'the tuning is lost');
 check_kept($job, 'kill -9');
 ($ret, $stdout, $stderr) = $node->psql('postgres', "CALL tagrec_wait($job)");
-like($stderr, qr/HINT:  Call tagrec_tune\(\) again with the same arguments/, '... and tagrec_wait says what to do');
+like($stderr, qr/HINT:  Call the function again with the same arguments/, '... and tagrec_wait says what to do');
 check_resumed('killed', $job, 'kill -9');
 
 # ---------------------------------------------------------------- trials that cannot be taken over
