@@ -11,6 +11,8 @@
 #   make bench          run the benchmarks
 #   make bench-serving  measure recommendations out of large catalogues
 #   make bench-quality  measure every algorithm's ranking quality
+#   make dist           the sources of the checked out commit as build/tagrec-VERSION.zip, for PGXN
+#   make deb            Debian packages for every PostgreSQL whose headers are installed, in build/deb
 #
 # Two libraries: tagrec.so (SQL, serving; no BLAS) and tagrec_cpu.so (training; OpenBLAS), opened in training workers only.
 # A new .c file in src/core, src/models, src/pg or src/cpu is found by itself.
@@ -45,6 +47,8 @@ SHLIB_LINK = -lm
 
 # Bitcode for the server's JIT would need clang and gains nothing here.
 override with_llvm = no
+# Neither library needs one of the server's.
+override enable_rpath = no
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -140,6 +144,13 @@ endif
 
 check-matrix:
 	@scripts/matrix.sh
+
+dist:
+	@mkdir -p build
+	git archive --format=zip --prefix=tagrec-$(EXTVERSION)/ -o build/tagrec-$(EXTVERSION).zip HEAD
+deb:
+	@scripts/deb.sh $(EXTVERSION)
+.PHONY: dist deb
 
 # check-core, check-core-sanitize, bench-ops: tests and benchmarks without a server, in build/
 include test/unit/unit.mk

@@ -173,7 +173,8 @@ SELECT
 	t.metric,
 	t.value,
 	t.state OPERATOR(pg_catalog.=) 'done'::pg_catalog.text AND t.trial OPERATOR(pg_catalog.=)
-		pg_catalog.first_value(t.trial) OVER (PARTITION BY t.job ORDER BY t.value DESC NULLS LAST, t.trial) AS best,
+		pg_catalog.first_value(t.trial) OVER (PARTITION BY t.job ORDER BY CASE WHEN t.metric OPERATOR(pg_catalog.=)
+		ANY ('{rmse,mae}'::pg_catalog.text[]) THEN OPERATOR(pg_catalog.-) t.value ELSE t.value END DESC NULLS LAST, t.trial) AS best,
 	t.epochs,
 	t.best_epoch,
 	t.seconds,
@@ -293,7 +294,8 @@ FROM tagrec_result r JOIN tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) r.
 	LEFT JOIN LATERAL (SELECT x.metric, x.value FROM tagrec_trial x
 		WHERE x.job OPERATOR(pg_catalog.=) r.job AND r.refreshed_from IS NULL AND r.metric_value IS NULL
 			AND x.state OPERATOR(pg_catalog.=) 'done'::pg_catalog.text
-		ORDER BY x.value DESC, x.trial LIMIT 1) t ON true
+		ORDER BY CASE WHEN x.metric OPERATOR(pg_catalog.=) ANY ('{rmse,mae}'::pg_catalog.text[]) THEN OPERATOR(pg_catalog.-) x.value
+			ELSE x.value END DESC, x.trial LIMIT 1) t ON true
 WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_history IS
 	'all versions that models ever had: data, quality, size and time, also of those that are not kept';
