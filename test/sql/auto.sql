@@ -69,6 +69,11 @@ SELECT task, deployed FROM tagrec_versions WHERE job = :job;
 SELECT choose('b', '{"candidates": "blend", "validation": 0.2}') AS job \gset
 SELECT algorithm, requested_options, metric IS NOT NULL AS measured FROM tagrec_versions WHERE job = :job;
 
+-- without tags, those that need none are tried
+SELECT tagrec_train('u', 'grouped', 'auto', '{"threads": 1, "epochs": 2}', tag_column => NULL) AS job \gset
+SELECT count(*) > 3 AS some, bool_and(NOT a.needs_tags) AS without_tags FROM tagrec_trials t JOIN tagrec_algorithms a ON a.algorithm = t.settings ->> 'algorithm'
+	WHERE job = :job;
+
 -- what is refused
 \set VERBOSITY terse
 SELECT choose('n', '{"candidates": "ease, dae_ptr"}');
@@ -77,6 +82,8 @@ SELECT choose('n', '{"candidates": "ease, nonesuch"}');
 SELECT choose('n', '{"lambda": 3}');
 SELECT choose('n', '{"stop_after": 3}');
 SELECT choose('n', '{"layers": 8}');
+SELECT tagrec_train('n', 'grouped', 'auto', '{"candidates": "tag_bm25"}', tag_column => NULL);
+SELECT tagrec_train('n', 'grouped', 'auto_tags', tag_column => NULL);
 SELECT choose('n', '{"max_seconds": 0}');
 SELECT tagrec_tune('n', 'grouped', 'auto', '{"epochs": [1, 2]}');
 \set VERBOSITY default

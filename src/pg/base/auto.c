@@ -8,23 +8,23 @@
  * cheaper, is not here (doc/quality.md).
  */
 static const TagrecCandidate item_candidates[] = {
-	{"popularity", NULL, false},
-	{"item_knn", NULL, false},
-	{"user_knn", NULL, false},
-	{"ease", NULL, false},
-	{"ials", NULL, false},
-	{"ease_tags", NULL, true},
-	{"hdlpr_ns", NULL, true},
-	{"hybrid", NULL, true},
-	{"blend", NULL, true},
-	{NULL, NULL, false}
+	{"popularity", NULL},
+	{"item_knn", NULL},
+	{"user_knn", NULL},
+	{"ease", NULL},
+	{"ials", NULL},
+	{"ease_tags", NULL},
+	{"hdlpr_ns", NULL},
+	{"hybrid", NULL},
+	{"blend", NULL},
+	{NULL, NULL}
 };
 
 static const TagrecCandidate tag_candidates[] = {
-	{"tag_popular", NULL, true},
-	{"tag_product", NULL, true},
-	{"dae_ptr", NULL, true},
-	{NULL, NULL, false}
+	{"tag_popular", NULL},
+	{"tag_product", NULL},
+	{"dae_ptr", NULL},
+	{NULL, NULL}
 };
 
 #define OPTION(field) offsetof(TagrecAutoOptions, field)
@@ -51,7 +51,10 @@ static const TrAlgorithm auto_items = {
 	.summary = "The algorithm that ranks held-out pairs best, of several that are tried.",
 	.source = "selection on held-out data",
 	.task = TR_TASK_ITEM,
-	.options = &options
+	.options = &options,
+	.pairs_alone = true,
+	.uses_values = true,
+	.uses_attributes = true
 };
 
 static const TrAlgorithm auto_tags = {

@@ -21,7 +21,6 @@ typedef struct TagrecCandidate
 {
 	const char *algorithm;
 	const char *options;		/* a JSON object, or NULL */
-	bool		needs_tags;
 } TagrecCandidate;
 
 /* Ends with NULL. */

@@ -25,5 +25,6 @@ refuse(void)
 	elog(ERROR, "function of an earlier version of extension \"tagrec\"");
 }
 
+EARLIER(tagrec_algorithm_rows)
 EARLIER(tagrec_train)
 EARLIER(tagrec_tune)

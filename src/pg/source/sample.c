@@ -82,10 +82,10 @@ build(Sample *s, const TrAssignments *raw)
 	TrError		err = {0};
 
 	tr_assignments_init(&kept, data->memory);
+	tr_assignments_set_columns(&kept, raw->columns, raw->merge);
 	for (int64 i = 0; i < raw->count; i++)
 		if (!is_held_out(s, raw, i) && s->taken[raw->user[i]])
-			tagrec_data_check(tr_assignments_add(&kept, raw->user[i], raw->item[i], raw->tag[i], raw->weight != NULL,
-												 raw->weight ? raw->weight[i] : 1.0f), &err, data->memory);
+			tagrec_data_check(tr_assignments_add_from(&kept, raw, i), &err, data->memory);
 	tagrec_data_check(tr_dataset_build(&data->sample, &kept, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
 	tagrec_free_assignments(&kept);

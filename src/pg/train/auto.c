@@ -106,7 +106,7 @@ tagrec_auto_trials(const TagrecRequest *request, int *count)
 	trials = palloc0(Max(most, 1) * sizeof(TagrecTrial));
 	*count = 0;
 	for (int i = 0; i < most; i++)
-		if (request->columns.tag || !list[i].needs_tags)
+		if (request->columns.tag || tagrec_algorithm(list[i].algorithm)->pairs_alone)
 			set_trial(&trials[(*count)++], &list[i], common);
 	return trials;
 }

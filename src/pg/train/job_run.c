@@ -119,6 +119,7 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 
 	t->source.relation = request->source;
 	t->source.columns = request->columns;
+	t->source.rules = tagrec_source_rules(&t->source, t->options);
 	tagrec_data_init(&t->data, &t->memory);
 	if (tagrec_request_is_auto(request))
 		t->data.most_pairs = tagrec_auto_options(t->options)->sample;
@@ -313,13 +314,17 @@ announce(const TagrecRun *run, int32 version)
 	const TagrecRequest *request = run->job.request;
 	TrBackend  *backend = run->training.backend;
 	const TrDataset *d = &run->training.data.all;
+	const char *algorithm = run->training.options->algorithm->name;
 
 	ereport(NOTICE,
 			(errmsg("%s version %d of model \"%s\" in %.1f s", tagrec_request_is_refresh(request) ? "refreshed" :
 					"trained", version, request->model, tagrec_seconds_since(run->job.started)),
-			 errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", run->training.options->algorithm->name,
-					   (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
-					   backend->ops->describe(backend))));
+			 d->n_tags == 0
+			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", algorithm, d->n_posts, d->n_users, d->n_items,
+						 backend->ops->describe(backend))
+			 : errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", algorithm,
+						 (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
+						 backend->ops->describe(backend))));
 }
 
 static void
