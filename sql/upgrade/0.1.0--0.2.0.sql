@@ -48,8 +48,6 @@ CREATE CAST (timestamp[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IM
 CREATE CAST (timestamptz[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
 CREATE CAST (bytea[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
 CREATE CAST (inet[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
-DROP VIEW tagrec_algorithms, tagrec_options, tagrec_mapped, tagrec_searches, tagrec_models, tagrec_versions, tagrec_trials,
-	tagrec_epochs, tagrec_jobs;
 
 ALTER TABLE tagrec_version
 	ALTER COLUMN tag_column DROP NOT NULL,
