@@ -74,6 +74,14 @@ SELECT tagrec_train('u', 'grouped', 'auto', '{"threads": 1, "epochs": 2}', tag_c
 SELECT count(*) > 3 AS some, bool_and(NOT a.needs_tags) AS without_tags FROM tagrec_trials t JOIN tagrec_algorithms a ON a.algorithm = t.settings ->> 'algorithm'
 	WHERE job = :job;
 
+-- too few pairs to choose by: no trial, on all pairs
+CREATE VIEW few AS SELECT * FROM grouped WHERE user_id <= 5;
+SELECT choose('f', '{"candidates": ""}', source => 'few') AS job \gset
+SELECT v.algorithm, v.pairs = (SELECT count(*) FROM few) AS on_all, requested_options, (SELECT count(*) FROM tagrec_trials WHERE job = :job) AS trials
+	FROM tagrec_versions v WHERE job = :job;
+SELECT choose('o', '{"candidates": "ease, popularity"}', source => 'few') AS job \gset
+SELECT algorithm FROM tagrec_versions WHERE job = :job;
+
 -- what is refused
 \set VERBOSITY terse
 SELECT choose('n', '{"candidates": "ease, dae_ptr"}');

@@ -76,6 +76,14 @@ tagrec_auto_find(const char *name)
 	return NULL;
 }
 
+const char *
+tagrec_auto_fallback(const TrTask *task, bool tags)
+{
+	if (task->tags)
+		return "tag_product";
+	return tags ? "hdlpr_ns" : "ease";
+}
+
 const TagrecCandidate *
 tagrec_auto_candidates(const TrTask *task)
 {

@@ -29,6 +29,9 @@ extern const TrAlgorithm *const tagrec_autos[];
 /* NULL when it is none of them. */
 extern const TrAlgorithm *tagrec_auto_find(const char *name);
 
+/* What is trained where there is too little to choose by. */
+extern const char *tagrec_auto_fallback(const TrTask *task, bool tags);
+
 /* The candidates for a task, in the order in which they are tried; the list ends with a NULL name. */
 extern const TagrecCandidate *tagrec_auto_candidates(const TrTask *task);
 

@@ -96,7 +96,7 @@ tagrec_data_sample(TagrecData *data, const TrAssignments *raw)
 {
 	Sample		s = {.data = data};
 
-	if (data->most_pairs == 0 || data->all.n_posts <= data->most_pairs)
+	if (data->most_pairs == 0 || data->all.n_posts <= data->most_pairs || data->validation.count == 0)
 		return;
 	s.taken = tagrec_calloc(data->memory, data->users.count, 1);
 	take_users(&s, (double) data->most_pairs / data->all.n_posts);

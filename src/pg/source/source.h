@@ -69,6 +69,7 @@ typedef struct TagrecData
 	bool		split;			/* train and validation are filled; else all is trained on */
 	TrDataset	train;			/* users, items and tags numbered as in all */
 	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */
+	bool		may_hold_none;	/* in: where the split would leave nothing on a side, there is none */
 	int			most_pairs;		/* in: beyond so many, there is a sample of what is trained on; 0 = never */
 	bool		sampled;		/* sample is filled, and validation is of its users */
 	TrDataset	sample;			/* numbered as in all */

@@ -138,6 +138,17 @@ tagrec_auto_request(TagrecRequest *request)
 				 errmsg("algorithm \"%s\" has no candidates for a source without tags", request->algorithm)));
 }
 
+int
+tagrec_auto_default(const TagrecRequest *request, const TagrecTrial *trials, int count)
+{
+	const char *name = tagrec_auto_fallback(trials[0].options->algorithm->task, request->columns.tag != NULL);
+
+	for (int i = 0; i < count; i++)
+		if (strcmp(trials[i].options->algorithm->name, name) == 0)
+			return i;
+	return 0;
+}
+
 Jsonb *
 tagrec_auto_final(const TagrecRequest *request, const TagrecTrial *trial)
 {

@@ -26,6 +26,9 @@ extern void tagrec_auto_request(TagrecRequest *request);
 /* One trial per candidate that fits the source, *count of them. */
 extern TagrecTrial *tagrec_auto_trials(const TagrecRequest *request, int *count);
 
+/* The trial to take where too little is held out to choose by. */
+extern int tagrec_auto_default(const TagrecRequest *request, const TagrecTrial *trials, int count);
+
 /* The options for the final training: the trial's, without what auto has added for the trials. */
 extern Jsonb *tagrec_auto_final(const TagrecRequest *request, const TagrecTrial *trial);
 

@@ -122,7 +122,10 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 	t->source.rules = tagrec_source_rules(&t->source, t->options);
 	tagrec_data_init(&t->data, &t->memory);
 	if (tagrec_request_is_auto(request))
+	{
 		t->data.most_pairs = tagrec_auto_options(t->options)->sample;
+		t->data.may_hold_none = true;
+	}
 	tr_assignments_init(&raw, &t->memory);
 	tr_assignments_init(&held_out, &t->memory);
 	if (refresh)

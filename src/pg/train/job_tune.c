@@ -32,6 +32,9 @@
 /* Held-out pairs of more users tell algorithms apart no better, and ranking for them takes its time. */
 #define AUTO_USERS 20000
 
+/* Fewer held-out pairs tell nothing. */
+#define AUTO_PAIRS 20
+
 typedef struct Tuning
 {
 	TagrecTraining *training;
@@ -482,6 +485,41 @@ choose_auto_options(Tuning *t)
 	return asked;
 }
 
+static void
+run_trials(Tuning *t)
+{
+	TagrecTraining *training = t->training;
+
+	training->trial = true;
+	for (int i = 0; i < t->count; i++)
+	{
+		if (!t->done[i] && t->budget > 0 && t->seconds >= t->budget)
+			skip_trial(t, i);
+		else if (!t->done[i])
+			run_trial(t, i);
+	}
+	training->trial = false;
+	training->seconds = 0;
+	training->progress->trial = 0;
+	training->result = (TrTrainResult) {.metric = NAN};
+	check_any(t);
+	announce_best(t);
+}
+
+/* There is too little to choose by. */
+static void
+take_default(Tuning *t)
+{
+	t->best = tagrec_auto_default(t->job->request, t->trials, t->count);
+	t->rows[t->best].best_epoch = t->trials[t->best].options->train.epochs;
+	if (t->job->shared)
+		ereport(NOTICE,
+				(errmsg("training algorithm \"%s\" because there are too few pairs to choose by",
+						t->trials[t->best].options->algorithm->name),
+				 errdetail("%d of %d pairs are held out; %d are needed.", t->training->data.validation.count,
+						   t->training->data.all.n_posts, AUTO_PAIRS)));
+}
+
 Jsonb *
 tagrec_tune_run(TagrecTraining *training)
 {
@@ -490,20 +528,10 @@ tagrec_tune_run(TagrecTraining *training)
 
 	draw_trials(&t);
 	training->progress->trials = t.count;
-	training->trial = true;
-	for (int i = 0; i < t.count; i++)
-	{
-		if (!t.done[i] && t.budget > 0 && t.seconds >= t.budget)
-			skip_trial(&t, i);
-		else if (!t.done[i])
-			run_trial(&t, i);
-	}
-	training->trial = false;
-	training->seconds = 0;
-	training->progress->trial = 0;
-	training->result = (TrTrainResult) {.metric = NAN};
-	check_any(&t);
-	announce_best(&t);
+	if (tagrec_request_is_auto(t.job->request) && training->data.validation.count < AUTO_PAIRS)
+		take_default(&t);
+	else
+		run_trials(&t);
 	asked = tagrec_request_is_auto(t.job->request) ? choose_auto_options(&t) : choose_options(&t);
 	tagrec_training_run(training, "training");
 	return asked;
