@@ -20,7 +20,7 @@ CREATE OR REPLACE FUNCTION tagrec_recommend(model text, user_id anycompatible,
 		after bigint DEFAULT 0, version int DEFAULT NULL, fresh boolean DEFAULT false,
 		fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend IS
 	'top n items for a user, by default without those the user has; only candidates, if given';
@@ -36,7 +36,7 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_as(item_type anyelement, model text,
 		after bigint DEFAULT 0, version int DEFAULT NULL, fresh boolean DEFAULT false,
 		fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item anyelement, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_as'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_as_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_as IS
 	'top n items for a user, with item ids of the type of the first argument: tagrec_recommend_as(NULL::bigint, ...)';
@@ -49,7 +49,7 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_all(model text,
 		boost_from regclass DEFAULT '-',
 		version int DEFAULT NULL)
 	RETURNS TABLE (user_id text, rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_all'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_all_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10000;
 COMMENT ON FUNCTION tagrec_recommend_all IS
 	'top n items for every user, in one pass';
@@ -77,7 +77,7 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_for_tags(model text, tags text[], we
 		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
 		after bigint DEFAULT 0, version int DEFAULT NULL, fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_for_tags IS
 	'top n items for a new user described by tags; weights are the numbers of times each tag was given';
@@ -103,7 +103,7 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id text, item_
 		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true,
 		candidates tagrec_ids DEFAULT 'all', exclude tagrec_ids DEFAULT '{}', version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_tags(text, text, text, bigint, text[], boolean, tagrec_ids, tagrec_ids, int) IS
 	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
@@ -112,7 +112,7 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id text, item_
 		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true,
 		candidates tagrec_ids DEFAULT 'all', exclude tagrec_ids DEFAULT '{}', version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_tags(text, text, "any", bigint, text[], boolean, tagrec_ids, tagrec_ids, int) IS
 	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
@@ -121,7 +121,7 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id "any", item
 		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true,
 		candidates tagrec_ids DEFAULT 'all', exclude tagrec_ids DEFAULT '{}', version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", text, bigint, text[], boolean, tagrec_ids, tagrec_ids, int) IS
 	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
@@ -130,14 +130,14 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id "any", item
 		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true,
 		candidates tagrec_ids DEFAULT 'all', exclude tagrec_ids DEFAULT '{}', version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", "any", bigint, text[], boolean, tagrec_ids, tagrec_ids, int) IS
 	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
 
 CREATE OR REPLACE FUNCTION tagrec_embed(model text, tags text[], weights float8[] DEFAULT NULL, version int DEFAULT NULL)
 	RETURNS real[]
-AS 'MODULE_PATHNAME', 'tagrec_embed'
+AS 'MODULE_PATHNAME', 'tagrec_embed_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 15000;
 COMMENT ON FUNCTION tagrec_embed(text, text[], float8[], int) IS
 	'embedding of a user with these tags, computed by the trained network; its inner products with the items'' embeddings are scores';
@@ -151,7 +151,7 @@ CREATE OR REPLACE FUNCTION tagrec_similar_items(model text, item_id anycompatibl
 		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
 		after bigint DEFAULT 0, version int DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_similar_items'
+AS 'MODULE_PATHNAME', 'tagrec_similar_items_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_items IS
 	'n items most similar to an item, by cosine of their embeddings; in a model without embeddings, its strongest stored neighbours';
@@ -179,7 +179,7 @@ CREATE OR REPLACE FUNCTION tagrec_similar_users(model text, user_id anycompatibl
 		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
 		after bigint DEFAULT 0, version int DEFAULT NULL)
 	RETURNS TABLE (rank int, user_id text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_similar_users'
+AS 'MODULE_PATHNAME', 'tagrec_similar_users_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_users IS
 	'n users most similar to a user, by cosine of their embeddings; in a model without embeddings, the user''s nearest neighbours';
@@ -201,7 +201,7 @@ COMMENT ON FUNCTION tagrec_similar_users_as IS
 CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id text, version int DEFAULT NULL,
 		fresh boolean DEFAULT false)
 	RETURNS real
-AS 'MODULE_PATHNAME', 'tagrec_score'
+AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION tagrec_score(text, text, text, int, boolean) IS
 	'score of an item for a user; NULL if the model does not know both';
@@ -209,7 +209,7 @@ COMMENT ON FUNCTION tagrec_score(text, text, text, int, boolean) IS
 CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id "any", version int DEFAULT NULL,
 		fresh boolean DEFAULT false)
 	RETURNS real
-AS 'MODULE_PATHNAME', 'tagrec_score'
+AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION tagrec_score(text, text, "any", int, boolean) IS
 	'score of an item for a user; NULL if the model does not know both';
@@ -217,7 +217,7 @@ COMMENT ON FUNCTION tagrec_score(text, text, "any", int, boolean) IS
 CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id text, version int DEFAULT NULL,
 		fresh boolean DEFAULT false)
 	RETURNS real
-AS 'MODULE_PATHNAME', 'tagrec_score'
+AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION tagrec_score(text, "any", text, int, boolean) IS
 	'score of an item for a user; NULL if the model does not know both';
@@ -225,42 +225,42 @@ COMMENT ON FUNCTION tagrec_score(text, "any", text, int, boolean) IS
 CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id "any", version int DEFAULT NULL,
 		fresh boolean DEFAULT false)
 	RETURNS real
-AS 'MODULE_PATHNAME', 'tagrec_score'
+AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION tagrec_score(text, "any", "any", int, boolean) IS
 	'score of an item for a user; NULL if the model does not know both';
 
 CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id text, item_id text, n bigint DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
-AS 'MODULE_PATHNAME', 'tagrec_explain'
+AS 'MODULE_PATHNAME', 'tagrec_explain_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_explain(text, text, text, bigint) IS
 	'tags that contribute most to a score: how much lower it would be without each';
 
 CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id text, item_id "any", n bigint DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
-AS 'MODULE_PATHNAME', 'tagrec_explain'
+AS 'MODULE_PATHNAME', 'tagrec_explain_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_explain(text, text, "any", bigint) IS
 	'tags that contribute most to a score: how much lower it would be without each';
 
 CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id "any", item_id text, n bigint DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
-AS 'MODULE_PATHNAME', 'tagrec_explain'
+AS 'MODULE_PATHNAME', 'tagrec_explain_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_explain(text, "any", text, bigint) IS
 	'tags that contribute most to a score: how much lower it would be without each';
 
 CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id "any", item_id "any", n bigint DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
-AS 'MODULE_PATHNAME', 'tagrec_explain'
+AS 'MODULE_PATHNAME', 'tagrec_explain_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_explain(text, "any", "any", bigint) IS
 	'tags that contribute most to a score: how much lower it would be without each';
 
 CREATE OR REPLACE FUNCTION tagrec_feature_tags(model text, feature int, n bigint DEFAULT 10, version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, activation real)
-AS 'MODULE_PATHNAME', 'tagrec_feature_tags'
+AS 'MODULE_PATHNAME', 'tagrec_feature_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_feature_tags(text, int, bigint, int) IS
 	'tags that change a feature of the embedding most';

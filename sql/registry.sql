@@ -42,7 +42,8 @@ CREATE TABLE tagrec_version (
 	source text NOT NULL,
 	user_column name NOT NULL,
 	item_column name NOT NULL,
-	tag_column name NOT NULL,
+	-- NULL = trained without tags
+	tag_column name,
 	weight_column name,
 	user_type text NOT NULL,
 	item_type text NOT NULL,
@@ -68,6 +69,11 @@ CREATE TABLE tagrec_version (
 	created_at timestamptz NOT NULL DEFAULT now(),
 	-- as it was asked for; NULL = before 0.2.0
 	device text,
+	value_column name,
+	time_column name,
+	-- relations of attributes
+	user_features text,
+	item_features text,
 	PRIMARY KEY (model_id, version)
 );
 COMMENT ON TABLE tagrec_version IS 'tagrec: one row per finished training; see the view tagrec_versions';

@@ -48,13 +48,17 @@ CREATE CAST (timestamp[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IM
 CREATE CAST (timestamptz[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
 CREATE CAST (bytea[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
 CREATE CAST (inet[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
-DROP VIEW tagrec_algorithms, tagrec_options, tagrec_mapped, tagrec_searches, tagrec_models, tagrec_versions, tagrec_trials,
-	tagrec_epochs, tagrec_jobs;
 
 ALTER TABLE tagrec_version
+	ALTER COLUMN tag_column DROP NOT NULL,
 	DROP CONSTRAINT tagrec_version_task_check,
-	ADD CONSTRAINT tagrec_version_task_check CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag,rating}'::pg_catalog.text[]));
-ALTER TABLE tagrec_version ADD COLUMN device text;
+	ADD CONSTRAINT tagrec_version_task_check
+		CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag,rating}'::pg_catalog.text[])),
+	ADD COLUMN device text,
+	ADD COLUMN value_column name,
+	ADD COLUMN time_column name,
+	ADD COLUMN user_features text,
+	ADD COLUMN item_features text;
 
 -- What came of every training, also of versions that are not kept
 CREATE TABLE tagrec_result (
@@ -99,6 +103,7 @@ CREATE TRIGGER tagrec_guard BEFORE INSERT ON tagrec_result FOR EACH ROW EXECUTE 
 ALTER TABLE tagrec_result ENABLE ALWAYS TRIGGER tagrec_guard;
 GRANT SELECT, INSERT ON tagrec_result TO pg_database_owner;
 
+DROP FUNCTION tagrec_algorithm_rows();
 DROP FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean);
 DROP FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
 	boolean, boolean);

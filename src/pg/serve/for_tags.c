@@ -13,10 +13,10 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_embed);
-PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags);
+PG_FUNCTION_INFO_V1(tagrec_embed_2);
+PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags_2);
 PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags_as);
-PG_FUNCTION_INFO_V1(tagrec_feature_tags);
+PG_FUNCTION_INFO_V1(tagrec_feature_tags_2);
 
 /* Tags encoded at a time. */
 #define BLOCK_TAGS 64
@@ -164,7 +164,7 @@ check_embeddings(const TagrecVersion *version)
 }
 
 Datum
-tagrec_embed(PG_FUNCTION_ARGS)
+tagrec_embed_2(PG_FUNCTION_ARGS)
 {
 	char	   *model = tagrec_model_argument(fcinfo, 0);
 	TagrecCall *call = tagrec_call_begin_at(model, tagrec_version_argument(fcinfo, 3), TAGREC_ASKS_ITEMS);
@@ -212,7 +212,7 @@ recommend_for_tags(FunctionCallInfo fcinfo, int first, bool typed)
 }
 
 Datum
-tagrec_recommend_for_tags(PG_FUNCTION_ARGS)
+tagrec_recommend_for_tags_2(PG_FUNCTION_ARGS)
 {
 	return recommend_for_tags(fcinfo, 0, false);
 }
@@ -265,7 +265,7 @@ feature_activations(TagrecCall *call, TagrecEncoder *encoder, int feature)
 }
 
 Datum
-tagrec_feature_tags(PG_FUNCTION_ARGS)
+tagrec_feature_tags_2(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	char	   *model = tagrec_model_argument(fcinfo, 0);

@@ -8,8 +8,8 @@
 #include "pg/serve/fallback.h"
 #include "pg/serve/fresh.h"
 
-PG_FUNCTION_INFO_V1(tagrec_recommend);
-PG_FUNCTION_INFO_V1(tagrec_recommend_as);
+PG_FUNCTION_INFO_V1(tagrec_recommend_2);
+PG_FUNCTION_INFO_V1(tagrec_recommend_as_2);
 
 /* Arguments, as sql/queries.sql declares them; with _as, the type of the items comes before them. */
 enum
@@ -59,13 +59,13 @@ recommend(FunctionCallInfo fcinfo, int first, bool typed)
 }
 
 Datum
-tagrec_recommend(PG_FUNCTION_ARGS)
+tagrec_recommend_2(PG_FUNCTION_ARGS)
 {
 	return recommend(fcinfo, 0, false);
 }
 
 Datum
-tagrec_recommend_as(PG_FUNCTION_ARGS)
+tagrec_recommend_as_2(PG_FUNCTION_ARGS)
 {
 	return recommend(fcinfo, 1, true);
 }

@@ -12,7 +12,7 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_recommend_all);
+PG_FUNCTION_INFO_V1(tagrec_recommend_all_2);
 PG_FUNCTION_INFO_V1(tagrec_recommend_all_as);
 
 /* A block's vectors and a tile's rows stay in the second level cache, at widths of some hundreds. */
@@ -220,7 +220,7 @@ recommend_all(FunctionCallInfo fcinfo, int first, bool typed)
 }
 
 Datum
-tagrec_recommend_all(PG_FUNCTION_ARGS)
+tagrec_recommend_all_2(PG_FUNCTION_ARGS)
 {
 	return recommend_all(fcinfo, 0, false);
 }

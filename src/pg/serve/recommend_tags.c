@@ -15,7 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_recommend_tags);
+PG_FUNCTION_INFO_V1(tagrec_recommend_tags_2);
 
 /* Arguments, as sql/queries.sql declares them. */
 enum
@@ -126,7 +126,7 @@ best_tags(TagrecEncoder *encoder, const TrPost *post, int n, bool exclude_given,
 }
 
 Datum
-tagrec_recommend_tags(PG_FUNCTION_ARGS)
+tagrec_recommend_tags_2(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	char	   *model = tagrec_model_argument(fcinfo, Arg_model);

@@ -12,9 +12,9 @@
 /* Rows between two looks at the interrupts. */
 #define INTERRUPT_ROWS 1024
 
-PG_FUNCTION_INFO_V1(tagrec_similar_items);
+PG_FUNCTION_INFO_V1(tagrec_similar_items_2);
 PG_FUNCTION_INFO_V1(tagrec_similar_items_as);
-PG_FUNCTION_INFO_V1(tagrec_similar_users);
+PG_FUNCTION_INFO_V1(tagrec_similar_users_2);
 PG_FUNCTION_INFO_V1(tagrec_similar_users_as);
 
 static bool
@@ -166,7 +166,7 @@ similar_users(FunctionCallInfo fcinfo, bool typed)
 }
 
 Datum
-tagrec_similar_items(PG_FUNCTION_ARGS)
+tagrec_similar_items_2(PG_FUNCTION_ARGS)
 {
 	return similar_items(fcinfo, false);
 }
@@ -178,7 +178,7 @@ tagrec_similar_items_as(PG_FUNCTION_ARGS)
 }
 
 Datum
-tagrec_similar_users(PG_FUNCTION_ARGS)
+tagrec_similar_users_2(PG_FUNCTION_ARGS)
 {
 	return similar_users(fcinfo, false);
 }
