@@ -17,6 +17,7 @@
 	X(dspr) \
 	X(ease) \
 	X(ease_tags) \
+	X(fm) \
 	X(folkrank) \
 	X(hdlpr) \
 	X(hdlpr_ns) \
