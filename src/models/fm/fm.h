@@ -71,7 +71,7 @@ typedef struct Fm
 	FmOptions	options;
 	FmSide		side[2];
 	double		mean;			/* of the ratings, */
-	double		scale;			/* and their standard deviation, which is the unit of everything below; 1 if it is 0 */
+	double		scale;			/* and their standard deviation, which is the unit of everything below */
 	double		w0;
 	double		alpha;			/* precision of a rating */
 	float	   *residual;		/* (P) rating - prediction, in that unit */

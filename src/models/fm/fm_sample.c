@@ -267,7 +267,7 @@ standardize(Fm *m)
 	m->mean = tr_dataset_values(d).mean;
 	for (int32_t p = 0; p < d->n_posts; p++)
 		squares += (d->post_value[p] - m->mean) * (d->post_value[p] - m->mean);
-	m->scale = squares > 0 ? sqrt(squares / d->n_posts) : 1;
+	m->scale = sqrt(squares / d->n_posts);
 }
 
 /* No weights; factors at random; the residuals are then what the interactions leave. */
@@ -303,7 +303,7 @@ tr_fm_start(Fm *m)
 		for (int k = 0; k < m->options.factors; k++)
 			predicted += (double) m->side[TR_USER].sum[(size_t) k * (size_t) d->n_users + (size_t) d->post_user[p]]
 				* m->side[TR_ITEM].sum[(size_t) k * (size_t) d->n_items + (size_t) d->post_item[p]];
-		m->residual[p] = (float) ((d->post_value[p] - m->mean) / m->scale - predicted);
+		m->residual[p] = (float) ((m->scale > 0 ? (d->post_value[p] - m->mean) / m->scale : 0) - predicted);
 	}
 }
 
