@@ -28,6 +28,7 @@
 	X(nltf) \
 	X(pitf) \
 	X(popularity) \
+	X(svdpp) \
 	X(tag_bm25) \
 	X(tag_cosine) \
 	X(tag_popular) \
