@@ -39,7 +39,7 @@ static const TrOption option_rows[] = {
 	"embedding size"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.1", 0, 1000, NULL,
 	"L2 strength for the embeddings and biases of a rating"},
-	{"implicit_regularization", TR_OPTION_REAL, OPTION(implicit_regularization), "0.1", 0, 1000, NULL,
+	{"implicit_regularization", TR_OPTION_REAL, OPTION(implicit_regularization), "0.3", 0, 1000, NULL,
 	"L2 strength for what an item says of the users who rated it, for each of these users"},
 	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "sgd", 0, 0, tr_optimizer_names,
 	"optimizer"},
