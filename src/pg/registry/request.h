@@ -21,7 +21,7 @@ typedef struct TagrecRequest
 	 * version
 	 */
 	Jsonb	   *options;
-	Jsonb	   *requested;		/* refresh: what the user once gave; else NULL */
+	Jsonb	   *requested;		/* refresh: what the user once gave; auto: what he gives; else NULL */
 	int			version;		/* refresh: whose weights */
 	Jsonb	   *space;			/* tune, with the next four: see tune_space.h; else NULL */
 	int			trials;			/* at most */
@@ -33,6 +33,8 @@ typedef struct TagrecRequest
 	Oid			source;
 	Oid			validation_source;	/* held-out pairs; InvalidOid = none */
 	TagrecColumns columns;
+	Oid			user_features,	/* relations of attributes; InvalidOid = none */
+				item_features;
 	char	   *device;
 	int			threads;		/* settings of the session that asked */
 	int			max_memory;

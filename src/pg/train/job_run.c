@@ -12,8 +12,10 @@
 #include "pg/base/identity.h"
 #include "pg/registry/job_row.h"
 #include "pg/registry/version_write.h"
+#include "pg/serve/warm.h"
 #include "pg/source/held_out.h"
 #include "pg/store/write.h"
+#include "pg/train/auto.h"
 #include "pg/train/job_prune.h"
 #include "pg/train/job_refresh.h"
 #include "pg/train/job_training.h"
@@ -117,7 +119,13 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 
 	t->source.relation = request->source;
 	t->source.columns = request->columns;
+	t->source.rules = tagrec_source_rules(&t->source, t->options);
 	tagrec_data_init(&t->data, &t->memory);
+	if (tagrec_request_is_auto(request))
+	{
+		t->data.most_pairs = tagrec_auto_options(t->options)->sample;
+		t->data.may_hold_none = true;
+	}
 	tr_assignments_init(&raw, &t->memory);
 	tr_assignments_init(&held_out, &t->memory);
 	if (refresh)
@@ -192,7 +200,7 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.version = place->version,
 		.refreshed_from = tagrec_request_is_refresh(request) ? request->version : 0,
 		.job = run->job.number,
-		.algorithm = request->algorithm,
+		.algorithm = t->options->algorithm->name,
 		.task = t->options->algorithm->task->name,
 		.options = tagrec_options_effective(t->options),
 		.requested_options = requested_options(run),
@@ -309,13 +317,17 @@ announce(const TagrecRun *run, int32 version)
 	const TagrecRequest *request = run->job.request;
 	TrBackend  *backend = run->training.backend;
 	const TrDataset *d = &run->training.data.all;
+	const char *algorithm = run->training.options->algorithm->name;
 
 	ereport(NOTICE,
 			(errmsg("%s version %d of model \"%s\" in %.1f s", tagrec_request_is_refresh(request) ? "refreshed" :
 					"trained", version, request->model, tagrec_seconds_since(run->job.started)),
-			 errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", request->algorithm,
-					   (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
-					   backend->ops->describe(backend))));
+			 d->n_tags == 0
+			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", algorithm, d->n_posts, d->n_users, d->n_items,
+						 backend->ops->describe(backend))
+			 : errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", algorithm,
+						 (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
+						 backend->ops->describe(backend))));
 }
 
 static void
@@ -325,6 +337,44 @@ prune(const TagrecRun *run, bool patiently)
 
 	/* one that was just trained and is not deployed is to stay */
 	tagrec_prune(&run->job, run->done && !run->deployed ? Max(keep, 1) : keep, patiently);
+}
+
+/* Queries find the files that they share. As the model's owner, if that is still somebody whom this role may act as. */
+static void
+warm(const TagrecRun *run)
+{
+	const char *name = run->job.request->model;
+	TagrecModel *model = tagrec_model_find(name, true, false);
+	Oid			view = model ? tagrec_model_view(model->schema, name) : InvalidOid;
+	TagrecActing before;
+
+	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
+		return;
+	before = tagrec_act_as(tagrec_relation_owner(view));
+	(void) tagrec_warm_model(name);
+	tagrec_act_again(before);
+}
+
+/* In a transaction of its own, which writes nothing. What goes wrong with it is not the job's error: sessions can do it. */
+static void
+try_to_warm(const TagrecRun *run)
+{
+	MemoryContext context = run->job.context;
+
+	PG_TRY();
+	{
+		tagrec_worker_begin(context);
+		warm(run);
+		tagrec_worker_commit(context);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = tagrec_worker_abort(context);
+
+		error->elevel = LOG;
+		ThrowErrorData(error);
+	}
+	PG_END_TRY();
 }
 
 /* A refresh has its model as soon as it has read. */
@@ -353,4 +403,6 @@ tagrec_run(TagrecRun *run)
 	if (run->job.shared)
 		announce(run, version);
 	prune(run, true);
+	tagrec_training_end(&run->training);
+	try_to_warm(run);
 }
