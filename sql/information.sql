@@ -10,7 +10,7 @@ COMMENT ON FUNCTION tagrec_algorithm_rows() IS 'implements the view tagrec_algor
 
 CREATE OR REPLACE VIEW tagrec_algorithms AS SELECT * FROM tagrec_algorithm_rows();
 COMMENT ON VIEW tagrec_algorithms IS 'algorithms supported by tagrec_train()';
-COMMENT ON COLUMN tagrec_algorithms.task IS 'what it recommends: item or tag';
+COMMENT ON COLUMN tagrec_algorithms.task IS 'what it recommends, item or tag, or rating: it predicts values';
 COMMENT ON COLUMN tagrec_algorithms.source IS 'reference: paper and equation';
 
 CREATE OR REPLACE FUNCTION tagrec_option_rows()

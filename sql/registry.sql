@@ -34,7 +34,7 @@ CREATE TABLE tagrec_version (
 	refreshed_from int CHECK (refreshed_from OPERATOR(pg_catalog.>) 0),
 	job bigint,
 	algorithm text NOT NULL,
-	task text NOT NULL CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag}'::pg_catalog.text[])),
+	task text NOT NULL CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag,rating}'::pg_catalog.text[])),
 	-- every option's value, so that the version can be read and repeated even if defaults change
 	options jsonb NOT NULL,
 	-- options specified by the user

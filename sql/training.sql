@@ -173,7 +173,8 @@ SELECT
 	t.metric,
 	t.value,
 	t.state OPERATOR(pg_catalog.=) 'done'::pg_catalog.text AND t.trial OPERATOR(pg_catalog.=)
-		pg_catalog.first_value(t.trial) OVER (PARTITION BY t.job ORDER BY t.value DESC NULLS LAST, t.trial) AS best,
+		pg_catalog.first_value(t.trial) OVER (PARTITION BY t.job ORDER BY CASE WHEN t.metric OPERATOR(pg_catalog.=)
+		ANY ('{rmse,mae}'::pg_catalog.text[]) THEN OPERATOR(pg_catalog.-) t.value ELSE t.value END DESC NULLS LAST, t.trial) AS best,
 	t.epochs,
 	t.best_epoch,
 	t.seconds,

@@ -4,6 +4,12 @@
 -- What CREATE OR REPLACE in the sections after this file cannot change: the registry's tables, and functions whose arguments or
 -- results are others now.
 
+DROP VIEW tagrec_algorithms, tagrec_options, tagrec_mapped, tagrec_searches, tagrec_models, tagrec_versions, tagrec_trials,
+	tagrec_epochs, tagrec_jobs;
+
+ALTER TABLE tagrec_version
+	DROP CONSTRAINT tagrec_version_task_check,
+	ADD CONSTRAINT tagrec_version_task_check CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag,rating}'::pg_catalog.text[]));
 ALTER TABLE tagrec_version ADD COLUMN device text;
 
 -- What came of every training, also of versions that are not kept

@@ -161,6 +161,22 @@ extern void tr_dataset_free(TrDataset *dataset);
 /* The post of a pair; -1 when there is none. */
 extern int32_t tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item);
 
+/* Of the posts' values, where there are some. */
+typedef struct TrValueRange
+{
+	float		least,
+				most;
+	double		mean;
+} TrValueRange;
+
+extern TrValueRange tr_dataset_values(const TrDataset *dataset);
+
+static inline float
+tr_clip(const TrValueRange *range, float value)
+{
+	return value < range->least ? range->least : value > range->most ? range->most : value;
+}
+
 /* count (tags) = assignments of each tag, with their weights; in doubles, as a float stops counting at 2^24 */
 extern void tr_dataset_count_tags(double *count, const TrDataset *dataset);
 
@@ -174,6 +190,7 @@ typedef struct TrPairs
 	int32_t    *user;
 	int32_t    *item;
 	int32_t    *tag;			/* (count), NULL = pairs */
+	float	   *value;			/* (count), NULL = none; needed by the task rating */
 	bool		with_seen;		/* may contain pairs of the training data, too: they stay candidates */
 } TrPairs;
 

@@ -85,6 +85,12 @@ OPERATION(reconstruction_loss,
 OPERATION(tag_loss, (TrBackend *b, const TrTagLoss *t))
 
 /*
+ * Squared error at the entries (r, c, y) of x (R,T), which may be zeros: loss += scale * sum of (z[r][c] - y)^2; z (R,T) is
+ * replaced by d loss / d z, which is 0 where x has no entry.
+ */
+OPERATION(squared_loss, (TrBackend *b, float *z, const TrCsr *x, float scale, double *loss))
+
+/*
  * out[i] = x[i] / (1 - p) where tr_stays(seed, step, i, p), else 0. The gradient goes back through the same operation.
  * out may be x.
  */

@@ -128,7 +128,8 @@ measure(Training *t, TrEpoch *epoch, TrError *err)
 {
 	TR_TRY(tr_validate(t->model, t->dataset, t->validation, (TrMetric) t->options->metric, t->options->metric_k,
 					   &t->hooks->poll, &epoch->metric, err));
-	if (!isnan(t->result->metric) && epoch->metric <= t->result->metric)
+	if (!isnan(t->result->metric)
+		&& !tr_metric_better((TrMetric) t->options->metric, epoch->metric, t->result->metric))
 	{
 		t->without_gain++;
 		return TR_OK;
@@ -208,6 +209,22 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	return TR_OK;
 }
 
+/* A model that ranks has no errors, and one that predicts values ranks nothing. */
+static TrStatus
+check_metric(const Training *t, TrError *err)
+{
+	const TrAlgorithm *algorithm = t->model->algorithm;
+
+	if (tr_metric_is_error((TrMetric) t->options->metric) == algorithm->task->values)
+		return TR_OK;
+	tr_fail(err, TR_BAD_OPTION, "algorithm \"%s\" cannot be validated by metric \"%s\"", algorithm->name,
+			tr_metric_names[t->options->metric]);
+	if (err)
+		snprintf(err->hint, sizeof(err->hint), algorithm->task->values ? "Choose rmse or mae."
+				 : "Choose a metric of rankings; rmse and mae are for algorithms that predict values.");
+	return TR_BAD_OPTION;
+}
+
 TrStatus
 tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, const TrTrainOptions *train_options,
 		 const TrTrainHooks *hooks, TrTrainResult *result, TrError *err)
@@ -219,6 +236,8 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	bool		done = false;
 
 	*result = (TrTrainResult) {.metric = NAN};
+	if (validates(&t))
+		TR_TRY(check_metric(&t, err));
 	model->epochs = train_options->epochs;
 	if (model->algorithm->held_out && validates(&t))
 		model->algorithm->held_out(model, validation);

@@ -226,7 +226,7 @@ my ($options) = $text{'doc/options.md'} =~ /^<!-- options -->\n\n(.*?)\n\n<!-- e
 is($options, query(slurp_file("$root/scripts/options_table.sql"), 'fixture') =~ s/\s+\z//r,
 	'the options are those of scripts/options_table.sh');
 
-foreach my $task ('item', 'tag')
+foreach my $task ('item', 'tag', 'rating')
 {
 	my ($section) = $text{'doc/algorithms.md'} =~ /^## For ${task}s\n(.*?)^## /ms;
 	my %named = map { $_ => 1 } $section =~ /^\| `(\w+)` \|/gm;

@@ -350,6 +350,21 @@ run_tag_loss(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_double(out, b, loss);
 }
 
+/* d = R, T, sparsity */
+static void
+run_squares(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			T = c->d[1];
+	TrCsr		targets = random_csr(b, draw, R, T, c->d[2], -1, 5);
+	float	   *z = random_floats(b, draw, (size_t) R * T, -9, 9);
+	double	   *loss = to_backend(b, &(double) {0.5}, sizeof(double));
+
+	b->ops->squared_loss(b, z, &targets, 0.3f, loss);
+	collect_floats(out, b, z, (size_t) R * T);
+	collect_double(out, b, loss);
+}
+
 /* d = n; flags: in place, nothing dropped */
 static void
 run_dropout(TrBackend *b, Draw *draw, const Case *c, Output *out)
@@ -504,6 +519,9 @@ test_tag_loss(void)
 
 		compare_flags("tag_loss", run_tag_loss, c, 2, 5e-6);
 	}
+	for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++)
+		compare("squared_loss", run_squares, &(Case) {.d = {shape[i][0], shape[i][1], shape[i][3]}}, 1e-6);
+	compare("squared_loss", run_squares, &(Case) {.d = {70000, 1, 1}}, 1e-6);
 	for (int n = 0; n < 70000; n = 3 * n + 1)
 		compare_flags("dropout", run_dropout, (Case) {.d = {n}}, 2, 1e-6);
 }

@@ -9,6 +9,7 @@
  * then has to hold one model. With refit it is trained on the held-out pairs as well, for as many epochs as were best
  * without them; the learning rate decays as it did then.
  */
+#include "core/metrics.h"
 #include "pg/train/job_tune.h"
 
 #include <math.h>
@@ -86,12 +87,16 @@ fingerprint(const char *algorithm, const TagrecData *data)
 	hash = hash_bytes64(hash, d->post_item, d->n_posts * sizeof(int32));
 	hash = hash_bytes64(hash, d->post_ptr, (d->n_posts + 1) * sizeof(int64));
 	hash = hash_bytes64(hash, d->post_tag, d->n_assignments * sizeof(int32));
+	if (d->post_value)
+		hash = hash_bytes64(hash, d->post_value, d->n_posts * sizeof(float));
 	if (d->user.weight)
 		hash = hash_bytes64(hash, d->user.weight, d->n_assignments * sizeof(float));
 	hash = hash_bytes64(hash, pairs->user, pairs->count * sizeof(int32));
 	hash = hash_bytes64(hash, pairs->item, pairs->count * sizeof(int32));
 	if (pairs->tag)
 		hash = hash_bytes64(hash, pairs->tag, pairs->count * sizeof(int32));
+	if (pairs->value)
+		hash = hash_bytes64(hash, pairs->value, pairs->count * sizeof(float));
 	return psprintf("%016llx", (unsigned long long) hash);
 }
 
@@ -102,10 +107,11 @@ consider(Tuning *t, int i)
 {
 	double		value = t->rows[i].value;
 	double		best = t->best < 0 ? NAN : t->rows[t->best].value;
+	TrMetric	metric = (TrMetric) t->trials[i].options->train.metric;
 
 	t->done[i] = true;
 	/* of equal ones the first, whichever was done first */
-	if (t->best < 0 || value > best || (value == best && i < t->best))
+	if (t->best < 0 || tr_metric_better(metric, value, best) || (value == best && i < t->best))
 		t->best = i;
 }
 

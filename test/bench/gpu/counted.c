@@ -202,6 +202,13 @@ tag_loss(TrBackend *b, const TrTagLoss *t)
 }
 
 static void
+squared_loss(TrBackend *b, float *z, const TrCsr *x, float scale, double *loss)
+{
+	count(3.0 * (double) x->capacity, 1.0 * x->rows * x->cols + 2.0 * (double) x->capacity);
+	inner->squared_loss(b, z, x, scale, loss);
+}
+
+static void
 dropout(TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step)
 {
 	count(0, 2.0 * (double) n);
