@@ -285,4 +285,40 @@ ok(scalar(glob($standby->data_dir . '/base/pgsql_tmp/pgsql_tmp.tagrec.*')), 'fro
 $standby->promote;
 is($standby->safe_psql('postgres', $ask), $other, 'promoted as well');
 
+# ---- a training makes the files before it is done; its model's sessions read no table
+$node = PostgreSQL::Test::Cluster->new('trained');
+$node->init;
+$node->append_conf('postgresql.conf', "autovacuum = off\nclient_min_messages = warning");
+$node->start;
+$directory = $node->data_dir . '/base/pgsql_tmp';
+$node->safe_psql('postgres', q(
+	CREATE EXTENSION tagrec;
+	CREATE ROLE trainer LOGIN;
+	GRANT CREATE ON SCHEMA public TO trainer;
+	CREATE TABLE assignments AS SELECT u AS user_id, (u * 37 + i * 101) % 3000 AS item_id, 't' || i AS tag
+		FROM generate_series(1, 300) u, generate_series(1, 30) i;
+	GRANT SELECT ON assignments TO trainer;));
+
+sub trains_with_files
+{
+	my ($name, $call, @relations) = @_;
+
+	$node->safe_psql('postgres', $call, extra_params => [ '-U', 'trainer' ]);
+	is_deeply([ files() ], [ sort map { s{.*/}{}r } map { file_of($_) } @relations ], "$name: the files are there")
+	  or diag(join("\n", files()));
+}
+my $options = q('{"factors": 64, "epochs": 1, "keep_versions": 0}');
+trains_with_files('a training', "SELECT tagrec_train('ours', 'assignments', 'ials', $options)", 'ours_item_v1');
+$reads = reads_of('ours_item_v1');
+$node->safe_psql('postgres', "SELECT count(*) FROM tagrec_recommend('ours', 1)");
+is(reads_of('ours_item_v1'), $reads, 'the first session does not read the items');
+trains_with_files('another version, whose predecessor goes', "SELECT tagrec_train('ours', 'assignments', 'ials', $options)",
+	'ours_item_v2');
+
+# what goes wrong with a file is no error of the job's
+$node->append_conf('postgresql.conf', 'tagrec.mapped_size = 0');
+$node->reload;
+unlink map { "$directory/$_" } files();
+trains_with_files('no files are wanted', "SELECT tagrec_train('ours', 'assignments', 'ials', $options)");
+
 done_testing();

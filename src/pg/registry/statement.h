@@ -48,6 +48,17 @@ extern void tagrec_registry_end(TagrecSession session);
  */
 extern uint64 tagrec_registry_run(TagrecQuery *query, bool fresh, const Datum *values, const char *nulls);
 
+/* The tables that are read without SQL, and their keys' indexes; InvalidOid = there is none. */
+typedef struct TagrecRegistryTables
+{
+	Oid			model;
+	Oid			model_index;	/* on the names */
+	Oid			version;
+	Oid			version_index;
+} TagrecRegistryTables;
+
+extern TagrecRegistryTables tagrec_registry_tables(void);
+
 /* The first column of its first row, an integer, in a session of its own; 0 when there is none. */
 extern int32 tagrec_registry_int(TagrecQuery *query, bool fresh, const Datum *values);
 

@@ -12,6 +12,7 @@
 #include "pg/base/identity.h"
 #include "pg/registry/job_row.h"
 #include "pg/registry/version_write.h"
+#include "pg/serve/warm.h"
 #include "pg/source/held_out.h"
 #include "pg/store/write.h"
 #include "pg/train/job_prune.h"
@@ -327,6 +328,44 @@ prune(const TagrecRun *run, bool patiently)
 	tagrec_prune(&run->job, run->done && !run->deployed ? Max(keep, 1) : keep, patiently);
 }
 
+/* Queries find the files that they share. As the model's owner, if that is still somebody whom this role may act as. */
+static void
+warm(const TagrecRun *run)
+{
+	const char *name = run->job.request->model;
+	TagrecModel *model = tagrec_model_find(name, true, false);
+	Oid			view = model ? tagrec_model_view(model->schema, name) : InvalidOid;
+	TagrecActing before;
+
+	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
+		return;
+	before = tagrec_act_as(tagrec_relation_owner(view));
+	(void) tagrec_warm_model(name);
+	tagrec_act_again(before);
+}
+
+/* In a transaction of its own, which writes nothing. What goes wrong with it is not the job's error: sessions can do it. */
+static void
+try_to_warm(const TagrecRun *run)
+{
+	MemoryContext context = run->job.context;
+
+	PG_TRY();
+	{
+		tagrec_worker_begin(context);
+		warm(run);
+		tagrec_worker_commit(context);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = tagrec_worker_abort(context);
+
+		error->elevel = LOG;
+		ThrowErrorData(error);
+	}
+	PG_END_TRY();
+}
+
 /* A refresh has its model as soon as it has read. */
 static void
 make_model(TagrecRun *run)
@@ -353,4 +392,6 @@ tagrec_run(TagrecRun *run)
 	if (run->job.shared)
 		announce(run, version);
 	prune(run, true);
+	tagrec_training_end(&run->training);
+	try_to_warm(run);
 }
