@@ -160,9 +160,8 @@ add_weight(TagrecWriter *writer, const TrTensor *tensor)
 	}
 }
 
-/* Tensors that the rows of users and items contain are not stored again. */
-static void
-fill_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
+void
+tagrec_store_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
 {
 	TagrecWriter		writer;
 
@@ -260,7 +259,7 @@ tagrec_store_write(const TagrecPlace *place, const TagrecSource *source, const T
 	fill_side(place, source, data, model, TR_USER);
 	fill_side(place, source, data, model, TR_ITEM);
 	fill_tags(place, data);
-	fill_weights(place, tensors, n_tensors);
+	tagrec_store_weights(place, tensors, n_tensors);
 	fill_neighbours(place, data, model);
 	tagrec_store_end(place);
 }
