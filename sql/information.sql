@@ -3,8 +3,9 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION tagrec_algorithm_rows()
-	RETURNS TABLE (algorithm text, task text, summary text, source text)
-AS 'MODULE_PATHNAME', 'tagrec_algorithm_rows'
+	RETURNS TABLE (algorithm text, task text, summary text, source text, needs_tags boolean, uses_values boolean,
+		uses_attributes boolean)
+AS 'MODULE_PATHNAME', 'tagrec_algorithm_rows_2'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 10;
 COMMENT ON FUNCTION tagrec_algorithm_rows() IS 'implements the view tagrec_algorithms';
 
@@ -12,6 +13,9 @@ CREATE OR REPLACE VIEW tagrec_algorithms AS SELECT * FROM tagrec_algorithm_rows(
 COMMENT ON VIEW tagrec_algorithms IS 'algorithms supported by tagrec_train()';
 COMMENT ON COLUMN tagrec_algorithms.task IS 'what it recommends, item or tag, or rating: it predicts values';
 COMMENT ON COLUMN tagrec_algorithms.source IS 'reference: paper and equation';
+COMMENT ON COLUMN tagrec_algorithms.needs_tags IS 'whether it cannot be trained on (user, item) pairs without tags';
+COMMENT ON COLUMN tagrec_algorithms.uses_values IS 'whether it uses value_column';
+COMMENT ON COLUMN tagrec_algorithms.uses_attributes IS 'whether it uses user_features and item_features';
 
 CREATE OR REPLACE FUNCTION tagrec_option_rows()
 	RETURNS TABLE (algorithm text, option text, type text, default_value text, range text, presets jsonb, meaning text)

@@ -42,7 +42,8 @@ CREATE TABLE tagrec_version (
 	source text NOT NULL,
 	user_column name NOT NULL,
 	item_column name NOT NULL,
-	tag_column name NOT NULL,
+	-- NULL = trained without tags
+	tag_column name,
 	weight_column name,
 	user_type text NOT NULL,
 	item_type text NOT NULL,
@@ -68,6 +69,11 @@ CREATE TABLE tagrec_version (
 	created_at timestamptz NOT NULL DEFAULT now(),
 	-- as it was asked for; NULL = before 0.2.0
 	device text,
+	value_column name,
+	time_column name,
+	-- relations of attributes
+	user_features text,
+	item_features text,
 	PRIMARY KEY (model_id, version)
 );
 COMMENT ON TABLE tagrec_version IS 'tagrec: one row per finished training; see the view tagrec_versions';
@@ -223,3 +229,33 @@ GRANT SELECT (model_id, version, features) ON tagrec_version TO PUBLIC;
 -- privileges could not be dropped, and later dumps would contain its name.
 GRANT SELECT, INSERT ON tagrec_model, tagrec_version, tagrec_result, tagrec_job, tagrec_epoch, tagrec_trial TO pg_database_owner;
 GRANT SELECT, UPDATE ON SEQUENCE tagrec_model_model_id_seq, tagrec_job_job_seq TO pg_database_owner;
+
+-- Ids of users or items in an argument: any array, or the word all. An array is taken as it is, without a look into it.
+CREATE TYPE tagrec_ids;
+CREATE FUNCTION tagrec_ids_in(cstring) RETURNS tagrec_ids
+AS 'MODULE_PATHNAME', 'tagrec_ids_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION tagrec_ids_in(cstring) IS 'used by the type tagrec_ids: reads it from text';
+CREATE FUNCTION tagrec_ids_out(tagrec_ids) RETURNS cstring
+AS 'MODULE_PATHNAME', 'tagrec_ids_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION tagrec_ids_out(tagrec_ids) IS 'used by the type tagrec_ids: writes it as text';
+-- as arrays of 8 byte numbers are aligned
+CREATE TYPE tagrec_ids (INPUT = tagrec_ids_in, OUTPUT = tagrec_ids_out, ALIGNMENT = double, STORAGE = extended);
+COMMENT ON TYPE tagrec_ids IS 'ids of any type: an array, or the word all';
+CREATE FUNCTION tagrec_ids(ids anyarray) RETURNS tagrec_ids
+AS 'MODULE_PATHNAME', 'tagrec_ids' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION tagrec_ids(anyarray) IS 'an array of any type as ids; arrays of the usual types need no such call';
+CREATE CAST (smallint[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (int[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (bigint[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (numeric[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (text[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (varchar[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (character[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (name[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (uuid[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (oid[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (date[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (timestamp[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (timestamptz[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (bytea[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
+CREATE CAST (inet[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;

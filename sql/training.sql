@@ -5,7 +5,7 @@
 CREATE OR REPLACE FUNCTION tagrec_train(
 	model text,
 	source regclass,
-	algorithm text DEFAULT 'hdlpr_ns',
+	algorithm text DEFAULT NULL, -- hdlpr_ns; without tags, ease
 	options jsonb DEFAULT '{}',
 	user_column name DEFAULT 'user_id',
 	item_column name DEFAULT 'item_id',
@@ -13,16 +13,21 @@ CREATE OR REPLACE FUNCTION tagrec_train(
 	weight_column name DEFAULT NULL,
 	device text DEFAULT 'auto',
 	wait boolean DEFAULT true,
-	deploy text DEFAULT 'always'
+	deploy text DEFAULT 'always',
+	value_column name DEFAULT NULL,
+	time_column name DEFAULT NULL,
+	user_features regclass DEFAULT NULL,
+	item_features regclass DEFAULT NULL
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_train_2' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean, text) IS
-	'trains a new version of a model on a relation of (user, item, tag) rows and deploys it; returns the job';
+COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean, text, name, name, regclass,
+	regclass) IS
+	'trains a new version of a model on a relation of (user, item, tag) or (user, item) rows and deploys it; returns the job';
 
 CREATE OR REPLACE FUNCTION tagrec_tune(
 	model text,
 	source regclass,
-	algorithm text DEFAULT 'hdlpr_ns',
+	algorithm text DEFAULT NULL, -- hdlpr_ns; without tags, ease
 	space jsonb DEFAULT NULL, -- required; the error shows an example
 	trials int DEFAULT 20,
 	options jsonb DEFAULT '{}',
@@ -36,11 +41,15 @@ CREATE OR REPLACE FUNCTION tagrec_tune(
 	resume boolean DEFAULT true,
 	refit boolean DEFAULT true,
 	wait boolean DEFAULT true,
-	deploy text DEFAULT 'always'
+	deploy text DEFAULT 'always',
+	value_column name DEFAULT NULL,
+	time_column name DEFAULT NULL,
+	user_features regclass DEFAULT NULL,
+	item_features regclass DEFAULT NULL
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_tune_2' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
-	boolean, boolean, text) IS
+	boolean, boolean, text, name, name, regclass, regclass) IS
 	'searches a space of options for those that rank held-out pairs best, then trains and deploys a version of a model with them; returns the job';
 
 CREATE OR REPLACE FUNCTION tagrec_retrain(
@@ -238,7 +247,11 @@ SELECT
 	v.options,
 	v.job,
 	v.created_at,
-	v.device
+	v.device,
+	v.value_column,
+	v.time_column,
+	v.user_features,
+	v.item_features
 FROM tagrec_version v JOIN tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) v.model_id
 WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_versions IS

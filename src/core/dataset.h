@@ -75,6 +75,9 @@ extern void tr_assignments_free(TrAssignments *a);
 
 extern TrStatus tr_assignments_add_row(TrAssignments *a, const TrAssignment *row);
 
+/* A row of other assignments, which have the same columns, with as many rows as it is made of. */
+extern TrStatus tr_assignments_add_from(TrAssignments *a, const TrAssignments *other, int64_t row);
+
 /*
  * A row of a tag, perhaps with a weight, and nothing else. With weighted = false every call is, and weights stay
  * unallocated.

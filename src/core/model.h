@@ -197,6 +197,11 @@ typedef struct TrAlgorithm
 	 */
 	bool		knows_items;
 
+	/* What a dataset may lack, and what it may have: see the notes on them in dataset.h. */
+	bool		pairs_alone;	/* pairs without tags can be trained on */
+	bool		uses_values;	/* of pairs: how much they count; all of the task rating do */
+	bool		uses_attributes;	/* profiles of users and items beside their tags */
+
 	/* Counting the dataset, in create(), is all of training: a refresh counts again, where others load what was trained. */
 	bool		counts;
 
@@ -295,6 +300,9 @@ tr_features(const TrModel *model)
 {
 	return model->algorithm->features ? model->algorithm->features(model) : TR_FEATURES_NONE;
 }
+
+/* TR_BAD_OPTION for an algorithm that cannot be trained on pairs without tags, with those that can in the hint. */
+extern TrStatus tr_check_untagged(const TrAlgorithm *algorithm, TrError *err);
 
 /* dataset outlives the model. */
 extern TrStatus tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,

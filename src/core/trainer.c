@@ -14,6 +14,9 @@
 /* By TrPrecision. */
 static const char *const precisions[] = {"fp32", "tf32", "bf16", NULL};
 
+/* 1 + TrMerge */
+static const char *const merges[] = {"auto", "mean", "sum", "max", "last", NULL};
+
 static const TrOption options[] = {
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
 	"maximum number of passes over the training data"},
@@ -27,6 +30,12 @@ static const TrOption options[] = {
 	"tags with fewer assignments are ignored"},
 	{"core", TR_OPTION_INT, OPTION(core), "0", 0, 1e9, NULL,
 	"users, items and tags with fewer assignments are removed until all that remain have as many (k-core); 0 = off"},
+	{"duplicates", TR_OPTION_ENUM, OPTION(duplicates), "auto", 0, 0, merges,
+	"value of a (user, item) pair with several rows: auto = the mean of ratings and of rows with tags, otherwise the sum"},
+	{"half_life", TR_OPTION_REAL, OPTION(half_life), "0", 0, 1e6, NULL,
+	"days, or an interval, after which an interaction counts half, compared to the latest one; 0 = all count alike"},
+	{"like_from", TR_OPTION_REAL, OPTION(like_from), "-1e12", -1e12, 1e12, NULL,
+	"rows with lower values are dislikes, and left out; for algorithms that do not predict values"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0", 0, 0.5, NULL,
 	"share of the (user, item) pairs held out for validation, in steps of 0.01; for the task tag, share of the posts with "
 	"two or more tags of which one tag is held out"},

@@ -136,6 +136,7 @@ const TrAlgorithm tr_algorithm_ease = {
 	.summary = "Linear regression of every item on the user's other items, in closed form; does not use tags.",
 	.source = "Steck, Embarrassingly Shallow Autoencoders for Sparse Data (WWW 2019), equation 8",
 	.task = TR_TASK_ITEM,
+	.pairs_alone = true,
 	.options = &options,
 	.estimate = estimate,
 	.size = sizeof(Ease),

@@ -25,5 +25,17 @@ refuse(void)
 	elog(ERROR, "function of an earlier version of extension \"tagrec\"");
 }
 
+EARLIER(tagrec_algorithm_rows)
+EARLIER(tagrec_embed)
+EARLIER(tagrec_explain)
+EARLIER(tagrec_feature_tags)
+EARLIER(tagrec_recommend)
+EARLIER(tagrec_recommend_all)
+EARLIER(tagrec_recommend_as)
+EARLIER(tagrec_recommend_for_tags)
+EARLIER(tagrec_recommend_tags)
+EARLIER(tagrec_score)
+EARLIER(tagrec_similar_items)
+EARLIER(tagrec_similar_users)
 EARLIER(tagrec_train)
 EARLIER(tagrec_tune)

@@ -13,11 +13,11 @@
 #include "utils/json.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_algorithm_rows);
+PG_FUNCTION_INFO_V1(tagrec_algorithm_rows_2);
 PG_FUNCTION_INFO_V1(tagrec_option_rows);
 
 Datum
-tagrec_algorithm_rows(PG_FUNCTION_ARGS)
+tagrec_algorithm_rows_2(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -25,13 +25,16 @@ tagrec_algorithm_rows(PG_FUNCTION_ARGS)
 	for (int i = 0; tr_algorithms[i]; i++)
 	{
 		const TrAlgorithm *a = tr_algorithms[i];
-		Datum		values[4] = {
+		Datum		values[] = {
 			CStringGetTextDatum(a->name),
 			CStringGetTextDatum(a->task->name),
 			CStringGetTextDatum(a->summary),
-			CStringGetTextDatum(a->source)
+			CStringGetTextDatum(a->source),
+			BoolGetDatum(!a->pairs_alone),
+			BoolGetDatum(a->uses_values || a->task->values),
+			BoolGetDatum(a->uses_attributes)
 		};
-		bool		nulls[4] = {false, false, false, false};
+		bool		nulls[lengthof(values)] = {false};
 
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}

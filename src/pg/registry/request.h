@@ -33,6 +33,8 @@ typedef struct TagrecRequest
 	Oid			source;
 	Oid			validation_source;	/* held-out pairs; InvalidOid = none */
 	TagrecColumns columns;
+	Oid			user_features,	/* relations of attributes; InvalidOid = none */
+				item_features;
 	char	   *device;
 	int			threads;		/* settings of the session that asked */
 	int			max_memory;

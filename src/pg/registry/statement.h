@@ -13,7 +13,7 @@
 
 #include "pg/base/identity.h"
 
-#define TAGREC_QUERY_ARGS 32
+#define TAGREC_QUERY_ARGS 40
 
 /* The values of a statement's parameters, put one after the other, and 'n' for those that are NULL. */
 typedef struct TagrecValues

@@ -30,6 +30,10 @@
 	X(text, version, item_column, columns.item) \
 	X(text, version, tag_column, columns.tag) \
 	X(text, version, weight_column, columns.weight) \
+	X(text, version, value_column, columns.value) \
+	X(text, version, time_column, columns.time) \
+	X(text, version, user_features, user_features) \
+	X(text, version, item_features, item_features) \
 	X(text, version, device, device) \
 	X(text, version, user_type, user_type) \
 	X(text, version, item_type, item_type) \

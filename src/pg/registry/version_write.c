@@ -67,6 +67,10 @@ static TagrecQuery deployed_query = {
 	X(text, item_column, columns.item) \
 	X(text, tag_column, columns.tag) \
 	X(text, weight_column, columns.weight) \
+	X(text, value_column, columns.value) \
+	X(text, time_column, columns.time) \
+	X(text, user_features, user_features) \
+	X(text, item_features, item_features) \
 	X(text, user_type, user_type) \
 	X(text, item_type, item_type) \
 	X(int4, width, width) \

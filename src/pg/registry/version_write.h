@@ -19,6 +19,8 @@ typedef struct TagrecVersionRow
 	Jsonb	   *requested_options;
 	const char *source;
 	TagrecColumns columns;
+	const char *user_features,	/* NULL = none */
+			   *item_features;
 	const char *user_type,
 			   *item_type;
 	int32		width,

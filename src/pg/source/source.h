@@ -2,9 +2,10 @@
  * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row
  * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
  *
- * Rules: a NULL in the user, item or tag column is an error, which counts them; so are weights that are NULL, negative, not
- * finite or above 1e12, and keys of users and items too long to be indexed. A repeated (user, item, tag) counts once, with
- * the sum of its weights. Keys are told apart by their type's equality. Tags may be of any type: their text counts.
+ * Rules: a NULL in the user or item column is an error, which counts them; so are weights that are NULL, negative, not
+ * finite or above 1e12, and keys of users and items too long to be indexed. A NULL tag is an interaction without one, except
+ * to those that recommend tags. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told apart by
+ * their type's equality. Tags may be of any type: their text counts.
  */
 #ifndef TAGREC_SOURCE_H
 #define TAGREC_SOURCE_H
@@ -15,7 +16,9 @@
 #include "core/model.h"
 #include "core/trainer.h"
 #include "pg/base/keys.h"
+#include "pg/base/options.h"
 #include "pg/base/source_columns.h"
+#include "pg/source/reader.h"
 #include "utils/rel.h"
 
 typedef struct TagrecSource
@@ -25,6 +28,7 @@ typedef struct TagrecSource
 	TagrecColumns columns;
 	TagrecKeyType user,
 				item;
+	TagrecRules rules;
 } TagrecSource;
 
 /*
@@ -32,6 +36,15 @@ typedef struct TagrecSource
  * fitting kind with columns of fitting types. Done before a job starts, and again when it does.
  */
 extern void tagrec_source_check(TagrecSource *source);
+
+/* values.c: how its rows are read for an algorithm; ereport(ERROR) when the options and the columns do not agree. */
+extern TagrecRules tagrec_source_rules(const TagrecSource *source, const TagrecOptions *options);
+
+/* values.c: NOTICE when the algorithm does not use the values there are. */
+extern void tagrec_tell_unused(const TagrecSource *source, const TrAlgorithm *algorithm);
+
+/* values.c: the older, the less its value and its weight; before rows are merged. */
+extern void tagrec_decay(TrAssignments *raw, const TagrecSource *source);
 
 /* A kind of relation that rows can be read from. */
 extern bool tagrec_has_rows(char kind);

@@ -71,9 +71,12 @@ compare_options(Differences *d, Jsonb *now, Jsonb *before)
 	}
 }
 
+/* NULL = none */
 static char *
 relation_name(Oid relation)
 {
+	if (!OidIsValid(relation))
+		return NULL;
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
 }
 
@@ -90,6 +93,8 @@ compare_source(Differences *d, const TagrecRequest *request, const TagrecVersion
 	compare(d, "weight_column", now->weight, before->weight);
 	compare(d, "value_column", now->value, before->value);
 	compare(d, "time_column", now->time, before->time);
+	compare(d, "user_features", relation_name(request->user_features), version->user_features);
+	compare(d, "item_features", relation_name(request->item_features), version->item_features);
 }
 
 static void

@@ -118,6 +118,7 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 
 	t->source.relation = request->source;
 	t->source.columns = request->columns;
+	t->source.rules = tagrec_source_rules(&t->source, t->options);
 	tagrec_data_init(&t->data, &t->memory);
 	tr_assignments_init(&raw, &t->memory);
 	tr_assignments_init(&held_out, &t->memory);
@@ -274,9 +275,12 @@ announce(const TagrecRun *run, int32 version)
 	ereport(NOTICE,
 			(errmsg("%s version %d of model \"%s\" in %.1f s", tagrec_request_is_refresh(request) ? "refreshed" :
 					"trained", version, request->model, tagrec_seconds_since(run->job.started)),
-			 errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", request->algorithm,
-					   (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
-					   backend->ops->describe(backend))));
+			 d->n_tags == 0
+			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", request->algorithm, d->n_posts, d->n_users,
+						 d->n_items, backend->ops->describe(backend))
+			 : errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", request->algorithm,
+						 (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
+						 backend->ops->describe(backend))));
 }
 
 static void

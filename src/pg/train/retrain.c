@@ -97,6 +97,8 @@ fill_request(TagrecRequest *request, const TagrecVersion *version, FunctionCallI
 	request->remembered = true;
 	before = tagrec_act_as(version->owner);
 	request->source = tagrec_source_find(version->source);
+	request->user_features = version->user_features ? tagrec_source_find(version->user_features) : InvalidOid;
+	request->item_features = version->item_features ? tagrec_source_find(version->item_features) : InvalidOid;
 	tagrec_act_again(before);
 }
 

@@ -31,6 +31,10 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+/* Where the caller names none. */
+#define DEFAULT_ALGORITHM "hdlpr_ns"
+#define DEFAULT_WITHOUT_TAGS "ease"
+
 /* ------------------------------------------------------------------ where and when training is possible */
 
 void
@@ -174,11 +178,27 @@ tagrec_submit_schema(const char *model, const TagrecOptions *options, const Tagr
 
 /* ------------------------------------------------------------------ a new training */
 
-TagrecColumns
-tagrec_submit_columns(FunctionCallInfo fcinfo, int first)
+void
+tagrec_submit_columns(TagrecRequest *request, FunctionCallInfo fcinfo, int first, int then)
 {
-	return (TagrecColumns) {tagrec_name_argument(fcinfo, first), tagrec_name_argument(fcinfo, first + 1),
-		tagrec_name_argument(fcinfo, first + 2), tagrec_name_argument(fcinfo, first + 3)};
+	request->columns = (TagrecColumns) {
+		.user = tagrec_name_argument(fcinfo, first),
+		.item = tagrec_name_argument(fcinfo, first + 1),
+		.tag = tagrec_name_argument(fcinfo, first + 2),
+		.weight = tagrec_name_argument(fcinfo, first + 3),
+		.value = tagrec_name_argument(fcinfo, then),
+		.time = tagrec_name_argument(fcinfo, then + 1)
+	};
+	request->user_features = PG_ARGISNULL(then + 2) ? InvalidOid : PG_GETARG_OID(then + 2);
+	request->item_features = PG_ARGISNULL(then + 3) ? InvalidOid : PG_GETARG_OID(then + 3);
+}
+
+char *
+tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecRequest *request)
+{
+	if (!PG_ARGISNULL(argument))
+		return text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	return pstrdup(request->columns.tag ? DEFAULT_ALGORITHM : DEFAULT_WITHOUT_TAGS);
 }
 
 void
@@ -239,6 +259,8 @@ static void
 check_relations(TagrecRequest *request, const TagrecOptions *options, TagrecSource *source)
 {
 	tagrec_submit_check_source(source, request);
+	source->rules = tagrec_source_rules(source, options);
+	tagrec_tell_unused(source, options->algorithm);
 	if (options->validation_source)
 		request->validation_source = find_validation_source(request, options->validation_source);
 }

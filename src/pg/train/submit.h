@@ -17,8 +17,14 @@ extern void tagrec_submit_check_server(const char *function);
 extern void tagrec_submit_check_unwritten(const char *function);	/* for a job that is waited for */
 extern void tagrec_submit_check_role(void);
 
-/* Four arguments: the columns of the source, in the order of the struct. */
-extern TagrecColumns tagrec_submit_columns(FunctionCallInfo fcinfo, int first);
+/*
+ * Fills the columns of the source, four arguments in the order of the struct, and from another argument on the two last
+ * ones, and the relations of attributes.
+ */
+extern void tagrec_submit_columns(TagrecRequest *request, FunctionCallInfo fcinfo, int first, int then);
+
+/* An argument that may be NULL: the default, which depends on whether there are tags. */
+extern char *tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecRequest *request);
 
 /* When the version is to be deployed: one of the values of the argument. */
 extern char *tagrec_submit_deploy(FunctionCallInfo fcinfo, int argument, const char *function);

@@ -31,12 +31,16 @@ enum
 	Arg_device,
 	Arg_wait,
 	Arg_deploy,
+	Arg_value_column,
+	Arg_time_column,
+	Arg_user_features,
+	Arg_item_features,
 	Args
 };
 
 /* NULL = may be null */
 static const char *const argument_names[Args] = {
-	"model", "source", "algorithm", NULL, "user_column", "item_column", "tag_column", NULL, "device", "wait", "deploy"
+	"model", "source", NULL, NULL, "user_column", "item_column", NULL, NULL, "device", "wait", "deploy"
 };
 
 static void
@@ -64,11 +68,11 @@ tagrec_train_2(PG_FUNCTION_ARGS)
 	request.kind = "train";
 	request.model = text_to_cstring(PG_GETARG_TEXT_PP(Arg_model));
 	tagrec_check_model_name(request.model);
-	request.algorithm = text_to_cstring(PG_GETARG_TEXT_PP(Arg_algorithm));
 	request.device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request.options = PG_ARGISNULL(Arg_options) ? tagrec_jsonb("{}") : PG_GETARG_JSONB_P(Arg_options);
 	request.source = PG_GETARG_OID(Arg_source);
-	request.columns = tagrec_submit_columns(fcinfo, Arg_user_column);
+	tagrec_submit_columns(&request, fcinfo, Arg_user_column, Arg_value_column);
+	request.algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, &request);
 	request.deploy = tagrec_submit_deploy(fcinfo, Arg_deploy, "tagrec_train");
 	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
 	tagrec_submit_check(&request, options);

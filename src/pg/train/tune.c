@@ -39,12 +39,16 @@ enum
 	Arg_refit,
 	Arg_wait,
 	Arg_deploy,
+	Arg_value_column,
+	Arg_time_column,
+	Arg_user_features,
+	Arg_item_features,
 	Args
 };
 
 /* NULL = may be null */
 static const char *const argument_names[Args] = {
-	"model", "source", "algorithm", "space", "trials", NULL, "user_column", "item_column", "tag_column", NULL, "device",
+	"model", "source", NULL, "space", "trials", NULL, "user_column", "item_column", NULL, NULL, "device",
 	NULL, "seed", "resume", "refit", "wait", "deploy"
 };
 
@@ -188,10 +192,10 @@ fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
 {
 	request->kind = "tune";
 	request->model = text_to_cstring(PG_GETARG_TEXT_PP(Arg_model));
-	request->algorithm = text_to_cstring(PG_GETARG_TEXT_PP(Arg_algorithm));
 	request->device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request->source = PG_GETARG_OID(Arg_source);
-	request->columns = tagrec_submit_columns(fcinfo, Arg_user_column);
+	tagrec_submit_columns(request, fcinfo, Arg_user_column, Arg_value_column);
+	request->algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, request);
 	request->space = PG_GETARG_JSONB_P(Arg_space);
 	request->trials = PG_GETARG_INT32(Arg_trials);
 	request->search_seed = PG_GETARG_INT64(Arg_seed);
