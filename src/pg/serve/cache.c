@@ -3,6 +3,7 @@
  */
 #include "pg/serve/cache.h"
 
+#include "miscadmin.h"
 #include "pg/base/tagrec.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -28,6 +29,8 @@ entry_bytes(const TagrecServed *served)
 		bytes += served->neighbours->bytes;
 	if (served->encoder)
 		bytes += tagrec_encoder_bytes(served->encoder);
+	if (served->popularity)
+		bytes += (Size) served->n_items * sizeof(TrScored);
 	return bytes;
 }
 
@@ -172,8 +175,8 @@ is_left_behind(const TagrecServed *served)
 }
 
 /* A file that was unlinked keeps its space for as long as somebody has mapped it. */
-static void
-drop_left_behind(void)
+void
+tagrec_served_let_go(void)
 {
 	dlist_mutable_iter i;
 
@@ -220,7 +223,7 @@ tagrec_served(const TagrecTables *tables)
 		dlist_move_head(&entries, &served->node);
 	else
 	{
-		drop_left_behind();
+		tagrec_served_let_go();
 		served = add_entry(tables);
 	}
 	shrink(served);
@@ -291,4 +294,30 @@ tagrec_served_encoder(TagrecServed *served, const TagrecTables *tables)
 		shrink(served);
 	}
 	return served->encoder;
+}
+
+/* Every item with the number of its users. */
+const TrScored *
+tagrec_served_popularity(TagrecServed *served, const TagrecTables *tables)
+{
+	const TagrecVersion *version = tables->items->version;
+	TrScored   *popularity;
+	TagrecScan	scan;
+
+	if (served->popularity)
+		return served->popularity;
+	popularity = MemoryContextAllocHuge(served->context, ((Size) version->items + 1) * sizeof(TrScored));
+	for (int32 i = 0; i < version->items; i++)
+		popularity[i] = (TrScored) {0, i};
+	scan = tagrec_scan_all(tables->items);
+	while (tagrec_scan_next(&scan))
+	{
+		int32		item = tagrec_get_int(&scan, Item_position, version->items);
+
+		CHECK_FOR_INTERRUPTS();
+		popularity[item].score = (float) tagrec_get_int(&scan, Item_posts, PG_INT32_MAX);
+	}
+	tagrec_scan_end(&scan);
+	served->popularity = popularity;
+	return popularity;
 }
