@@ -17,8 +17,8 @@
 #include "pg/base/compat.h"
 #include "pg/base/identity.h"
 #include "pg/registry/version.h"
-#include "pg/train/submit.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/queryenvironment.h"
@@ -69,6 +69,23 @@ check_target(Oid table, const char *name)
 	check_columns(table, name);
 }
 
+static void
+check_schema(const char *schema)
+{
+	Oid			id = get_namespace_oid(schema, false);
+
+	if (isAnyTempNamespace(id) || IsCatalogNamespace(id) || IsToastNamespace(id))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+				 isAnyTempNamespace(id) ? errmsg("recommendations cannot be written to a temporary table")
+				 : errmsg("recommendations cannot be written to a table in schema %s", schema)));
+	if (tagrec_namespace_aclcheck(id, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for schema %s", schema),
+				 errdetail("Making the table requires CREATE.")));
+}
+
 void
 tagrec_ranking_target(const char *text, char **schema, char **name)
 {
@@ -84,7 +101,7 @@ tagrec_ranking_target(const char *text, char **schema, char **name)
 	else
 	{
 		*schema = get_namespace_name(RangeVarGetCreationNamespace(range));
-		tagrec_submit_check_schema(*schema, GetUserId());
+		check_schema(*schema);
 	}
 }
 
@@ -167,7 +184,7 @@ tagrec_ranking_write(const char *schema, const char *name, TupleDesc desc, Tuple
 	TagrecActing before;
 
 	if (!OidIsValid(table))
-		tagrec_submit_check_schema(schema, GetUserId());
+		check_schema(schema);
 	before = tagrec_act_as(OidIsValid(table) ? tagrec_relation_owner(table) : GetUserId());
 	SPI_connect();
 	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
