@@ -111,6 +111,17 @@ AS 'MODULE_PATHNAME', 'tagrec_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_drop(text) IS
 	'drops a model with its relations and all its versions';
 
+CREATE OR REPLACE FUNCTION tagrec_export(model text, version integer DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'tagrec_export' LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000;
+COMMENT ON FUNCTION tagrec_export(text, integer) IS
+	'a version of a model, by default the deployed one, as a value in the format safetensors';
+
+CREATE OR REPLACE FUNCTION tagrec_import(model text, archive bytea, schema name DEFAULT NULL, deploy boolean DEFAULT true)
+	RETURNS integer
+AS 'MODULE_PATHNAME', 'tagrec_import' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_import(text, bytea, name, boolean) IS
+	'makes a version of a model of what tagrec_export() returned, here or elsewhere, and deploys it; returns the version';
+
 -- The views show a role the models that it owns or may use, the jobs of these models, and the jobs of roles that it is a
 -- member of. The database's owner and superusers see everything, members of pg_read_all_stats all jobs. The views are security
 -- barriers, so that no function in a query sees a row before these checks.
@@ -306,8 +317,8 @@ SELECT
 	r.pairs,
 	r.epochs,
 	r.best_epoch,
-	r.metric,
-	r.metric_value,
+	coalesce(r.metric, t.metric) AS metric,
+	coalesce(r.metric_value, t.value) AS metric_value,
 	r.compared_with,
 	r.compared_metric,
 	r.compared_value,
@@ -317,9 +328,15 @@ SELECT
 	r.job
 FROM tagrec_result r JOIN tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) r.model_id
 	LEFT JOIN tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) r.model_id AND v.version OPERATOR(pg_catalog.=) r.version
+	LEFT JOIN LATERAL (SELECT x.metric, x.value FROM tagrec_trial x
+		WHERE x.job OPERATOR(pg_catalog.=) r.job AND r.refreshed_from IS NULL AND r.metric_value IS NULL
+			AND x.state OPERATOR(pg_catalog.=) 'done'::pg_catalog.text
+		ORDER BY CASE WHEN x.metric OPERATOR(pg_catalog.=) ANY ('{rmse,mae}'::pg_catalog.text[]) THEN OPERATOR(pg_catalog.-) x.value
+			ELSE x.value END DESC, x.trial LIMIT 1) t ON true
 WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_history IS
 	'all versions that models ever had: data, quality, size and time, also of those that are not kept';
+COMMENT ON COLUMN tagrec_history.metric_value IS 'on held-out pairs; of a version that a tuning has trained on all pairs, what its best trial had';
 COMMENT ON COLUMN tagrec_history.deployed_at IS 'when it was deployed last; NULL = never';
 COMMENT ON COLUMN tagrec_history.compared_with IS 'version that was deployed when this one was trained with deploy => if_better';
 COMMENT ON COLUMN tagrec_history.compared_value IS 'metric of this version, on pairs that neither was trained on';

@@ -14,7 +14,8 @@
 #include "pg/registry/version_write.h"
 #include "pg/serve/warm.h"
 #include "pg/source/held_out.h"
-#include "pg/store/write.h"
+#include "pg/store/place.h"
+#include "pg/train/auto.h"
 #include "pg/train/job_prune.h"
 #include "pg/train/job_recommend.h"
 #include "pg/train/job_refresh.h"
@@ -121,6 +122,11 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 	t->source.columns = request->columns;
 	t->source.rules = tagrec_source_rules(&t->source, t->options);
 	tagrec_data_init(&t->data, &t->memory);
+	if (tagrec_request_is_auto(request))
+	{
+		t->data.most_pairs = tagrec_auto_options(t->options)->sample;
+		t->data.may_hold_none = true;
+	}
 	tr_assignments_init(&raw, &t->memory);
 	tr_assignments_init(&held_out, &t->memory);
 	if (refresh)
@@ -195,7 +201,7 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.version = place->version,
 		.refreshed_from = tagrec_request_is_refresh(request) ? request->version : 0,
 		.job = run->job.number,
-		.algorithm = request->algorithm,
+		.algorithm = t->options->algorithm->name,
 		.task = t->options->algorithm->task->name,
 		.options = tagrec_options_effective(t->options),
 		.requested_options = requested_options(run),
@@ -224,54 +230,14 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 	tagrec_version_insert(&row);
 }
 
-static void
-check_place(const TagrecPlace *place, const TagrecSource *source, Oid view)
-{
-	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of model \"%s\"", place->model)));
-	tagrec_store_check_model(place->model, place->schema, source);
-}
-
-/* The model's row, locked; a new model's relations. Returns who owns them. */
+/* A refresh makes no model. */
 static Oid
-prepare_place(const TagrecRequest *request, const TagrecSource *source, TagrecPlace *place)
+prepare_place(const TagrecRun *run, TagrecPlace *place)
 {
-	bool		made;
-	int32		version;
-	TagrecModel *model = tagrec_model_lock(request->model, request->schema, &made, &version);
-	Oid			view;
+	const TagrecRequest *request = run->job.request;
 
-	if (made && tagrec_request_is_refresh(request))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("model \"%s\" was dropped while it was being refreshed", model->model)));
-	*place = tagrec_place_of(model);
-	place->version = version;
-	if (made)
-	{
-		tagrec_store_create(place, source);
-		return GetUserId();
-	}
-	view = tagrec_model_view(place->schema, place->model);
-	check_place(place, source, view);
-	return tagrec_relation_owner(view);
-}
-
-static int64
-version_bytes(const TagrecPlace *place)
-{
-	int64		bytes = 0;
-
-	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
-	{
-		char	   *name = tagrec_partition_relname(place->model, which, place->version);
-		Oid			relation = tagrec_model_relation(place->schema, name);
-
-		bytes += DatumGetInt64(DirectFunctionCall1(pg_total_relation_size, ObjectIdGetDatum(relation)));
-	}
-	return bytes;
+	return tagrec_place_prepare(request->model, request->schema, &run->training.source, !tagrec_request_is_refresh(request),
+								place);
 }
 
 /* The first version always is: without one, there is nothing that queries could use. */
@@ -293,11 +259,11 @@ write_version(TagrecRun *run)
 
 	tagrec_progress_phase(&run->progress, "writing", t->backend, &t->result);
 	tagrec_worker_begin(run->job.context);
-	before = tagrec_act_as(prepare_place(run->job.request, &t->source, &place));
+	before = tagrec_act_as(prepare_place(run, &place));
 	tagrec_store_write(&place, &t->source, &t->data, t->model, t->tensors, t->n_tensors);
 	tagrec_act_again(before);
 	insert_version(run, &place);
-	tagrec_result_insert(place.model_id, place.version, version_bytes(&place));
+	tagrec_result_insert(place.model_id, place.version, tagrec_place_bytes(&place));
 	run->deployed = is_to_be_deployed(run, &place);
 	if (run->deployed)
 		tagrec_model_deploy(place.model_id, place.version);
@@ -312,14 +278,15 @@ announce(const TagrecRun *run, int32 version)
 	const TagrecRequest *request = run->job.request;
 	TrBackend  *backend = run->training.backend;
 	const TrDataset *d = &run->training.data.all;
+	const char *algorithm = run->training.options->algorithm->name;
 
 	ereport(NOTICE,
 			(errmsg("%s version %d of model \"%s\" in %.1f s", tagrec_request_is_refresh(request) ? "refreshed" :
 					"trained", version, request->model, tagrec_seconds_since(run->job.started)),
 			 d->n_tags == 0
-			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", request->algorithm, d->n_posts, d->n_users,
-						 d->n_items, backend->ops->describe(backend))
-			 : errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", request->algorithm,
+			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", algorithm, d->n_posts, d->n_users, d->n_items,
+						 backend->ops->describe(backend))
+			 : errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", algorithm,
 						 (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
 						 backend->ops->describe(backend))));
 }
