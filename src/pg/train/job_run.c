@@ -16,6 +16,7 @@
 #include "pg/source/held_out.h"
 #include "pg/store/write.h"
 #include "pg/train/auto.h"
+#include "pg/train/job_deploy.h"
 #include "pg/train/job_prune.h"
 #include "pg/train/job_refresh.h"
 #include "pg/train/job_training.h"
@@ -30,6 +31,7 @@ struct TagrecRun
 	TagrecProgress progress;
 	TagrecTraining training;
 	Jsonb	   *asked;			/* of a tuning: the options by which tagrec_train() would train it again */
+	bool		undecided;		/* the version is written, and is to be compared with the deployed one */
 	bool		deployed;		/* is the version? */
 	bool		done;			/* it is written, and the job's row says so */
 };
@@ -303,10 +305,12 @@ write_version(TagrecRun *run)
 	tagrec_act_again(before);
 	insert_version(run, &place);
 	tagrec_result_insert(place.model_id, place.version, version_bytes(&place));
-	run->deployed = is_to_be_deployed(run, &place);
+	run->undecided = place.version > 1 && tagrec_request_if_better(run->job.request);
+	run->deployed = !run->undecided && is_to_be_deployed(run, &place);
 	if (run->deployed)
 		tagrec_model_deploy(place.model_id, place.version);
-	tagrec_job_done(run->job.number, place.version, tagrec_run_peak(run));
+	if (!run->undecided)
+		tagrec_job_done(run->job.number, place.version, tagrec_run_peak(run));
 	tagrec_worker_commit(run->job.context);
 	return place.version;
 }
@@ -399,6 +403,8 @@ tagrec_run(TagrecRun *run)
 	prune(run, false);
 	make_model(run);
 	version = write_version(run);
+	if (run->undecided)
+		run->deployed = tagrec_deploy_if_better(&run->training, version);
 	run->done = true;
 	if (run->job.shared)
 		announce(run, version);
