@@ -68,7 +68,16 @@ SELECT tagrec_tune('a', 'grouped', 'ease', '{"lambda": [1000]}', 2, '{"threads":
 	deploy => 'if_better') > 0 AS tuned;
 SELECT version, requested_options -> 'validation' AS held_out FROM tagrec_history WHERE model = 'a' ORDER BY version;
 
+-- by hand: two versions of a model, NULL is the deployed one
+SELECT DISTINCT c.model, c.version, c.versus, c.versus_version, abs(c.value - h.compared_value) < 1e-5 AS same, abs(c.versus_value - h.compared_with_value) < 1e-5 AS versus_same
+	FROM tagrec_compare('{v,v}', 'held', versions => '{2,1}') c JOIN tagrec_history h ON h.model = 'v' AND h.version = 2;
+SELECT model, version, versus, versus_version FROM tagrec_compare('{v,v,e}', 'held', versions => '{1,NULL,NULL}');
+
 -- what is refused
+SELECT tagrec_compare('{v,v}', 'held');
+SELECT tagrec_compare('{v,v}', 'held', versions => '{4,NULL}');
+SELECT tagrec_compare('{v,v}', 'held', versions => '{4}');
+SELECT tagrec_compare('{v,v}', 'held', versions => '{4,44}');
 RESET client_min_messages;
 SELECT tagrec_train('t', 'tag_fit', 'tag_product', deploy => 'if_better');
 SELECT tagrec_train('r', 'grouped', 'bias', value_column => 'item_id', deploy => 'if_better');
