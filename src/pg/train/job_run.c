@@ -18,6 +18,7 @@
 #include "pg/train/auto.h"
 #include "pg/train/job_deploy.h"
 #include "pg/train/job_prune.h"
+#include "pg/train/job_recommend.h"
 #include "pg/train/job_refresh.h"
 #include "pg/train/job_training.h"
 #include "pg/train/job_tune.h"
@@ -359,6 +360,12 @@ tagrec_run(TagrecRun *run)
 {
 	int32		version;
 
+	if (tagrec_request_is_recommend(run->job.request))
+	{
+		tagrec_recommend_run(&run->training);
+		run->done = true;
+		return;
+	}
 	read_source(run);
 	prune(run, false);
 	make_model(run);
