@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "pg/base/cluster.h"
 #include "pg/base/compat.h"
 #include "pg/base/names.h"
 #include "pg/registry/statement.h"
@@ -336,6 +337,12 @@ tagrec_model_missing(const char *model)
 				 errmsg("model \"%s\" did not exist when this %s started", model, what),
 				 errhint("Retry in a new %s.", what)));
 	}
+	if (tagrec_is_worker_node())
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("model \"%s\" does not exist on this node", model),
+				 errdetail("A model that was trained on another node must be sent to this one."),
+				 errhint("Use tagrec_export() there, and tagrec_import() here.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("model \"%s\" does not exist", model),

@@ -10,10 +10,12 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "pg/base/cluster.h"
 #include "pg/base/identity.h"
 #include "pg/store/columns.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
@@ -46,6 +48,7 @@ tagrec_execute(const char *format,...)
 {
 	StringInfoData sql;
 	int			needed = 0;
+	int			settings;
 	int			rc;
 
 	initStringInfo(&sql);
@@ -58,11 +61,14 @@ tagrec_execute(const char *format,...)
 		needed = appendStringInfoVA(&sql, format, args);
 		va_end(args);
 	} while (needed > 0);
+	settings = NewGUCNestLevel();
+	tagrec_create_locally();
 	SPI_connect();
 	rc = SPI_execute(sql.data, false, 0);
 	if (rc < 0)
 		elog(ERROR, "could not run \"%s\": %s", sql.data, SPI_result_code_string(rc));
 	SPI_finish();
+	AtEOXact_GUC(false, settings);
 	pfree(sql.data);
 }
 

@@ -14,6 +14,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "pg/base/cluster.h"
 #include "pg/base/compat.h"
 #include "pg/base/identity.h"
 #include "pg/base/tagrec.h"
@@ -52,6 +53,17 @@ tagrec_submit_check_server(const char *function)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("cannot execute %s within a security-restricted operation", function)));
+}
+
+/* Where the data of a cluster are seen whole. */
+void
+tagrec_submit_check_node(void)
+{
+	if (tagrec_is_worker_node())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot train on a worker node of a cluster"),
+				 errhint("Train on the coordinator, and send the model with tagrec_export() and tagrec_import().")));
 }
 
 /* The worker could not see this transaction's changes, and would wait for its locks forever. */
@@ -317,6 +329,7 @@ tagrec_submit_check(TagrecRequest *request, const TagrecOptions *options)
 {
 	TagrecSource source;
 
+	tagrec_submit_check_node();
 	(void) tagrec_device(request->device);
 	if (tagrec_request_if_better(request))
 		check_comparable(options);

@@ -15,6 +15,7 @@
 
 /* May this server, this transaction, this role train? function is for messages: "tagrec_train()". */
 extern void tagrec_submit_check_server(const char *function);
+extern void tagrec_submit_check_node(void);
 extern void tagrec_submit_check_unwritten(const char *function);	/* for a job that is waited for */
 extern void tagrec_submit_check_role(void);
 

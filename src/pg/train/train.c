@@ -134,6 +134,7 @@ tagrec_refresh(PG_FUNCTION_ARGS)
 	bool		wait = PG_GETARG_BOOL(1);
 
 	tagrec_submit_check_server("tagrec_refresh()");
+	tagrec_submit_check_node();
 	if (wait)
 		tagrec_submit_check_unwritten("tagrec_refresh()");
 	version = tagrec_version_deployed_now(text_to_cstring(PG_GETARG_TEXT_PP(0)));

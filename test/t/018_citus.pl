@@ -1,0 +1,116 @@
+# A cluster of Citus, where that is installed: a model is trained on the coordinator from distributed rows, and sent to the
+# nodes, where queries on distributed users are answered.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $pkglibdir = `pg_config --pkglibdir`;
+chomp $pkglibdir;
+plan skip_all => 'Citus is not installed' unless -e "$pkglibdir/citus.so";
+
+my @nodes = map {
+	my $node = PostgreSQL::Test::Cluster->new("node$_", own_host => 1);
+	$node->init;
+	$node->append_conf('postgresql.conf', join "\n", q{shared_preload_libraries = 'citus'}, q{listen_addresses = '127.0.0.1'},
+		'wal_level = logical', 'max_prepared_transactions = 50', 'max_worker_processes = 32', 'max_connections = 200',
+		'tagrec.threads = 1', '');
+	$node->append_conf('pg_hba.conf', "host all all 127.0.0.1/32 trust\n");
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION citus');
+	$node
+} 0 .. 2;
+my ($coordinator, @workers) = @nodes;
+
+sub query
+{
+	my ($node, $sql) = @_;
+	return $node->safe_psql('postgres', $sql);
+}
+
+sub refused
+{
+	my ($node, $sql, $pattern, $what) = @_;
+	my ($ret, $stdout, $stderr) = $node->psql('postgres', $sql);
+	like($stderr, $pattern, $what);
+	return;
+}
+
+query($coordinator, sprintf q{SELECT citus_set_coordinator_host('127.0.0.1', %d)}, $coordinator->port);
+query($coordinator, sprintf q{SELECT citus_add_node('127.0.0.1', %d)}, $_->port) foreach @workers;
+query($coordinator, $_)
+  foreach ('CREATE EXTENSION tagrec', 'CREATE TABLE users (id bigint PRIMARY KEY, name text)',
+	'CREATE TABLE bookmarks (user_id bigint, item_id text, tag text)', q{SELECT create_distributed_table('users', 'id')},
+	q{SELECT create_distributed_table('bookmarks', 'user_id', colocate_with => 'users')},
+	q{INSERT INTO users SELECT u, 'user ' || u FROM generate_series(1, 100) u},
+	q{INSERT INTO bookmarks SELECT u::bigint AS user_id, 'i' || (u * 7 + k * k) % 50 AS item_id, 't' || (u * u + k) % 20 AS tag
+		FROM generate_series(1, 100) u, generate_series(1, 10) k});
+
+my ($ret, $stdout, $stderr) =
+  $coordinator->psql('postgres', q{SELECT tagrec_train('links', 'bookmarks', 'hdlpr_ns', '{"epochs": 2}')});
+is($ret, 0, 'trained from distributed rows');
+unlike($stderr, qr/WARNING/, '... without a warning that relations are on this node alone');
+
+refused($workers[0], q{SELECT tagrec_train('links', 'bookmarks')}, qr/ERROR:  cannot train on a worker node of a cluster/,
+	'training on a worker node is refused');
+refused($coordinator, q{SELECT r.* FROM users u, LATERAL tagrec_recommend('links', u.id) r},
+	qr/ERROR:  model "links" does not exist on this node\n.*another node/, 'a node that lacks the model says that it does');
+
+# As the page about several servers has it.
+my $send = q{SELECT bool_and(success), string_agg(result, ' ') FROM run_command_on_workers(format('SELECT tagrec_import(%L, decode(%L, ''base64''))',
+	'links', encode(tagrec_export('links'), 'base64')))};
+is(query($coordinator, $send), 't|1 1', 'the model is sent to the workers');
+
+my $each = q{SELECT string_agg(u || ' ' || r, ' ' ORDER BY u, r.rank) FROM generate_series(1, 100) u, LATERAL tagrec_recommend('links', u, 3) r};
+my $pushed = q{SELECT u.id || ' ' || r FROM users u, LATERAL tagrec_recommend('links', u.id, 3) r ORDER BY u.id, r.rank};
+my $expected = query($coordinator, $each);
+foreach my $i (0 .. 2)
+{
+	is(query($nodes[$i], $each), $expected, "node $i answers");
+	is(join(' ', split /\n/, query($nodes[$i], $pushed)), $expected, "... and asks the nodes of distributed users");
+}
+foreach my $function (q{tagrec_similar_items('links', 'i7', 3)}, q{tagrec_recommend_for_tags('links', '{t3,t4}', n => 3)},
+	q{tagrec_recommend_as(NULL::text, 'links', 42, 3)}, q{tagrec_similar_users('links', 42, 3)})
+{
+	my $sql = "SELECT string_agg(r::text, ' ' ORDER BY r.rank) FROM $function r";
+	is(query($workers[1], $sql), query($coordinator, $sql), "$function on a worker");
+}
+
+# New versions and moving shards, while others ask: each list is of one version, and has three items.
+my %load = map {
+	my ($node, $output) = ($_, '');
+	$node->port => { output => \$output,
+		run => IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \ join('', map {
+				q{SELECT count(*) = 300 FROM users u, LATERAL tagrec_recommend('links', u.id, 3) r;} . "\n" } 1 .. 40), '>', \$output, '2>&1') }
+} @nodes;
+foreach my $algorithm (qw(popularity item_knn hdlpr_ns))
+{
+	query($coordinator, "SELECT tagrec_train('links', 'bookmarks', '$algorithm')");
+	is(query($coordinator, $send) =~ /^t/, 1, "$algorithm is sent");
+}
+query($coordinator, q{SELECT citus_move_shard_placement(shardid, nodename, nodeport, '127.0.0.1',
+	(SELECT nodeport FROM pg_dist_node WHERE groupid <> 0 AND nodeport <> s.nodeport LIMIT 1), 'block_writes')
+	FROM (SELECT * FROM citus_shards WHERE table_name = 'users'::regclass ORDER BY shardid LIMIT 1) s});
+foreach my $node (@nodes)
+{
+	$load{ $node->port }{run}->finish;
+	is(${ $load{ $node->port }{output} }, "t\n" x 40, 'whole answers through ' . $node->name . ' meanwhile');
+}
+is(join(' ', split /\n/, query($workers[0], $pushed)), query($coordinator, $each), 'afterwards the new version answers');
+
+# Privileges are each node's.
+query($coordinator, 'CREATE ROLE reader LOGIN');
+query($coordinator, 'GRANT SELECT ON users TO reader');
+my ($code, $out, $err) = $workers[0]->psql('postgres', $each, extra_params => [ '-U', 'reader' ]);
+like($err, qr/permission denied for model "links"|may not use|permission denied/, 'a role without privileges on a node is refused there');
+query($coordinator, q{SELECT run_command_on_all_nodes('GRANT SELECT ON links_item_embedding TO reader')});
+is($workers[0]->safe_psql('postgres', $each, extra_params => [ '-U', 'reader' ]), query($coordinator, $each), '... and with them is answered');
+
+$workers[1]->stop('immediate');
+refused($coordinator, $pushed, qr/ERROR:  connection to the remote node \S+ failed/, 'users of a node that is down cannot be asked for');
+is(query($coordinator, $each), query($workers[0], $each), '... but through the nodes that are there');
+$_->stop foreach $coordinator, $workers[0];
+
+done_testing();
