@@ -104,13 +104,16 @@ tagrec_submit_check_role(void)
 static char *
 creation_schema(void)
 {
-	List	   *path = fetch_search_path(false);
+	List	   *path;
 
+	if (tagrec_model_schema[0] != '\0')
+		return pstrdup(tagrec_model_schema);
+	path = fetch_search_path(false);
 	if (path == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("no schema has been selected to create the model in"),
-				 errhint("Set search_path, or specify a schema with the option schema.")));
+				 errhint("Set search_path or tagrec.model_schema, or specify a schema with the option schema.")));
 	return get_namespace_name(linitial_oid(path));
 }
 
