@@ -82,7 +82,7 @@ like($stderr, qr{NOTICE:  algorithm "(?:popularity|ease)" ranks \d+ held-out pai
 like($stderr, qr{\nDETAIL:  Tried on \d{3} of 1000 pairs: popularity \d\.\d{4} in \d+\.\d s, ease \d\.\d{4} in \d+\.\d s,},
 	'... and what it tried');
 like($stderr, qr{s, hdlpr_ns: stopped after \d\.\d s, user_knn: not tried: the trials before took \d\.\d s\.\n}, '... and what not, and why');
-like($stderr, qr{\nHINT:  (?:tagrec_refresh\(\) adds u|U)sers and items that come later}, '... and what becomes of new users and items');
+like($stderr, qr{\nHINT:  (?:tagrec_refresh\(\) adds users and items that come later|Items that come later)}, '... and what becomes of new users and items');
 
 ($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('early', 'a', 'hdlpr_ns',
 	'{"validation": 0.2, "layers": 8, "epochs": 2000, "patience": 1, "learning_rate": 0.1}')});

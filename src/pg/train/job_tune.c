@@ -418,6 +418,8 @@ announce_chosen(const Tuning *t)
 					   : "", tried_text(t)),
 			 chosen->counts || (chosen->encode && chosen->loads && !chosen->features)
 			 ? errhint("tagrec_refresh() adds users and items that come later.")
+			 : tr_folds_in(chosen)
+			 ? errhint("Items that come later take part after the next training, users with fresh => true.")
 			 : errhint("Users and items that come later take part after the next training.")));
 }
 

@@ -31,9 +31,11 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
-/* Where the caller names none. */
+/* What is trained where the caller names none: could be "auto" as well; and what is tuned, which could not. */
 #define DEFAULT_ALGORITHM "hdlpr_ns"
 #define DEFAULT_WITHOUT_TAGS "ease"
+#define DEFAULT_TUNED "hdlpr_ns"
+#define DEFAULT_TUNED_WITHOUT_TAGS "ease"
 
 /* ------------------------------------------------------------------ where and when training is possible */
 
@@ -197,11 +199,15 @@ tagrec_submit_columns(TagrecRequest *request, FunctionCallInfo fcinfo, int first
 }
 
 char *
-tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecRequest *request)
+tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecRequest *request, bool tuned)
 {
+	bool		tags = request->columns.tag != NULL;
+
 	if (!PG_ARGISNULL(argument))
 		return text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	return pstrdup(request->columns.tag ? DEFAULT_ALGORITHM : DEFAULT_WITHOUT_TAGS);
+	if (tuned)
+		return pstrdup(tags ? DEFAULT_TUNED : DEFAULT_TUNED_WITHOUT_TAGS);
+	return pstrdup(tags ? DEFAULT_ALGORITHM : DEFAULT_WITHOUT_TAGS);
 }
 
 void
