@@ -188,6 +188,8 @@ const TrAlgorithm tr_algorithm_fm = {
 	"Machines (2011), Algorithm 1",
 	.task = TR_TASK_RATING,
 	.options = &options,
+	.pairs_alone = true,
+	.uses_attributes = true,
 	.loads = true,
 	.estimate = estimate,
 	.size = sizeof(Fm),
