@@ -28,7 +28,9 @@
 	X(item_knn) \
 	X(mf) \
 	X(multvae) \
+	X(neumf) \
 	X(nltf) \
+	X(nrp) \
 	X(pitf) \
 	X(popularity) \
 	X(svdpp) \

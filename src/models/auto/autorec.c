@@ -35,16 +35,16 @@ static const TrOption option_rows[] = {
 	"sizes of the encoder's layers; the decoder mirrors them"},
 	{"activation", TR_OPTION_ENUM, OPTION(activation), "sigmoid", 0, 0, activations,
 	"activation of the layers"},
-	{"dropout", TR_OPTION_REAL, OPTION(dropout), "0.3", 0, 0.99, NULL,
+	{"dropout", TR_OPTION_REAL, OPTION(dropout), "0.5", 0, 0.99, NULL,
 	"dropout rate of the ratings that are encoded"},
-	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.03", 0, 1000, NULL,
+	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.02", 0, 1000, NULL,
 	"L2 strength for the weights"},
-	AUTO_OPTIONS(AutorecOptions, "0.001", "64", "60"),
+	AUTO_OPTIONS(AutorecOptions, "0.001", "256", "60"),
 	TR_RATING_METRIC(OPTION(metric)),
 };
 
 static const TrSetting paper[] = {
-	{"layers", "500"}, {"activation", "sigmoid"}, {"dropout", "0"}, {"regularization", "0.0005"}, {NULL, NULL}
+	{"layers", "500"}, {"activation", "sigmoid"}, {"dropout", "0"}, {"regularization", "0.0005"}, {"batch", "64"}, {NULL, NULL}
 };
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};

@@ -32,7 +32,7 @@ static const TrOption option_rows[] = {
 	"activation of the layers"},
 	{"least_value", TR_OPTION_REAL, OPTION(least_value), "-1e30", -1e30, 1e30, NULL,
 	"pairs with a lower value are left out, where there are values"},
-	{"corruption", TR_OPTION_REAL, OPTION(corruption), "0.5", 0, 0.99, NULL,
+	{"corruption", TR_OPTION_REAL, OPTION(corruption), "0.7", 0, 0.99, NULL,
 	"share of a user's items that are dropped from the input in training; the others count for more"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.0001", 0, 1000, NULL,
 	"L2 strength for the weights"},

@@ -27,17 +27,17 @@ typedef struct MultvaeOptions
 #define OPTION(field) offsetof(MultvaeOptions, field)
 
 static const TrOption option_rows[] = {
-	{"layers", TR_OPTION_INTS, OPTION(layers), "600,200", 1, 65536, NULL,
+	{"layers", TR_OPTION_INTS, OPTION(layers), "300,100", 1, 65536, NULL,
 	"sizes of the encoder's layers; the decoder mirrors them"},
 	{"latent", TR_OPTION_BOOL, OPTION(latent), "true", 0, 0, NULL,
 	"whether the narrowest layer draws from distributions; false: a denoising autoencoder"},
-	{"divergence", TR_OPTION_REAL, OPTION(divergence), "0.2", 0, 1000, NULL,
+	{"divergence", TR_OPTION_REAL, OPTION(divergence), "0.5", 0, 1000, NULL,
 	"weight of the divergence of these distributions from the standard normal one (beta)"},
-	{"warm_up", TR_OPTION_REAL, OPTION(warm_up), "50", 0, 100000, NULL,
+	{"warm_up", TR_OPTION_REAL, OPTION(warm_up), "20", 0, 100000, NULL,
 	"number of epochs over which that weight grows to its value"},
 	{"least_value", TR_OPTION_REAL, OPTION(least_value), "-1e30", -1e30, 1e30, NULL,
 	"pairs with a lower value are left out, where there are values"},
-	{"dropout", TR_OPTION_REAL, OPTION(dropout), "0.5", 0, 0.99, NULL,
+	{"dropout", TR_OPTION_REAL, OPTION(dropout), "0.7", 0, 0.99, NULL,
 	"dropout rate of a user's items in the input"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0", 0, 1000, NULL,
 	"L2 strength for the weights"},
@@ -45,7 +45,7 @@ static const TrOption option_rows[] = {
 };
 
 static const TrSetting paper[] = {
-	{"layers", "600,200"}, {"divergence", "0.2"}, {"dropout", "0.5"}, {"batch", "500"}, {"regularization", "0"}, {NULL, NULL}
+	{"layers", "600,200"}, {"divergence", "0.2"}, {"warm_up", "50"}, {"dropout", "0.5"}, {"batch", "500"}, {"regularization", "0"}, {NULL, NULL}
 };
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
