@@ -1,6 +1,6 @@
 /*
- * What autorec, cdae and multvae share: an autoencoder over the rows of a matrix of users and items. It is encoded by layers
- * of given sizes, and decoded by the same backwards; the last layer has a score for every column, so that
+ * What autorec, cdae and multvae share: an autoencoder over the rows of a matrix of users and items. It is encoded by
+ * layers of given sizes, and decoded by the same backwards; the last layer has a score for every column, so that
  *
  *     the array of a row = (what the last hidden layer makes of it, 1), the array of a column = (its weights, its bias)
  *

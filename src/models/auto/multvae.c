@@ -45,7 +45,8 @@ static const TrOption option_rows[] = {
 };
 
 static const TrSetting paper[] = {
-	{"layers", "600,200"}, {"divergence", "0.2"}, {"warm_up", "50"}, {"dropout", "0.5"}, {"batch", "500"}, {"regularization", "0"}, {NULL, NULL}
+	{"layers", "600,200"}, {"divergence", "0.2"}, {"warm_up", "50"}, {"dropout", "0.5"}, {"batch", "500"},
+	{"regularization", "0"}, {NULL, NULL}
 };
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};

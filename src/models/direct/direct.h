@@ -4,7 +4,8 @@
  * them are the input of joint layers, the last of which has one number. Beside that there are an inner product of vectors,
  * and biases:
  *
- *     a_u = sum over the user's sources s of encoded_s J_s, a_i likewise; h_1 = act(a_u + a_i + c_1), h_2 = act(h_1 C_2 + c_2)
+ *     a_u = sum over the user's sources s of encoded_s J_s, a_i likewise
+ *     h_1 = act(a_u + a_i + c_1), h_2 = act(h_1 C_2 + c_2), …
  *     prediction = mean + b_u + b_i + p_u . q_i + h_last . C + c
  *
  * array of a user = (a_u, p_u, b_u, 1), of an item = (a_i, q_i, 1, mean + b_i). The joint layers score them.

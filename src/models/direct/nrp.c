@@ -44,7 +44,7 @@ static const TrOption option_rows[] = {
 	"whether a rating is among those that it is predicted from in training"},
 	{"identity", TR_OPTION_INT, OPTION(identity), "0", 0, 1024, NULL,
 	"size of a vector that each user and item has in the joint layers; 0 = none"},
-	{"factors", TR_OPTION_INT, OPTION(factors), "0", 0, 1024, NULL,
+	{"factors", TR_OPTION_INT, OPTION(factors), "16", 0, 1024, NULL,
 	"size of vectors whose inner product is added; 0 = none"},
 	{"biases", TR_OPTION_BOOL, OPTION(biases), "true", 0, 0, NULL,
 	"whether users and items have biases, which are added"},
@@ -56,7 +56,7 @@ static const TrOption option_rows[] = {
 	"L2 strength for the weights"},
 	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, tr_optimizer_names,
 	"optimizer"},
-	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.001", 1e-9, 1000, NULL,
+	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.002", 1e-9, 1000, NULL,
 	"learning rate; gradients are averaged over the ratings of a mini-batch"},
 	{"decay", TR_OPTION_BOOL, OPTION(decay), "true", 0, 0, NULL,
 	"whether the learning rate falls linearly, down to 0 after the last of the epochs"},
@@ -64,14 +64,15 @@ static const TrOption option_rows[] = {
 	"mini-batch size, in ratings"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
 	"random seed; the same seed gives the same model"},
-	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "12", 1, 100000, NULL,
 	"maximum number of passes over the ratings"},
 	TR_RATING_METRIC(OPTION(metric)),
 };
 
 static const TrSetting paper[] = {
 	{"encoder", "500,200,100"}, {"layers", "500,200,100,50"}, {"activation", "tanh"}, {"own_rating", "true"},
-	{"biases", "false"}, {"dropout", "0"}, {"regularization", "0"}, {"decay", "false"}, {NULL, NULL}
+	{"factors", "0"}, {"biases", "false"}, {"dropout", "0"}, {"regularization", "0"}, {"learning_rate", "0.001"},
+	{"decay", "false"}, {"epochs", "30"}, {NULL, NULL}
 };
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
