@@ -468,6 +468,47 @@ test_gradient(const TrBackendOps *ops, const char *name, const char *settings, b
 	ops->close(check.backend);
 }
 
+/* The rows of a side after one step with every rating. */
+static void
+after_step(const char *name, const char *settings, TrSide side, float *out, int epochs)
+{
+	Run			run;
+	TrEpochStats stats;
+
+	set_options(&run, tr_algorithm_find(name), settings);
+	tr_model_create(&run.model, run.algorithm, &model_memory, backend, &small, run.options, &run.err);
+	for (int epoch = 1; epoch <= epochs; epoch++)
+		run.algorithm->train_epoch(run.model, epoch, NULL, &stats, &run.err);
+	run.algorithm->embed(run.model, side, &small, 0, side == TR_USER ? small.n_users : small.n_items, out, &run.err);
+	tr_model_destroy(run.model);
+}
+
+/* A step's penalty takes 2 * rate * strength of a row away for each of its ratings, and nothing of a column of 1. */
+static void
+test_penalty(const char *name, TrSide side)
+{
+	enum { W = 5 };
+	float		start[8 * W];
+	float		with[8 * W];
+	float		without[8 * W];
+	const int32_t *from = side == TR_USER ? small.user_ptr : small.item_ptr;
+	int32_t		n = side == TR_USER ? small.n_users : small.n_items;
+	double		most = 0;
+
+	after_step(name, "factors=3 batch=1000 init_std=1 decay=false learning_rate=0.01 regularization=0", side, start, 0);
+	after_step(name, "factors=3 batch=1000 init_std=1 decay=false learning_rate=0.01 regularization=0", side, without, 1);
+	after_step(name, "factors=3 batch=1000 init_std=1 decay=false learning_rate=0.01 regularization=0.5", side, with, 1);
+	for (int i = 0; i < n * W; i++)
+	{
+		bool		fixed = i % W == (side == TR_USER ? W - 1 : W - 2);
+		double		value = side == TR_ITEM && i % W == W - 1 ? 0 : start[i];
+		double		taken = fixed ? 0 : 2 * 0.01 * 0.5 * (from[i / W + 1] - from[i / W]) * value;
+
+		most = fmax(most, fabs((double) without[i] - with[i] - taken));
+	}
+	CHECK(most < 1e-5, "%s: the penalty of %s, off by %g", name, side == TR_USER ? "users" : "items", most);
+}
+
 int
 main(void)
 {
@@ -497,9 +538,12 @@ main(void)
 	test_residuals("factors=5 burn_in=1000 samples=1 implicit=false");
 	test_residuals("factors=3 burn_in=1000 samples=1");
 	test_attributes();
+	make_some_data(&small, true, 8, 7);
+	test_penalty("mf", TR_USER);
+	test_penalty("mf", TR_ITEM);
+	test_penalty("svdpp", TR_ITEM);
 	CHECK_EQUAL((long long) model_memory.used, 0, "all memory is given back");
 	backend->ops->close(backend);
-	make_some_data(&small, true, 8, 7);
 	test_gradient(backends[0] (), "autorec", "optimizer=sgd layers=4 regularization=0 learning_rate=1 batch=1000", false);
 	test_gradient(backends[0] (), "autorec", "optimizer=sgd layers=5,3 regularization=0 learning_rate=1 batch=1000 rows=users "
 				  "activation=tanh dropout=0.3", false);
