@@ -91,6 +91,17 @@ OPERATION(tag_loss, (TrBackend *b, const TrTagLoss *t))
 OPERATION(squared_loss, (TrBackend *b, float *z, const TrCsr *x, float scale, double *loss))
 
 /*
+ * Draws from normal distributions, and back. x (R,2D) has the D means of a row and then the logarithms of the variances:
+ *     z (R,D) = mean + exp(log variance / 2) * tr_normal(seed, LATENT, step, r D + d), or the mean where step is 0
+ * Backwards from dz (R,D), with the divergence from the standard normal distribution:
+ *     loss += scale * sum of (exp(log variance) + mean^2 - 1 - log variance) / 2; dx (R,2D) = d loss / d x, and that of dz
+ */
+OPERATION(latent, (TrBackend *b, float *z, const float *x, int R, int D, uint64_t seed, uint64_t step))
+OPERATION(latent_backward,
+		  (TrBackend *b, float *dx, const float *dz, const float *x, int R, int D, uint64_t seed, uint64_t step,
+		   float scale, double *loss))
+
+/*
  * out[i] = x[i] / (1 - p) where tr_stays(seed, step, i, p), else 0. The gradient goes back through the same operation.
  * out may be x.
  */

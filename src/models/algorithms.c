@@ -8,11 +8,13 @@
 #define ALGORITHMS(X) \
 	X(abnt) \
 	X(acf) \
+	X(autorec) \
 	X(bias) \
 	X(blend) \
 	X(bpr) \
 	X(ccf) \
 	X(ccs) \
+	X(cdae) \
 	X(dae_ptr) \
 	X(dspr) \
 	X(ease) \
@@ -25,7 +27,10 @@
 	X(ials) \
 	X(item_knn) \
 	X(mf) \
+	X(multvae) \
+	X(neumf) \
 	X(nltf) \
+	X(nrp) \
 	X(pitf) \
 	X(popularity) \
 	X(svdpp) \

@@ -258,6 +258,11 @@ main(void)
 	check_run("mf", "factors=7 learning_rate=0.01 batch=50");
 	check_run("mf", "preset=pmf factors=6 batch=300");
 	check_run("svdpp", "factors=7 learning_rate=0.01 batch=50");
+	check_run("autorec", "layers=7 learning_rate=0.01 optimizer=sgd batch=9");
+	check_run("cdae", "layers=7 learning_rate=0.1 optimizer=sgd batch=9");
+	check_run("multvae", "layers=8,5 learning_rate=0.1 optimizer=sgd batch=9");
+	check_run("nrp", "encoder=7,5 layers=6,4 identity=3 factors=2 optimizer=sgd learning_rate=0.05 batch=60");
+	check_run("neumf", "identity=5 layers=6,4 factors=2 optimizer=sgd learning_rate=0.05 batch=60");
 	check_run("pitf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("nltf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250");

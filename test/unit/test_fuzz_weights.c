@@ -105,7 +105,7 @@ typedef struct Kind
 } Kind;
 
 static const Kind kinds[] = {
-	{NULL, {{"epochs", "1"}, {"layers", "4"}, {"factors", "3"}, {"hidden", "5"}, {"dimensions", "4"}, {"batch", "32"},
+	{NULL, {{"epochs", "1"}, {"layers", "4,3"}, {"factors", "3"}, {"hidden", "5"}, {"dimensions", "4"}, {"batch", "32"},
 	{NULL, NULL}}},
 	{"hdlpr", {{"layers", "5,3"}, {"reconstruction", "0.2"}, {"popularity", "false"}, {NULL, NULL}}},
 	{"hybrid", {{"layers", "3"}, {"weighting", "bm25"}, {"item_term", "1"}, {NULL, NULL}}},

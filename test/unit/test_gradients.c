@@ -284,6 +284,26 @@ squares(Inputs *p)
 	p->b->ops->squared_loss(p->b, p->grad[0], &p->targets, 0.5f, p->loss);
 }
 
+/* in: means and logarithms of variances (R,2 O/2); the loss has the divergence, and what is drawn times dout */
+static void
+latent(Inputs *p)
+{
+	const TrBackendOps *ops = p->b->ops;
+	double		loss;
+	float		z[MOST];
+	float		dz[MOST];
+
+	ops->zero(p->b, p->loss, sizeof(double));
+	ops->latent(p->b, p->out, p->in[0], R, O / 2, 3, 5);
+	ops->latent_backward(p->b, p->grad[0], p->dout, p->in[0], R, O / 2, 3, 5, 0.7f, p->loss);
+	ops->download(p->b, z, p->out, sizeof(z));
+	ops->download(p->b, dz, p->dout, sizeof(dz));
+	ops->download(p->b, &loss, p->loss, sizeof(loss));
+	for (int i = 0; i < R * O / 2; i++)
+		loss += (double) z[i] * dz[i];
+	ops->upload(p->b, p->loss, &loss, sizeof(loss));
+}
+
 static const Check checks[] = {
 	{"sparse layer", sparse_forward, sparse_backward, R * O, {T * O, O}},
 	{"dense layer (I,O)", dense_io, dense_io_back, R * O, {R * I, I * O, O}},
@@ -299,6 +319,7 @@ static const Check checks[] = {
 	{"dropout", dropout, dropout_back, R * O, {R * O}},
 	{"tag_loss, cross-entropy", cross_entropy, cross_entropy, 0, {R * T, T, 2}},
 	{"tag_loss, softmax", softmax, softmax, 0, {R * T, T, 2}},
+	{"latent", latent, latent, 0, {R * O}},
 	{"squared_loss", squares, squares, 0, {R * T}},
 };
 

@@ -386,6 +386,26 @@ run_squares(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_double(out, b, loss);
 }
 
+/* d = R, D; flags: means alone */
+static void
+run_latent(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			D = c->d[1];
+	uint64_t	step = c->flags & 1 ? 0 : 7;
+	float	   *x = random_floats(b, draw, 2 * (size_t) R * D, -2, 2);
+	float	   *dz = random_floats(b, draw, (size_t) R * D, -1, 1);
+	float	   *z = random_floats(b, draw, (size_t) R * D, 0, 0);
+	float	   *dx = random_floats(b, draw, 2 * (size_t) R * D, 0, 0);
+	double	   *loss = to_backend(b, &(double) {0.5}, sizeof(double));
+
+	b->ops->latent(b, z, x, R, D, 3, step);
+	b->ops->latent_backward(b, dx, dz, x, R, D, 3, step, 0.3f, loss);
+	collect_floats(out, b, z, (size_t) R * D);
+	collect_floats(out, b, dx, 2 * (size_t) R * D);
+	collect_double(out, b, loss);
+}
+
 /* d = n; flags: in place, nothing dropped */
 static void
 run_dropout(TrBackend *b, Draw *draw, const Case *c, Output *out)
@@ -543,6 +563,8 @@ test_tag_loss(void)
 	for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++)
 		compare("squared_loss", run_squares, &(Case) {.d = {shape[i][0], shape[i][1], shape[i][3]}}, 1e-6);
 	compare("squared_loss", run_squares, &(Case) {.d = {70000, 1, 1}}, 1e-6);
+	for (int n = 0; n < 500; n = 3 * n + 1)
+		compare_flags("latent", run_latent, (Case) {.d = {n, 1 + n % 33}}, 1, 3e-6);
 	for (int n = 0; n < 70000; n = 3 * n + 1)
 		compare_flags("dropout", run_dropout, (Case) {.d = {n}}, 2, 1e-6);
 }

@@ -110,8 +110,8 @@ create(TrModel *model, TrError *err)
 /* ------------------------------------------------------------------ samples */
 
 /*
- * The sample becomes sample number `place` of an array, from 0 on, which stays a mean: of the item's numbers each is divided
- * by how many there are. e < 0: the array of nobody.
+ * The sample becomes sample number `place` of an array, from 0 on, which stays a mean: of the item's numbers each is
+ * divided by how many there are. e < 0: the array of nobody.
  */
 static void
 put_sample(const Fm *m, TrSide side, int32_t e, int place, float *array)
@@ -188,6 +188,8 @@ const TrAlgorithm tr_algorithm_fm = {
 	"Machines (2011), Algorithm 1",
 	.task = TR_TASK_RATING,
 	.options = &options,
+	.pairs_alone = true,
+	.uses_attributes = true,
 	.loads = true,
 	.estimate = estimate,
 	.size = sizeof(Fm),

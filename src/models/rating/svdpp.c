@@ -527,6 +527,7 @@ const TrAlgorithm tr_algorithm_svdpp = {
 	.source = "Koren, Factorization Meets the Neighborhood: a Multifaceted Collaborative Filtering Model (KDD 2008), Eq. 15",
 	.task = TR_TASK_RATING,
 	.options = &options,
+	.pairs_alone = true,
 	.loads = true,
 	.estimate = estimate,
 	.size = sizeof(Svdpp),

@@ -209,6 +209,21 @@ squared_loss(TrBackend *b, float *z, const TrCsr *x, float scale, double *loss)
 }
 
 static void
+latent(TrBackend *b, float *z, const float *x, int R, int D, uint64_t seed, uint64_t step)
+{
+	count(0, 3.0 * R * D);
+	inner->latent(b, z, x, R, D, seed, step);
+}
+
+static void
+latent_backward(TrBackend *b, float *dx, const float *dz, const float *x, int R, int D, uint64_t seed, uint64_t step,
+				float scale, double *loss)
+{
+	count(0, 5.0 * R * D);
+	inner->latent_backward(b, dx, dz, x, R, D, seed, step, scale, loss);
+}
+
+static void
 dropout(TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step)
 {
 	count(0, 2.0 * (double) n);

@@ -1,0 +1,338 @@
+/*
+ * The life of a network that predicts ratings directly, and what it says of arrays. See direct.h.
+ */
+#include "models/direct/direct.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ parameters */
+
+static void
+lay_out_source(Direct *m, TrSide side, DirectSource *source, int number, uint64_t *stream)
+{
+	const TrIntList *sizes = &m->s.encoder;
+	const char *of = side == TR_USER ? "user" : "item";
+	int			in = source->F;
+	char		name[24];
+
+	for (int k = 1; k <= sizes->count; k++)
+	{
+		int			out = sizes->value[k - 1];
+		/* rows have length 1 or so, whatever their number of columns */
+		double		std = sqrt(2.0 / ((k == 1 ? 1.0 : in) + out));
+
+		snprintf(name, sizeof(name), "%s%d W%d", of, number, k);
+		source->weight[k] = tr_training_parameter(&m->p, in, out, std, (*stream)++, name);
+		snprintf(name, sizeof(name), "%s%d b%d", of, number, k);
+		source->bias[k] = tr_training_parameter(&m->p, 1, out, 0, 0, name);
+		in = out;
+	}
+	snprintf(name, sizeof(name), "%s%d join", of, number);
+	source->join = tr_training_parameter(&m->p, in, m->size[1], sqrt(2.0 / (in + m->size[1])), (*stream)++, name);
+}
+
+static void
+lay_out_joint(Direct *m, uint64_t stream)
+{
+	for (int k = 1; k <= m->K; k++)
+	{
+		if (k > 1)
+			m->weight[k] = tr_parameter(&m->p, m->size[k - 1], m->size[k],
+										sqrt(2.0 / (m->size[k - 1] + m->size[k])), stream + (uint64_t) k, "C%d", k);
+		m->bias[k] = tr_parameter(&m->p, 1, m->size[k], 0, 0, "c%d", k);
+	}
+}
+
+static void
+size_joint(Direct *m)
+{
+	m->K = m->s.layers.count + 1;
+	for (int k = 1; k < m->K; k++)
+		m->size[k] = m->s.layers.value[k - 1];
+	m->size[m->K] = 1;
+}
+
+/* Which sources a side has; without a dataset, none are needed. */
+static void
+list_sources(Direct *m, TrSide side)
+{
+	const TrDataset *d = m->model.dataset;
+	DirectSide *s = &m->side[side];
+
+	s->n_all = side == TR_USER ? d->n_users : d->n_items;
+	if (m->s.ratings)
+		s->source[s->S++].F = side == TR_USER ? d->n_items : d->n_users;
+	for (int i = 0; i < d->n_profiles && m->s.attributes && s->S < DIRECT_SOURCES; i++)
+		if (d->profiles[i].of_items == (side == TR_ITEM) && d->profiles[i].n_features > 0)
+			s->source[s->S++] = (DirectSource) {.table = &d->profiles[i].table, .F = d->profiles[i].n_features};
+}
+
+static void
+lay_out(Direct *m)
+{
+	uint64_t	stream = 1;
+
+	for (int side = TR_USER; side <= TR_ITEM && m->model.dataset; side++)
+	{
+		DirectSide *s = &m->side[side];
+
+		list_sources(m, (TrSide) side);
+		for (int i = 0; i < s->S; i++)
+			lay_out_source(m, (TrSide) side, &s->source[i], i + 1, &stream);
+		if (m->s.identity > 0)
+			s->join = tr_training_parameter(&m->p, m->s.identity, m->size[1], sqrt(2.0 / (m->s.identity + m->size[1])), stream++,
+											side == TR_USER ? "user join" : "item join");
+	}
+	lay_out_joint(m, 64);
+}
+
+/* ------------------------------------------------------------------ life */
+
+size_t
+tr_direct_estimate(const TrShape *shape, const DirectSettings *s)
+{
+	double		n = (double) shape->n_users + shape->n_items;
+	double		J = s->layers.value[0];
+	double		P = s->batch < shape->n_posts ? s->batch : shape->n_posts;
+	double		widths = J + s->factors + s->identity + 4;
+	double		parameters = 0;
+
+	for (int k = 0; k < s->encoder.count; k++)
+		widths += s->encoder.value[k];
+	for (int k = 0; k < s->layers.count; k++)
+		widths += s->layers.value[k];
+	parameters = s->encoder.count > 0 ? n * s->encoder.value[0] : 0;
+	for (int k = 1; k < s->encoder.count; k++)
+		parameters += 2.0 * s->encoder.value[k] * s->encoder.value[k - 1];
+	for (int k = 1; k < s->layers.count; k++)
+		parameters += (double) s->layers.value[k] * s->layers.value[k - 1];
+	/* with gradient and moments, saved, the best ones; vectors likewise, and arrays; a batch */
+	return (size_t) (sizeof(float) * (7 * parameters + 5 * n * (s->identity + s->factors + 2) + n * (J + s->factors + 2)
+									  + 6 * P * widths + 10.0 * shape->n_posts));
+}
+
+static TrStatus
+create_vectors(Direct *m, TrSide side, bool identity, int width, TrError *err)
+{
+	static const char *const names[2][2] = {{"users", "items"}, {"user vectors", "item vectors"}};
+	const TrDataset *d = m->model.dataset;
+	DirectSide *s = &m->side[side];
+	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	float	  **saved = &s->saved[identity];
+	int			most = s->n_all;
+
+	TR_TRY(tr_training_tensor(&m->model, names[identity][side], s->n_all, width, saved, err));
+	tr_normals(*saved, (int64_t) s->n_all * width, 0.1, m->s.seed, (uint64_t) (100 + 2 * identity + side));
+	for (int32_t r = 0; r < s->n_all; r++)
+	{
+		float	   *row = *saved + (size_t) r * (size_t) width;
+
+		if (from[r + 1] == from[r])
+			memset(row, 0, (size_t) width * sizeof(float));
+		if (!identity)
+		{
+			row[width - 2] = side == TR_ITEM;
+			row[width - 1] = side == TR_USER;
+		}
+	}
+	return tr_factors_create(identity ? &s->identity : &s->vector, &m->model, *saved, s->n_all, width, (size_t) most, false,
+							 (TrOptimizerKind) m->s.optimizer, err);
+}
+
+static TrStatus
+create_side(Direct *m, TrSide side, TrError *err)
+{
+	DirectSide *s = &m->side[side];
+	TrModel    *model = &m->model;
+
+	TR_TRY(create_vectors(m, side, false, m->s.factors + 2, err));
+	if (m->s.identity > 0)
+		TR_TRY(create_vectors(m, side, true, m->s.identity, err));
+	s->entity = TR_NEW(model, int32_t, s->n_all);
+	s->place = TR_NEW(model, int32_t, s->n_all);
+	s->arrays = TR_NEW(model, float, (size_t) s->n_all * (size_t) model->width);
+	m->row[side] = TR_NEW(model, int32_t, m->B);
+	m->by_item[side] = TR_NEW(model, int32_t, m->B);
+	for (int i = 0; i < s->S; i++)
+		model->host_is_full |= !tr_rows_init(model->memory, &s->source[i].list, s->n_all, false);
+	return tr_enough_memory(model, err, "a network");
+}
+
+static TrStatus
+create_batch(Direct *m, TrError *err)
+{
+	TrModel    *model = &m->model;
+	size_t		n = (size_t) m->B;
+
+	m->order = TR_NEW(model, int32_t, model->dataset->n_posts);
+	m->hidden_post = TR_NEW(model, uint8_t, model->dataset->n_posts);
+	m->pair_ptr = TR_NEW(model, int64_t, n + 1);
+	m->pair_col = TR_NEW(model, int32_t, 2 * n);
+	m->ones = TR_NEW(model, float, 2 * n);
+	m->count = TR_NEW(model, int64_t, n + 1);
+	m->zeros = TR_NEW(model, int32_t, n);
+	m->residual = TR_NEW(model, float, n);
+	m->sort = TR_NEW(model, uint64_t, n);
+	m->nothing = tr_device_zeros(model, 1);
+	TR_TRY(tr_enough_memory(model, err, "a network"));
+	for (size_t i = 0; i <= n; i++)
+	{
+		m->count[i] = (int64_t) i;
+		m->pair_ptr[i] = 2 * (int64_t) i;
+	}
+	for (size_t i = 0; i < 2 * n; i++)
+		m->ones[i] = 1;
+	for (size_t i = 0; i < n; i++)
+		m->pair_col[i] = (int32_t) i;
+	m->identity = tr_to_device(model, m->pair_col, n * sizeof(int32_t));
+	for (int32_t p = 0; p < model->dataset->n_posts; p++)
+		m->order[p] = p;
+	return tr_enough_memory(model, err, "a network");
+}
+
+/* The ratings of a batch are hidden from its rows, of which enough is to be left. */
+static int
+batch_size(const Direct *m)
+{
+	int32_t		ratings = m->model.dataset->n_posts;
+	int32_t		most = m->s.ratings && !m->s.own_rating ? ratings / 10 + 1 : ratings;
+
+	return m->s.batch < most ? m->s.batch : most;
+}
+
+TrStatus
+tr_direct_create(Direct *m, TrError *err)
+{
+	TrModel    *model = &m->model;
+	int			largest = 1;
+
+	size_joint(m);
+	for (int k = 1; k <= m->K; k++)
+		largest = m->size[k] > largest ? m->size[k] : largest;
+	model->unit = model->width = m->size[1] + m->s.factors;
+	model->width += 2;
+	TR_TRY(tr_mean_tensor(model, &m->mean, err));
+	TR_TRY(tr_tensor(model, "nobody", 2, model->width, TR_FINITE, &m->nobody, err));
+	lay_out(m);
+	TR_TRY(tr_parameters_create(&m->p, model, m->s.optimizer == TR_ADAM ? 2 : 0, m->s.seed, false, err));
+	m->hidden[0] = TR_NEW(model, float, largest);
+	m->hidden[1] = TR_NEW(model, float, largest);
+	TR_TRY(tr_enough_memory(model, err, "a network"));
+	if (!model->dataset)
+		return TR_OK;
+	m->B = batch_size(m);
+	TR_TRY(create_side(m, TR_USER, err));
+	TR_TRY(create_side(m, TR_ITEM, err));
+	return create_batch(m, err);
+}
+
+TrStatus
+tr_direct_restored(TrModel *model, TrError *err)
+{
+	return model->dataset ? tr_direct_fill_arrays((Direct *) model, NULL, err) : TR_OK;
+}
+
+/* ------------------------------------------------------------------ what it says */
+
+static bool
+has_nothing(const Direct *m, TrSide side, int32_t r)
+{
+	const TrDataset *d = m->model.dataset;
+	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	bool		nothing = from[r + 1] == from[r];
+
+	for (int i = 0; i < m->side[side].S; i++)
+	{
+		const TrProfileTable *table = m->side[side].source[i].table;
+
+		nothing &= !table || table->entry_ptr[r + 1] == table->entry_ptr[r];
+	}
+	return nothing;
+}
+
+TrStatus
+tr_direct_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	Direct	   *m = (Direct *) model;
+	size_t		width = (size_t) model->width;
+
+	(void) dataset, (void) err;
+	for (int32_t r = 0; r < n; r++)
+		memcpy(out + (size_t) r * width, has_nothing(m, side, first + r) ? m->nobody + (size_t) side * width
+			   : m->side[side].arrays + (size_t) (first + r) * width, width * sizeof(float));
+	return TR_OK;
+}
+
+TrStatus
+tr_direct_unknown(TrModel *model, TrSide side, float *out, TrError *err)
+{
+	(void) err;
+	memcpy(out, ((Direct *) model)->nobody + (size_t) side * (size_t) model->width, (size_t) model->width * sizeof(float));
+	return TR_OK;
+}
+
+static void
+activate(float *x, int n, TrActivation activation)
+{
+	for (int j = 0; j < n; j++)
+		switch (activation)
+		{
+			case TR_TANH:
+				x[j] = tanhf(x[j]);
+				break;
+			case TR_SIGMOID:
+				x[j] = 1 / (1 + expf(-x[j]));
+				break;
+			case TR_RELU:
+				x[j] = x[j] > 0 ? x[j] : 0;
+				break;
+			case TR_LINEAR:
+				break;
+		}
+}
+
+/* y (O) = x (I) w (I,O) + bias (O) */
+static void
+multiply(float *restrict y, const float *restrict x, const float *restrict w, const float *restrict bias, int I, int O)
+{
+	for (int j = 0; j < O; j++)
+		y[j] = bias[j];
+	for (int i = 0; i < I; i++)
+		for (int j = 0; j < O; j++)
+			y[j] += x[i] * w[(size_t) i * (size_t) O + (size_t) j];
+}
+
+static float
+score(Direct *m, const float *user, const float *item)
+{
+	const float *host = m->p.host;
+	float	   *h = m->hidden[0];
+	float	   *next = m->hidden[1];
+	int			J = m->size[1];
+	float		sum = 0;
+
+	for (int j = 0; j < J; j++)
+		h[j] = user[j] + item[j] + host[m->bias[1] + j];
+	for (int k = 2; k <= m->K; k++)
+	{
+		float	   *swap = h;
+
+		activate(h, m->size[k - 1], m->s.activation);
+		multiply(next, h, host + m->weight[k], host + m->bias[k], m->size[k - 1], m->size[k]);
+		h = next;
+		next = swap;
+	}
+	for (int j = J; j < m->model.width; j++)
+		sum += user[j] * item[j];
+	return h[0] + sum;
+}
+
+TrStatus
+tr_direct_score(TrModel *model, const float *user, const float *items, size_t stride, int32_t n, float *out, TrError *err)
+{
+	(void) err;
+	for (int32_t i = 0; i < n; i++)
+		out[i] = score((Direct *) model, user, items + (size_t) i * stride);
+	return TR_OK;
+}

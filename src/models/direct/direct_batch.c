@@ -1,0 +1,206 @@
+/*
+ * Batches of a network that predicts ratings directly: their ratings, users and items, and the rows of the sources. See
+ * direct.h.
+ */
+#include "models/direct/direct.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/rng.h"
+
+/* ------------------------------------------------------------------ rows of sources */
+
+static bool
+is_dropped(const Direct *m, int32_t post, int epoch)
+{
+	return m->s.input_dropout > 0
+		&& tr_uniform(m->s.seed, TR_STREAM_TAG_DROPOUT, (uint64_t) epoch, (uint64_t) post) < m->s.input_dropout;
+}
+
+/* A row of length 1 or 0. */
+static void
+normalize(TrRows *rows)
+{
+	int64_t		first = rows->ptr[rows->rows];
+	int64_t		end = rows->ptr[rows->rows + 1];
+	double		squares = 0;
+
+	for (int64_t i = first; i < end; i++)
+		squares += (double) rows->val[i] * rows->val[i];
+	for (int64_t i = first; i < end && squares > 0; i++)
+		rows->val[i] = (float) (rows->val[i] / sqrt(squares));
+}
+
+/* What an entity was rated with, less the mean, over the root of their number: none of the batch's, nor what is dropped. */
+static void
+add_ratings(Direct *m, TrSide side, int32_t r, int epoch, TrRows *rows)
+{
+	const TrDataset *d = m->model.dataset;
+	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	int64_t		first = rows->ptr[rows->rows];
+	int64_t		n;
+
+	for (int32_t k = from[r]; k < from[r + 1]; k++)
+	{
+		int32_t		post = side == TR_USER ? k : d->item_post[k];
+
+		if (m->hidden_post[post] || (epoch > 0 && is_dropped(m, post, epoch)))
+			continue;
+		tr_rows_add(rows, side == TR_USER ? d->post_item[post] : d->post_user[post], d->post_value[post] - *m->mean);
+	}
+	n = rows->ptr[rows->rows + 1] - first;
+	for (int64_t i = first; i < first + n; i++)
+		rows->val[i] /= sqrtf((float) n);
+}
+
+static bool
+add_row(Direct *m, TrSide side, DirectSource *source, int32_t r, int epoch)
+{
+	const TrDataset *d = m->model.dataset;
+	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	const TrProfileTable *table = source->table;
+	TrRows	   *rows = &source->list;
+
+	if (!tr_rows_reserve(m->model.memory, rows, table ? table->entry_ptr[r + 1] - table->entry_ptr[r] : from[r + 1] - from[r]))
+		return false;
+	tr_rows_start(rows);
+	for (int64_t i = table ? table->entry_ptr[r] : 0; table && i < table->entry_ptr[r + 1]; i++)
+		tr_rows_add(rows, table->tag[i], table->count[i]);
+	if (table)
+		normalize(rows);
+	else
+		add_ratings(m, side, r, epoch, rows);
+	rows->rows++;
+	return true;
+}
+
+static TrStatus
+fill_sources(Direct *m, TrSide side, int epoch, TrError *err)
+{
+	DirectSide *s = &m->side[side];
+
+	for (int i = 0; i < s->S; i++)
+	{
+		tr_rows_clear(&s->source[i].list);
+		for (int32_t e = 0; e < s->n; e++)
+			if (!add_row(m, side, &s->source[i], s->entity[e], epoch))
+				return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
+	}
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ ratings */
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	uint64_t	x = *(const uint64_t *) a;
+	uint64_t	y = *(const uint64_t *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* The different entities of a side, ascending, and where each rating's is. The posts are in the order of users. */
+static void
+list_entities(Direct *m, TrSide side, const int32_t *post)
+{
+	const TrDataset *d = m->model.dataset;
+	DirectSide *s = &m->side[side];
+
+	for (int p = 0; p < m->P; p++)
+		m->sort[p] = (uint64_t) (side == TR_USER ? d->post_user : d->post_item)[post[p]] << 32 | (uint64_t) p;
+	qsort(m->sort, (size_t) m->P, sizeof(uint64_t), compare_keys);
+	s->n = 0;
+	for (int k = 0; k < m->P; k++)
+	{
+		int32_t		r = (int32_t) (m->sort[k] >> 32);
+		int32_t		p = (int32_t) (m->sort[k] & UINT32_MAX);
+
+		if (s->n == 0 || s->entity[s->n - 1] != r)
+			s->entity[s->n++] = r;
+		m->row[side][p] = s->n - 1;
+		if (side == TR_ITEM)
+		{
+			m->by_item[0][k] = s->n - 1;
+			m->by_item[1][k] = p;
+		}
+	}
+}
+
+static TrStatus
+upload(Direct *m, bool ratings, TrError *err)
+{
+	TrPiece		piece[16 + 2 * (3 * DIRECT_SOURCES + 1)];
+	size_t		P = (size_t) m->P;
+	int			n = 0;
+
+	for (int side = TR_USER; side <= TR_ITEM; side++)
+	{
+		DirectSide *s = &m->side[side];
+
+		piece[n++] = (TrPiece) {(void **) &s->batch_entity, s->entity, (size_t) s->n * sizeof(int32_t)};
+		for (int i = 0; i < s->S; i++)
+			n += tr_rows_pieces(piece + n, &s->source[i].x, NULL, &s->source[i].list, s->source[i].F);
+	}
+	for (int side = TR_USER; side <= TR_ITEM && ratings; side++)
+	{
+		piece[n++] = (TrPiece) {(void **) &m->batch_row[side], m->row[side], P * sizeof(int32_t)};
+		piece[n++] = (TrPiece) {(void **) &m->batch_by_item[side], m->by_item[side], P * sizeof(int32_t)};
+	}
+	if (ratings)
+	{
+		m->pairs = (TrCsr) {.rows = m->P, .cols = m->side[TR_USER].n + m->side[TR_ITEM].n, .capacity = 2 * m->P};
+		m->target = (TrCsr) {.rows = m->P, .cols = 1, .capacity = m->P};
+		piece[n++] = (TrPiece) {(void **) &m->pairs.ptr, m->pair_ptr, (P + 1) * sizeof(int64_t)};
+		piece[n++] = (TrPiece) {(void **) &m->pairs.col, m->pair_col, 2 * P * sizeof(int32_t)};
+		piece[n++] = (TrPiece) {(void **) &m->pairs.val, m->ones, 2 * P * sizeof(float)};
+		piece[n++] = (TrPiece) {(void **) &m->target.ptr, m->count, (P + 1) * sizeof(int64_t)};
+		piece[n++] = (TrPiece) {(void **) &m->target.col, m->zeros, P * sizeof(int32_t)};
+		piece[n++] = (TrPiece) {(void **) &m->target.val, m->residual, P * sizeof(float)};
+	}
+	return tr_upload(&m->model, &m->upload, piece, n, err);
+}
+
+/* The n ratings from `first` of the order on. */
+TrStatus
+tr_direct_list(Direct *m, int epoch, int32_t first, int n, TrError *err)
+{
+	const TrDataset *d = m->model.dataset;
+	int32_t    *post = m->order + first;
+	TrStatus	status = TR_OK;
+
+	m->P = n;
+	tr_sort_ints(post, (size_t) n);
+	for (int p = 0; p < n; p++)
+	{
+		m->hidden_post[post[p]] = !m->s.own_rating;
+		m->residual[p] = d->post_value[post[p]] - *m->mean;
+	}
+	for (int side = TR_USER; side <= TR_ITEM; side++)
+	{
+		list_entities(m, (TrSide) side, post);
+		status = status == TR_OK ? fill_sources(m, (TrSide) side, epoch, err) : status;
+	}
+	for (int p = 0; p < n; p++)
+	{
+		m->pair_col[2 * p] = m->row[TR_USER][p];
+		m->pair_col[2 * p + 1] = m->side[TR_USER].n + m->row[TR_ITEM][p];
+		m->hidden_post[post[p]] = 0;
+	}
+	return status == TR_OK ? upload(m, true, err) : status;
+}
+
+/* Entities first..first+n-1 of a side with all their ratings, and nobody of the other one. */
+TrStatus
+tr_direct_list_all(Direct *m, TrSide side, int32_t first, int n, TrError *err)
+{
+	for (int other = TR_USER; other <= TR_ITEM; other++)
+	{
+		m->side[other].n = other == (int) side ? n : 0;
+		for (int32_t e = 0; e < m->side[other].n; e++)
+			m->side[other].entity[e] = first + e;
+		TR_TRY(fill_sources(m, (TrSide) other, 0, err));
+	}
+	return upload(m, false, err);
+}
