@@ -48,7 +48,8 @@ SELECT * FROM differences('neighbours', 'knn', 6, true);
 SELECT kind, state, version, phase, options - 'n', model FROM tagrec_jobs WHERE kind = 'recommend' ORDER BY job;
 
 -- many items: by bounds, in parts, for all users, or all scored; for one user; and in a table
-SELECT large_model('wide', 'int', 33000, 100, 17, 16);
+SELECT large_model('wide', 'int', 33000, 100, 33, 32);
+SELECT tagrec_warm('wide') > 0 AS warm;
 CREATE TEMP TABLE by_bounds AS SELECT * FROM tagrec_recommend_all('wide', 12);
 SET tagrec.fast_scan = off;
 CREATE TEMP TABLE all_scored AS SELECT * FROM tagrec_recommend_all('wide', 12);
