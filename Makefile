@@ -44,7 +44,7 @@ OPTFLAGS = -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math
 # -MMD: an edited header rebuilds what includes it.
 PG_CPPFLAGS = -Isrc -MMD -MP -DTAGREC_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = $(OPTFLAGS) -Wno-declaration-after-statement
-SHLIB_LINK = -lm
+SHLIB_LINK = -lpthread -lm
 
 # Bitcode for the server's JIT would need clang and gains nothing here.
 override with_llvm = no
