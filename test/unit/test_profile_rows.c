@@ -68,7 +68,7 @@ draw_table(TrBackend *b, Draw *draw, int N, int T, bool weighted)
 			{
 				float		w = weighted ? draw_in(draw, 0.5f, 3) : 1;
 
-				post[t.n_occurrences] = draw_below(draw, 50);
+				post[t.n_occurrences] = 12 * i + draw_below(draw, 12);
 				weight[t.n_occurrences++] = w;
 				count[t.n_entries] += w;
 			}
