@@ -68,6 +68,39 @@ kept_count(const TrProfileTable *table, int64_t e, const TrProfileRule *rule, ui
 	return count;
 }
 
+/*
+ * The same of all entries of an entity, whose tags ascend as those of the post do: val (end - first). Returns how many have
+ * something left, which come first with their tags.
+ */
+static int
+counts_without(const TrProfileTable *table, int64_t first, int64_t end, int32_t without, int32_t *col, float *val)
+{
+	int64_t		next = table->post_ptr[without];
+	int64_t		last = table->post_ptr[without + 1];
+	int			n = 0;
+
+	for (int64_t e = first; e < end; e++)
+	{
+		bool		gave = next < last && table->post_tag[next] == table->tag[e];
+
+		next += gave;
+		col[n] = table->tag[e];
+		val[n] = table->count[e] - gave;
+		n += val[n] != 0;
+	}
+	return n;
+}
+
+static float
+sum(const float *val, int n)
+{
+	float		all = 0;
+
+	for (int e = 0; e < n; e++)
+		all += val[e];
+	return all;
+}
+
 /* Counts of the row to col and val; returns how many are not 0, and their sum. */
 static int
 count_row(const Profiles *w, int r, int32_t *col, float *val, float *length)
@@ -78,11 +111,18 @@ count_row(const Profiles *w, int r, int32_t *col, float *val, float *length)
 	bool		whole = all && without < 0;
 	bool		but_one = all && !whole && !table->weight;
 	uint64_t	key = tr_random_key(w->rule->seed, TR_STREAM_KEEP, w->rule->step);
+	int64_t		first = table->entry_ptr[w->entity[r]];
 	int64_t		end = table->entry_ptr[w->entity[r] + 1];
 	int			n = 0;
 
 	*length = 0;
-	for (int64_t e = table->entry_ptr[w->entity[r]]; e < end; e++)
+	if (but_one && table->post_ptr)
+	{
+		n = counts_without(table, first, end, without, col, val);
+		*length = sum(val, n);
+		return n;
+	}
+	for (int64_t e = first; e < end; e++)
 	{
 		float		count = whole ? table->count[e] : but_one ? count_without(table, e, without)
 			: kept_count(table, e, w->rule, key, without);
