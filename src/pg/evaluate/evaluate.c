@@ -10,7 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_evaluate);
+PG_FUNCTION_INFO_V1(tagrec_evaluate_2);
 
 /* Arguments, as sql/evaluation.sql declares them. */
 enum
@@ -23,7 +23,8 @@ enum
 	Arg_item_column,
 	Arg_version,
 	Arg_tag_column,
-	Arg_candidates
+	Arg_candidates,
+	Arg_value_column
 };
 
 /* The metrics of a list of a length, in the order of the rows. */
@@ -32,6 +33,9 @@ static const TrMetric at_length[] = {
 };
 
 #define AT_LENGTH ((int) lengthof(at_length))
+
+/* Of predicted values. */
+static const TrMetric errors[] = {TR_METRIC_RMSE, TR_METRIC_MAE};
 
 /* What the metrics are over. */
 typedef struct Counts
@@ -60,6 +64,8 @@ typedef struct Evaluation
 	int			n_k;
 	Counts		counts;
 	Means		all;
+	TrMean		error[2];		/* as in errors */
+	int64		predicted;		/* pairs that these are over */
 	Means		given;			/* over the posts that the version was given a tag of */
 	ReturnSetInfo *result;
 } Evaluation;
@@ -103,6 +109,35 @@ take_ranks(Evaluation *e, int32 group, int32 *rank)
 	}
 	e->counts.pairs += n;
 	return n;
+}
+
+/* The user's predicted values, whether the version knows him or not. */
+static void
+measure_errors(Evaluation *e, int32 user, float *predicted, float *value)
+{
+	int32		n = 0;
+
+	for (int64 p = e->test->group_ptr[user]; p < e->test->group_ptr[user + 1]; p++)
+	{
+		if (e->ranking->seen[p] && e->exclude_seen)
+			continue;
+		predicted[n] = e->ranking->predicted[p];
+		value[n++] = e->test->pairs.value[p];
+	}
+	for (int i = 0; n > 0 && i < lengthof(errors); i++)
+		tr_mean_add(&e->error[i], tr_metric_of_errors(errors[i], predicted, value, n), n);
+	e->predicted += n;
+}
+
+static void
+measure_predictions(Evaluation *e)
+{
+	Size		room = tagrec_test_most(e->test) * sizeof(float);
+	float	   *predicted = MemoryContextAllocHuge(CurrentMemoryContext, room);
+	float	   *value = MemoryContextAllocHuge(CurrentMemoryContext, room);
+
+	for (int32 user = 0; user < e->test->groups; user++)
+		measure_errors(e, user, predicted, value);
 }
 
 static void
@@ -189,6 +224,15 @@ put_item_counts(Evaluation *e)
 }
 
 static void
+put_errors(Evaluation *e)
+{
+	put(e, "predictions", 0, e->predicted, NAN);
+	for (int i = 0; i < lengthof(errors); i++)
+		put(e, tr_metric_names[errors[i]], 0, tr_metric_value(errors[i], &e->error[i]),
+			tr_metric_error(errors[i], &e->error[i]));
+}
+
+static void
 put_tag_counts(Evaluation *e)
 {
 	put(e, "posts", 0, e->counts.groups, NAN);
@@ -208,13 +252,15 @@ put_rows(Evaluation *e)
 		put_item_counts(e);
 	else
 		put_tag_counts(e);
+	if (e->ranking->predicted)
+		put_errors(e);
 	put_means(e, "", &e->all);
 	if (e->counts.given > 0)
 		put_means(e, "given_", &e->given);
 }
 
 Datum
-tagrec_evaluate(PG_FUNCTION_ARGS)
+tagrec_evaluate_2(PG_FUNCTION_ARGS)
 {
 	Evaluation	e = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 	char	   *model = tagrec_model_argument(fcinfo, Arg_model);
@@ -224,6 +270,7 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 		.columns.user = tagrec_name_argument(fcinfo, Arg_user_column),
 		.columns.item = tagrec_name_argument(fcinfo, Arg_item_column),
 		.columns.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
+		.columns.value = tagrec_name_argument(fcinfo, Arg_value_column),
 		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 	TagrecVersion *version;
@@ -237,6 +284,8 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 	e.test = test;
 	e.ranking = tagrec_rank_test(version, test, e.exclude_seen);
 	measure(&e);
+	if (e.ranking->predicted)
+		measure_predictions(&e);
 	check_counts(&e, model);
 	put_rows(&e);
 	return (Datum) 0;

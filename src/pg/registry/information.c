@@ -13,11 +13,12 @@
 #include "utils/json.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_algorithm_rows_2);
+PG_FUNCTION_INFO_V1(tagrec_algorithm_rows);
+PG_FUNCTION_INFO_V1(tagrec_algorithm_says);
 PG_FUNCTION_INFO_V1(tagrec_option_rows);
 
 Datum
-tagrec_algorithm_rows_2(PG_FUNCTION_ARGS)
+tagrec_algorithm_rows(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -29,16 +30,29 @@ tagrec_algorithm_rows_2(PG_FUNCTION_ARGS)
 			CStringGetTextDatum(a->name),
 			CStringGetTextDatum(a->task->name),
 			CStringGetTextDatum(a->summary),
-			CStringGetTextDatum(a->source),
-			BoolGetDatum(!a->pairs_alone),
-			BoolGetDatum(a->uses_values || a->task->values),
-			BoolGetDatum(a->uses_attributes)
+			CStringGetTextDatum(a->source)
 		};
 		bool		nulls[lengthof(values)] = {false};
 
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/* Of the view's columns needs_tags, uses_values and uses_attributes, the one with this name. */
+Datum
+tagrec_algorithm_says(PG_FUNCTION_ARGS)
+{
+	const TrAlgorithm *a = tr_algorithm_find(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	char	   *column = text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	if (a && strcmp(column, "needs_tags") == 0)
+		PG_RETURN_BOOL(!a->pairs_alone);
+	if (a && strcmp(column, "uses_values") == 0)
+		PG_RETURN_BOOL(a->uses_values || a->task->values);
+	if (a && strcmp(column, "uses_attributes") == 0)
+		PG_RETURN_BOOL(a->uses_attributes);
+	PG_RETURN_NULL();
 }
 
 /* ------------------------------------------------------------------ options */

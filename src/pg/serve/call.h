@@ -34,6 +34,7 @@ typedef enum TagrecAsks
 {
 	TAGREC_ASKS_ITEMS,
 	TAGREC_ASKS_TAGS,
+	TAGREC_ASKS_VALUES,
 	TAGREC_ASKS_ANY
 } TagrecAsks;
 
@@ -74,6 +75,7 @@ extern void tagrec_get_user(TagrecRow *row, const TagrecScan *scan);
 extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 extern bool tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row);	/* of the type of the users' keys */
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+extern bool tagrec_find_item_key(TagrecCall *call, Datum key, TagrecRow *row);
 
 /* Arguments that must not be NULL. n, a bigint, must not be negative; more than there can be is as good as all. */
 extern char *tagrec_model_argument(FunctionCallInfo fcinfo, int n);

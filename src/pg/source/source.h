@@ -53,6 +53,9 @@ extern bool tagrec_has_rows(char kind);
 extern void tagrec_check_column_readable(Relation relation, Form_pg_attribute attribute);
 extern void tagrec_check_schema_usage(Relation relation);
 
+/* The same for a column of numbers; what: "weight", "value". */
+extern void tagrec_check_number_column(Relation relation, const char *column, const char *what);
+
 /* The relation of a qualified name as tagrec_source_check() gave it; ereport(ERROR) when it is gone. */
 extern Oid	tagrec_source_find(const char *name);
 

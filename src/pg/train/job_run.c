@@ -200,6 +200,8 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.requested_options = requested_options(run),
 		.source = t->source.name,
 		.columns = request->columns,
+		.value_least = NAN,
+		.value_most = NAN,
 		.user_type = key_type_name(t->source.user),
 		.item_type = key_type_name(t->source.item),
 		.users = d->n_users,
@@ -217,6 +219,13 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.device = request->device
 	};
 
+	if (t->options->algorithm->task->values)
+	{
+		TrValueRange range = tr_dataset_values(d);
+
+		row.value_least = range.least;
+		row.value_most = range.most;
+	}
 	row.width = t->model->width;
 	row.unit_width = t->model->unit;
 	row.features = tr_features(t->model);
