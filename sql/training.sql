@@ -295,8 +295,8 @@ SELECT
 	r.pairs,
 	r.epochs,
 	r.best_epoch,
-	r.metric,
-	r.metric_value,
+	coalesce(r.metric, t.metric) AS metric,
+	coalesce(r.metric_value, t.value) AS metric_value,
 	r.compared_with,
 	r.compared_metric,
 	r.compared_value,
@@ -306,9 +306,15 @@ SELECT
 	r.job
 FROM tagrec_result r JOIN tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) r.model_id
 	LEFT JOIN tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) r.model_id AND v.version OPERATOR(pg_catalog.=) r.version
+	LEFT JOIN LATERAL (SELECT x.metric, x.value FROM tagrec_trial x
+		WHERE x.job OPERATOR(pg_catalog.=) r.job AND r.refreshed_from IS NULL AND r.metric_value IS NULL
+			AND x.state OPERATOR(pg_catalog.=) 'done'::pg_catalog.text
+		ORDER BY CASE WHEN x.metric OPERATOR(pg_catalog.=) ANY ('{rmse,mae}'::pg_catalog.text[]) THEN OPERATOR(pg_catalog.-) x.value
+			ELSE x.value END DESC, x.trial LIMIT 1) t ON true
 WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_history IS
 	'all versions that models ever had: data, quality, size and time, also of those that are not kept';
+COMMENT ON COLUMN tagrec_history.metric_value IS 'on held-out pairs; of a version that a tuning has trained on all pairs, what its best trial had';
 COMMENT ON COLUMN tagrec_history.deployed_at IS 'when it was deployed last; NULL = never';
 COMMENT ON COLUMN tagrec_history.compared_with IS 'version that was deployed when this one was trained with deploy => if_better';
 COMMENT ON COLUMN tagrec_history.compared_value IS 'metric of this version, on pairs that neither was trained on';

@@ -156,4 +156,10 @@ OPERATION(regress_rows,
 		  (TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram, const float *ridge, int D,
 		   double *loss))
 
+/*
+ * Eigenvectors of the symmetric matrix a (n,n), which they replace: row i is that of values[i] (n), of length 1; values
+ * ascend. Which of several eigenvectors there are, up to their signs and, where values are equal, rotations, is the backend's.
+ */
+OPERATION(symmetric_eigen, (TrBackend *b, float *a, float *values, int n))
+
 #undef OPERATION

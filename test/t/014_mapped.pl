@@ -125,6 +125,29 @@ spoil('a flipped bit at the end', sub { substr(${ $_[0] }, -70, 1) ^= "\x01" });
 spoil('another format', sub { substr(${ $_[0] }, 8, 4) = pack('L', 99) });
 spoil('another relation\'s file', sub { ${ $_[0] } = slurp_file(file_of('numbers_item_v1')) });
 
+# written to, under the same name
+sub write_to
+{
+	my ($where, $bytes) = @_;
+	open my $file, '+<:raw', file_of('texts_item_v1') or die;
+	seek $file, $where, 0;
+	print $file $bytes;
+	close $file;
+}
+my $mark = -s $node->logfile;
+write_to(100_000, 'abcd');
+is(answers(''), $expected, 'a file that was written to: the answers are right');
+like(slurp_file($node->logfile, $mark), qr/is not used: it is not what it should be/, 'it was noticed');
+
+# as a disk might: nothing but the bytes tells
+my @times = (stat(file_of('texts_item_v1')))[8, 9];
+write_to(100_000, 'abcd');
+utime @times, file_of('texts_item_v1');
+$mark = -s $node->logfile;
+is($node->safe_psql('postgres', q(SELECT tagrec_warm('texts'))), -s file_of('texts_item_v1'), 'tagrec_warm() reads a file as a whole');
+like(slurp_file($node->logfile, $mark), qr/is made again because its checksum is wrong/, 'and says so');
+is(answers(''), $expected, 'its new file is right');
+
 # ---- unlinked while mapped
 my $session = $node->background_psql('postgres');
 my $ask = q(SELECT md5(string_agg(r::text, ' ')) FROM generate_series(0, 30) u, LATERAL tagrec_recommend('texts', large_key(u), 10) r);

@@ -113,6 +113,8 @@ static const Kind kinds[] = {
 	{"ccs", {{"clusters", "3"}, {"similarity", "0"}, {NULL, NULL}}},
 	{"ccf", {{"clusters", "3"}, {"similarity", "0"}, {"neighbours", "4"}, {NULL, NULL}}},
 	{"ease_tags", {{"user_weighting", "tfidf"}, {"neighbours", "5"}, {NULL, NULL}}},
+	{"ease_tags", {{"method", "spectral"}, {"rank", "7"}, {NULL, NULL}}},
+	{"blend", {{"members", "ease method=spectral rank=3; ease_tags method=spectral rank=4; ease"}, {NULL, NULL}}},
 	{"item_knn", {{"neighbours", "3"}, {NULL, NULL}}},
 	{"abnt", {{"dimensions", "4"}, {"layers", "5,3"}, {"given", "some"}, {"sequence", "3"}, {NULL, NULL}}},
 	{"dae_ptr", {{"hidden", "16"}, {"profiles", "true"}, {"similar", "2"}, {NULL, NULL}}},

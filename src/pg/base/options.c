@@ -4,6 +4,7 @@
 #include "pg/base/options.h"
 
 #include "lib/stringinfo.h"
+#include "pg/base/auto.h"
 #include "pg/base/tagrec.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -17,9 +18,13 @@ tagrec_algorithm(const char *name)
 	StringInfoData names;
 	const TrAlgorithm *algorithm = tr_algorithm_find(name);
 
+	if (!algorithm)
+		algorithm = tagrec_auto_find(name);
 	if (algorithm)
 		return algorithm;
 	initStringInfo(&names);
+	for (int i = 0; tagrec_autos[i]; i++)
+		appendStringInfo(&names, "%s, ", tagrec_autos[i]->name);
 	for (int i = 0; tr_algorithms[i]; i++)
 		appendStringInfo(&names, "%s%s", i ? ", " : "", tr_algorithms[i]->name);
 	ereport(ERROR,

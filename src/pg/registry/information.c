@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "pg/base/auto.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -17,25 +18,30 @@ PG_FUNCTION_INFO_V1(tagrec_algorithm_rows);
 PG_FUNCTION_INFO_V1(tagrec_algorithm_says);
 PG_FUNCTION_INFO_V1(tagrec_option_rows);
 
+static void
+put_algorithm(ReturnSetInfo *result, const TrAlgorithm *a)
+{
+	Datum		values[] = {
+		CStringGetTextDatum(a->name),
+		CStringGetTextDatum(a->task->name),
+		CStringGetTextDatum(a->summary),
+		CStringGetTextDatum(a->source)
+	};
+	bool		nulls[lengthof(values)] = {false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
 Datum
 tagrec_algorithm_rows(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; tagrec_autos[i]; i++)
+		put_algorithm(result, tagrec_autos[i]);
 	for (int i = 0; tr_algorithms[i]; i++)
-	{
-		const TrAlgorithm *a = tr_algorithms[i];
-		Datum		values[] = {
-			CStringGetTextDatum(a->name),
-			CStringGetTextDatum(a->task->name),
-			CStringGetTextDatum(a->summary),
-			CStringGetTextDatum(a->source)
-		};
-		bool		nulls[lengthof(values)] = {false};
-
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
+		put_algorithm(result, tr_algorithms[i]);
 	return (Datum) 0;
 }
 
@@ -43,9 +49,12 @@ tagrec_algorithm_rows(PG_FUNCTION_ARGS)
 Datum
 tagrec_algorithm_says(PG_FUNCTION_ARGS)
 {
-	const TrAlgorithm *a = tr_algorithm_find(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *column = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	const TrAlgorithm *a = tagrec_auto_find(name);
 
+	if (!a)
+		a = tr_algorithm_find(name);
 	if (a && strcmp(column, "needs_tags") == 0)
 		PG_RETURN_BOOL(!a->pairs_alone);
 	if (a && strcmp(column, "uses_values") == 0)
@@ -175,17 +184,23 @@ put_common_options(ReturnSetInfo *result, const TrAlgorithm *algorithm)
 			   "instead of a share of the source; columns have the same names as in the source.");
 }
 
+static void
+put_algorithm_options(ReturnSetInfo *result, const TrAlgorithm *algorithm)
+{
+	put_option_set(result, algorithm, algorithm->options);
+	put_option_set(result, algorithm, &tr_train_options);
+	put_common_options(result, algorithm);
+}
+
 Datum
 tagrec_option_rows(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; tagrec_autos[i]; i++)
+		put_algorithm_options(result, tagrec_autos[i]);
 	for (int i = 0; tr_algorithms[i]; i++)
-	{
-		put_option_set(result, tr_algorithms[i], tr_algorithms[i]->options);
-		put_option_set(result, tr_algorithms[i], &tr_train_options);
-		put_common_options(result, tr_algorithms[i]);
-	}
+		put_algorithm_options(result, tr_algorithms[i]);
 	return (Datum) 0;
 }

@@ -21,7 +21,7 @@ typedef struct TagrecRequest
 	 * version
 	 */
 	Jsonb	   *options;
-	Jsonb	   *requested;		/* refresh: what the user once gave; else NULL */
+	Jsonb	   *requested;		/* refresh: what the user once gave; auto: what he gives; else NULL */
 	int			version;		/* refresh: whose weights */
 	Jsonb	   *space;			/* tune, with the next four: see tune_space.h; else NULL */
 	int			trials;			/* at most */

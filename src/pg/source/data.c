@@ -238,5 +238,6 @@ tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *r
 		tagrec_data_hold_out(data, held_out, n_held_out, task);
 	else if (options->validation > 0 && !data->tags.closed)
 		tagrec_data_split(data, raw, options, task);
+	tagrec_data_sample(data, raw);
 	tagrec_free_assignments(raw);
 }

@@ -72,6 +72,10 @@ typedef struct TagrecData
 	bool		split;			/* train and validation are filled; else all is trained on */
 	TrDataset	train;			/* users, items and tags numbered as in all */
 	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */
+	bool		may_hold_none;	/* in: where the split would leave nothing on a side, there is none */
+	int			most_pairs;		/* in: beyond so many, there is a sample of what is trained on; 0 = never */
+	bool		sampled;		/* sample is filled, and validation is of its users */
+	TrDataset	sample;			/* numbered as in all */
 } TagrecData;
 
 extern void tagrec_data_init(TagrecData *data, TrMemory *memory);
@@ -98,6 +102,12 @@ extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const 
  * on. Those that are in the training data themselves are excluded, too: NOTICE, or ERROR if there are no others.
  */
 extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, const TrTask *task);
+
+/* sample.c: fills sample, if there is to be one; raw as above, validation filled */
+extern void tagrec_data_sample(TagrecData *data, const TrAssignments *raw);
+
+/* sample.c: leaves the held-out pairs of about so many users, if they are of more */
+extern void tagrec_data_thin_validation(TagrecData *data, int users);
 
 /* Raises the error of a core function that works in this memory. */
 extern void tagrec_data_check(TrStatus status, const TrError *err, const TrMemory *memory);

@@ -85,12 +85,19 @@ choose(Split *s)
 	}
 }
 
-static void
-check_choice(const Split *s)
+/* Is there something on both sides? */
+static bool
+is_split(const Split *s)
 {
 	bool		all = !s->task->tags && s->count == s->posts;
 
-	if (s->count > 0 && !all)
+	return s->count > 0 && !all;
+}
+
+static void
+check_choice(const Split *s)
+{
+	if (is_split(s))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
@@ -166,12 +173,15 @@ tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptio
 	s.row = first_rows(data);
 	s.held_out = tagrec_calloc(data->memory, raw->count, 1);
 	choose(&s);
-	check_choice(&s);
-	fill_pairs(&s);
-	build_train(data, raw, s.held_out);
+	data->split = !data->may_hold_none || is_split(&s);
+	if (data->split)
+	{
+		check_choice(&s);
+		fill_pairs(&s);
+		build_train(data, raw, s.held_out);
+	}
 	tr_free(data->memory, s.held_out);
 	tr_free(data->memory, (void *) s.row);
-	data->split = true;
 }
 
 /* ------------------------------------------------------------------ another relation */

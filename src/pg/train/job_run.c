@@ -15,6 +15,7 @@
 #include "pg/serve/warm.h"
 #include "pg/source/held_out.h"
 #include "pg/store/write.h"
+#include "pg/train/auto.h"
 #include "pg/train/job_prune.h"
 #include "pg/train/job_refresh.h"
 #include "pg/train/job_training.h"
@@ -120,6 +121,11 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 	t->source.columns = request->columns;
 	t->source.rules = tagrec_source_rules(&t->source, t->options);
 	tagrec_data_init(&t->data, &t->memory);
+	if (tagrec_request_is_auto(request))
+	{
+		t->data.most_pairs = tagrec_auto_options(t->options)->sample;
+		t->data.may_hold_none = true;
+	}
 	tr_assignments_init(&raw, &t->memory);
 	tr_assignments_init(&held_out, &t->memory);
 	if (refresh)
@@ -194,7 +200,7 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.version = place->version,
 		.refreshed_from = tagrec_request_is_refresh(request) ? request->version : 0,
 		.job = run->job.number,
-		.algorithm = request->algorithm,
+		.algorithm = t->options->algorithm->name,
 		.task = t->options->algorithm->task->name,
 		.options = tagrec_options_effective(t->options),
 		.requested_options = requested_options(run),
@@ -320,14 +326,15 @@ announce(const TagrecRun *run, int32 version)
 	const TagrecRequest *request = run->job.request;
 	TrBackend  *backend = run->training.backend;
 	const TrDataset *d = &run->training.data.all;
+	const char *algorithm = run->training.options->algorithm->name;
 
 	ereport(NOTICE,
 			(errmsg("%s version %d of model \"%s\" in %.1f s", tagrec_request_is_refresh(request) ? "refreshed" :
 					"trained", version, request->model, tagrec_seconds_since(run->job.started)),
 			 d->n_tags == 0
-			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", request->algorithm, d->n_posts, d->n_users,
-						 d->n_items, backend->ops->describe(backend))
-			 : errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", request->algorithm,
+			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", algorithm, d->n_posts, d->n_users, d->n_items,
+						 backend->ops->describe(backend))
+			 : errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", algorithm,
 						 (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
 						 backend->ops->describe(backend))));
 }

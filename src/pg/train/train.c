@@ -11,6 +11,7 @@
 #include "pg/source/source.h"
 #include "pg/store/store.h"
 #include "pg/store/write.h"
+#include "pg/train/auto.h"
 #include "pg/train/submit.h"
 #include "utils/builtins.h"
 
@@ -74,9 +75,12 @@ tagrec_train_2(PG_FUNCTION_ARGS)
 	tagrec_submit_columns(&request, fcinfo, Arg_user_column, Arg_value_column);
 	request.algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, &request);
 	request.deploy = tagrec_submit_deploy(fcinfo, Arg_deploy, "tagrec_train");
+	if (tagrec_request_is_auto(&request))
+		tagrec_auto_request(&request);
 	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
 	tagrec_submit_check(&request, options);
-	tagrec_tell_differences(&request, options);
+	if (!tagrec_request_is_auto(&request))
+		tagrec_tell_differences(&request, options);
 	PG_RETURN_INT64(tagrec_submit(&request, wait, "tagrec_train()"));
 }
 

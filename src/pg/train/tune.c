@@ -7,6 +7,7 @@
 #include "core/metrics.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "pg/base/auto.h"
 #include "pg/base/names.h"
 #include "pg/base/options.h"
 #include "pg/train/submit.h"
@@ -185,6 +186,16 @@ fixed_options(FunctionCallInfo fcinfo, const TrAlgorithm *algorithm, bool *valid
 	return add_validation(options, read, validation_added);
 }
 
+static void
+check_tunable(const TrAlgorithm *algorithm)
+{
+	if (tagrec_auto_find(algorithm->name))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("algorithm \"%s\" cannot be tuned", algorithm->name),
+				 errhint("Choose an algorithm with tagrec_train(), and tune that.")));
+}
+
 /* ------------------------------------------------------------------ the request */
 
 static void
@@ -244,6 +255,7 @@ tagrec_tune_2(PG_FUNCTION_ARGS)
 	fill_request(&request, fcinfo);
 	tagrec_check_model_name(request.model);
 	algorithm = tagrec_algorithm(request.algorithm);
+	check_tunable(algorithm);
 	space = tagrec_space_read(algorithm, request.space);
 	request.options = fixed_options(fcinfo, algorithm, &validation_added);
 	tagrec_submit_check(&request, tagrec_options_read(algorithm, request.options));

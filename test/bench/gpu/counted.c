@@ -297,6 +297,14 @@ regress_rows(TrBackend *b, float *out, const TrCsr *x, const float *v, const flo
 	inner->regress_rows(b, out, x, v, gram, ridge, D, loss);
 }
 
+/* To a tridiagonal matrix and back, and the rotations of the eigenvectors in between */
+static void
+symmetric_eigen(TrBackend *b, float *a, float *values, int n)
+{
+	count(9.0 * n * n * n, 2.0 * n * n + n);
+	inner->symmetric_eigen(b, a, values, n);
+}
+
 void
 count_operations(TrBackend *b)
 {
