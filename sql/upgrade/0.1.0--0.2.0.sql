@@ -107,6 +107,8 @@ GRANT SELECT, INSERT ON tagrec_result TO pg_database_owner;
 
 DROP FUNCTION tagrec_evaluate(text, regclass, int[], boolean, name, name, int, name, text[]);
 DROP FUNCTION tagrec_compare(text[], regclass, int[], text, int, bigint, boolean, name, name, name, text[]);
+DROP VIEW tagrec_algorithms;
+DROP FUNCTION tagrec_algorithm_rows();
 DROP FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean);
 DROP FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
 	boolean, boolean);

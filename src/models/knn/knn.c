@@ -15,6 +15,9 @@
 #include "core/topn.h"
 #include "models/base.h"
 
+/* Below every cosine, as counts are not negative; a stored number must be finite. */
+#define NONE (-1)
+
 /* Numbers that a weakest neighbour is saved as: its cosine, and its place in two parts that a float holds exactly. */
 #define SAVED 3
 #define PART 65536
@@ -41,7 +44,7 @@ typedef struct Knn
 {
 	TrModel		model;
 	int			neighbours;
-	TrScored   *weakest;		/* item_knn: (I) neighbour that just counts; a score of -INFINITY: all do */
+	TrScored   *weakest;		/* item_knn: (I) neighbour that just counts; of score NONE when all do */
 	float	   *saved;			/* (I,3) the same; user_knn, which learns nothing: (1) neighbours */
 
 	int32_t		rows;			/* R */
@@ -131,7 +134,7 @@ static TrStatus
 create_items(TrModel *model, TrError *err)
 {
 	Knn		   *m = (Knn *) model;
-	TrRange		range = {-INFINITY, FLT_MAX, false};
+	TrRange		range = {NONE, FLT_MAX, false};
 	int32_t		items = model->dataset->n_items;
 
 	TR_TRY(create_sets(m, TR_ITEM, err));
@@ -139,7 +142,7 @@ create_items(TrModel *model, TrError *err)
 	m->weakest = TR_NEW(model, TrScored, items);
 	TR_TRY(tr_enough_memory(model, err, "the neighbours of %d items", items));
 	for (int32_t i = 0; i < items; i++)
-		m->weakest[i] = (TrScored) {-INFINITY, 0};
+		m->weakest[i] = (TrScored) {NONE, 0};
 	return TR_OK;
 }
 

@@ -56,7 +56,7 @@ tagrec_algorithm_says(PG_FUNCTION_ARGS)
 	if (!a)
 		a = tr_algorithm_find(name);
 	if (a && strcmp(column, "needs_tags") == 0)
-		PG_RETURN_BOOL(!a->pairs_alone);
+		PG_RETURN_BOOL(tr_needs_tags(a));
 	if (a && strcmp(column, "uses_values") == 0)
 		PG_RETURN_BOOL(a->uses_values || a->task->values);
 	if (a && strcmp(column, "uses_attributes") == 0)
