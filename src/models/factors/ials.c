@@ -12,7 +12,10 @@
  * Legend: U users, I items, D factors, P pairs; "side" is what is being solved for, the other one is held fixed.
  */
 #include <math.h>
+#include <string.h>
 
+#include "core/cholesky.h"
+#include "core/simd.h"
 #include "models/base.h"
 
 typedef struct IalsOptions
@@ -68,6 +71,8 @@ typedef struct Ials
 	double	   *loss;			/* backend memory */
 	float	   *host_ridge;		/* (U) of the users */
 	float	   *saved[2];		/* by TrSide: tensors "users" (U,D), "items" (I,D) */
+	double	   *host_gram;		/* folding in: (D,D) of the items, with alpha; and room for the equations of a user */
+	double	   *equations;		/* (D,D) and (D) */
 } Ials;
 
 static size_t
@@ -130,6 +135,12 @@ upload_pairs(Ials *m, TrSide side)
 	tr_free(model->memory, val);
 }
 
+static float
+ridge_of(const IalsOptions *o, int32_t pairs, int32_t others)
+{
+	return (float) (o->regularization * pow(pairs + o->alpha * others, o->nu));
+}
+
 /* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu; the users' stays on the host, too */
 static void
 upload_ridge(Ials *m, TrSide side)
@@ -141,7 +152,7 @@ upload_ridge(Ials *m, TrSide side)
 	float	   *ridge = TR_NEW(&m->model, float, pairs->rows);
 
 	for (int32_t r = 0; ridge && r < pairs->rows; r++)
-		ridge[r] = (float) (o->regularization * pow(from[r + 1] - from[r] + o->alpha * pairs->cols, o->nu));
+		ridge[r] = ridge_of(o, from[r + 1] - from[r], pairs->cols);
 	if (ridge)
 		m->side[side].ridge = tr_to_device(&m->model, ridge, (size_t) pairs->rows * sizeof(float));
 	if (side == TR_USER)
@@ -266,6 +277,119 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	return TR_OK;
 }
 
+/* ------------------------------------------------------------------ a new user */
+
+/* sum (D,D) += c x x^T, in its lower triangle */
+TR_CLONES static void
+add_square(double *restrict sum, const float *restrict x, double c, int D)
+{
+	for (int i = 0; i < D; i++)
+	{
+		double		cx = c * x[i];
+
+		for (int j = 0; j <= i; j++)
+			sum[(size_t) i * (size_t) D + (size_t) j] += cx * x[j];
+	}
+}
+
+/* m->gram = alpha times the Gram matrix of the items, which is the same for all users: its lower triangle */
+static TrStatus
+find_gram(Ials *m, const TrCatalogue *items, TrError *err)
+{
+	size_t		numbers = (size_t) items->width * (size_t) items->width;
+	double	   *gram = TR_NEW(&m->model, double, numbers);
+
+	TR_TRY(tr_enough_memory(&m->model, err, "the Gram matrix of the items"));
+	for (int32_t i = 0; i < items->n_items; i++)
+		add_square(gram, items->array + (size_t) i * items->stride, m->options.alpha, items->width);
+	m->host_gram = gram;
+	return TR_OK;
+}
+
+/* a (D,D) = the equations of a user with these items, factorised; sum (D) = their embeddings, weighted, added up */
+static TrStatus
+factorise(const Ials *m, const TrSparse *history, const TrCatalogue *catalogue, double *a, double *sum, TrError *err)
+{
+	int			D = catalogue->width;
+	double		ridge = ridge_of(&m->options, history->n, catalogue->n_items);
+
+	for (int i = 0; i < D * D; i++)
+		a[i] = m->host_gram[i];
+	for (int i = 0; i < D; i++)
+		a[(size_t) i * D + i] += ridge;
+	for (int32_t e = 0; e < history->n; e++)
+		add_square(a, catalogue->array + (size_t) history->index[e] * catalogue->stride, history->value[e], D);
+	memset(sum, 0, (size_t) D * sizeof(double));
+	for (int32_t e = 0; e < history->n; e++)
+		for (int i = 0; i < D; i++)
+			sum[i] += (double) history->value[e] * catalogue->array[(size_t) history->index[e] * catalogue->stride + i];
+	return tr_cholesky(a, D) ? TR_OK : tr_fail(err, TR_NOT_FINITE, "the normal equations are not positive definite");
+}
+
+/* Room and what does not depend on the user, once. */
+static TrStatus
+prepare(Ials *m, const TrCatalogue *catalogue, TrError *err)
+{
+	size_t		D = (size_t) catalogue->width;
+
+	m->options = *(const IalsOptions *) m->model.options;
+	if (catalogue->width != m->options.factors)
+		return tr_fail(err, TR_BAD_DATA, "the stored embeddings have %d numbers, not %d", catalogue->width,
+					   m->options.factors);
+	if (m->equations)
+		return TR_OK;
+	TR_TRY(find_gram(m, catalogue, err));
+	m->equations = TR_NEW(&m->model, double, D * D + D);
+	return tr_enough_memory(&m->model, err, "the equations of a user");
+}
+
+/* The embedding that solve() would find for a user with these items. */
+static TrStatus
+fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+		TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+	int			D = catalogue->width;
+	double	   *w;
+
+	(void) features;
+	TR_TRY(prepare(m, catalogue, err));
+	w = m->equations + (size_t) D * (size_t) D;
+	TR_TRY(factorise(m, &history->items, catalogue, m->equations, w, err));
+	tr_cholesky_solve(w, m->equations, D);
+	for (int i = 0; i < D; i++)
+		array[i] = (float) w[i];
+	return TR_OK;
+}
+
+/* A^-1 h_i is how the score of item i weighs the embeddings of the user's items (Hu, Koren & Volinsky 2008, section 5). */
+static TrStatus
+contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item, float *out,
+			  TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+	const TrSparse *items = &history->items;
+	int			D = catalogue->width;
+	double	   *w;
+
+	TR_TRY(prepare(m, catalogue, err));
+	w = m->equations + (size_t) D * (size_t) D;
+	TR_TRY(factorise(m, items, catalogue, m->equations, w, err));
+	for (int i = 0; i < D; i++)
+		w[i] = catalogue->array[(size_t) item * catalogue->stride + (size_t) i];
+	tr_cholesky_solve(w, m->equations, D);
+	for (int32_t e = 0; e < items->n; e++)
+	{
+		const float *h = catalogue->array + (size_t) items->index[e] * catalogue->stride;
+		double		sum = 0;
+
+		for (int i = 0; i < D; i++)
+			sum += w[i] * h[i];
+		out[e] = (float) (items->value[e] * sum);
+	}
+	return TR_OK;
+}
+
 /* ------------------------------------------------------------------ result */
 
 const TrAlgorithm tr_algorithm_ials = {
@@ -281,4 +405,6 @@ const TrAlgorithm tr_algorithm_ials = {
 	.create = create,
 	.train_epoch = train_epoch,
 	.embed = tr_embed_rows,
+	.fold_in = fold_in,
+	.contributions = contributions,
 };

@@ -213,6 +213,36 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 	return tr_embed_profiles(model, side, used, first, n, out, err);
 }
 
+/* The profile of a user with this history, as augment_users() would have it. */
+static TrStatus
+fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+		TrError *err)
+{
+	float		times = (float) ((const HybridOptions *) model->options)->item_history;
+	const TrSparse *tags = &history->tags;
+	const TrSparse *items = &history->items;
+	int32_t		n = tags->n + (times > 0 ? items->n : 0);
+	int64_t		ptr[2] = {0, n};
+	int32_t    *tag = TR_NEW(model, int32_t, n);
+	float	   *count = TR_NEW(model, float, n);
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tag, .count = count};
+	TrStatus	status = tr_enough_memory(model, err, "encoding");
+
+	(void) catalogue, (void) features;
+	for (int32_t i = 0; status == TR_OK && i < n; i++)
+	{
+		bool		is_tag = i < tags->n;
+
+		tag[i] = is_tag ? tags->index[i] : model->n_tags + items->index[i - tags->n];
+		count[i] = is_tag ? tags->value[i] : times * items->value[i - tags->n];
+	}
+	if (status == TR_OK)
+		status = tower_encode(model, TR_USER, &profile, array, err);
+	tr_free(model->memory, tag);
+	tr_free(model->memory, count);
+	return status;
+}
+
 const TrAlgorithm tr_algorithm_hybrid = {
 	.name = "hybrid",
 	.summary = "The tag tower of hdlpr_ns, with profiles that also contain the user's items and the item itself.",
@@ -224,4 +254,5 @@ const TrAlgorithm tr_algorithm_hybrid = {
 	.estimate = estimate,
 	.create = create,
 	.embed = embed,
+	.fold_in = fold_in,
 };

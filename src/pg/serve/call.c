@@ -198,10 +198,22 @@ tagrec_call_neighbours(TagrecCall *call)
 	return tagrec_served_neighbours(call->served, &call->tables);
 }
 
+const TrScored *
+tagrec_call_popularity(TagrecCall *call)
+{
+	return tagrec_served_popularity(call->served, &call->tables);
+}
+
 TagrecEncoder *
 tagrec_call_encoder(TagrecCall *call)
 {
 	tagrec_check_encodes(call->version);
+	return tagrec_served_encoder(call->served, &call->tables);
+}
+
+TagrecEncoder *
+tagrec_call_folder(TagrecCall *call)
+{
 	return tagrec_served_encoder(call->served, &call->tables);
 }
 
