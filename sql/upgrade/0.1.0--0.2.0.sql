@@ -62,6 +62,11 @@ ALTER TABLE tagrec_version
 	ADD COLUMN user_features text,
 	ADD COLUMN item_features text;
 
+ALTER TABLE tagrec_job
+	DROP CONSTRAINT tagrec_job_kind_check,
+	ADD CONSTRAINT tagrec_job_kind_check
+		CHECK (kind OPERATOR(pg_catalog.=) ANY ('{train,tune,refresh,recommend}'::pg_catalog.text[]));
+
 -- What came of every training, also of versions that are not kept
 CREATE TABLE tagrec_result (
 	model_id int NOT NULL REFERENCES tagrec_model ON DELETE CASCADE,
@@ -107,8 +112,6 @@ GRANT SELECT, INSERT ON tagrec_result TO pg_database_owner;
 
 DROP FUNCTION tagrec_evaluate(text, regclass, int[], boolean, name, name, int, name, text[]);
 DROP FUNCTION tagrec_compare(text[], regclass, int[], text, int, bigint, boolean, name, name, name, text[]);
-DROP VIEW tagrec_algorithms;
-DROP FUNCTION tagrec_algorithm_rows();
 DROP FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean);
 DROP FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
 	boolean, boolean);

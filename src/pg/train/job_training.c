@@ -248,3 +248,16 @@ tagrec_training_forget(TagrecTraining *t)
 	t->model_peak = Max(t->model_peak, t->model_memory.peak);
 	tr_memory_release(&t->model_memory);
 }
+
+double
+tagrec_training_measure(TagrecTraining *t, const TrPairs *pairs)
+{
+	const TrTrainOptions *train = &t->options->train;
+	TrPoll		stop = {poll, t};
+	TrError		err = {0};
+	double		value;
+
+	check(t, tr_validate(t->model, training_data(t), pairs, (TrMetric) train->metric, train->metric_k, &stop, &value, &err),
+		  &err);
+	return value;
+}
