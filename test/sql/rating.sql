@@ -48,6 +48,12 @@ CREATE VIEW errors AS SELECT user_id, tagrec_predict('f', user_id, item_id) - st
 SELECT abs(value - (SELECT sqrt(avg(error ^ 2)) FROM errors)) < 1e-5 AS rmse, stderr BETWEEN 0.001 AND 0.1 AS deviates
 	FROM tagrec_evaluate('f', 'test') WHERE metric = 'rmse';
 SELECT abs(value - (SELECT avg(abs(error)) FROM errors)) < 1e-5 AS mae, stderr > 0 AS deviates FROM tagrec_evaluate('f', 'test') WHERE metric = 'mae';
+SELECT k, abs(value - (SELECT avg(hits) FROM (
+		SELECT count(*) FILTER (WHERE a <= m AND b <= m) / min(m) AS hits FROM (
+			SELECT user_id, row_number() OVER (PARTITION BY user_id ORDER BY tagrec_predict('f', user_id, item_id) DESC, item_id) AS a,
+				row_number() OVER (PARTITION BY user_id ORDER BY stars DESC, item_id) AS b,
+				ceil(count(*) OVER (PARTITION BY user_id) * k / 100.0) AS m FROM test) r
+		GROUP BY user_id) h)) < 1e-5 AS same FROM tagrec_evaluate('f', 'test') WHERE metric = 'top_precision';
 -- of users and items that are new, too; what was trained on does not count; a repeated pair has the mean of its values
 CREATE VIEW other AS SELECT user_id + 30 AS user_id, replace(item_id, '1', '2') AS item_id, stars FROM test;
 CREATE VIEW fresh AS SELECT user_id, item_id, avg(stars) AS stars FROM other WHERE (user_id, item_id) NOT IN (SELECT user_id, item_id FROM train)

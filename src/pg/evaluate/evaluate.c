@@ -36,6 +36,7 @@ static const TrMetric at_length[] = {
 
 /* Of predicted values. */
 static const TrMetric errors[] = {TR_METRIC_RMSE, TR_METRIC_MAE};
+static const int top_percent[] = {10, 25};
 
 /* What the metrics are over. */
 typedef struct Counts
@@ -65,6 +66,7 @@ typedef struct Evaluation
 	Counts		counts;
 	Means		all;
 	TrMean		error[2];		/* as in errors */
+	TrMean		top[2];			/* as in top_percent */
 	int64		predicted;		/* pairs that these are over */
 	Means		given;			/* over the posts that the version was given a tag of */
 	ReturnSetInfo *result;
@@ -113,7 +115,7 @@ take_ranks(Evaluation *e, int32 group, int32 *rank)
 
 /* The user's predicted values, whether the version knows him or not. */
 static void
-measure_errors(Evaluation *e, int32 user, float *predicted, float *value)
+measure_errors(Evaluation *e, int32 user, float *predicted, float *value, TrScored *room)
 {
 	int32		n = 0;
 
@@ -126,18 +128,21 @@ measure_errors(Evaluation *e, int32 user, float *predicted, float *value)
 	}
 	for (int i = 0; n > 0 && i < lengthof(errors); i++)
 		tr_mean_add(&e->error[i], tr_metric_of_errors(errors[i], predicted, value, n), n);
+	for (int i = 0; n > 0 && i < lengthof(top_percent); i++)
+		tr_mean_add(&e->top[i], tr_top_precision(predicted, value, n, top_percent[i], room), 1);
 	e->predicted += n;
 }
 
 static void
 measure_predictions(Evaluation *e)
 {
-	Size		room = tagrec_test_most(e->test) * sizeof(float);
-	float	   *predicted = MemoryContextAllocHuge(CurrentMemoryContext, room);
-	float	   *value = MemoryContextAllocHuge(CurrentMemoryContext, room);
+	Size		most = tagrec_test_most(e->test);
+	float	   *predicted = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(float));
+	float	   *value = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(float));
+	TrScored   *room = MemoryContextAllocHuge(CurrentMemoryContext, 2 * most * sizeof(TrScored));
 
 	for (int32 user = 0; user < e->test->groups; user++)
-		measure_errors(e, user, predicted, value);
+		measure_errors(e, user, predicted, value, room);
 }
 
 static void
@@ -230,6 +235,8 @@ put_errors(Evaluation *e)
 	for (int i = 0; i < lengthof(errors); i++)
 		put(e, tr_metric_names[errors[i]], 0, tr_metric_value(errors[i], &e->error[i]),
 			tr_metric_error(errors[i], &e->error[i]));
+	for (int i = 0; i < lengthof(top_percent); i++)
+		put(e, "top_precision", top_percent[i], tr_mean_value(&e->top[i]), tr_mean_error(&e->top[i]));
 }
 
 static void
