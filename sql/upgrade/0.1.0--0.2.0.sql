@@ -49,6 +49,11 @@ CREATE CAST (timestamptz[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS 
 CREATE CAST (bytea[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
 CREATE CAST (inet[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
 
+ALTER TABLE tagrec_job
+	ADD COLUMN unit text,
+	ADD COLUMN done bigint,
+	ADD COLUMN total bigint;
+
 ALTER TABLE tagrec_version
 	ALTER COLUMN tag_column DROP NOT NULL,
 	DROP CONSTRAINT tagrec_version_task_check,

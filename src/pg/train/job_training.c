@@ -189,6 +189,7 @@ poll(void *argument)
 	TagrecTraining *t = argument;
 
 	check_time(t);
+	tagrec_progress_tick(t->progress);
 	return tagrec_running_cancelled(t->job);
 }
 
@@ -212,7 +213,7 @@ epoch_done(void *argument, const TrEpoch *epoch)
 void
 tagrec_training_run(TagrecTraining *t, const char *phase)
 {
-	TrTrainHooks hooks = {{poll, t}, epoch_done};
+	TrTrainHooks hooks = {{poll, t, &t->progress->work}, epoch_done};
 	TrError		err = {0};
 
 	INSTR_TIME_SET_CURRENT(t->started);
