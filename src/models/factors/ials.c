@@ -6,12 +6,14 @@
  *          + sum over users of r_u |w_u|^2 + sum over items of r_i |h_i|^2
  *     r_u = regularization (items of u + alpha items)^nu, and r_i likewise with its users
  *
- * A sweep is an epoch: the best users for these items, then the best items for these users.
+ * A sweep is an epoch: the best users for these items, then the best items for these users. What alpha and regularization
+ * should be depends on how dense the data is, and on how much of it repeats: unless they are given, alpha is a multiple of
+ * the density, and the multiple and the regularization are chosen on held-out pairs (choice.h).
  * Legend: U users, I items, D factors, P pairs; "side" is what is being solved for, the other one is held fixed.
  */
 #include <math.h>
 
-#include "models/base.h"
+#include "models/choice.h"
 
 typedef struct IalsOptions
 {
@@ -29,10 +31,10 @@ typedef struct IalsOptions
 static const TrOption option_rows[] = {
 	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
 	"embedding size"},
-	{"alpha", TR_OPTION_REAL, OPTION(alpha), "0.1", 0, 1000, NULL,
-	"weight of unobserved pairs, relative to 1 for an observed pair"},
-	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.01", 1e-9, 1e9, NULL,
-	"L2 strength, multiplied by (pairs of the user + alpha items) ^ nu; likewise for items"},
+	{"alpha", TR_OPTION_REAL, OPTION(alpha), "0", 0, 1000, NULL,
+	"weight of unobserved pairs, relative to 1 for an observed pair; 0 = chosen on held-out pairs of the training data"},
+	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0", 0, 1e9, NULL,
+	"L2 strength, multiplied by (pairs of the user + alpha items) ^ nu; likewise for items; 0 = chosen as alpha is"},
 	{"nu", TR_OPTION_REAL, OPTION(nu), "1", 0, 2, NULL,
 	"exponent that increases regularization with the number of pairs; 0 = equal for all"},
 	{"init_std", TR_OPTION_REAL, OPTION(init_std), "0.1", 1e-6, 1000, NULL,
@@ -63,6 +65,7 @@ typedef struct Ials
 	double	   *loss;			/* backend memory */
 	float	   *host_ridge;		/* (U) of the users */
 	float	   *saved[2];		/* by TrSide: tensors "users" (U,D), "items" (I,D) */
+	float	   *weights;		/* (2) tensor "weights": alpha and regularization */
 } Ials;
 
 static size_t
@@ -73,7 +76,10 @@ estimate(const TrShape *shape, const void *values)
 	double		rows = (double) shape->n_users + shape->n_items;
 
 	/* in the backend, saved, and the best ones kept; the pairs both ways; a backend's equations, for some rows at once */
-	return (size_t) (sizeof(float) * (3 * rows * D + 4 * rows + 4.0 * shape->n_posts + 34 * (D * D + 65 * D)));
+	double		model = sizeof(float) * (3 * rows * D + 4 * rows + 4.0 * shape->n_posts + 34 * (D * D + 65 * D));
+
+	/* a choice trains a smaller one meanwhile */
+	return (size_t) model + (o->alpha > 0 && o->regularization > 0 ? 0 : (size_t) model / 2 + tr_choice_bytes(shape));
 }
 
 /* ------------------------------------------------------------------ life */
@@ -109,26 +115,6 @@ upload_pairs(Ials *m, TrSide side)
 	tr_free(model->memory, val);
 }
 
-/* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu; the users' stays on the host, too */
-static void
-upload_ridge(Ials *m, TrSide side)
-{
-	const IalsOptions *o = &m->options;
-	const TrDataset *d = m->model.dataset;
-	const TrCsr *pairs = &m->side[side].pairs;
-	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
-	float	   *ridge = TR_NEW(&m->model, float, pairs->rows);
-
-	for (int32_t r = 0; ridge && r < pairs->rows; r++)
-		ridge[r] = (float) (o->regularization * pow(from[r + 1] - from[r] + o->alpha * pairs->cols, o->nu));
-	if (ridge)
-		m->side[side].ridge = tr_to_device(&m->model, ridge, (size_t) pairs->rows * sizeof(float));
-	if (side == TR_USER)
-		m->host_ridge = ridge;
-	else
-		tr_free(m->model.memory, ridge);
-}
-
 /* The items at random; the users follow from them. */
 static TrStatus
 fill_side(Ials *m, TrSide side, TrError *err)
@@ -146,7 +132,7 @@ fill_side(Ials *m, TrSide side, TrError *err)
 	if (side == TR_ITEM)
 		tr_normals(m->saved[side], (int64_t) s->pairs.rows * o->factors, o->init_std / sqrt(D), o->seed, TR_ITEM);
 	upload_pairs(m, side);
-	upload_ridge(m, side);
+	s->ridge = tr_device_floats(&m->model, (size_t) s->pairs.rows);
 	s->factors = tr_device_floats(&m->model, (size_t) s->pairs.rows * (size_t) o->factors);
 	m->model.rows[side] = s->factors;
 	row_work = D * D * (D / 3 + (double) d->n_posts / s->pairs.rows);
@@ -174,10 +160,95 @@ create(TrModel *model, TrError *err)
 	model->width = model->unit = m->options.factors;
 	m->gram = tr_device_floats(model, D * D);
 	m->loss = tr_device_new(model, sizeof(double));
+	m->host_ridge = TR_NEW(model, float, model->dataset->n_users);
+	TR_TRY(tr_tensor(model, "weights", 1, 2, TR_FROM_ZERO, &m->weights, err));
 	TR_TRY(fill_side(m, TR_USER, err));
 	TR_TRY(fill_side(m, TR_ITEM, err));
 	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
 	return b->ops->finish(b, err);
+}
+
+/* ------------------------------------------------------------------ what the data wants */
+
+/* Multiples of the density, and regularizations, that are worth a try; the first are a compromise. */
+static const double tried[][2] = {{8, 0.027}, {14, 0.03}, {6, 0.013}, {0.6, 0.012}};
+
+#define TRIED ((int) (sizeof(tried) / sizeof(tried[0])))
+
+/* The trainings that choose are shorter, and their embeddings smaller. */
+#define CHOOSING_EPOCHS 4
+#define CHOOSING_FACTORS 64
+
+static double
+density(const TrDataset *d)
+{
+	return (double) d->n_posts / ((double) d->n_users * d->n_items);
+}
+
+/* o = the i-th of those tried, where it is not given */
+static void
+set_tried(IalsOptions *o, const IalsOptions *given, const TrDataset *d, int i)
+{
+	*o = *given;
+	if (given->alpha == 0)
+		o->alpha = fmin(tried[i][0] * density(d), 1);
+	if (given->regularization == 0)
+		o->regularization = tried[i][1];
+}
+
+static TrStatus
+choose(Ials *m, const TrPoll *poll, TrError *err)
+{
+	IalsOptions options[TRIED];
+	const void *list[TRIED];
+	IalsOptions *o = &m->options;
+	TrChoice	choice = {.options = list, .n = TRIED, .epochs = CHOOSING_EPOCHS, .seed = o->seed};
+	int			best;
+
+	for (int i = 0; i < TRIED; i++)
+	{
+		set_tried(&options[i], o, m->model.dataset, i);
+		options[i].factors = o->factors < CHOOSING_FACTORS ? o->factors : CHOOSING_FACTORS;
+		list[i] = &options[i];
+	}
+	TR_TRY(tr_choose(&best, &m->model, &choice, poll, err));
+	o->alpha = options[best].alpha;
+	o->regularization = options[best].regularization;
+	return TR_OK;
+}
+
+/* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu; the users' stays on the host, too */
+static TrStatus
+upload_ridge(Ials *m, TrSide side, TrError *err)
+{
+	const IalsOptions *o = &m->options;
+	TrBackend  *b = m->model.backend;
+	const TrDataset *d = m->model.dataset;
+	const TrCsr *pairs = &m->side[side].pairs;
+	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	float	   *ridge = side == TR_USER ? m->host_ridge : TR_NEW(&m->model, float, pairs->rows);
+	TrStatus	status;
+
+	TR_TRY(tr_enough_memory(&m->model, err, "the regularization of %d items", pairs->rows));
+	for (int32_t r = 0; r < pairs->rows; r++)
+		ridge[r] = (float) (o->regularization * pow(from[r + 1] - from[r] + o->alpha * pairs->cols, o->nu));
+	b->ops->upload(b, m->side[side].ridge, ridge, (size_t) pairs->rows * sizeof(float));
+	status = b->ops->finish(b, err);
+	if (side == TR_ITEM)
+		tr_free(m->model.memory, ridge);
+	return status;
+}
+
+/* Before the first sweep */
+static TrStatus
+set_weights(Ials *m, const TrPoll *poll, TrError *err)
+{
+	if (m->options.alpha == 0 || m->options.regularization == 0)
+		TR_TRY(choose(m, poll, err));
+	m->weights[0] = (float) m->options.alpha;
+	m->weights[1] = (float) m->options.regularization;
+	TR_TRY(upload_ridge(m, TR_USER, err));
+	return upload_ridge(m, TR_ITEM, err);
 }
 
 /* ------------------------------------------------------------------ training */
@@ -232,7 +303,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	TrBackend  *b = model->backend;
 	double		loss;
 
-	(void) epoch;
+	if (epoch == 1)
+		TR_TRY(set_weights(m, poll, err));
 	TR_TRY(solve(m, TR_USER, poll, err));
 	b->ops->zero(b, m->loss, sizeof(double));
 	TR_TRY(solve(m, TR_ITEM, poll, err));
