@@ -52,7 +52,7 @@ SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease; nonsense"}');
 \set VERBOSITY default
 SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease lamda=3"}');
 SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease; blend"}');
-SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease; ease_tags"}');
+SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease_tags; ease_tags lambda=3"}');
 SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease; ials", "weights": "1"}');
 SELECT tagrec_train('m', 'posts', 'ease', '{"method": "best"}');
 SELECT tagrec_train('m', 'posts', 'ease', '{"lambda": 0}');

@@ -404,26 +404,35 @@ fit(const BlendLists *l, double *weight, int without, const TrPoll *poll)
 	return TR_OK;
 }
 
-/* alone (M) = all weight to the member that by itself does best for all parts but `without` */
-static void
-best_alone(const BlendLists *l, double *alone, int without)
+/* Of the members that the mask has, the one that by itself does best for all parts but `without`; -1 = there is none */
+static int
+best_of(const BlendLists *l, unsigned mask, int without)
 {
 	double		best = -1;
-	int			best_member = 0;
+	int			best_member = -1;
 
 	for (int i = 0; i < l->blend->n_members; i++)
 	{
 		double		weight[BLEND_MOST] = {0};
 		double		value;
 
+		if (!(mask >> i & 1))
+			continue;
 		weight[i] = 1;
 		value = value_of(l, weight, without, -1);
 		if (value > best)
 			best_member = i;
 		best = fmax(value, best);
 	}
+	return best_member;
+}
+
+/* alone (M) = all weight to the best member */
+static void
+best_alone(const BlendLists *l, double *alone, int without)
+{
 	memset(alone, 0, BLEND_MOST * sizeof(double));
-	alone[best_member] = 1;
+	alone[best_of(l, ~0u, without)] = 1;
 }
 
 /* weight (M) adds up to 1; what has little of it has none; false = there is nothing to add up */
@@ -440,6 +449,28 @@ round_weights(double *weight, int n)
 	for (int i = 0; rest > 0 && i < n; i++)
 		weight[i] /= rest;
 	return rest > 0;
+}
+
+/* A little of the weight (M) goes to a member that reads tags, if none of these has any: it is what new users and items get. */
+static void
+keep_reader(const BlendLists *l, double *weight)
+{
+	unsigned	readers = 0;
+	int			best;
+
+	for (int i = 0; i < l->blend->n_members; i++)
+	{
+		const TrAlgorithm *a = l->blend->member[i].algorithm;
+
+		if (!a->encode && !a->encode_features)
+			continue;
+		if (weight[i] > 0)
+			return;
+		readers |= 1u << i;
+	}
+	best = best_of(l, readers, -1);
+	for (int i = 0; best >= 0 && i < l->blend->n_members; i++)
+		weight[i] = (1 - LEAST_WEIGHT) * weight[i] + (i == best ? LEAST_WEIGHT : 0);
 }
 
 /* weight (M) = those fitted to all users, or the best member alone if that is the better rule */
@@ -461,6 +492,7 @@ search(const BlendLists *l, double *weight, const TrPoll *poll)
 	best_alone(l, alone, -1);
 	if (!round_weights(weight, M) || gain < 0)
 		memcpy(weight, alone, sizeof(alone));
+	keep_reader(l, weight);
 	return TR_OK;
 }
 
