@@ -11,6 +11,8 @@
 #   make bench          run the benchmarks
 #   make bench-serving  measure recommendations out of large catalogues
 #   make bench-quality  measure every algorithm's ranking quality
+#   make dist           the sources of the checked out commit as build/tagrec-VERSION.zip, for PGXN
+#   make deb            Debian packages for every PostgreSQL whose headers are installed, in build/deb
 #
 # Two libraries: tagrec.so (SQL, serving; no BLAS) and tagrec_cpu.so (training; OpenBLAS), opened in training workers only.
 # A new .c file in src/core, src/models, src/pg or src/cpu is found by itself.
@@ -25,6 +27,8 @@ CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 # The install script is made of the registry and these sections, in this order.
 SQL_SECTIONS = sql/training.sql sql/queries.sql sql/evaluation.sql sql/information.sql
 SQL_SCRIPT = sql/tagrec--$(EXTVERSION).sql
+# what was released stays as it was
+DATA = sql/tagrec--0.1.0.sql
 # To the newest version: what is special to the step, then the same sections, which replace the functions and views.
 SQL_UPGRADES = $(patsubst sql/upgrade/%,sql/tagrec--%,$(wildcard sql/upgrade/*--$(EXTVERSION).sql))
 DATA_built = $(SQL_SCRIPT) $(SQL_UPGRADES)
@@ -43,6 +47,8 @@ SHLIB_LINK = -lm
 
 # Bitcode for the server's JIT would need clang and gains nothing here.
 override with_llvm = no
+# Neither library needs one of the server's.
+override enable_rpath = no
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -90,7 +96,7 @@ $(CPU_LIB): $(CPU_OBJS)
 	$(CC) $(CFLAGS) -shared -o $@ $(CPU_OBJS) $(LDFLAGS) -Wl,-z,defs $(BLAS_LIBS) -lpthread -lm
 
 # It records the version.
-src/pg/train/job_tune.o: tagrec.control
+src/pg/train/job_tune.o src/pg/serve/mapped.o src/pg/registry/statement.o: tagrec.control
 
 $(SQL_SCRIPT): sql/registry.sql $(SQL_SECTIONS) tagrec.control
 	cat sql/registry.sql $(SQL_SECTIONS) > $@
@@ -138,6 +144,13 @@ endif
 
 check-matrix:
 	@scripts/matrix.sh
+
+dist:
+	@mkdir -p build
+	git archive --format=zip --prefix=tagrec-$(EXTVERSION)/ -o build/tagrec-$(EXTVERSION).zip HEAD
+deb:
+	@scripts/deb.sh $(EXTVERSION)
+.PHONY: dist deb
 
 # check-core, check-core-sanitize, bench-ops: tests and benchmarks without a server, in build/
 include test/unit/unit.mk

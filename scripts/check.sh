@@ -130,8 +130,8 @@ check_compilers
 # a directory of this run's own, so that two checks of one tree do not meet
 DIRECTORY=$(private_directory "$PWD/build/check-$$") || exit
 private_install "$DIRECTORY" || exit
-cp -r test scripts doc *.md LICENSE "$DIRECTORY/" && cp --parents src/core/*.h gpu/README.md "$DIRECTORY/" &&
-	chmod -R a+rX "$DIRECTORY"/{test,scripts,doc,src,gpu,LICENSE,*.md}
+cp -r test scripts doc sql *.md LICENSE tagrec.control "$DIRECTORY/" && cp --parents src/core/*.h gpu/README.md "$DIRECTORY/" &&
+	chmod -R a+rX "$DIRECTORY"/{test,scripts,doc,sql,src,gpu,LICENSE,*.md}
 REGRESS=$(dirname "$("${PG_CONFIG:-pg_config}" --pgxs)")/../test/regress/pg_regress
 check_regress
 check_tap

@@ -3,15 +3,19 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION tagrec_algorithm_rows()
-	RETURNS TABLE (algorithm text, task text, summary text, source text)
-AS 'MODULE_PATHNAME', 'tagrec_algorithm_rows'
+	RETURNS TABLE (algorithm text, task text, summary text, source text, needs_tags boolean, uses_values boolean,
+		uses_attributes boolean)
+AS 'MODULE_PATHNAME', 'tagrec_algorithm_rows_2'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 10;
 COMMENT ON FUNCTION tagrec_algorithm_rows() IS 'implements the view tagrec_algorithms';
 
-CREATE VIEW tagrec_algorithms AS SELECT * FROM tagrec_algorithm_rows();
+CREATE OR REPLACE VIEW tagrec_algorithms AS SELECT * FROM tagrec_algorithm_rows();
 COMMENT ON VIEW tagrec_algorithms IS 'algorithms supported by tagrec_train()';
-COMMENT ON COLUMN tagrec_algorithms.task IS 'what it recommends: item or tag';
+COMMENT ON COLUMN tagrec_algorithms.task IS 'what it recommends, item or tag, or rating: it predicts values';
 COMMENT ON COLUMN tagrec_algorithms.source IS 'reference: paper and equation';
+COMMENT ON COLUMN tagrec_algorithms.needs_tags IS 'whether it cannot be trained on (user, item) pairs without tags';
+COMMENT ON COLUMN tagrec_algorithms.uses_values IS 'whether it uses value_column';
+COMMENT ON COLUMN tagrec_algorithms.uses_attributes IS 'whether it uses user_features and item_features';
 
 CREATE OR REPLACE FUNCTION tagrec_option_rows()
 	RETURNS TABLE (algorithm text, option text, type text, default_value text, range text, presets jsonb, meaning text)
@@ -19,7 +23,7 @@ AS 'MODULE_PATHNAME', 'tagrec_option_rows'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
 COMMENT ON FUNCTION tagrec_option_rows() IS 'implements the view tagrec_options';
 
-CREATE VIEW tagrec_options AS SELECT * FROM tagrec_option_rows();
+CREATE OR REPLACE VIEW tagrec_options AS SELECT * FROM tagrec_option_rows();
 COMMENT ON VIEW tagrec_options IS 'valid members of the argument options of tagrec_train(), by algorithm';
 COMMENT ON COLUMN tagrec_options.presets IS 'presets that set the option, with their values';
 
@@ -77,7 +81,7 @@ COMMENT ON FUNCTION tagrec_mapped_rows() IS 'implements the view tagrec_mapped';
 REVOKE ALL ON FUNCTION tagrec_mapped_rows() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tagrec_mapped_rows() TO pg_monitor;
 
-CREATE VIEW tagrec_mapped AS SELECT * FROM tagrec_mapped_rows();
+CREATE OR REPLACE VIEW tagrec_mapped AS SELECT * FROM tagrec_mapped_rows();
 COMMENT ON VIEW tagrec_mapped IS 'the files of this database''s models that sessions share';
 COMMENT ON COLUMN tagrec_mapped.used IS 'when a session mapped it last';
 GRANT SELECT ON tagrec_mapped TO pg_monitor;
@@ -88,7 +92,7 @@ AS 'MODULE_PATHNAME', 'tagrec_search_counts'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1;
 COMMENT ON FUNCTION tagrec_search_counts() IS 'implements the view tagrec_searches';
 
-CREATE VIEW tagrec_searches AS SELECT * FROM tagrec_search_counts();
+CREATE OR REPLACE VIEW tagrec_searches AS SELECT * FROM tagrec_search_counts();
 COMMENT ON VIEW tagrec_searches IS 'this session''s searches of all items, or users, for the best ones';
 COMMENT ON COLUMN tagrec_searches.by_bounds IS 'searches that left rows out by bounds on their scores';
 COMMENT ON COLUMN tagrec_searches.scored_rows IS 'rows whose scores were computed, of searched_rows';

@@ -2,188 +2,261 @@
 -- queries: recommendations, similarity, encoding, explanation
 -- ---------------------------------------------------------------------------------------------------------------------
 
--- An id may be of any type. The overloads on text accept untyped literals and parameters, those on "any" the rest; both call
--- the same C function, which looks at the actual type.
+-- An id may be of any type: anycompatible takes untyped literals and parameters as text, and everything else as it is. Where a
+-- function takes two ids, there are overloads on text and on "any" instead; they call the same C function, which looks at the
+-- actual types. "n" is a bigint, so that it may be given as any integer.
+--
+-- From "candidates" to "version", the arguments of the functions that rank are the same, in the same order: src/pg/serve/rules.h.
+-- A function with _as returns keys of the type of its first argument, whose value is ignored: NULL::bigint.
 
-CREATE OR REPLACE FUNCTION tagrec_recommend(model text, user_id text,
-		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tagrec_recommend(model text, user_id anycompatible,
+		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
-COMMENT ON FUNCTION tagrec_recommend(text, text, int, boolean, text[]) IS
+COMMENT ON FUNCTION tagrec_recommend IS
 	'top n items for a user, by default without those the user has; only candidates, if given';
 
-CREATE OR REPLACE FUNCTION tagrec_recommend(model text, user_id "any",
-		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
-	RETURNS TABLE (rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend'
-LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
-COMMENT ON FUNCTION tagrec_recommend(text, "any", int, boolean, text[]) IS
-	'top n items for a user, by default without those the user has; only candidates, if given';
-
--- The same with item ids of the type of item_type, whose value is ignored: NULL::bigint.
-
-CREATE OR REPLACE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id text,
-		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id anycompatible,
+		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
 	RETURNS TABLE (rank int, item anyelement, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_as'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_as_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
-COMMENT ON FUNCTION tagrec_recommend_as(anyelement, text, text, int, boolean, text[]) IS
+COMMENT ON FUNCTION tagrec_recommend_as IS
 	'top n items for a user, with item ids of the type of the first argument: tagrec_recommend_as(NULL::bigint, ...)';
 
-CREATE OR REPLACE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id "any",
-		n int DEFAULT 10, exclude_seen boolean DEFAULT true, candidates text[] DEFAULT NULL)
-	RETURNS TABLE (rank int, item anyelement, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_as'
-LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
-COMMENT ON FUNCTION tagrec_recommend_as(anyelement, text, "any", int, boolean, text[]) IS
-	'top n items for a user, with item ids of the type of the first argument: tagrec_recommend_as(NULL::bigint, ...)';
-
-CREATE OR REPLACE FUNCTION tagrec_recommend_all(model text, n int DEFAULT 10, exclude_seen boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION tagrec_recommend_all(model text,
+		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		version int DEFAULT NULL)
 	RETURNS TABLE (user_id text, rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_all'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_all_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10000;
-COMMENT ON FUNCTION tagrec_recommend_all(text, int, boolean) IS
+COMMENT ON FUNCTION tagrec_recommend_all IS
 	'top n items for every user, in one pass';
 
-CREATE OR REPLACE FUNCTION tagrec_recommend_for_tags(model text, tags text[], weights real[] DEFAULT NULL,
-		n int DEFAULT 10, candidates text[] DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tagrec_recommend_all_as(user_type anyelement, item_type anycompatible, model text,
+		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		version int DEFAULT NULL)
+	RETURNS TABLE (user_id anyelement, rank int, item anycompatible, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_all_as'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10000;
+COMMENT ON FUNCTION tagrec_recommend_all_as IS
+	'top n items for every user, with ids of the types of the first two arguments';
+
+CREATE OR REPLACE FUNCTION tagrec_recommend_for_tags(model text, tags text[], weights float8[] DEFAULT NULL,
+		n bigint DEFAULT 10,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
-COMMENT ON FUNCTION tagrec_recommend_for_tags(text, text[], real[], int, text[]) IS
+COMMENT ON FUNCTION tagrec_recommend_for_tags IS
 	'top n items for a new user described by tags; weights are the numbers of times each tag was given';
+
+CREATE OR REPLACE FUNCTION tagrec_recommend_for_tags_as(item_type anyelement, model text, tags text[], weights float8[] DEFAULT NULL,
+		n bigint DEFAULT 10,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
+	RETURNS TABLE (rank int, item anyelement, score real)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags_as'
+LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
+COMMENT ON FUNCTION tagrec_recommend_for_tags_as IS
+	'top n items for a new user described by tags, with item ids of the type of the first argument';
 
 -- Tags for a post, from what the model knows about the user, the item and the tags that the post already has.
 
-CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id text, n int DEFAULT 10,
-		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id text, n bigint DEFAULT 10,
+		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true,
+		candidates tagrec_ids DEFAULT 'all', exclude tagrec_ids DEFAULT '{}', version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
-COMMENT ON FUNCTION tagrec_recommend_tags(text, text, text, int, text[], boolean) IS
+COMMENT ON FUNCTION tagrec_recommend_tags(text, text, text, bigint, text[], boolean, tagrec_ids, tagrec_ids, int) IS
 	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
 
-CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id "any", n int DEFAULT 10,
-		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id text, item_id "any", n bigint DEFAULT 10,
+		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true,
+		candidates tagrec_ids DEFAULT 'all', exclude tagrec_ids DEFAULT '{}', version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
-COMMENT ON FUNCTION tagrec_recommend_tags(text, text, "any", int, text[], boolean) IS
+COMMENT ON FUNCTION tagrec_recommend_tags(text, text, "any", bigint, text[], boolean, tagrec_ids, tagrec_ids, int) IS
 	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
 
-CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id text, n int DEFAULT 10,
-		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id text, n bigint DEFAULT 10,
+		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true,
+		candidates tagrec_ids DEFAULT 'all', exclude tagrec_ids DEFAULT '{}', version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
-COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", text, int, text[], boolean) IS
+COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", text, bigint, text[], boolean, tagrec_ids, tagrec_ids, int) IS
 	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
 
-CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id "any", n int DEFAULT 10,
-		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION tagrec_recommend_tags(model text, user_id "any", item_id "any", n bigint DEFAULT 10,
+		given text[] DEFAULT NULL, exclude_given boolean DEFAULT true,
+		candidates tagrec_ids DEFAULT 'all', exclude tagrec_ids DEFAULT '{}', version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_recommend_tags'
+AS 'MODULE_PATHNAME', 'tagrec_recommend_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
-COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", "any", int, text[], boolean) IS
+COMMENT ON FUNCTION tagrec_recommend_tags(text, "any", "any", bigint, text[], boolean, tagrec_ids, tagrec_ids, int) IS
 	'top n tags for a post of a user and an item, by default without the tags it has: those given, or those in the training data';
 
-CREATE OR REPLACE FUNCTION tagrec_embed(model text, tags text[], weights real[] DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tagrec_embed(model text, tags text[], weights float8[] DEFAULT NULL, version int DEFAULT NULL)
 	RETURNS real[]
-AS 'MODULE_PATHNAME', 'tagrec_embed'
+AS 'MODULE_PATHNAME', 'tagrec_embed_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 15000;
-COMMENT ON FUNCTION tagrec_embed(text, text[], real[]) IS
+COMMENT ON FUNCTION tagrec_embed(text, text[], float8[], int) IS
 	'embedding of a user with these tags, computed by the trained network; its inner products with the items'' embeddings are scores';
 
-CREATE OR REPLACE FUNCTION tagrec_similar_items(model text, item_id text, n int DEFAULT 10)
+CREATE OR REPLACE FUNCTION tagrec_similar_items(model text, item_id anycompatible, n bigint DEFAULT 10,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_similar_items'
+AS 'MODULE_PATHNAME', 'tagrec_similar_items_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
-COMMENT ON FUNCTION tagrec_similar_items(text, text, int) IS
+COMMENT ON FUNCTION tagrec_similar_items IS
 	'n items most similar to an item, by cosine of their embeddings; in a model without embeddings, its strongest stored neighbours';
 
-CREATE OR REPLACE FUNCTION tagrec_similar_items(model text, item_id "any", n int DEFAULT 10)
-	RETURNS TABLE (rank int, item text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_similar_items'
+CREATE OR REPLACE FUNCTION tagrec_similar_items_as(item_type anyelement, model text, item_id anycompatible, n bigint DEFAULT 10,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
+	RETURNS TABLE (rank int, item anyelement, score real)
+AS 'MODULE_PATHNAME', 'tagrec_similar_items_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
-COMMENT ON FUNCTION tagrec_similar_items(text, "any", int) IS
-	'n items most similar to an item, by cosine of their embeddings; in a model without embeddings, its strongest stored neighbours';
+COMMENT ON FUNCTION tagrec_similar_items_as IS
+	'the same as tagrec_similar_items, with ids of the type of the first argument';
 
-CREATE OR REPLACE FUNCTION tagrec_similar_users(model text, user_id text, n int DEFAULT 10)
+CREATE OR REPLACE FUNCTION tagrec_similar_users(model text, user_id anycompatible, n bigint DEFAULT 10,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
 	RETURNS TABLE (rank int, user_id text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_similar_users'
+AS 'MODULE_PATHNAME', 'tagrec_similar_users_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
-COMMENT ON FUNCTION tagrec_similar_users(text, text, int) IS
+COMMENT ON FUNCTION tagrec_similar_users IS
 	'n users most similar to a user, by cosine of their embeddings; in a model without embeddings, the user''s nearest neighbours';
 
-CREATE OR REPLACE FUNCTION tagrec_similar_users(model text, user_id "any", n int DEFAULT 10)
-	RETURNS TABLE (rank int, user_id text, score real)
-AS 'MODULE_PATHNAME', 'tagrec_similar_users'
+CREATE OR REPLACE FUNCTION tagrec_similar_users_as(user_type anyelement, model text, user_id anycompatible, n bigint DEFAULT 10,
+		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
+		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
+		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
+		boost_from regclass DEFAULT '-',
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
+	RETURNS TABLE (rank int, user_id anyelement, score real)
+AS 'MODULE_PATHNAME', 'tagrec_similar_users_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
-COMMENT ON FUNCTION tagrec_similar_users(text, "any", int) IS
-	'n users most similar to a user, by cosine of their embeddings; in a model without embeddings, the user''s nearest neighbours';
+COMMENT ON FUNCTION tagrec_similar_users_as IS
+	'the same as tagrec_similar_users, with ids of the type of the first argument';
 
-CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id text)
+CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id text, version int DEFAULT NULL)
 	RETURNS real
-AS 'MODULE_PATHNAME', 'tagrec_score'
+AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION tagrec_score(text, text, text) IS
+COMMENT ON FUNCTION tagrec_score(text, text, text, int) IS
 	'score of an item for a user; NULL if the model does not know both';
 
-CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id "any")
+CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id "any", version int DEFAULT NULL)
 	RETURNS real
-AS 'MODULE_PATHNAME', 'tagrec_score'
+AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION tagrec_score(text, text, "any") IS
+COMMENT ON FUNCTION tagrec_score(text, text, "any", int) IS
 	'score of an item for a user; NULL if the model does not know both';
 
-CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id text)
+CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id text, version int DEFAULT NULL)
 	RETURNS real
-AS 'MODULE_PATHNAME', 'tagrec_score'
+AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION tagrec_score(text, "any", text) IS
+COMMENT ON FUNCTION tagrec_score(text, "any", text, int) IS
 	'score of an item for a user; NULL if the model does not know both';
 
-CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id "any")
+CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id "any", version int DEFAULT NULL)
 	RETURNS real
-AS 'MODULE_PATHNAME', 'tagrec_score'
+AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION tagrec_score(text, "any", "any") IS
+COMMENT ON FUNCTION tagrec_score(text, "any", "any", int) IS
 	'score of an item for a user; NULL if the model does not know both';
 
-CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id text, item_id text, n int DEFAULT 10)
+CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id text, item_id text, n bigint DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
-AS 'MODULE_PATHNAME', 'tagrec_explain'
+AS 'MODULE_PATHNAME', 'tagrec_explain_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
-COMMENT ON FUNCTION tagrec_explain(text, text, text, int) IS
+COMMENT ON FUNCTION tagrec_explain(text, text, text, bigint) IS
 	'tags that contribute most to a score: how much lower it would be without each';
 
-CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id text, item_id "any", n int DEFAULT 10)
+CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id text, item_id "any", n bigint DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
-AS 'MODULE_PATHNAME', 'tagrec_explain'
+AS 'MODULE_PATHNAME', 'tagrec_explain_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
-COMMENT ON FUNCTION tagrec_explain(text, text, "any", int) IS
+COMMENT ON FUNCTION tagrec_explain(text, text, "any", bigint) IS
 	'tags that contribute most to a score: how much lower it would be without each';
 
-CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id "any", item_id text, n int DEFAULT 10)
+CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id "any", item_id text, n bigint DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
-AS 'MODULE_PATHNAME', 'tagrec_explain'
+AS 'MODULE_PATHNAME', 'tagrec_explain_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
-COMMENT ON FUNCTION tagrec_explain(text, "any", text, int) IS
+COMMENT ON FUNCTION tagrec_explain(text, "any", text, bigint) IS
 	'tags that contribute most to a score: how much lower it would be without each';
 
-CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id "any", item_id "any", n int DEFAULT 10)
+CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id "any", item_id "any", n bigint DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
-AS 'MODULE_PATHNAME', 'tagrec_explain'
+AS 'MODULE_PATHNAME', 'tagrec_explain_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10;
-COMMENT ON FUNCTION tagrec_explain(text, "any", "any", int) IS
+COMMENT ON FUNCTION tagrec_explain(text, "any", "any", bigint) IS
 	'tags that contribute most to a score: how much lower it would be without each';
 
-CREATE OR REPLACE FUNCTION tagrec_feature_tags(model text, feature int, n int DEFAULT 10)
+CREATE OR REPLACE FUNCTION tagrec_feature_tags(model text, feature int, n bigint DEFAULT 10, version int DEFAULT NULL)
 	RETURNS TABLE (rank int, tag text, activation real)
-AS 'MODULE_PATHNAME', 'tagrec_feature_tags'
+AS 'MODULE_PATHNAME', 'tagrec_feature_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000000 ROWS 10;
-COMMENT ON FUNCTION tagrec_feature_tags(text, int, int) IS
+COMMENT ON FUNCTION tagrec_feature_tags(text, int, bigint, int) IS
 	'tags that change a feature of the embedding most';
 
 CREATE OR REPLACE FUNCTION tagrec_warm(model text) RETURNS bigint

@@ -5,23 +5,29 @@
 CREATE OR REPLACE FUNCTION tagrec_train(
 	model text,
 	source regclass,
-	algorithm text DEFAULT 'hdlpr_ns',
+	algorithm text DEFAULT NULL, -- hdlpr_ns; without tags, ease
 	options jsonb DEFAULT '{}',
 	user_column name DEFAULT 'user_id',
 	item_column name DEFAULT 'item_id',
 	tag_column name DEFAULT 'tag',
 	weight_column name DEFAULT NULL,
 	device text DEFAULT 'auto',
-	wait boolean DEFAULT true
+	wait boolean DEFAULT true,
+	deploy text DEFAULT 'always',
+	value_column name DEFAULT NULL,
+	time_column name DEFAULT NULL,
+	user_features regclass DEFAULT NULL,
+	item_features regclass DEFAULT NULL
 ) RETURNS bigint
-AS 'MODULE_PATHNAME', 'tagrec_train' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean) IS
-	'trains a new version of a model on a relation of (user, item, tag) rows and deploys it; returns the job';
+AS 'MODULE_PATHNAME', 'tagrec_train_2' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean, text, name, name, regclass,
+	regclass) IS
+	'trains a new version of a model on a relation of (user, item, tag) or (user, item) rows and deploys it; returns the job';
 
 CREATE OR REPLACE FUNCTION tagrec_tune(
 	model text,
 	source regclass,
-	algorithm text DEFAULT 'hdlpr_ns',
+	algorithm text DEFAULT NULL, -- hdlpr_ns; without tags, ease
 	space jsonb DEFAULT NULL, -- required; the error shows an example
 	trials int DEFAULT 20,
 	options jsonb DEFAULT '{}',
@@ -34,12 +40,28 @@ CREATE OR REPLACE FUNCTION tagrec_tune(
 	seed bigint DEFAULT 1,
 	resume boolean DEFAULT true,
 	refit boolean DEFAULT true,
+	wait boolean DEFAULT true,
+	deploy text DEFAULT 'always',
+	value_column name DEFAULT NULL,
+	time_column name DEFAULT NULL,
+	user_features regclass DEFAULT NULL,
+	item_features regclass DEFAULT NULL
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'tagrec_tune_2' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
+	boolean, boolean, text, name, name, regclass, regclass) IS
+	'searches a space of options for those that rank held-out pairs best, then trains and deploys a version of a model with them; returns the job';
+
+CREATE OR REPLACE FUNCTION tagrec_retrain(
+	model text,
+	options jsonb DEFAULT '{}',
+	device text DEFAULT NULL,
+	deploy text DEFAULT 'always',
 	wait boolean DEFAULT true
 ) RETURNS bigint
-AS 'MODULE_PATHNAME', 'tagrec_tune' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
-	boolean, boolean) IS
-	'searches a space of options for those that rank held-out pairs best, then trains and deploys a version of a model with them; returns the job';
+AS 'MODULE_PATHNAME', 'tagrec_retrain' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_retrain(text, jsonb, text, text, boolean) IS
+	'trains a model again with the source and the settings of its deployed version; returns the job';
 
 CREATE OR REPLACE FUNCTION tagrec_refresh(model text, wait boolean DEFAULT true) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_refresh' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
@@ -85,7 +107,7 @@ COMMENT ON FUNCTION tagrec_sees(text, name, name) IS 'used by the views of model
 
 -- A running job is lost if no worker holds its lock: the halves of its number, and the constant of src/pg/registry/job_row.h.
 -- A standby has the primary's rows but not its locks, so there no running job is reported as lost.
-CREATE VIEW tagrec_jobs WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_jobs WITH (security_barrier) AS
 SELECT
 	j.job,
 	j.model,
@@ -143,14 +165,14 @@ COMMENT ON COLUMN tagrec_jobs.phase IS 'current phase of a running job; for a tu
 COMMENT ON COLUMN tagrec_jobs.time_left IS 'estimated from the mean duration of epochs so far; early stopping may shorten it; NULL for a tuning';
 COMMENT ON COLUMN tagrec_jobs.peak_memory IS 'maximum memory that the worker allocated for data and training, in bytes';
 
-CREATE VIEW tagrec_epochs WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_epochs WITH (security_barrier) AS
 SELECT j.model, j.version, e.job, CASE WHEN e.trial OPERATOR(pg_catalog.<>) 0 THEN e.trial END AS trial, e.epoch, e.loss,
 	e.metric_value, e.seconds, e.rows_per_second, e.finished_at
 FROM tagrec_epoch e JOIN tagrec_jobs j ON j.job OPERATOR(pg_catalog.=) e.job;
 COMMENT ON VIEW tagrec_epochs IS
 	'training curves: loss, validation metric and speed of every epoch';
 
-CREATE VIEW tagrec_trials WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_trials WITH (security_barrier) AS
 SELECT
 	j.model,
 	t.job,
@@ -160,7 +182,8 @@ SELECT
 	t.metric,
 	t.value,
 	t.state OPERATOR(pg_catalog.=) 'done'::pg_catalog.text AND t.trial OPERATOR(pg_catalog.=)
-		pg_catalog.first_value(t.trial) OVER (PARTITION BY t.job ORDER BY t.value DESC NULLS LAST, t.trial) AS best,
+		pg_catalog.first_value(t.trial) OVER (PARTITION BY t.job ORDER BY CASE WHEN t.metric OPERATOR(pg_catalog.=)
+		ANY ('{rmse,mae}'::pg_catalog.text[]) THEN OPERATOR(pg_catalog.-) t.value ELSE t.value END DESC NULLS LAST, t.trial) AS best,
 	t.epochs,
 	t.best_epoch,
 	t.seconds,
@@ -180,7 +203,7 @@ COMMENT ON COLUMN tagrec_trials.done_by IS 'job that ran the trial: an earlier o
 COMMENT ON COLUMN tagrec_trials.device IS 'device that the trial ran on: cpu or cuda';
 COMMENT ON COLUMN tagrec_trials.library IS 'version of tagrec that ran the trial';
 
-CREATE VIEW tagrec_versions WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_versions WITH (security_barrier) AS
 SELECT
 	m.model,
 	v.version,
@@ -212,13 +235,18 @@ SELECT
 	v.requested_options,
 	v.options,
 	v.job,
-	v.created_at
+	v.created_at,
+	v.device,
+	v.value_column,
+	v.time_column,
+	v.user_features,
+	v.item_features
 FROM tagrec_version v JOIN tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) v.model_id
 WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_versions IS
 	'versions of models, with their sources, options and results';
 
-CREATE VIEW tagrec_models WITH (security_barrier) AS
+CREATE OR REPLACE VIEW tagrec_models WITH (security_barrier) AS
 SELECT
 	m.model,
 	m.schema,
@@ -246,4 +274,49 @@ WHERE tagrec_sees(m.model, m.schema, m.owner);
 COMMENT ON VIEW tagrec_models IS
 	'models with their deployed versions; owner is NULL if the relations of the model were dropped';
 
-GRANT SELECT ON tagrec_jobs, tagrec_epochs, tagrec_trials, tagrec_versions, tagrec_models TO PUBLIC;
+CREATE OR REPLACE VIEW tagrec_history WITH (security_barrier) AS
+SELECT
+	m.model,
+	r.version,
+	v.version IS NOT NULL AS kept,
+	v.version OPERATOR(pg_catalog.=) m.deployed_version AND v.version IS NOT NULL AS deployed,
+	r.created_at,
+	r.deployed_at,
+	r.algorithm,
+	r.refreshed_from,
+	r.requested_options,
+	r.source,
+	r.users,
+	r.items,
+	r.tags,
+	r.assignments,
+	r.pairs,
+	r.epochs,
+	r.best_epoch,
+	coalesce(r.metric, t.metric) AS metric,
+	coalesce(r.metric_value, t.value) AS metric_value,
+	r.compared_with,
+	r.compared_metric,
+	r.compared_value,
+	r.compared_with_value,
+	r.bytes,
+	r.seconds,
+	r.job
+FROM tagrec_result r JOIN tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) r.model_id
+	LEFT JOIN tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) r.model_id AND v.version OPERATOR(pg_catalog.=) r.version
+	LEFT JOIN LATERAL (SELECT x.metric, x.value FROM tagrec_trial x
+		WHERE x.job OPERATOR(pg_catalog.=) r.job AND r.refreshed_from IS NULL AND r.metric_value IS NULL
+			AND x.state OPERATOR(pg_catalog.=) 'done'::pg_catalog.text
+		ORDER BY CASE WHEN x.metric OPERATOR(pg_catalog.=) ANY ('{rmse,mae}'::pg_catalog.text[]) THEN OPERATOR(pg_catalog.-) x.value
+			ELSE x.value END DESC, x.trial LIMIT 1) t ON true
+WHERE tagrec_sees(m.model, m.schema, m.owner);
+COMMENT ON VIEW tagrec_history IS
+	'all versions that models ever had: data, quality, size and time, also of those that are not kept';
+COMMENT ON COLUMN tagrec_history.metric_value IS 'on held-out pairs; of a version that a tuning has trained on all pairs, what its best trial had';
+COMMENT ON COLUMN tagrec_history.deployed_at IS 'when it was deployed last; NULL = never';
+COMMENT ON COLUMN tagrec_history.compared_with IS 'version that was deployed when this one was trained with deploy => if_better';
+COMMENT ON COLUMN tagrec_history.compared_value IS 'metric of this version, on pairs that neither was trained on';
+COMMENT ON COLUMN tagrec_history.compared_with_value IS 'metric of the other version, on the same pairs';
+COMMENT ON COLUMN tagrec_history.bytes IS 'size of the relations of the version when it was written';
+
+GRANT SELECT ON tagrec_jobs, tagrec_epochs, tagrec_trials, tagrec_versions, tagrec_models, tagrec_history TO PUBLIC;

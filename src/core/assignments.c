@@ -177,6 +177,17 @@ row_at(const TrAssignments *a, int32_t i)
 	};
 }
 
+TrStatus
+tr_assignments_add_from(TrAssignments *a, const TrAssignments *other, int64_t row)
+{
+	TrAssignment copy = row_at(other, (int32_t) row);
+
+	TR_TRY(tr_assignments_add_row(a, &copy));
+	if (a->rows)
+		a->rows[a->count - 1] = other->rows[row];
+	return TR_OK;
+}
+
 /* A pair's row without a tag comes first, and takes the tag of the next one. */
 static TrStatus
 add_distinct(TrAssignments *to, const TrAssignments *a, int32_t row)
@@ -184,7 +195,6 @@ add_distinct(TrAssignments *to, const TrAssignments *a, int32_t row)
 	int64_t		last = to->count - 1;
 	bool		pair = last >= 0 && to->user[last] == a->user[row] && to->item[last] == a->item[row];
 	bool		same_tag = pair && to->tag[last] == a->tag[row];
-	TrAssignment copy = row_at(a, row);
 
 	if (pair && to->tag[last] == TR_NO_TAG && !same_tag)
 	{
@@ -198,10 +208,7 @@ add_distinct(TrAssignments *to, const TrAssignments *a, int32_t row)
 		merge_row(to, last, a, row);
 		return TR_OK;
 	}
-	TR_TRY(tr_assignments_add_row(to, &copy));
-	if (to->rows)
-		to->rows[to->count - 1] = a->rows[row];
-	return TR_OK;
+	return tr_assignments_add_from(to, a, row);
 }
 
 void

@@ -374,6 +374,22 @@ tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item)
 	return place < 0 ? -1 : first + place;
 }
 
+TrValueRange
+tr_dataset_values(const TrDataset *dataset)
+{
+	TrValueRange range = {.least = dataset->post_value[0], .most = dataset->post_value[0]};
+
+	for (int32_t p = 0; p < dataset->n_posts; p++)
+	{
+		float		value = dataset->post_value[p];
+
+		range.least = value < range.least ? value : range.least;
+		range.most = value > range.most ? value : range.most;
+		range.mean += ((double) value - range.mean) / (p + 1);
+	}
+	return range;
+}
+
 void
 tr_dataset_count_tags(double *count, const TrDataset *dataset)
 {

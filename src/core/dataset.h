@@ -75,6 +75,9 @@ extern void tr_assignments_free(TrAssignments *a);
 
 extern TrStatus tr_assignments_add_row(TrAssignments *a, const TrAssignment *row);
 
+/* A row of other assignments, which have the same columns, with as many rows as it is made of. */
+extern TrStatus tr_assignments_add_from(TrAssignments *a, const TrAssignments *other, int64_t row);
+
 /*
  * A row of a tag, perhaps with a weight, and nothing else. With weighted = false every call is, and weights stay
  * unallocated.
@@ -161,6 +164,22 @@ extern void tr_dataset_free(TrDataset *dataset);
 /* The post of a pair; -1 when there is none. */
 extern int32_t tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item);
 
+/* Of the posts' values, where there are some. */
+typedef struct TrValueRange
+{
+	float		least,
+				most;
+	double		mean;
+} TrValueRange;
+
+extern TrValueRange tr_dataset_values(const TrDataset *dataset);
+
+static inline float
+tr_clip(const TrValueRange *range, float value)
+{
+	return value < range->least ? range->least : value > range->most ? range->most : value;
+}
+
 /* count (tags) = assignments of each tag, with their weights; in doubles, as a float stops counting at 2^24 */
 extern void tr_dataset_count_tags(double *count, const TrDataset *dataset);
 
@@ -174,6 +193,7 @@ typedef struct TrPairs
 	int32_t    *user;
 	int32_t    *item;
 	int32_t    *tag;			/* (count), NULL = pairs */
+	float	   *value;			/* (count), NULL = none; needed by the task rating */
 	bool		with_seen;		/* may contain pairs of the training data, too: they stay candidates */
 } TrPairs;
 

@@ -7,7 +7,9 @@
 #include "core/metrics.h"
 #include "core/simd.h"
 
-const char *const tr_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", "f1", NULL};
+const char *const tr_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", "f1", "rmse", "mae", NULL};
+const char *const tr_ranking_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", "f1", NULL};
+const char *const tr_error_metric_names[] = {"rmse", "mae", NULL};
 
 /* How many scores are above the bar; of those that equal it, with_ties says. */
 static inline __attribute__((always_inline)) int32_t
@@ -112,8 +114,25 @@ tr_metric(TrMetric metric, int k, int32_t *rank, int32_t n)
 			return mean_reciprocal(rank, n);
 		case TR_METRIC_F1:
 			return f1((double) hits / k, (double) hits / n);
+		case TR_METRIC_RMSE:
+		case TR_METRIC_MAE:
+			break;
 	}
 	return NAN;
+}
+
+double
+tr_metric_of_errors(TrMetric metric, const float *predicted, const float *value, int32_t n)
+{
+	double		sum = 0;
+
+	for (int32_t i = 0; i < n; i++)
+	{
+		double		error = (double) predicted[i] - value[i];
+
+		sum += metric == TR_METRIC_RMSE ? error * error : fabs(error);
+	}
+	return sum / n;
 }
 
 /* Welford's update: no difference of large sums. */
@@ -146,4 +165,24 @@ tr_mean_error(const TrMean *mean)
 	if (mean->count < 2)
 		return NAN;
 	return sqrt((square > 0 ? square : 0) / (double) (mean->count - 1) / (double) mean->count) / mean->weight;
+}
+
+double
+tr_metric_value(TrMetric metric, const TrMean *mean)
+{
+	double		value = tr_mean_value(mean);
+
+	return metric == TR_METRIC_RMSE ? sqrt(value) : value;
+}
+
+/* The root's error follows from that of its square: to first order, it is divided by twice the root. */
+double
+tr_metric_error(TrMetric metric, const TrMean *mean)
+{
+	double		error = tr_mean_error(mean);
+	double		root = tr_metric_value(metric, mean);
+
+	if (metric != TR_METRIC_RMSE)
+		return error;
+	return root > 0 ? error / (2 * root) : error;
 }

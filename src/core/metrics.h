@@ -1,5 +1,5 @@
 /*
- * Ranking quality of one user's list (DESIGN of the evaluation: candidates are all items but the user's training items;
+ * Ranking quality of one user's list, and errors of predicted values (DESIGN of the evaluation: candidates are all items but the user's training items;
  * ties go to the smaller index, that is, to the smaller key).
  */
 #ifndef TR_METRICS_H
@@ -16,18 +16,36 @@ typedef enum TrMetric
 	TR_METRIC_HIT,				/* at k */
 	TR_METRIC_MRR,				/* 1 / rank of the first relevant item, whatever k */
 	TR_METRIC_MRR_PAIR,			/* mean of 1 / rank over the relevant items, whatever k */
-	TR_METRIC_F1				/* at k, harmonic mean of precision and recall; 0 when both are */
+	TR_METRIC_F1,				/* at k, harmonic mean of precision and recall; 0 when both are */
+
+	/* of predicted values, over all pairs; smaller is better */
+	TR_METRIC_RMSE,				/* square root of the mean squared error */
+	TR_METRIC_MAE				/* mean absolute error */
 } TrMetric;
 
-#define TR_METRICS (TR_METRIC_F1 + 1)
+#define TR_METRICS (TR_METRIC_MAE + 1)
 
 extern const char *const tr_metric_names[];	/* "ndcg", …, ends with NULL */
+extern const char *const tr_ranking_metric_names[];	/* the same without those of predicted values, which are the last */
+extern const char *const tr_error_metric_names[];	/* these alone */
+
+static inline bool
+tr_metric_is_error(TrMetric metric)
+{
+	return metric == TR_METRIC_RMSE || metric == TR_METRIC_MAE;
+}
+
+static inline bool
+tr_metric_better(TrMetric metric, double value, double than)
+{
+	return tr_metric_is_error(metric) ? value < than : value > than;
+}
 
 /* Does the metric depend on k? */
 static inline bool
 tr_metric_has_k(TrMetric metric)
 {
-	return metric != TR_METRIC_MRR && metric != TR_METRIC_MRR_PAIR;
+	return metric != TR_METRIC_MRR && metric != TR_METRIC_MRR_PAIR && !tr_metric_is_error(metric);
 }
 
 /* The rank of an item that can never be recommended: it counts as relevant, and as found at no k; 1 / rank is 0. */
@@ -44,11 +62,14 @@ extern void tr_ranks_tile(int32_t *ahead, const int32_t *relevant, const float *
 /* The metric of one user from the ranks of the user's n > 0 relevant items; the ranks get sorted. */
 extern double tr_metric(TrMetric metric, int k, int32_t *rank, int32_t n);
 
+/* Of one user's n > 0 predictions: the mean squared error for TR_METRIC_RMSE, the mean absolute one for TR_METRIC_MAE. */
+extern double tr_metric_of_errors(TrMetric metric, const float *predicted, const float *value, int32_t n);
+
 /* What the user's value weighs in the mean over users: 1, or n for a mean over pairs. */
 static inline double
 tr_metric_weight(TrMetric metric, int32_t n)
 {
-	return metric == TR_METRIC_MRR_PAIR ? n : 1;
+	return metric == TR_METRIC_MRR_PAIR || tr_metric_is_error(metric) ? n : 1;
 }
 
 /*
@@ -68,5 +89,9 @@ typedef struct TrMean
 extern void tr_mean_add(TrMean *mean, double value, double weight);
 extern double tr_mean_value(const TrMean *mean);	/* NAN without users */
 extern double tr_mean_error(const TrMean *mean);	/* NAN with fewer than two */
+
+/* The metric, and its standard error, from the mean over users: of RMSE, the root of it. */
+extern double tr_metric_value(TrMetric metric, const TrMean *mean);
+extern double tr_metric_error(TrMetric metric, const TrMean *mean);
 
 #endif

@@ -2,6 +2,7 @@
  * The life of a model, which is the same for all algorithms: made, saved, restored, loaded, freed. See model.h.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/tensors.h"
@@ -64,12 +65,33 @@ finish(TrModel **result, TrModel *model, TrStatus status)
 }
 
 TrStatus
+tr_check_untagged(const TrAlgorithm *algorithm, TrError *err)
+{
+	size_t		used;
+
+	if (algorithm->pairs_alone)
+		return TR_OK;
+	tr_fail(err, TR_BAD_OPTION, "algorithm \"%s\" cannot be trained without tags", algorithm->name);
+	if (!err)
+		return TR_BAD_OPTION;
+	used = (size_t) snprintf(err->hint, sizeof(err->hint), "These can:");
+	for (const TrAlgorithm *const *a = tr_algorithms; *a && used < sizeof(err->hint); a++)
+		if ((*a)->pairs_alone && (algorithm->task->tags || (*a)->task == algorithm->task))
+			used += (size_t) snprintf(err->hint + used, sizeof(err->hint) - used, " %s,", (*a)->name);
+	if (used < sizeof(err->hint))
+		err->hint[used - 1] = '.';
+	return TR_BAD_OPTION;
+}
+
+TrStatus
 tr_model_create(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
 				const TrDataset *dataset, const void *options, TrError *err)
 {
 	TrModel    *model = NULL;
 	TrStatus	status;
 
+	if (dataset->n_tags == 0)
+		TR_TRY(tr_check_untagged(algorithm, err));
 	TR_TRY(new_model(&model, algorithm, memory, backend, options, err));
 	model->dataset = dataset;
 	model->n_tags = dataset->n_tags;
@@ -142,7 +164,7 @@ tr_model_load(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory, 
 
 	if (!algorithm->loads)
 		return tr_fail(err, TR_UNSUPPORTED, "algorithm \"%s\" cannot encode tags", algorithm->name);
-	if (n_tags < 1)
+	if (n_tags < (algorithm->pairs_alone ? 0 : 1))
 		return tr_fail(err, TR_BAD_DATA, "a model of algorithm \"%s\" has %d tags", algorithm->name, n_tags);
 	TR_TRY(new_model(&model, algorithm, memory, backend, options, err));
 	model->n_tags = n_tags;

@@ -44,7 +44,8 @@ typedef struct TrModel
 	 * Numbers of a stored array, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
 	 * two arrays, or what score_items() says of them, plus the sparse part if there is one. The first `unit` of them are
 	 * what similar users and items are compared by, as its cosine; 0 = there is nothing to compare by. The rest are biases
-	 * and priors.
+	 * and priors. Task rating: what was a score is the predicted value, which may lie outside of the range of those it was
+	 * trained on.
 	 */
 	int			width,
 				unit;
@@ -196,6 +197,11 @@ typedef struct TrAlgorithm
 	 */
 	bool		knows_items;
 
+	/* What a dataset may lack, and what it may have: see the notes on them in dataset.h. */
+	bool		pairs_alone;	/* pairs without tags can be trained on */
+	bool		uses_values;	/* of pairs: how much they count; all of the task rating do */
+	bool		uses_attributes;	/* profiles of users and items beside their tags */
+
 	/* Counting the dataset, in create(), is all of training: a refresh counts again, where others load what was trained. */
 	bool		counts;
 
@@ -254,7 +260,7 @@ typedef struct TrAlgorithm
 	TrStatus	(*encode_features) (TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
 
 	/*
-	 * (optional, task item) In place of the inner product: out (n) = what a network says of a user's array and each of n
+	 * (optional, not for the task tag) In place of the inner product: out (n) = what a network says of a user's array and each of n
 	 * items' arrays, which start at items[0], items[stride], … . Also on a model that was loaded, so `loads` must be set;
 	 * such a model has what create() asked of the stored tensors, not the arrays, which the caller has. Needs a width above
 	 * 0. Reads host memory alone, as the weights that tr_mirror() keeps there: in training, they are what save() copied
@@ -264,6 +270,12 @@ typedef struct TrAlgorithm
 	 */
 	TrStatus	(*score_items) (TrModel *model, const float *user, const float *items, size_t stride, int32_t n, float *out,
 								TrError *err);
+
+	/*
+	 * (task rating) out (width) = the array of a user, or an item, of whom nothing is known: a prediction then is what the
+	 * other one says, and the mean where neither is known. Also on a model that was loaded, so `loads` must be set.
+	 */
+	TrStatus	(*unknown) (TrModel *model, TrSide side, float *out, TrError *err);
 
 	/*
 	 * (task tag) out (n,T) = the score of every tag for each of these posts. Also on a model that was loaded: `loads` must
@@ -288,6 +300,9 @@ tr_features(const TrModel *model)
 {
 	return model->algorithm->features ? model->algorithm->features(model) : TR_FEATURES_NONE;
 }
+
+/* TR_BAD_OPTION for an algorithm that cannot be trained on pairs without tags, with those that can in the hint. */
+extern TrStatus tr_check_untagged(const TrAlgorithm *algorithm, TrError *err);
 
 /* dataset outlives the model. */
 extern TrStatus tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,

@@ -85,6 +85,12 @@ OPERATION(reconstruction_loss,
 OPERATION(tag_loss, (TrBackend *b, const TrTagLoss *t))
 
 /*
+ * Squared error at the entries (r, c, y) of x (R,T), which may be zeros: loss += scale * sum of (z[r][c] - y)^2; z (R,T) is
+ * replaced by d loss / d z, which is 0 where x has no entry.
+ */
+OPERATION(squared_loss, (TrBackend *b, float *z, const TrCsr *x, float scale, double *loss))
+
+/*
  * out[i] = x[i] / (1 - p) where tr_stays(seed, step, i, p), else 0. The gradient goes back through the same operation.
  * out may be x.
  */
@@ -149,5 +155,11 @@ OPERATION(attention_backward,
 OPERATION(regress_rows,
 		  (TrBackend *b, float *out, const TrCsr *x, const float *v, const float *gram, const float *ridge, int D,
 		   double *loss))
+
+/*
+ * Eigenvectors of the symmetric matrix a (n,n), which they replace: row i is that of values[i] (n), of length 1; values
+ * ascend. Which of several eigenvectors there are, up to their signs and, where values are equal, rotations, is the backend's.
+ */
+OPERATION(symmetric_eigen, (TrBackend *b, float *a, float *values, int n))
 
 #undef OPERATION

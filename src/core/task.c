@@ -25,7 +25,17 @@ const TrTask tr_task_tag = {
 	.tags = true
 };
 
-const TrTask *const tr_tasks[] = {&tr_task_item, &tr_task_tag, NULL};
+const TrTask tr_task_rating = {
+	.name = "rating",
+	.answer = "item",
+	.group = "user",
+	.pair = "rating",
+	.source = "ratings",
+	.keys = "user or an item",
+	.values = true
+};
+
+const TrTask *const tr_tasks[] = {&tr_task_item, &tr_task_tag, &tr_task_rating, NULL};
 
 const TrTask *
 tr_task_find(const char *name)

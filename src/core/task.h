@@ -22,13 +22,21 @@ typedef struct TrTask
 	 * out, and posts of unknown users or items are answered as well. Otherwise they are of (user, item).
 	 */
 	bool		tags;
+
+	/*
+	 * The value of a pair is predicted: a column of values is needed, by training and by tests, and a model is measured by
+	 * its errors. Otherwise answers are ranked.
+	 */
+	bool		values;
 } TrTask;
 
 extern const TrTask tr_task_item;	/* recommends items to a user */
 extern const TrTask tr_task_tag;	/* recommends tags for a (user, item) */
+extern const TrTask tr_task_rating;	/* predicts the value of a (user, item) */
 
 #define TR_TASK_ITEM (&tr_task_item)
 #define TR_TASK_TAG (&tr_task_tag)
+#define TR_TASK_RATING (&tr_task_rating)
 
 extern const TrTask *const tr_tasks[];	/* ends with NULL */
 extern const TrTask *tr_task_find(const char *name);	/* NULL when there is none */

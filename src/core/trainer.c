@@ -14,6 +14,9 @@
 /* By TrPrecision. */
 static const char *const precisions[] = {"fp32", "tf32", "bf16", NULL};
 
+/* 1 + TrMerge */
+static const char *const merges[] = {"auto", "mean", "sum", "max", "last", NULL};
+
 static const TrOption options[] = {
 	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
 	"maximum number of passes over the training data"},
@@ -27,6 +30,12 @@ static const TrOption options[] = {
 	"tags with fewer assignments are ignored"},
 	{"core", TR_OPTION_INT, OPTION(core), "0", 0, 1e9, NULL,
 	"users, items and tags with fewer assignments are removed until all that remain have as many (k-core); 0 = off"},
+	{"duplicates", TR_OPTION_ENUM, OPTION(duplicates), "auto", 0, 0, merges,
+	"value of a (user, item) pair with several rows: auto = the mean of ratings and of rows with tags, otherwise the sum"},
+	{"half_life", TR_OPTION_REAL, OPTION(half_life), "0", 0, 1e6, NULL,
+	"days, or an interval, after which an interaction counts half, compared to the latest one; 0 = all count alike"},
+	{"like_from", TR_OPTION_REAL, OPTION(like_from), "-1e12", -1e12, 1e12, NULL,
+	"rows with lower values are dislikes, and left out; for algorithms that do not predict values"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0", 0, 0.5, NULL,
 	"share of the (user, item) pairs held out for validation, in steps of 0.01; for the task tag, share of the posts with "
 	"two or more tags of which one tag is held out"},
@@ -128,7 +137,8 @@ measure(Training *t, TrEpoch *epoch, TrError *err)
 {
 	TR_TRY(tr_validate(t->model, t->dataset, t->validation, (TrMetric) t->options->metric, t->options->metric_k,
 					   &t->hooks->poll, &epoch->metric, err));
-	if (!isnan(t->result->metric) && epoch->metric <= t->result->metric)
+	if (!isnan(t->result->metric)
+		&& !tr_metric_better((TrMetric) t->options->metric, epoch->metric, t->result->metric))
 	{
 		t->without_gain++;
 		return TR_OK;
@@ -208,6 +218,22 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	return TR_OK;
 }
 
+/* A model that ranks has no errors, and one that predicts values ranks nothing. */
+static TrStatus
+check_metric(const Training *t, TrError *err)
+{
+	const TrAlgorithm *algorithm = t->model->algorithm;
+
+	if (tr_metric_is_error((TrMetric) t->options->metric) == algorithm->task->values)
+		return TR_OK;
+	tr_fail(err, TR_BAD_OPTION, "algorithm \"%s\" cannot be validated by metric \"%s\"", algorithm->name,
+			tr_metric_names[t->options->metric]);
+	if (err)
+		snprintf(err->hint, sizeof(err->hint), algorithm->task->values ? "Choose rmse or mae."
+				 : "Choose a metric of rankings; rmse and mae are for algorithms that predict values.");
+	return TR_BAD_OPTION;
+}
+
 TrStatus
 tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, const TrTrainOptions *train_options,
 		 const TrTrainHooks *hooks, TrTrainResult *result, TrError *err)
@@ -219,6 +245,8 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	bool		done = false;
 
 	*result = (TrTrainResult) {.metric = NAN};
+	if (validates(&t))
+		TR_TRY(check_metric(&t, err));
 	model->epochs = train_options->epochs;
 	if (model->algorithm->held_out && validates(&t))
 		model->algorithm->held_out(model, validation);

@@ -19,6 +19,9 @@ typedef struct TrTrainOptions
 	uint64_t	seed;
 	int			min_tag_count;	/* tags used by fewer assignments are dropped, once */
 	int			core;			/* users, items and tags with fewer assignments are dropped until none is left; 0 = off */
+	int			duplicates;		/* 0 = by the task, else 1 + TrMerge */
+	double		half_life;		/* days in which the weight of an interaction halves; 0 = it does not */
+	double		like_from;		/* values below are dislikes */
 	int			keep_versions;	/* versions kept in addition to the deployed one */
 	int			threads;		/* 0 = tagrec.threads */
 	int			precision;		/* TrPrecision */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/rating_validation.h"
 #include "core/tag_validation.h"
 #include "core/topn.h"
 #include "core/validation.h"
@@ -295,6 +296,8 @@ tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, T
 
 	if (model->algorithm->task->tags)
 		return tr_validate_tags(model, dataset, held_out, metric, k, poll, value, err);
+	if (model->algorithm->task->values)
+		return tr_validate_ratings(model, dataset, held_out, metric, poll, value, err);
 	status = tr_rank(model, &ranking, add_user, &mean, poll, err);
 	*value = mean.mean.count > 0 ? tr_mean_value(&mean.mean) : 0;
 	return status;

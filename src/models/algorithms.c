@@ -8,6 +8,7 @@
 #define ALGORITHMS(X) \
 	X(abnt) \
 	X(acf) \
+	X(bias) \
 	X(blend) \
 	X(bpr) \
 	X(ccf) \
@@ -22,6 +23,7 @@
 	X(hybrid) \
 	X(ials) \
 	X(item_knn) \
+	X(mf) \
 	X(nltf) \
 	X(pitf) \
 	X(popularity) \

@@ -2,7 +2,7 @@
  * popularity: every user is offered the items that most users have. The baseline that a personal model must beat, and the
  * smallest algorithm there can be: copy this file to start a new one.
  *
- * user array = (1), item array = (number of users who tagged the item)
+ * user array = (1), item array = (number of users who have the item, or the sum of their pairs' values)
  */
 #include "models/base.h"
 
@@ -16,7 +16,7 @@ static const TrOptionSet options = {.size = sizeof(PopularityOptions)};
 typedef struct Popularity
 {
 	TrModel		model;
-	float	   *users;			/* (items) users of each item; of more than 2^24, about so many */
+	float	   *users;			/* (items) users of each item, or their values' sum; of more than 2^24, about so many */
 } Popularity;
 
 static size_t
@@ -24,6 +24,16 @@ estimate(const TrShape *shape, const void *values)
 {
 	(void) values;
 	return (size_t) shape->n_items * sizeof(float);
+}
+
+static double
+sum_of_values(const TrDataset *d, int32_t item)
+{
+	double		sum = 0;
+
+	for (int32_t p = d->item_ptr[item]; p < d->item_ptr[item + 1]; p++)
+		sum += d->post_value[d->item_post[p]];
+	return sum;
 }
 
 static TrStatus
@@ -35,7 +45,7 @@ create(TrModel *model, TrError *err)
 	model->width = 1;
 	TR_TRY(tr_tensor(model, "users", 1, d->n_items, TR_FROM_ZERO, &p->users, err));
 	for (int32_t i = 0; i < d->n_items; i++)
-		p->users[i] = (float) (d->item_ptr[i + 1] - d->item_ptr[i]);
+		p->users[i] = (float) (d->post_value ? sum_of_values(d, i) : d->item_ptr[i + 1] - d->item_ptr[i]);
 	return TR_OK;
 }
 
@@ -55,6 +65,8 @@ const TrAlgorithm tr_algorithm_popularity = {
 	.summary = "The items with the most users, the same for everyone.",
 	.source = "baseline",
 	.task = TR_TASK_ITEM,
+	.pairs_alone = true,
+	.uses_values = true,
 	.options = &options,
 	.counts = true,
 	.estimate = estimate,

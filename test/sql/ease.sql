@@ -34,6 +34,21 @@ SELECT m, count(*) AS offered, count(*) FILTER (WHERE r.item::int >= 100) AS of_
 	FROM unnest('{tags,blend}'::text[]) m, tagrec_recommend_for_tags(m, '{g1t1,g1t3}', n => 5) r GROUP BY m ORDER BY m COLLATE "C";
 SELECT * FROM tagrec_recommend_for_tags('alone', '{g1t1}');
 SELECT * FROM tagrec_recommend_for_tags('given', '{g1t1}');
+-- by eigenvectors: arrays, whose inner products are the scores of the closed form where there are as many as X has columns
+SELECT m, tagrec_train(m, 'posts', a, options::jsonb) > 0 AS trained
+	FROM (VALUES ('spectral', 'ease_tags', '{"method": "spectral", "lambda": 5}'), ('closed', 'ease_tags', '{"method": "primal", "lambda": 5}'),
+		('spectral_alone', 'ease', '{"method": "spectral", "rank": 2}')) v(m, a, options);
+SELECT bool_and(abs(s.score - c.score) < 1e-4) AS same, count(*)
+	FROM generate_series(1, 12) u, tagrec_recommend('spectral', u, 30) s JOIN tagrec_recommend('closed', u, 30) c USING (item);
+SELECT bool_and(abs(s.score - c.score) < 1e-4) AS same, count(*)
+	FROM tagrec_recommend_for_tags('spectral', '{g1t1,g1t3}', n => 30) s JOIN tagrec_recommend_for_tags('closed', '{g1t1,g1t3}', n => 30) c USING (item);
+SELECT count(*) AS offered, count(*) FILTER (WHERE r.item::int / 100 = u / 100) AS of_the_group
+	FROM unnest('{3,107}'::int[]) u, tagrec_recommend('spectral_alone', u, 5) r;
+SELECT count(*) AS similar, count(*) FILTER (WHERE item::int >= 100) AS of_the_group FROM tagrec_similar_items('spectral', 103, 5);
+SELECT count(*) AS tags, bool_and(tag LIKE 'g1%') AS of_the_group FROM tagrec_explain('spectral', 107, 103, 3);
+SELECT tagrec_refresh('spectral') > 0 AS refreshed;
+SELECT count(*) AS offered, count(*) FILTER (WHERE r.item::int >= 100) AS of_the_group FROM tagrec_recommend('spectral', 107, 5) r;
+SELECT tagrec_refresh('spectral_alone');
 -- a member's row of the model's weights starts with what it counts: as given, or chosen
 SELECT round(value[1]::numeric, 4) AS ease, round(value[6]::numeric, 4) AS ials, round(value[11]::numeric, 4) AS popularity
 	FROM given_weight_versions WHERE name = 'members';

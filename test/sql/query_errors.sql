@@ -37,7 +37,6 @@ SELECT * FROM tagrec_feature_tags('net', NULL);
 SELECT * FROM tagrec_recommend('by_int', 'bob');
 SELECT * FROM tagrec_recommend('by_int', 5000000000);
 SELECT * FROM tagrec_recommend('by_uuid', 7);
-SELECT * FROM tagrec_recommend('by_int', 1, candidates => '{40,NULL}');
 SELECT * FROM tagrec_recommend('by_int', 1, candidates => '{40,x}');
 SELECT * FROM tagrec_recommend_as(NULL::bigint, 'by_text', 'bob');
 SELECT * FROM tagrec_recommend_as(NULL::uuid, 'by_int', 1);

@@ -31,7 +31,7 @@ FROM (VALUES ('by_int', 'int', 'int'), ('by_bigint', 'bigint', 'bigint'), ('by_t
 	generate_series(0, 7) AS p, unnest(ARRAY[1, 2, 5, 12, 1000]) AS n, unnest(ARRAY[true, false]) AS seen,
 	generate_series(0, 3) AS c,
 	LATERAL (SELECT fixture_user(user_type::regtype, p) AS u, candidates(item_type, c) AS chosen) AS a,
-	LATERAL (SELECT array_agg(r) AS got FROM tagrec_recommend(model, u, n, seen, chosen) AS r) AS g,
+	LATERAL (SELECT array_agg(r) AS got FROM tagrec_recommend(model, u, n, seen, coalesce(tagrec_ids(chosen), 'all')) AS r) AS g,
 	LATERAL (SELECT array_agg(ROW(r.*) ORDER BY r.rank) AS want FROM fixture_recommend(model, u, n, seen, chosen) AS r) AS w
 GROUP BY model ORDER BY model;
 
@@ -143,7 +143,7 @@ SELECT count(*) FROM by_text_user_v1;
 SELECT current_user;
 -- an error in the middle of a call leaves the role alone
 DO $$ BEGIN
-	PERFORM tagrec_recommend('by_text', 'bob', candidates => ARRAY[NULL]);
+	PERFORM tagrec_recommend('by_text', 'bob', boost => '{i01}', boost_factor => '{NULL}');
 EXCEPTION WHEN null_value_not_allowed THEN
 	RAISE NOTICE 'still %', current_user;
 END $$;

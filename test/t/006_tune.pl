@@ -75,6 +75,15 @@ like($stderr, qr{NOTICE:  trained version 1 of model "told"}, '... and what was 
 ($ret, $stdout, $stderr) = $node->psql('postgres', "SET tagrec.progress_interval = '1h'; " . tune('told', 4, ', resume => false'));
 unlike($stderr, qr{trial \d of}, 'tagrec.progress_interval says how often');
 
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('chosen', 'a', 'auto',
+	'{"candidates": "popularity, ease, hdlpr_ns, user_knn", "max_seconds": 1.5, "patience": 0, "epochs": 100000, "sample": 900}')});
+is($ret, 0, 'auto');
+like($stderr, qr{NOTICE:  algorithm "(?:popularity|ease)" ranks \d+ held-out pairs best: ndcg\@20 \d\.\d{4}}, '... says what it chooses');
+like($stderr, qr{\nDETAIL:  Tried on \d{3} of 1000 pairs: popularity \d\.\d{4} in \d+\.\d s, ease \d\.\d{4} in \d+\.\d s,},
+	'... and what it tried');
+like($stderr, qr{s, hdlpr_ns: stopped after \d\.\d s, user_knn: not tried: the trials before took \d\.\d s\.\n}, '... and what not, and why');
+like($stderr, qr{\nHINT:  (?:tagrec_refresh\(\) adds u|U)sers and items that come later}, '... and what becomes of new users and items');
+
 # ---------------------------------------------------------------- what outlives the job
 
 my $job = start('cancelled');
@@ -114,7 +123,7 @@ ok($node->wait_for_log(qr/reinitializing.*ready to accept connections/s), 'the s
 is(query("SELECT state FROM tagrec_jobs WHERE job = $job"), 'lost', 'the tuning is lost');
 check_kept($job, 'kill -9');
 ($ret, $stdout, $stderr) = $node->psql('postgres', "CALL tagrec_wait($job)");
-like($stderr, qr/HINT:  Call tagrec_tune\(\) again with the same arguments/, '... and tagrec_wait says what to do');
+like($stderr, qr/HINT:  Call the function again with the same arguments/, '... and tagrec_wait says what to do');
 check_resumed('killed', $job, 'kill -9');
 
 # ---------------------------------------------------------------- trials that cannot be taken over

@@ -156,7 +156,7 @@ refused('ann', 'team', sprintf($version, '{"version": 8, "items": -1}', 'm'), qr
 refused('ann', 'team', sprintf($version, qq({"version": 8, $_}), 'm'), qr/violates check constraint/, "... none of whoever has it: $_")
   foreach ('"version": 0', '"version": 2147483647', '"items": 2147483647', '"users": 2100000000', '"tags": -2147483648',
 	'"width": 2147483647, "unit_width": 0', '"width": -1', '"unit_width": 1000000', '"features": 8', '"features": -1', '"epochs": -1',
-	'"best_epoch": 2147483647', '"assignments": -1', '"pairs": -1', '"task": "rating"', '"format": 0', '"refreshed_from": -1');
+	'"best_epoch": 2147483647', '"assignments": -1', '"pairs": -1', '"task": "weather"', '"format": 0', '"refreshed_from": -1');
 is($node->psql('team', q{INSERT INTO tagrec_model (model, schema) VALUES ('x', 'pg_temp')}), 3, '... even a superuser');
 foreach my $row (q{'', 'public'}, q{repeat('x', 45), 'public'}, q{'x', 'pg_catalog'}, q{'x', 'pg_toast'}, q{'x', 'pg_temp'},
 	q{'x', 'pg_temp_3'}, q{'x', 'information_schema'}, q{'x', ''})
@@ -180,7 +180,7 @@ $node->safe_psql('team', 'REVOKE SET ON PARAMETER session_replication_role FROM 
 refused('ben', 'team', q{INSERT INTO tagrec_model (model, schema) VALUES ('x', 'ben')}, qr/permission denied for table tagrec_model/,
 	'who does not own the database inserts nothing at all');
 refused('ben', 'team', "SELECT * FROM $_", qr/permission denied for table $_/, '... and reads nothing of its own accord')
-  foreach qw(tagrec_model tagrec_version tagrec_job tagrec_epoch tagrec_trial);
+  foreach qw(tagrec_model tagrec_version tagrec_result tagrec_job tagrec_epoch tagrec_trial);
 refused('ann', 'team', q{CREATE TRIGGER x BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION tagrec_guard()}, qr/permission denied for function tagrec_guard/,
 	'the guard is for the registry alone');
 # a job that has tuned another role's model on the same data, with a figure that cannot be beaten

@@ -125,6 +125,29 @@ spoil('a flipped bit at the end', sub { substr(${ $_[0] }, -70, 1) ^= "\x01" });
 spoil('another format', sub { substr(${ $_[0] }, 8, 4) = pack('L', 99) });
 spoil('another relation\'s file', sub { ${ $_[0] } = slurp_file(file_of('numbers_item_v1')) });
 
+# written to, under the same name
+sub write_to
+{
+	my ($where, $bytes) = @_;
+	open my $file, '+<:raw', file_of('texts_item_v1') or die;
+	seek $file, $where, 0;
+	print $file $bytes;
+	close $file;
+}
+my $mark = -s $node->logfile;
+write_to(100_000, 'abcd');
+is(answers(''), $expected, 'a file that was written to: the answers are right');
+like(slurp_file($node->logfile, $mark), qr/is not used: it is not what it should be/, 'it was noticed');
+
+# as a disk might: nothing but the bytes tells
+my @times = (stat(file_of('texts_item_v1')))[8, 9];
+write_to(100_000, 'abcd');
+utime @times, file_of('texts_item_v1');
+$mark = -s $node->logfile;
+is($node->safe_psql('postgres', q(SELECT tagrec_warm('texts'))), -s file_of('texts_item_v1'), 'tagrec_warm() reads a file as a whole');
+like(slurp_file($node->logfile, $mark), qr/is made again because its checksum is wrong/, 'and says so');
+is(answers(''), $expected, 'its new file is right');
+
 # ---- unlinked while mapped
 my $session = $node->background_psql('postgres');
 my $ask = q(SELECT md5(string_agg(r::text, ' ')) FROM generate_series(0, 30) u, LATERAL tagrec_recommend('texts', large_key(u), 10) r);
@@ -284,5 +307,41 @@ is($standby->safe_psql('postgres', $ask), $other, 'a standby recommends');
 ok(scalar(glob($standby->data_dir . '/base/pgsql_tmp/pgsql_tmp.tagrec.*')), 'from its own file');
 $standby->promote;
 is($standby->safe_psql('postgres', $ask), $other, 'promoted as well');
+
+# ---- a training makes the files before it is done; its model's sessions read no table
+$node = PostgreSQL::Test::Cluster->new('trained');
+$node->init;
+$node->append_conf('postgresql.conf', "autovacuum = off\nclient_min_messages = warning");
+$node->start;
+$directory = $node->data_dir . '/base/pgsql_tmp';
+$node->safe_psql('postgres', q(
+	CREATE EXTENSION tagrec;
+	CREATE ROLE trainer LOGIN;
+	GRANT CREATE ON SCHEMA public TO trainer;
+	CREATE TABLE assignments AS SELECT u AS user_id, (u * 37 + i * 101) % 3000 AS item_id, 't' || i AS tag
+		FROM generate_series(1, 300) u, generate_series(1, 30) i;
+	GRANT SELECT ON assignments TO trainer;));
+
+sub trains_with_files
+{
+	my ($name, $call, @relations) = @_;
+
+	$node->safe_psql('postgres', $call, extra_params => [ '-U', 'trainer' ]);
+	is_deeply([ files() ], [ sort map { s{.*/}{}r } map { file_of($_) } @relations ], "$name: the files are there")
+	  or diag(join("\n", files()));
+}
+my $options = q('{"factors": 64, "epochs": 1, "keep_versions": 0}');
+trains_with_files('a training', "SELECT tagrec_train('ours', 'assignments', 'ials', $options)", 'ours_item_v1');
+$reads = reads_of('ours_item_v1');
+$node->safe_psql('postgres', "SELECT count(*) FROM tagrec_recommend('ours', 1)");
+is(reads_of('ours_item_v1'), $reads, 'the first session does not read the items');
+trains_with_files('another version, whose predecessor goes', "SELECT tagrec_train('ours', 'assignments', 'ials', $options)",
+	'ours_item_v2');
+
+# what goes wrong with a file is no error of the job's
+$node->append_conf('postgresql.conf', 'tagrec.mapped_size = 0');
+$node->reload;
+unlink map { "$directory/$_" } files();
+trains_with_files('no files are wanted', "SELECT tagrec_train('ours', 'assignments', 'ials', $options)");
 
 done_testing();

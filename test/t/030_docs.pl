@@ -157,7 +157,7 @@ sub mismatch
 		foreach my $what ('type', 'default')
 		{
 			my ($a, $b) = ($said[$i]{$what}, $is[$i]{$what});
-			next if $what eq 'type' && !defined $a && $b =~ /^(text|"any")$/ && $is[$i]{name} =~ /^(user_id|item_id|tag)$/;
+			next if $what eq 'type' && !defined $a && $b =~ /^(text|"any"|anycompatible)$/ && $is[$i]{name} =~ /^(user_id|item_id|tag)$/;
 			return "$what of $said[$i]{name}: said " . ($a // 'none') . ', is ' . ($b // 'none') if ($a // '') ne ($b // '');
 		}
 	}
@@ -169,7 +169,7 @@ foreach my $line (split /\n/, query(q{
 	SELECT p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)
 	FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'tagrec'
-	WHERE obj_description(p.oid, 'pg_proc') !~ '^(implements|used by) the views? ' AND p.prorettype <> 'trigger'::regtype
+	WHERE obj_description(p.oid, 'pg_proc') !~ '^(implements|used by) the (views?|type) ' AND p.prorettype <> 'trigger'::regtype
 	ORDER BY p.proname, p.oid}, 'fixture'))
 {
 	my ($name, $arguments, $result) = map { usual_spelling($_) } split /\|/, $line;
@@ -226,7 +226,7 @@ my ($options) = $text{'doc/options.md'} =~ /^<!-- options -->\n\n(.*?)\n\n<!-- e
 is($options, query(slurp_file("$root/scripts/options_table.sql"), 'fixture') =~ s/\s+\z//r,
 	'the options are those of scripts/options_table.sh');
 
-foreach my $task ('item', 'tag')
+foreach my $task ('item', 'tag', 'rating')
 {
 	my ($section) = $text{'doc/algorithms.md'} =~ /^## For ${task}s\n(.*?)^## /ms;
 	my %named = map { $_ => 1 } $section =~ /^\| `(\w+)` \|/gm;

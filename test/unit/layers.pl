@@ -15,7 +15,7 @@ my %may = (
 	'pg/registry' => [ 'core', 'pg/base' ],
 	'pg/source' => [ 'core', 'pg/base' ],
 	'pg/store' => [ 'core', 'pg/base', 'pg/registry', 'pg/source' ],
-	'pg/train' => [ 'core', 'pg/base', 'pg/registry', 'pg/source', 'pg/store' ],
+	'pg/train' => [ 'core', 'pg/base', 'pg/registry', 'pg/source', 'pg/store', 'pg/serve' ],
 	'pg/serve' => [ 'core', 'pg/base', 'pg/registry', 'pg/store' ],
 	'pg/evaluate' => [ 'core', 'pg/base', 'pg/registry', 'pg/source', 'pg/serve' ],
 );

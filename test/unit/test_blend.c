@@ -306,6 +306,19 @@ test_dropped(void)
 	tr_model_destroy(part[1]);
 }
 
+/* A spectral member has arrays, and so no neighbours that another could have, too. */
+static void
+test_spectral_member(void)
+{
+	TrModel    *blend;
+	TrError		err = {0};
+
+	CHECK(train(&blend, "blend", "ease_tags method=spectral rank=9; ease; ials factors=4", "1 1 1", &held_out, &err) == TR_OK,
+		  "a blend with a spectral member %s", err.message);
+	CHECK(blend->width == 9 + 4 && tr_features(blend) == TR_FEATURES_ITEMS, "it is %d wide, and has neighbours of items", blend->width);
+	tr_model_destroy(blend);
+}
+
 /* How wide the arrays of ccs are, training decides. */
 static void
 test_width(void)
@@ -462,6 +475,7 @@ main(void)
 	test_shared();
 	test_dropped();
 	test_width();
+	test_spectral_member();
 	test_choice();
 	test_last_member();
 	test_refusals();

@@ -28,11 +28,19 @@ make_dataset(int32_t assignments)
 	TrAssignments a;
 
 	tr_assignments_init(&a, &memory);
+	tr_assignments_set_columns(&a, TR_COLUMN_VALUE, TR_MERGE_MEAN);
 	for (int32_t n = 0; n < assignments; n++)
-		tr_assignments_add(&a, n < USERS ? n : (int32_t) tr_below(5, 1, 0, n, USERS),
-						   n < ITEMS ? n : (int32_t) tr_below(5, 2, 0, n, ITEMS),
-						   n < TAGS ? n : (int32_t) (tr_below(5, 3, 0, n, TAGS) * tr_below(5, 4, 0, n, TAGS) / TAGS), false,
-						   0);
+	{
+		TrAssignment row = {
+			.user = n < USERS ? n : (int32_t) tr_below(5, 1, 0, n, USERS),
+			.item = n < ITEMS ? n : (int32_t) tr_below(5, 2, 0, n, ITEMS),
+			.tag = n < TAGS ? n : (int32_t) (tr_below(5, 3, 0, n, TAGS) * tr_below(5, 4, 0, n, TAGS) / TAGS),
+			.weight = 1
+		};
+
+		row.value = (float) (1 + (row.user * 3 + row.item) % 5);
+		tr_assignments_add_row(&a, &row);
+	}
 	tr_assignments_distinct(&a, NULL);
 	tr_dataset_build(&dataset, &a, USERS, ITEMS, TAGS, NULL);
 }
@@ -247,6 +255,8 @@ main(void)
 	make_dataset(400);
 	check_run("acf", "layers=12,8 optimizer=sgd learning_rate=0.05 batch=9");
 	check_run("bpr", "factors=7 optimizer=sgd learning_rate=0.05 batch=50");
+	check_run("mf", "factors=7 learning_rate=0.01 batch=50");
+	check_run("mf", "preset=pmf factors=6 batch=300");
 	check_run("pitf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("nltf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250");

@@ -4,8 +4,10 @@
 #include "backends.h"
 #include "core/validation.h"
 #include "models/ease/ease_keep.h"
-#include "models/ease/ease_solve.h"
+#include "core/eigen.h"
+#include "models/ease/ease_spectral.h"
 #include "models/ease/inverse.h"
+#include "models/ease/spectrum.h"
 
 static TrMemory memory;
 
@@ -340,6 +342,176 @@ test_solution(int M, int C, int targets)
 	free(b);
 }
 
+/* ------------------------------------------------------------------ the spectrum */
+
+/* values (M), descending, = the eigenvalues of x x^T, x (M,C), by the dense method */
+static void
+dense_spectrum(double *values, const double *x, int M, int C)
+{
+	double	   *a = calloc((size_t) M * M, sizeof(double));
+	double	   *work = malloc(sizeof(double) * TR_EIGEN_WORK(M));
+	double	   *ascending = malloc(sizeof(double) * M);
+
+	for (int i = 0; i < M; i++)
+		for (int j = 0; j < M; j++)
+			for (int c = 0; c < C; c++)
+				a[(size_t) i * M + j] += x[i * C + c] * x[j * C + c];
+	tr_eigen(a, ascending, work, M);
+	for (int i = 0; i < M; i++)
+		values[i] = ascending[M - 1 - i];
+	free(a);
+	free(work);
+	free(ascending);
+}
+
+static TrSpectrumSide
+side_of(TrModel *work, const TrCsr *x)
+{
+	size_t		n = (size_t) x->ptr[x->rows];
+	TrSpectrumSide side = {.x = *x, .ptr = x->ptr};
+
+	side.x.ptr = tr_to_device(work, x->ptr, ((size_t) x->rows + 1) * sizeof(int64_t));
+	side.x.col = tr_to_device(work, x->col, n * sizeof(int32_t));
+	side.x.val = tr_to_device(work, x->val, n * sizeof(float));
+	return side;
+}
+
+/* The largest of |X X^T v - s v| over the eigenvectors, relative to the largest eigenvalue */
+static double
+eigenvectors_apart(const float *vectors, const double *values, int rank, const double *x, int M, int C)
+{
+	double	   *y = malloc(sizeof(double) * C);
+	double		most = 0;
+
+	for (int k = 0; k < rank; k++)
+	{
+		memset(y, 0, sizeof(double) * C);
+		for (int r = 0; r < M; r++)
+			for (int c = 0; c < C; c++)
+				y[c] += x[r * C + c] * vectors[r * rank + k];
+		for (int r = 0; r < M; r++)
+		{
+			double		z = -values[k] * vectors[r * rank + k];
+
+			for (int c = 0; c < C; c++)
+				z += x[r * C + c] * y[c];
+			most = fmax(most, fabs(z) / values[0]);
+		}
+	}
+	free(y);
+	return most;
+}
+
+/* The spectrum of the same data on one backend; vectors (M,rank) */
+static void
+find_spectrum(const TrBackendOps *ops, int threads, double *x, int M, int C, int rank, double *values, float *vectors)
+{
+	TrBackend  *backend = open_backend(ops, threads);
+	TrSpectrum	spectrum = {0};
+	TrModel		work;
+	TrEaseData	data;
+	TrSpectrumSide rows;
+	TrSpectrumSide columns;
+
+	tr_start_work(&work, &(TrModel) {.memory = &memory, .backend = backend});
+	data = random_data(&work, x, M, C, C);
+	rows = side_of(&work, &data.by_row);
+	columns = side_of(&work, &data.by_column);
+	CHECK(tr_spectrum(&spectrum, &work, &rows, &columns, rank, NULL, NULL) == TR_OK, "the spectrum of %d x %d", M, C);
+	backend->ops->download(backend, vectors, spectrum.vectors, sizeof(float) * (size_t) M * rank);
+	memcpy(values, spectrum.values, sizeof(double) * rank);
+	tr_end_work(&work);
+	backend->ops->close(backend);
+}
+
+static void
+test_spectrum(int M, int C, int rank, double bound)
+{
+	double	   *x = malloc(sizeof(double) * M * C);
+	double	   *expected = malloc(sizeof(double) * M);
+	double		values[2][200];
+	float	   *vectors[2] = {malloc(sizeof(float) * M * rank), malloc(sizeof(float) * M * rank)};
+	double		most = 0;
+
+	find_spectrum(tagrec_backend_ops(), 1, x, M, C, rank, values[0], vectors[0]);
+	dense_spectrum(expected, x, M, C);
+	for (int k = 0; k < rank; k++)
+		most = fmax(most, fabs(values[0][k] - expected[k]) / expected[0]);
+	CHECK_NEAR(most, 0, bound, "%d eigenvalues of %d x %d", rank, M, C);
+	CHECK_NEAR(eigenvectors_apart(vectors[0], values[0], rank, x, M, C), 0, bound, "%d eigenvectors of %d x %d", rank, M, C);
+	find_spectrum(tagrec_backend_ops(), 3, x, M, C, rank, values[1], vectors[1]);
+	CHECK(memcmp(vectors[0], vectors[1], sizeof(float) * (size_t) M * rank) == 0 && memcmp(values[0], values[1], sizeof(double) * rank) == 0,
+		  "the spectrum of %d x %d: the same with 3 threads as with 1", M, C);
+	find_spectrum(tr_cuda_test_ops(), 1, x, M, C, rank, values[1], vectors[1]);
+	CHECK_NEAR(eigenvectors_apart(vectors[1], values[1], rank, x, M, C), 0, bound, "%d eigenvectors of %d x %d on the CUDA backend",
+			   rank, M, C);
+	free(x);
+	free(expected);
+	free(vectors[0]);
+	free(vectors[1]);
+}
+
+/* A matrix whose eigenvalues are all the same but for those of a few columns: there is always another vector. */
+static void
+test_equal_values(void)
+{
+	enum {N = 150};
+	TrBackend  *backend = open_backend(tagrec_backend_ops(), 1);
+	TrSpectrum	spectrum = {0};
+	TrModel		work;
+	TrEaseData	data;
+	TrSpectrumSide rows;
+	TrSpectrumSide columns;
+	float	   *vectors = malloc(sizeof(float) * N * 20);
+	double		squares = 0;
+
+	tr_start_work(&work, &(TrModel) {.memory = &memory, .backend = backend});
+	tr_ease_new_data(&data, &work, N, N, N, N, NULL);
+	for (int i = 0; i < N; i++)
+	{
+		data.by_row.ptr[i + 1] = i + 1;
+		data.by_row.col[i] = i;
+		data.by_row.val[i] = i < 3 ? 2 : 1;
+	}
+	tr_ease_transpose(&data);
+	rows = side_of(&work, &data.by_row);
+	columns = side_of(&work, &data.by_column);
+	CHECK(tr_spectrum(&spectrum, &work, &rows, &columns, 20, NULL, NULL) == TR_OK, "equal eigenvalues");
+	backend->ops->download(backend, vectors, spectrum.vectors, sizeof(float) * N * 20);
+	for (int i = 0; i < N * 20; i++)
+		squares += vectors[i] * vectors[i];
+	CHECK_NEAR(spectrum.values[2], 4, 1e-5, "the third of equal eigenvalues");
+	CHECK_NEAR(spectrum.values[19], 1, 1e-5, "the last of equal eigenvalues");
+	CHECK_NEAR(squares / 20, 1, 1e-5, "vectors of equal eigenvalues have length 1");
+	tr_end_work(&work);
+	backend->ops->close(backend);
+	free(vectors);
+}
+
+static void
+test_no_spectrum(void)
+{
+	double	   *x = malloc(sizeof(double) * 300 * 300);
+	TrBackend  *backend = open_backend(tagrec_backend_ops(), 1);
+	TrSpectrum	spectrum = {0};
+	int			calls = 0;
+	TrPoll		poll = {stop_later, &calls};
+	TrModel		work;
+	TrEaseData	data;
+	TrSpectrumSide rows;
+	TrSpectrumSide columns;
+
+	tr_start_work(&work, &(TrModel) {.memory = &memory, .backend = backend});
+	data = random_data(&work, x, 300, 300, 300);
+	rows = side_of(&work, &data.by_row);
+	columns = side_of(&work, &data.by_column);
+	CHECK(tr_spectrum(&spectrum, &work, &rows, &columns, 20, &poll, NULL) == TR_CANCELLED, "the spectrum stops when asked");
+	tr_end_work(&work);
+	CHECK(backend->ops->allocated(backend) < (size_t) 1 << 20, "and gives its memory back");
+	backend->ops->close(backend);
+	free(x);
+}
+
 /* ------------------------------------------------------------------ ease_tags */
 
 #define USERS 9
@@ -419,8 +591,121 @@ scores_apart(TrModel *model, const TrDataset *d, double x[USERS + TAGS][ITEMS + 
 	return most / largest;
 }
 
+/* The same of a spectral model, leaving out items that the user has: their scores have a part of their own. */
+static double
+products_apart(TrModel *model, const TrDataset *d, double x[USERS + TAGS][ITEMS + TAGS], const double *b)
+{
+	int			W = model->width;
+	float	   *items = malloc(sizeof(float) * ITEMS * W);
+	float	   *user = malloc(sizeof(float) * W);
+	double		most = 0;
+	double		largest = 0;
+
+	model->algorithm->embed(model, TR_ITEM, d, 0, ITEMS, items, NULL);
+	for (int u = 0; u < USERS; u++)
+	{
+		model->algorithm->embed(model, TR_USER, d, u, 1, user, NULL);
+		for (int j = 0; j < ITEMS; j++)
+		{
+			double		expected = 0;
+			double		score = 0;
+
+			for (int f = 0; f < ITEMS + TAGS; f++)
+				expected += x[u][f] * b[j * (ITEMS + TAGS) + f];
+			for (int i = 0; i < W; i++)
+				score += (double) user[i] * items[j * W + i];
+			if (x[u][j] == 0)
+				most = fmax(most, fabs(expected - score));
+			largest = fmax(largest, fabs(expected));
+		}
+	}
+	free(items);
+	free(user);
+	return most / largest;
+}
+
+/* What a user's tags alone say of item 0, by the arrays of a model that was loaded */
 static void
-test_tags(const char *method)
+check_encoding(TrModel *model, const TrDataset *d, double x[USERS + TAGS][ITEMS + TAGS], const double *b)
+{
+	int			W = model->width;
+	float	   *row = malloc(sizeof(float) * 2 * W);
+	TrProfiles	user = tr_profiles_of(d, TR_USER, 4, 1);
+	TrSparse	features = {.n = 7};
+	TrTensor   *tensors;
+	TrTensor	stored[8];
+	TrModel    *loaded = NULL;
+	int			count;
+	int			n = 0;
+	double		expected = 0;
+	double		score = 0;
+
+	tr_model_save(model, &tensors, &count, NULL);
+	for (int t = 0; t < count; t++)
+		if (!tensors[t].training)
+			stored[n++] = tensors[t];
+	CHECK(tr_model_load(&loaded, model->algorithm, &memory, model->backend, TAGS, model->options, stored, n, NULL) == TR_OK
+		  && loaded->width == W && tr_features(loaded) == TR_FEATURES_NONE, "a spectral model is loaded, %d wide", W);
+	model->algorithm->embed(model, TR_ITEM, d, 0, 1, row, NULL);
+	loaded->algorithm->encode(loaded, TR_USER, &user, row + W, NULL);
+	for (int f = ITEMS; f < ITEMS + TAGS; f++)
+		expected += x[4][f] * b[f];
+	for (int i = 0; i < W; i++)
+		score += (double) row[i] * row[W + i];
+	CHECK_NEAR(score, expected, 1e-5, "a user known by tags alone");
+	CHECK(loaded->algorithm->encode_features(loaded, &user, 0, &features, NULL) == TR_OK && features.n == 0,
+		  "who has no neighbours");
+	tr_model_destroy(loaded);
+	free(row);
+}
+
+/*
+ * The weights of a new column that two more users have who have the tags of item 0 and nothing else, by dense
+ * regression: what its array says of the users
+ */
+static double
+new_item_apart(TrModel *model, const TrDataset *d, double x[USERS + TAGS][ITEMS + TAGS])
+{
+	enum {C = ITEMS + TAGS + 1, M = USERS + TAGS + 2};
+	double		wider[M][C] = {{0}};
+	double		b[C];
+	int			W = model->width;
+	float	   *user = malloc(sizeof(float) * W);
+	float	   *item = malloc(sizeof(float) * W);
+	TrProfiles	profile = tr_profiles_of(d, TR_ITEM, 0, 1);
+	int64_t		n = profile.ptr[1] - profile.ptr[0];
+	double		most = 0;
+
+	for (int r = 0; r < USERS + TAGS; r++)
+		memcpy(wider[r], x[r], sizeof(x[r]));
+	for (int r = M - 2; r < M; r++)
+	{
+		for (int64_t e = profile.ptr[0]; e < profile.ptr[1]; e++)
+			wider[r][ITEMS + profile.tag[e]] = 3 / sqrt((double) n);
+		wider[r][C - 1] = 1;
+	}
+	(void) regress(wider[0], M, C, C - 1, 2, b);
+	profile.posts = (int32_t[1]) {2};
+	model->algorithm->encode(model, TR_ITEM, &profile, item, NULL);
+	for (int u = 0; u < USERS; u++)
+	{
+		double		expected = 0;
+		double		score = 0;
+
+		model->algorithm->embed(model, TR_USER, d, u, 1, user, NULL);
+		for (int f = 0; f < C; f++)
+			expected += (f < C - 1) * wider[u][f] * b[f];
+		for (int i = 0; i < W; i++)
+			score += (double) user[i] * item[i];
+		most = fmax(most, fabs(expected - score));
+	}
+	free(user);
+	free(item);
+	return most;
+}
+
+static void
+test_tags(const TrBackendOps *ops, const char *method)
 {
 	const TrAlgorithm *algorithm = tr_algorithm_find("ease_tags");
 	TrSetting	settings[] = {{"lambda", "2"}, {"item_tags", "0.5"}, {"method", method}, {"user_weighting", "binary"}, {NULL, NULL}};
@@ -428,7 +713,7 @@ test_tags(const char *method)
 	double		b[ITEMS * (ITEMS + TAGS)];
 	char		values[4096];
 	TrOptionTarget target = {algorithm->options, values};
-	TrBackend  *backend = open_backend(tagrec_backend_ops(), 1);
+	TrBackend  *backend = open_backend(ops, 1);
 	TrEpochStats stats = {0};
 	TrDataset	dataset;
 	TrModel    *model = NULL;
@@ -440,7 +725,14 @@ test_tags(const char *method)
 	tr_options_set(&target, 1, settings, NULL);
 	tr_model_create(&model, algorithm, &memory, backend, &dataset, values, NULL);
 	CHECK(algorithm->train_epoch(model, 1, NULL, &stats, NULL) == TR_OK && stats.last, "ease_tags %s: solves in one epoch", method);
-	CHECK_NEAR(scores_apart(model, &dataset, x, b), 0, 1e-5, "ease_tags %s: scores as by dense regression", method);
+	if (strcmp(method, "spectral") != 0)
+		CHECK_NEAR(scores_apart(model, &dataset, x, b), 0, 1e-5, "ease_tags %s: scores as by dense regression", method);
+	else
+	{
+		CHECK_NEAR(products_apart(model, &dataset, x, b), 0, 1e-5, "ease_tags %s: scores as by dense regression", method);
+		check_encoding(model, &dataset, x, b);
+		CHECK_NEAR(new_item_apart(model, &dataset, x), 0, 1e-5, "ease_tags %s: a new item as by dense regression", method);
+	}
 	tr_model_destroy(model);
 	tr_dataset_free(&dataset);
 	backend->ops->close(backend);
@@ -456,8 +748,16 @@ main(void)
 	test_solution(13, 17, 11);
 	test_solution(17, 13, 13);
 	test_solution(40, 150, 140);
-	test_tags("primal");
-	test_tags("dual");
+	test_tags(tagrec_backend_ops(), "primal");
+	test_tags(tagrec_backend_ops(), "dual");
+	test_tags(tagrec_backend_ops(), "spectral");
+	test_tags(tr_cuda_test_ops(), "spectral");
+	test_tags(&tr_plain_ops, "spectral");
+	test_spectrum(13, 17, 13, 1e-5);
+	test_spectrum(70, 40, 30, 1e-5);
+	test_spectrum(400, 300, 20, 1e-3);
+	test_equal_values();
+	test_no_spectrum();
 	CHECK(memory.used == 0, "all memory is given back");
 	tr_memory_release(&memory);
 	return check_done();

@@ -87,11 +87,12 @@ make_data(void)
 	TrAssignments a;
 
 	tr_assignments_init(&a, &memory);
+	tr_assignments_set_columns(&a, TR_COLUMN_VALUE, TR_MERGE_MEAN);
 	for (int32_t u = 0; u < USERS; u++)
 		for (int32_t i = 0; i < ITEMS; i++)
 			for (int32_t t = 0; t < 2; t++)
 				if ((u + i) % 3 != 0)
-					tr_assignments_add(&a, u, i, (u * t + i + i / 3) % TAGS, false, 0);
+					tr_assignments_add_row(&a, &(TrAssignment) {u, i, (u * t + i + i / 3) % TAGS, 1, (float) ((u + i) % 5), 0});
 	tr_assignments_distinct(&a, NULL);
 	tr_dataset_build(&dataset, &a, USERS, ITEMS, TAGS, NULL);
 }
@@ -112,6 +113,8 @@ static const Kind kinds[] = {
 	{"ccs", {{"clusters", "3"}, {"similarity", "0"}, {NULL, NULL}}},
 	{"ccf", {{"clusters", "3"}, {"similarity", "0"}, {"neighbours", "4"}, {NULL, NULL}}},
 	{"ease_tags", {{"user_weighting", "tfidf"}, {"neighbours", "5"}, {NULL, NULL}}},
+	{"ease_tags", {{"method", "spectral"}, {"rank", "7"}, {NULL, NULL}}},
+	{"blend", {{"members", "ease method=spectral rank=3; ease_tags method=spectral rank=4; ease"}, {NULL, NULL}}},
 	{"item_knn", {{"neighbours", "3"}, {NULL, NULL}}},
 	{"abnt", {{"dimensions", "4"}, {"layers", "5,3"}, {"given", "some"}, {"sequence", "3"}, {NULL, NULL}}},
 	{"dae_ptr", {{"hidden", "16"}, {"profiles", "true"}, {"similar", "2"}, {NULL, NULL}}},
@@ -504,6 +507,16 @@ use_item_scores(TrModel *model)
 	free(user);
 }
 
+static void
+use_unknown(TrModel *model)
+{
+	float	   *out = malloc((size_t) model->width * sizeof(float));
+
+	(void) model->algorithm->unknown(model, TR_USER, out, NULL);
+	(void) model->algorithm->unknown(model, TR_ITEM, out, NULL);
+	free(out);
+}
+
 /* All arrays and sparse vectors of a model that lives on. */
 static bool
 use_dataset(TrModel *model)
@@ -541,6 +554,8 @@ use(TrModel *model, int32_t n_tags, bool with_dataset)
 		use_scores(model, n_tags);
 	if (model->algorithm->score_items)
 		use_item_scores(model);
+	if (model->algorithm->unknown)
+		use_unknown(model);
 	return with_dataset ? ok & use_dataset(model) : ok;
 }
 

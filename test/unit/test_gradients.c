@@ -273,6 +273,17 @@ softmax(Inputs *p)
 	tag_loss(p, true);
 }
 
+static void
+squares(Inputs *p)
+{
+	float		host[MOST];
+
+	p->b->ops->download(p->b, host, p->in[0], sizeof(float) * R * T);
+	p->b->ops->upload(p->b, p->grad[0], host, sizeof(float) * R * T);
+	p->b->ops->zero(p->b, p->loss, sizeof(double));
+	p->b->ops->squared_loss(p->b, p->grad[0], &p->targets, 0.5f, p->loss);
+}
+
 static const Check checks[] = {
 	{"sparse layer", sparse_forward, sparse_backward, R * O, {T * O, O}},
 	{"dense layer (I,O)", dense_io, dense_io_back, R * O, {R * I, I * O, O}},
@@ -288,6 +299,7 @@ static const Check checks[] = {
 	{"dropout", dropout, dropout_back, R * O, {R * O}},
 	{"tag_loss, cross-entropy", cross_entropy, cross_entropy, 0, {R * T, T, 2}},
 	{"tag_loss, softmax", softmax, softmax, 0, {R * T, T, 2}},
+	{"squared_loss", squares, squares, 0, {R * T}},
 };
 
 static Inputs

@@ -47,7 +47,9 @@ check_by_hand(void)
 	CHECK_NEAR(metric(TR_METRIC_MRR, 0, (int32_t[]) {TR_UNRANKED}, 1), 0, EXACT, "nothing found, nothing gained");
 	CHECK(!tr_metric_has_k(TR_METRIC_MRR) && !tr_metric_has_k(TR_METRIC_MRR_PAIR) && tr_metric_has_k(TR_METRIC_F1),
 		  "which metrics have a k");
-	CHECK(tr_metric_names[TR_METRICS] == NULL && strcmp(tr_metric_names[TR_METRIC_F1], "f1") == 0, "names of the metrics");
+	CHECK(tr_metric_names[TR_METRICS] == NULL && strcmp(tr_metric_names[TR_METRIC_F1], "f1") == 0
+		  && strcmp(tr_metric_names[TR_METRIC_RMSE], tr_error_metric_names[0]) == 0
+		  && tr_ranking_metric_names[TR_METRIC_RMSE] == NULL, "names of the metrics");
 }
 
 /* ---- a list and the relevance of each of its places */
@@ -95,6 +97,9 @@ brute_metric(TrMetric which, const int *relevance, int length, int n, int k)
 			return sum / n;
 		case TR_METRIC_F1:
 			return hits > 0 ? 2 / (k / hits + n / hits) : 0;
+		case TR_METRIC_RMSE:
+		case TR_METRIC_MAE:
+			break;
 	}
 	return NAN;
 }
@@ -206,7 +211,7 @@ check_by_force(void)
 		length = sort_case(&c, relevance);
 		n = tile_ranks(&c, rank, 1 + (int) (seed * 7 % 90));
 		same = same && same_in_one_tile(&c, rank, n);
-		for (int which = 0; which < TR_METRICS; which++)
+		for (int which = 0; which < TR_METRIC_RMSE; which++)
 			for (size_t k = 0; k < sizeof(ks) / sizeof(ks[0]); k++)
 			{
 				double		got = tr_metric((TrMetric) which, ks[k], rank, n);
@@ -216,7 +221,7 @@ check_by_force(void)
 			}
 	}
 	CHECK(same, "ranks do not depend on the tiles");
-	for (int which = 0; which < TR_METRICS; which++)
+	for (int which = 0; which < TR_METRIC_RMSE; which++)
 		CHECK(worst[which] < EXACT, "%s of 400 random lists, off by %g", tr_metric_names[which], worst[which]);
 }
 
@@ -250,6 +255,29 @@ check_means(void)
 		tr_mean_add(&equal, 1.0 / 3, 1);
 	CHECK_NEAR(tr_mean_error(&equal), 0, 1e-15, "no error where all are the same");
 	CHECK(tr_metric_weight(TR_METRIC_MRR_PAIR, 7) == 7 && tr_metric_weight(TR_METRIC_MRR, 7) == 1, "what a user weighs");
+}
+
+/* Errors 1 and -2 of one user, 0 of another: two thirds of the ratings are one user's. */
+static void
+check_errors(void)
+{
+	float		predicted[] = {4, 1, 5};
+	float		value[] = {3, 3, 5};
+	TrMean		squares = {0};
+	TrMean		absolute = {0};
+
+	tr_mean_add(&squares, tr_metric_of_errors(TR_METRIC_RMSE, predicted, value, 2), tr_metric_weight(TR_METRIC_RMSE, 2));
+	tr_mean_add(&squares, tr_metric_of_errors(TR_METRIC_RMSE, predicted + 2, value + 2, 1), 1);
+	tr_mean_add(&absolute, tr_metric_of_errors(TR_METRIC_MAE, predicted, value, 2), tr_metric_weight(TR_METRIC_MAE, 2));
+	tr_mean_add(&absolute, tr_metric_of_errors(TR_METRIC_MAE, predicted + 2, value + 2, 1), 1);
+	CHECK_NEAR(tr_metric_value(TR_METRIC_RMSE, &squares), sqrt(5.0 / 3), EXACT, "root mean squared error");
+	CHECK_NEAR(tr_metric_value(TR_METRIC_MAE, &absolute), 1, EXACT, "mean absolute error");
+	/* residuals 3 - 2 * 1 = 1 and -1; mean weight 1.5 */
+	CHECK_NEAR(tr_metric_error(TR_METRIC_MAE, &absolute), sqrt(2.0 / 2) / 1.5, EXACT, "its standard error");
+	CHECK_NEAR(tr_metric_error(TR_METRIC_RMSE, &squares), tr_mean_error(&squares) / (2 * sqrt(5.0 / 3)), EXACT,
+			   "that of the root");
+	CHECK(tr_metric_better(TR_METRIC_RMSE, 1, 2) && tr_metric_better(TR_METRIC_NDCG, 2, 1)
+		  && !tr_metric_better(TR_METRIC_MAE, 1, 1), "smaller errors are better, larger rankings");
 }
 
 static void
@@ -303,5 +331,6 @@ main(void)
 	check_by_force();
 	check_means();
 	check_bootstrap();
+	check_errors();
 	return check_done();
 }

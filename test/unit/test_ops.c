@@ -304,6 +304,27 @@ run_regress(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_double(out, b, loss);
 }
 
+/* d = n, rank; flags: large numbers. The eigenvectors are compared by what they multiply to: there are several. */
+static void
+run_eigen(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			n = c->d[0];
+	int			rank = c->d[1];
+	float	   *x = random_floats(b, draw, (size_t) n * rank, -1, 1);
+	float	   *a = random_floats(b, draw, (size_t) n * n, -1, 1);
+	float	   *product = random_floats(b, draw, (size_t) n * (size_t) (n > rank ? n : rank), -1, 1);
+	float	   *values = random_floats(b, draw, n, -1, 1);
+
+	b->ops->gemm(b, a, n, x, rank, false, x, rank, true, n, n, rank, c->flags & 1 ? 1e4f : 1, 0);
+	b->ops->symmetric_eigen(b, a, values, n);
+	collect_floats(out, b, values, n);
+	b->ops->gemm(b, product, n, a, n, false, a, n, true, n, n, n, 1, 0);
+	collect_floats(out, b, product, (size_t) n * n);
+	b->ops->gemm(b, product, rank, a, n, false, x, rank, false, n, rank, n, 1, 0);
+	b->ops->gemm(b, x, rank, a, n, true, product, rank, false, n, rank, n, 1, 0);
+	collect_floats(out, b, x, (size_t) n * rank);
+}
+
 /* d = R, T, first, sparsity; flags: squared */
 static void
 run_reconstruction(TrBackend *b, Draw *draw, const Case *c, Output *out)
@@ -347,6 +368,21 @@ run_tag_loss(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, z, (size_t) R * T);
 	collect_floats(out, b, dbias, T);
 	collect_floats(out, b, dweight, TR_MOST_PARTS);
+	collect_double(out, b, loss);
+}
+
+/* d = R, T, sparsity */
+static void
+run_squares(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			T = c->d[1];
+	TrCsr		targets = random_csr(b, draw, R, T, c->d[2], -1, 5);
+	float	   *z = random_floats(b, draw, (size_t) R * T, -9, 9);
+	double	   *loss = to_backend(b, &(double) {0.5}, sizeof(double));
+
+	b->ops->squared_loss(b, z, &targets, 0.3f, loss);
+	collect_floats(out, b, z, (size_t) R * T);
 	collect_double(out, b, loss);
 }
 
@@ -504,6 +540,9 @@ test_tag_loss(void)
 
 		compare_flags("tag_loss", run_tag_loss, c, 2, 5e-6);
 	}
+	for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++)
+		compare("squared_loss", run_squares, &(Case) {.d = {shape[i][0], shape[i][1], shape[i][3]}}, 1e-6);
+	compare("squared_loss", run_squares, &(Case) {.d = {70000, 1, 1}}, 1e-6);
 	for (int n = 0; n < 70000; n = 3 * n + 1)
 		compare_flags("dropout", run_dropout, (Case) {.d = {n}}, 2, 1e-6);
 }
@@ -537,6 +576,31 @@ test_regression(void)
 		compare_flags("regress_rows", run_regress, c, 2, 5e-5);
 		compare_flags("attention", run_attention, c, 1, 2e-5);
 	}
+}
+
+static void
+test_eigen(void)
+{
+	static const int shape[][2] = {{1, 1}, {2, 1}, {3, 3}, {17, 5}, {64, 64}, {130, 200}, {300, 40}};
+
+	for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++)
+		compare_flags("symmetric_eigen", run_eigen, (Case) {.d = {shape[i][0], shape[i][1]}}, 1, 1e-5);
+}
+
+/* Numbers that have no eigenvectors: an error on every backend, and no endless search. */
+static void
+test_no_eigen(const TrBackendOps *ops)
+{
+	TrBackend  *b = open_backend(ops, 2);
+	TrError		err = {0};
+	float	   *a = to_backend(b, (float[9]) {1, NAN, 2, NAN, 3, 4, 2, 4, 5}, sizeof(float) * 9);
+	float	   *values = to_backend(b, (float[3]) {0}, sizeof(float) * 3);
+
+	ops->symmetric_eigen(b, a, values, 3);
+	CHECK(ops->finish(b, &err) == TR_NOT_FINITE
+		  && strcmp(err.message, "could not compute the eigenvectors of a matrix of 3 x 3") == 0,
+		  "%s: a matrix without eigenvectors: %s", ops->name, err.message);
+	ops->close(b);
 }
 
 /* What a device does in other ways: factors too wide for what it holds at once, rows too long for one block. */
@@ -624,9 +688,14 @@ main(void)
 	test_dropout_share();
 	test_regression();
 	test_large_regression();
+	test_eigen();
 	test_unsolvable(&tr_plain_ops);
+	test_no_eigen(&tr_plain_ops);
 	for (int i = 0; i < N_CANDIDATES; i++)
 		if (i == 0 || candidates[i].ops() != candidates[i - 1].ops())
+		{
 			test_unsolvable(candidates[i].ops());
+			test_no_eigen(candidates[i].ops());
+		}
 	return check_done();
 }

@@ -26,7 +26,7 @@ static const TrOption option_rows[] = {
 	"maximum number of passes over the training pairs by any member; members have their own option epochs"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0.05", 0, 0.5, NULL,
 	"share of the (user, item) pairs held out to choose the weights, in steps of 0.01"},
-	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_metric_names,
+	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_ranking_metric_names,
 	"metric to choose the weights by"},
 	{"metric_k", TR_OPTION_INT, OPTION(metric_k), "20", 1, 100000, NULL,
 	"list length for ndcg, recall, precision, hit and f1"},
@@ -475,6 +475,8 @@ const TrAlgorithm tr_algorithm_blend = {
 	.summary = "A weighted sum of the scores of several algorithms, standardized per user.",
 	.source = "linear combination; compare Ferrari Dacrema et al. (RecSys 2019)",
 	.task = TR_TASK_ITEM,
+	.pairs_alone = true,		/* where all members are */
+	.uses_values = true,		/* as some members do */
 	.knows_items = true,		/* as some members do */
 	.options = &options,
 	.estimate = estimate,

@@ -4,20 +4,23 @@
  *
  *     score of an item = sum over the user's items i of B[i,item]
  *
- * What is stored of the model are the rows of B. Legend: U users, N items.
+ * What is stored of the model are the rows of B; or, where it is spectral, arrays. Legend: U users, N items.
  */
-#include "models/ease/ease_solve.h"
+#include <string.h>
+
+#include "models/ease/ease_spectral.h"
 
 typedef struct EaseOptions
 {
 	double		lambda;
 	int			neighbours;
 	int			method;			/* TrEaseMethod */
+	int			rank;
 } EaseOptions;
 
 #define OPTION(field) offsetof(EaseOptions, field)
 
-static const char *const methods[] = {"auto", "primal", "dual", NULL};
+static const char *const methods[] = {"auto", "primal", "dual", "spectral", NULL};
 
 static const TrOption option_rows[] = {
 	{"lambda", TR_OPTION_REAL, OPTION(lambda), "300", 1e-3, 1e9, NULL,
@@ -25,7 +28,11 @@ static const TrOption option_rows[] = {
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "500", 0, 1e9, NULL,
 	"number of weights stored per item, the largest by absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
-	"matrix to invert, for the same result: primal (items x items), dual (users x users), or auto, the faster one"},
+	"matrix to invert, for the same result: primal (items x items) or dual (users x users); spectral, the leading eigenvectors "
+	"in place of an inverse, for large catalogs; auto, the fastest, which is exact where that takes at most 10^13 "
+	"multiplications"},
+	{"rank", TR_OPTION_INT, OPTION(rank), "1024", 1, 8192, NULL,
+	"number of eigenvectors of the method spectral, which is the embedding size"},
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseOptions);
@@ -35,6 +42,7 @@ typedef struct Ease
 	TrModel		model;
 	TrEaseSettings settings;
 	TrEaseWeights weights;
+	TrEaseSpectral spectral;
 	float	   *ones;			/* (N) the values of a user's items */
 	float	   *lambda;			/* (1) */
 } Ease;
@@ -51,6 +59,9 @@ estimate(const TrShape *shape, const void *values)
 	TrEaseSettings settings = settings_of(values);
 	double		data = 24.0 * shape->n_posts + 8.0 * ((double) shape->n_users + shape->n_items);
 
+	if (tr_ease_is_spectral(shape->n_users, shape->n_items, shape->n_posts, settings.method))
+		return tr_ease_spectral_bytes(shape->n_users, shape->n_items, shape->n_posts, ((const EaseOptions *) values)->rank)
+			+ (size_t) data;
 	return tr_ease_bytes(shape->n_users, shape->n_items, shape->n_items, shape->n_posts, &settings) + (size_t) data;
 }
 
@@ -59,13 +70,17 @@ static TrStatus
 create(TrModel *model, TrError *err)
 {
 	Ease	   *m = (Ease *) model;
+	const TrDataset *d = model->dataset;
 
 	m->settings = settings_of(model->options);
 	TR_TRY(tr_tensor(model, "lambda", 1, 1, TR_FROM_ZERO, &m->lambda, err));
 	*m->lambda = (float) m->settings.lambda;
-	m->ones = TR_NEW(model, float, model->dataset->n_items);
-	TR_TRY(tr_enough_memory(model, err, "%d items", model->dataset->n_items));
-	for (int32_t i = 0; i < model->dataset->n_items; i++)
+	if (tr_ease_is_spectral(d->n_users, d->n_items, d->n_posts, m->settings.method))
+		return tr_ease_spectral_create(&m->spectral, model, d->n_users, d->n_items, 0,
+									   ((const EaseOptions *) model->options)->rank, err);
+	m->ones = TR_NEW(model, float, d->n_items);
+	TR_TRY(tr_enough_memory(model, err, "%d items", d->n_items));
+	for (int32_t i = 0; i < d->n_items; i++)
 		m->ones[i] = 1;
 	return TR_OK;
 }
@@ -96,6 +111,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	Ease	   *m = (Ease *) model;
 
 	(void) epoch;
+	if (m->spectral.rank > 0)
+		return tr_ease_spectral_train(&m->spectral, model, fill, m->settings.lambda, poll, stats, err);
 	return tr_ease_train(&m->weights, model, fill, &m->settings, poll, stats, err);
 }
 
@@ -109,7 +126,33 @@ restored(TrModel *model, TrError *err)
 
 	if (*m->lambda != (float) m->settings.lambda)
 		return tr_fail(err, TR_BAD_DATA, "stored lambda is not %g", m->settings.lambda);
+	if (m->spectral.rank > 0)
+		return tr_ease_spectral_restored(&m->spectral, err);
 	return train_epoch(model, 1, NULL, &(TrEpochStats) {0}, err);
+}
+
+static TrStatus
+embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	const TrEaseSpectral *s = &((Ease *) model)->spectral;
+
+	(void) err;
+	for (int32_t i = first; i < first + n; i++, out += s->rank)
+	{
+		if (side == TR_ITEM)
+			tr_ease_item_array(s, out, i);
+		else
+			memset(out, 0, sizeof(float) * (size_t) s->rank);
+		for (int32_t p = dataset->user_ptr[i]; side == TR_USER && p < dataset->user_ptr[i + 1]; p++)
+			tr_ease_add_item(s, out, dataset->post_item[p], 1);
+	}
+	return TR_OK;
+}
+
+static int
+features(const TrModel *model)
+{
+	return ((const Ease *) model)->spectral.rank > 0 ? TR_FEATURES_NONE : TR_FEATURES_ITEMS;
 }
 
 /* A user is his items, 1 each. */
@@ -119,7 +162,9 @@ user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *
 	int32_t		first = dataset->user_ptr[user];
 
 	(void) err;
-	*out = (TrSparse) {dataset->user_ptr[user + 1] - first, dataset->post_item + first, ((Ease *) model)->ones};
+	*out = (TrSparse) {0};
+	if (((Ease *) model)->spectral.rank == 0)
+		*out = (TrSparse) {dataset->user_ptr[user + 1] - first, dataset->post_item + first, ((Ease *) model)->ones};
 	return TR_OK;
 }
 
@@ -136,13 +181,15 @@ const TrAlgorithm tr_algorithm_ease = {
 	.summary = "Linear regression of every item on the user's other items, in closed form; does not use tags.",
 	.source = "Steck, Embarrassingly Shallow Autoencoders for Sparse Data (WWW 2019), equation 8",
 	.task = TR_TASK_ITEM,
+	.pairs_alone = true,
 	.options = &options,
 	.estimate = estimate,
 	.size = sizeof(Ease),
 	.create = create,
 	.train_epoch = train_epoch,
 	.restored = restored,
-	.features = tr_item_features,
+	.embed = embed,
+	.features = features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,
 };

@@ -16,7 +16,8 @@ typedef enum TrEaseMethod
 {
 	TR_EASE_AUTO,
 	TR_EASE_PRIMAL,				/* inverts (C,C) */
-	TR_EASE_DUAL				/* inverts (M,M) */
+	TR_EASE_DUAL,				/* inverts (M,M) */
+	TR_EASE_SPECTRAL			/* inverts nothing: ease_spectral.h */
 } TrEaseMethod;
 
 /* X both ways, in host memory; columns ascend within a row, rows within a column. */

@@ -10,12 +10,12 @@
  *
  * B solves every item's column from all the others (ease_solve.h). A user of whom nothing but tags is known has the second
  * sum; an item that few users have, or a tag, is known by the rows of its tags. What is stored of the model are the rows of
- * B.
+ * B; or, where it is spectral, arrays, and a new item is known by its tags as a new user is.
  */
 #include <math.h>
 #include <string.h>
 
-#include "models/ease/ease_solve.h"
+#include "models/ease/ease_spectral.h"
 
 typedef struct EaseTagsOptions
 {
@@ -28,6 +28,7 @@ typedef struct EaseTagsOptions
 	int			item_norm;
 	int			neighbours;
 	int			method;			/* TrEaseMethod */
+	int			rank;
 } EaseTagsOptions;
 
 #define OPTION(field) offsetof(EaseTagsOptions, field)
@@ -37,7 +38,7 @@ typedef struct EaseTagsOptions
 
 /* In the order of TrNorm. */
 static const char *const norms[] = {"none", "l2", "max", NULL};
-static const char *const methods[] = {"auto", "primal", "dual", NULL};
+static const char *const methods[] = {"auto", "primal", "dual", "spectral", NULL};
 
 static const TrOption option_rows[] = {
 	{"lambda", TR_OPTION_REAL, OPTION(lambda), "300", 1e-3, 1e9, NULL,
@@ -58,7 +59,11 @@ static const TrOption option_rows[] = {
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "1000", 0, 1e9, NULL,
 	"number of weights stored per item or tag, the largest by absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
-	"matrix to invert, for the same result: primal (items and tags), dual (users and tags), or auto, the faster one"},
+	"matrix to invert, for the same result: primal (items and tags) or dual (users and tags); spectral, the leading eigenvectors "
+	"in place of an inverse, for large catalogs; auto, the fastest, which is exact where that takes at most 10^13 "
+	"multiplications"},
+	{"rank", TR_OPTION_INT, OPTION(rank), "1024", 1, 8192, NULL,
+	"number of eigenvectors of the method spectral, which is the embedding size"},
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseTagsOptions);
@@ -68,6 +73,7 @@ typedef struct EaseTags
 	TrModel		model;
 	EaseTagsOptions options;
 	TrEaseWeights weights;
+	TrEaseSpectral spectral;
 	int32_t		n_items;
 	float	   *items;			/* (1) the same, saved */
 	float	   *idf;			/* (T) ln(items / items with the tag) */
@@ -90,7 +96,23 @@ estimate(const TrShape *shape, const void *values)
 	double		M = (double) shape->n_users + shape->n_tags;
 	double		C = (double) shape->n_items + shape->n_tags;
 
+	if (tr_ease_is_spectral(M, C, shape->n_posts, settings.method))
+		return tr_ease_spectral_bytes(M, C, entries, ((const EaseTagsOptions *) values)->rank)
+			+ (size_t) (16 * entries + 8 * (M + C));
 	return tr_ease_bytes(M, C, shape->n_items, entries, &settings) + (size_t) (16 * entries + 8 * (M + C));
+}
+
+/* One that is being loaded is what it was stored as. */
+static bool
+is_spectral(const EaseTags *m)
+{
+	const TrModel *model = &m->model;
+	const TrDataset *d = model->dataset;
+
+	if (!d)
+		return m->options.method == TR_EASE_SPECTRAL || (m->options.method == TR_EASE_AUTO && tr_stored(model, "tags"));
+	return tr_ease_is_spectral((double) d->n_users + d->n_tags, (double) d->n_items + d->n_tags, d->n_posts,
+							   m->options.method);
 }
 
 /* What encoding tags takes is saved; the weights are stored as rows. */
@@ -112,7 +134,10 @@ create(TrModel *model, TrError *err)
 		*m->items = (float) d->n_items;
 	}
 	m->n_items = (int32_t) *m->items;
-	return TR_OK;
+	if (!is_spectral(m))
+		return TR_OK;
+	return tr_ease_spectral_create(&m->spectral, model, (d ? d->n_users : 0) + model->n_tags, m->n_items + model->n_tags,
+								   model->n_tags, m->options.rank, err);
 }
 
 /* ------------------------------------------------------------------ profiles */
@@ -224,6 +249,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	TrEaseSettings settings = settings_of(&m->options);
 
 	(void) epoch;
+	if (m->spectral.rank > 0)
+		return tr_ease_spectral_train(&m->spectral, model, fill, m->options.lambda, poll, stats, err);
 	return tr_ease_train(&m->weights, model, fill, &settings, poll, stats, err);
 }
 
@@ -235,6 +262,8 @@ restored(TrModel *model, TrError *err)
 
 	if (*m->items != (float) m->n_items)
 		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", *m->items, m->n_items);
+	if (m->spectral.rank > 0)
+		return tr_ease_spectral_restored(&m->spectral, err);
 	return model->dataset ? train_epoch(model, 1, NULL, &(TrEpochStats) {0}, err) : TR_OK;
 }
 
@@ -243,8 +272,7 @@ restored(TrModel *model, TrError *err)
 static int
 features(const TrModel *model)
 {
-	(void) model;
-	return TR_FEATURES_ITEMS | TR_FEATURES_TAGS;
+	return ((const EaseTags *) model)->spectral.rank > 0 ? TR_FEATURES_NONE : TR_FEATURES_ITEMS | TR_FEATURES_TAGS;
 }
 
 static TrStatus
@@ -267,6 +295,9 @@ static TrStatus
 user_row(EaseTags *m, const int32_t *item, int32_t n_items, const int32_t *tag, const float *count, int64_t n_tags,
 		 TrSparse *out, TrError *err)
 {
+	*out = (TrSparse) {0};
+	if (m->spectral.rank > 0)
+		return TR_OK;
 	if (m->options.user_tags == 0)
 		n_tags = 0;
 	TR_TRY(reserve(m, n_items + n_tags, err));
@@ -309,6 +340,63 @@ feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 	return TR_OK;
 }
 
+/* out (r) += the arrays of the tags of a user, weighted; returns the squares of the weights */
+static double
+add_tags(EaseTags *m, const int32_t *tag, const float *count, int64_t n, float *out)
+{
+	double		squares = 0;
+
+	weigh(m, TR_USER, (float) m->options.user_tags, tag, count, n, m->value);
+	for (int64_t e = 0; e < n; e++)
+	{
+		squares += (double) m->value[e] * m->value[e];
+		tr_ease_add_tag(&m->spectral, out, tag[e], m->value[e]);
+	}
+	return squares;
+}
+
+static TrStatus
+encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err)
+{
+	EaseTags   *m = (EaseTags *) model;
+	size_t		r = (size_t) m->spectral.rank;
+
+	memset(out, 0, sizeof(float) * r * (size_t) profiles->rows);
+	for (int32_t row = 0; r > 0 && row < profiles->rows; row++, out += r)
+	{
+		int64_t		first = profiles->ptr[row];
+		int64_t		n = profiles->ptr[row + 1] - first;
+		double		squares;
+
+		TR_TRY(reserve(m, n, err));
+		squares = add_tags(m, profiles->tag + first, profiles->count + first, n, out);
+		if (side == TR_ITEM)
+			tr_ease_new_item(&m->spectral, out, squares, m->options.lambda, profiles->posts ? profiles->posts[row] : 0);
+	}
+	return TR_OK;
+}
+
+/* The users and items that it was trained on; in other data they are no more than their tags. */
+static TrStatus
+embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
+{
+	EaseTags   *m = (EaseTags *) model;
+	size_t		r = (size_t) m->spectral.rank;
+
+	if (!model->dataset || side == TR_USER || dataset->n_items != model->dataset->n_items)
+		TR_TRY(tr_embed_profiles(model, side, dataset, first, n, out, err));
+	if (!model->dataset || dataset->n_items != model->dataset->n_items)
+		return TR_OK;
+	for (int32_t i = first; i < first + n; i++, out += r)
+	{
+		if (side == TR_ITEM)
+			tr_ease_item_array(&m->spectral, out, i);
+		for (int32_t p = dataset->user_ptr[i]; side == TR_USER && p < dataset->user_ptr[i + 1]; p++)
+			tr_ease_add_item(&m->spectral, out, dataset->post_item[p], 1);
+	}
+	return TR_OK;
+}
+
 const TrAlgorithm tr_algorithm_ease_tags = {
 	.name = "ease_tags",
 	.summary = "Linear regression of every item on the user's other items and tags, and on the tags items share, in "
@@ -323,6 +411,9 @@ const TrAlgorithm tr_algorithm_ease_tags = {
 	.create = create,
 	.train_epoch = train_epoch,
 	.restored = restored,
+	.knows_items = true,
+	.embed = embed,
+	.encode = encode,
 	.features = features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,

@@ -5,6 +5,7 @@
  *     loss = sum over triples of -ln sigmoid(x_ui - x_uj) + regularization (|w_u|^2 + |h_i|^2 + |h_j|^2)
  *     x_ui = w_u . h_i + b_i
  *
+ * Where pairs have values, a triple weighs the value of (u,i), divided by the mean of all.
  * An epoch has one triple for every pair, with a j drawn anew. A batch of triples is one step, over the rows it touches.
  * Legend: U users, I items, D factors, W width: D and a column for the item's bias, where a user has 1; B triples of a
  * batch.
@@ -81,6 +82,8 @@ typedef struct Bpr
 	int32_t    *row;			/* (B) of a triple: which of the gathered users */
 	int32_t    *batch_row;		/* the same in backend memory */
 	TrRankLoss	loss;
+	float	   *weight;			/* (B) of the triples; NULL = pairs have no values */
+	double		mean_value;
 	float	   *nothing;		/* (1) 0 */
 } Bpr;
 
@@ -162,6 +165,8 @@ create(TrModel *model, TrError *err)
 	m->sort = TR_NEW(model, uint64_t, 2 * (size_t) B);
 	m->nothing = tr_device_zeros(model, 1);
 	tr_batch_ints(&m->ints, model, BATCH_INTS * (size_t) B);
+	m->mean_value = model->dataset->post_value ? tr_dataset_values(model->dataset).mean : 0;
+	m->weight = m->mean_value > 0 ? TR_NEW(model, float, B) : NULL;
 	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
 	tr_carve(&m->ints, &m->row, &m->batch_row, (size_t) B);
 	tr_carve(&m->ints, &m->side[TR_USER].host.index, &m->side[TR_USER].batch.index, (size_t) B);
@@ -219,6 +224,8 @@ list_triples(TrModel *model, int epoch, int32_t first, int n)
 		if (users == 0 || user[users - 1] != d->post_user[post])
 			user[users++] = d->post_user[post];
 		m->row[p] = users - 1;
+		if (m->weight)
+			m->weight[p] = (float) (d->post_value[post] / m->mean_value);
 		item[p] = d->post_item[post];
 		item[n + p] = draw_negative(m, epoch, post);
 	}
@@ -271,6 +278,8 @@ step(TrModel *model, int n, int64_t number)
 	TrOptimizer o = tr_optimizer(m->options.optimizer, m->options.learning_rate, number, 0);
 
 	b->ops->upload(b, m->ints.device, m->ints.host, m->ints.n * sizeof(int32_t));
+	if (m->weight)
+		b->ops->upload(b, m->loss.ones, m->weight, (size_t) n * sizeof(float));
 	tr_factors_gather(b, users);
 	tr_factors_gather(b, &m->side[TR_ITEM]);
 	rank(m, n);
@@ -295,6 +304,8 @@ const TrAlgorithm tr_algorithm_bpr = {
 	.summary = "Matrix factorization that learns to rank the items a user has above others; does not use tags.",
 	.source = "Rendle et al., BPR: Bayesian Personalized Ranking from Implicit Feedback (UAI 2009)",
 	.task = TR_TASK_ITEM,
+	.pairs_alone = true,
+	.uses_values = true,
 	.options = &options,
 	.estimate = estimate,
 	.size = sizeof(Bpr),

@@ -73,7 +73,7 @@ typedef struct TrRankLoss
 	float	   *dscore;			/* (P) */
 	int32_t    *pair_ptr;		/* (P+1) 0, 1, 2, … */
 	int32_t    *no_column;		/* (P) -1 */
-	float	   *ones;			/* (P) */
+	float	   *ones;			/* (P) weights of the pairs: 1 unless others are written there */
 	double	   *loss;
 } TrRankLoss;
 

@@ -6,6 +6,8 @@
  *          + sum over users of r_u |w_u|^2 + sum over items of r_i |h_i|^2
  *     r_u = regularization (items of u + alpha items)^nu, and r_i likewise with its users
  *
+ * Where pairs have values v, the first sum has a weight for every pair: v divided by their mean, or 1 + confidence v.
+ *
  * A sweep is an epoch: the best users for these items, then the best items for these users. What alpha and regularization
  * should be depends on how dense the data is, and on how much of it repeats: unless they are given, alpha is a multiple of
  * the density, and the multiple and the regularization are chosen on held-out pairs (choice.h).
@@ -20,6 +22,7 @@ typedef struct IalsOptions
 	int			epochs;
 	int			factors;
 	double		alpha;
+	double		confidence;
 	double		regularization;
 	double		nu;
 	double		init_std;
@@ -33,6 +36,8 @@ static const TrOption option_rows[] = {
 	"embedding size"},
 	{"alpha", TR_OPTION_REAL, OPTION(alpha), "0", 0, 1000, NULL,
 	"weight of unobserved pairs, relative to 1 for an observed pair; 0 = chosen on held-out pairs of the training data"},
+	{"confidence", TR_OPTION_REAL, OPTION(confidence), "0", 0, 1e6, NULL,
+	"of pairs with values: an observed pair's weight is 1 + confidence * value; 0 = value / mean value"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0", 0, 1e9, NULL,
 	"L2 strength, multiplied by (pairs of the user + alpha items) ^ nu; likewise for items; 0 = chosen as alpha is"},
 	{"nu", TR_OPTION_REAL, OPTION(nu), "1", 0, 2, NULL,
@@ -50,7 +55,7 @@ static const TrOptionSet options = TR_OPTION_SET(option_rows, IalsOptions);
 /* What is solved for, and from what; pointers are backend memory. */
 typedef struct IalsSide
 {
-	TrCsr		pairs;			/* (n, n of the other side), all 1 */
+	TrCsr		pairs;			/* (n, n of the other side), their weights */
 	float	   *ridge;			/* (n) */
 	float	   *factors;		/* (n,D) */
 	int			step;			/* rows solved between two polls */
@@ -84,7 +89,18 @@ estimate(const TrShape *shape, const void *values)
 
 /* ------------------------------------------------------------------ life */
 
-/* The pairs of every user, or item, as sparse rows of ones. */
+/* What is added to the weight of a pair, and how often its value is. */
+static void
+weighting(const Ials *m, double *plus, double *times)
+{
+	const TrDataset *d = m->model.dataset;
+	double		mean = d->post_value ? tr_dataset_values(d).mean : 0;
+
+	*plus = d->post_value && m->options.confidence == 0 && mean > 0 ? 0 : 1;
+	*times = m->options.confidence > 0 ? m->options.confidence : mean > 0 ? 1 / mean : 0;
+}
+
+/* The pairs of every user, or item, as sparse rows of their weights. */
 static void
 upload_pairs(Ials *m, TrSide side)
 {
@@ -96,13 +112,18 @@ upload_pairs(Ials *m, TrSide side)
 	int64_t    *ptr = TR_NEW(model, int64_t, pairs->rows + 1);
 	int32_t    *col = TR_NEW(model, int32_t, posts);
 	float	   *val = TR_NEW(model, float, posts);
+	double		plus;
+	double		times;
 
+	weighting(m, &plus, &times);
 	for (int32_t r = 0; ptr && r <= pairs->rows; r++)
 		ptr[r] = from[r];
 	for (int32_t p = 0; col && val && p < d->n_posts; p++)
 	{
-		col[p] = side == TR_USER ? d->post_item[p] : d->post_user[d->item_post[p]];
-		val[p] = 1;
+		int32_t		post = side == TR_USER ? p : d->item_post[p];
+
+		col[p] = side == TR_USER ? d->post_item[post] : d->post_user[post];
+		val[p] = d->post_value ? (float) (plus + times * d->post_value[post]) : 1;
 	}
 	if (!model->host_is_full)
 	{
@@ -324,6 +345,8 @@ const TrAlgorithm tr_algorithm_ials = {
 	.summary = "Matrix factorization by alternating least squares; does not use tags.",
 	.source = "Hu, Koren & Volinsky (ICDM 2008); Rendle et al., Revisiting the Performance of iALS (RecSys 2022)",
 	.task = TR_TASK_ITEM,
+	.pairs_alone = true,
+	.uses_values = true,
 	.options = &options,
 	.estimate = estimate,
 	.size = sizeof(Ials),

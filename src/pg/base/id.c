@@ -37,6 +37,9 @@ tagrec_id_text(const TagrecId *id)
 	/* a literal next to an argument of known type: ('m', 'bob', 42) */
 	if (id->type == UNKNOWNOID)
 		return DatumGetCString(id->value);
+	/* the spaces at its end do not count */
+	if (getBaseType(id->type) == BPCHAROID)
+		return TextDatumGetCString(DirectFunctionCall1(rtrim1, id->value));
 	getTypeOutputInfo(id->type, &output, &is_varlena);
 	return OidOutputFunctionCall(output, id->value);
 }

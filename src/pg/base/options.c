@@ -4,11 +4,13 @@
 #include "pg/base/options.h"
 
 #include "lib/stringinfo.h"
+#include "pg/base/auto.h"
 #include "pg/base/tagrec.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/numeric.h"
+#include "utils/timestamp.h"
 
 const TrAlgorithm *
 tagrec_algorithm(const char *name)
@@ -16,9 +18,13 @@ tagrec_algorithm(const char *name)
 	StringInfoData names;
 	const TrAlgorithm *algorithm = tr_algorithm_find(name);
 
+	if (!algorithm)
+		algorithm = tagrec_auto_find(name);
 	if (algorithm)
 		return algorithm;
 	initStringInfo(&names);
+	for (int i = 0; tagrec_autos[i]; i++)
+		appendStringInfo(&names, "%s, ", tagrec_autos[i]->name);
 	for (int i = 0; tr_algorithms[i]; i++)
 		appendStringInfo(&names, "%s%s", i ? ", " : "", tr_algorithms[i]->name);
 	ereport(ERROR,
@@ -50,6 +56,23 @@ tagrec_option_text(const char *name, const JsonbValue *value)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value for option \"%s\": %s", name, value->type == jbvNull ? "null" : "an object"),
 			 errdetail("The value of an option is a number, a string, true, false or an array of numbers.")));
+}
+
+/* An interval as days, which the core's option has; anything else as it is. */
+static char *
+days_text(char *text)
+{
+	char	   *end;
+	Interval   *interval;
+
+	(void) strtod(text, &end);
+	if (end != text && *end == '\0')
+		return text;
+	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+													 Int32GetDatum(-1)));
+	return psprintf("%.17g", interval->month / MONTHS_PER_YEAR * DAYS_PER_YEAR
+					+ interval->month % MONTHS_PER_YEAR * (double) DAYS_PER_MONTH + interval->day
+					+ interval->time / (double) USECS_PER_DAY);
 }
 
 /* Where an option that the core does not know goes; NULL for the others. */
@@ -96,7 +119,10 @@ settings_of(Jsonb *object, TagrecOptions *options)
 		else
 		{
 			settings[n].name = name;
-			settings[n++].value = tagrec_option_text(name, &value);
+			settings[n].value = tagrec_option_text(name, &value);
+			if (strcmp(name, "half_life") == 0 && value.type == jbvString)
+				settings[n].value = days_text(pstrdup(settings[n].value));
+			n++;
 		}
 	}
 	return settings;

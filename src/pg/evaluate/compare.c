@@ -99,11 +99,11 @@ metric_argument(FunctionCallInfo fcinfo)
 	StringInfoData names;
 
 	initStringInfo(&names);
-	for (int i = 0; tr_metric_names[i]; i++)
+	for (int i = 0; tr_ranking_metric_names[i]; i++)
 	{
-		if (strcmp(name, tr_metric_names[i]) == 0)
+		if (strcmp(name, tr_ranking_metric_names[i]) == 0)
 			return (TrMetric) i;
-		appendStringInfo(&names, "%s%s", i ? ", " : "", tr_metric_names[i]);
+		appendStringInfo(&names, "%s%s", i ? ", " : "", tr_ranking_metric_names[i]);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -302,7 +302,7 @@ put_difference(Comparison *c, int k, int model, int versus, double *difference)
 	for (int s = 0; s < c->samples; s++)
 		difference[s] = c->sampled[one][s] - c->sampled[other][s];
 	qsort(difference, c->samples, sizeof(double), compare_numbers);
-	values[2] = CStringGetTextDatum(tr_metric_names[c->metric]);
+	values[2] = CStringGetTextDatum(tr_ranking_metric_names[c->metric]);
 	values[3] = Int32GetDatum(c->k[k]);
 	values[4] = Float8GetDatum(value - against);
 	values[5] = Float8GetDatum(tr_quantile(difference, c->samples, LOW));

@@ -11,6 +11,7 @@
 #include "core/ascending.h"
 #include "core/topn.h"
 #include "miscadmin.h"
+#include "pg/serve/ids.h"
 #include "pg/serve/scorer.h"
 #include "utils/memutils.h"
 
@@ -207,7 +208,7 @@ static void
 find_candidates(Pass *pass)
 {
 	int			n;
-	int32	   *position = tagrec_find_positions(pass->call, pass->test->candidates, &n);
+	int32	   *position = tagrec_find_positions(tagrec_call_items(pass->call), pass->test->candidates, &n);
 
 	pass->candidate = palloc0((TR_BIT_WORDS(pass->items->rows) + 1) * sizeof(uint64));
 	for (int i = 0; i < n; i++)

@@ -154,28 +154,37 @@ may_read(Oid relation, const char *name)
 	return number == InvalidAttrNumber || pg_attribute_aclcheck(relation, number, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
-/* A refresh reads the source as the role that requests it. */
-static void
-check_source(const Row *row)
-{
-	char	   *source = column_text(row, "source");
-	List	   *names = source ? textToQualifiedNameList(cstring_to_text(source)) : NIL;
-	Oid			relation;
+static const char *const source_columns[] = {
+	"user_column", "item_column", "tag_column", "weight_column", "value_column", "time_column", NULL
+};
 
-	if (!source)
+/*
+ * A refresh reads a version's source, and its relations of attributes, as the role that requests it. Of a source, SELECT on
+ * its columns will do.
+ */
+static void
+check_relation(const Row *row, const char *which, const char *const *columns)
+{
+	char	   *name = column_text(row, which);
+	List	   *names = name ? textToQualifiedNameList(cstring_to_text(name)) : NIL;
+	Oid			relation;
+	bool		readable = columns != NULL;
+
+	if (!name)
 		return;
 	if (list_length(names) != 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("source %s of a version is not schema-qualified", source)));
+				 errmsg("%s %s of a version is not schema-qualified", which, name)));
 	relation = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
 	if (!OidIsValid(relation) || pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
 		return;
-	if (!may_read(relation, column_text(row, "user_column")) || !may_read(relation, column_text(row, "item_column"))
-		|| !may_read(relation, column_text(row, "tag_column")) || !may_read(relation, column_text(row, "weight_column")))
+	for (int i = 0; readable && columns[i]; i++)
+		readable = may_read(relation, column_text(row, columns[i]));
+	if (!readable)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for relation %s", source),
+				 errmsg("permission denied for relation %s", name),
 				 errdetail("Restoring a tagrec model requires SELECT on its source.")));
 }
 
@@ -195,7 +204,23 @@ check_version(const Row *row)
 	check_model_relations(model, schema);
 	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
 		check_own(schema, tagrec_partition_relname(model, which, version));
-	check_source(row);
+	check_relation(row, "source", source_columns);
+	check_relation(row, "user_features", NULL);
+	check_relation(row, "item_features", NULL);
+}
+
+static void
+check_result(const Row *row)
+{
+	bool		isnull;
+	int32		model_id = DatumGetInt32(column(row, "model_id", &isnull));
+	char	   *model;
+	char	   *schema;
+
+	if (isnull)
+		return;
+	find_model(model_id, &model, &schema);
+	check_model_relations(model, schema);
 }
 
 /* ------------------------------------------------------------------ jobs */
@@ -258,6 +283,8 @@ check_row(const char *table, const Row *row)
 		return check_job(row);
 	if (strcmp(table, "tagrec_version") == 0)
 		check_version(row);
+	else if (strcmp(table, "tagrec_result") == 0)
+		check_result(row);
 	else
 		check_part_of_job(row);
 	return row->tuple;

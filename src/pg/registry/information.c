@@ -8,33 +8,42 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "pg/base/auto.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_algorithm_rows);
+PG_FUNCTION_INFO_V1(tagrec_algorithm_rows_2);
 PG_FUNCTION_INFO_V1(tagrec_option_rows);
 
+static void
+put_algorithm(ReturnSetInfo *result, const TrAlgorithm *a)
+{
+	Datum		values[] = {
+		CStringGetTextDatum(a->name),
+		CStringGetTextDatum(a->task->name),
+		CStringGetTextDatum(a->summary),
+		CStringGetTextDatum(a->source),
+		BoolGetDatum(!a->pairs_alone),
+		BoolGetDatum(a->uses_values || a->task->values),
+		BoolGetDatum(a->uses_attributes)
+	};
+	bool		nulls[lengthof(values)] = {false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
 Datum
-tagrec_algorithm_rows(PG_FUNCTION_ARGS)
+tagrec_algorithm_rows_2(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; tagrec_autos[i]; i++)
+		put_algorithm(result, tagrec_autos[i]);
 	for (int i = 0; tr_algorithms[i]; i++)
-	{
-		const TrAlgorithm *a = tr_algorithms[i];
-		Datum		values[4] = {
-			CStringGetTextDatum(a->name),
-			CStringGetTextDatum(a->task->name),
-			CStringGetTextDatum(a->summary),
-			CStringGetTextDatum(a->source)
-		};
-		bool		nulls[4] = {false, false, false, false};
-
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
+		put_algorithm(result, tr_algorithms[i]);
 	return (Datum) 0;
 }
 
@@ -158,17 +167,23 @@ put_common_options(ReturnSetInfo *result, const TrAlgorithm *algorithm)
 			   "instead of a share of the source; columns have the same names as in the source.");
 }
 
+static void
+put_algorithm_options(ReturnSetInfo *result, const TrAlgorithm *algorithm)
+{
+	put_option_set(result, algorithm, algorithm->options);
+	put_option_set(result, algorithm, &tr_train_options);
+	put_common_options(result, algorithm);
+}
+
 Datum
 tagrec_option_rows(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; tagrec_autos[i]; i++)
+		put_algorithm_options(result, tagrec_autos[i]);
 	for (int i = 0; tr_algorithms[i]; i++)
-	{
-		put_option_set(result, tr_algorithms[i], tr_algorithms[i]->options);
-		put_option_set(result, tr_algorithms[i], &tr_train_options);
-		put_common_options(result, tr_algorithms[i]);
-	}
+		put_algorithm_options(result, tr_algorithms[i]);
 	return (Datum) 0;
 }

@@ -29,7 +29,13 @@
 	X(text, "item_column", columns.item) \
 	X(text, "tag_column", columns.tag) \
 	X(text, "weight_column", columns.weight) \
+	X(text, "value_column", columns.value) \
+	X(text, "time_column", columns.time) \
+	X(int, "user_features", user_features) \
+	X(int, "item_features", item_features) \
 	X(text, "device", device) \
+	X(text, "deploy", deploy) \
+	X(int, "remembered", remembered) \
 	X(int, "threads", threads) \
 	X(int, "max_memory", max_memory) \
 	X(int, "progress_interval", progress_interval)
@@ -132,7 +138,7 @@ tagrec_request_read(Jsonb *object)
 	MEMBERS(GET)
 #undef GET
 	if (!request->kind || !request->model || !request->schema || !request->algorithm || !request->options
-		|| !request->columns.user || !request->columns.item || !request->columns.tag || !request->device)
+		|| !request->columns.user || !request->columns.item || !request->device)
 		elog(ERROR, "incomplete request of a tagrec job");
 	return request;
 }

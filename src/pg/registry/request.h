@@ -21,16 +21,20 @@ typedef struct TagrecRequest
 	 * version
 	 */
 	Jsonb	   *options;
-	Jsonb	   *requested;		/* refresh: what the user once gave; else NULL */
+	Jsonb	   *requested;		/* refresh: what the user once gave; auto: what he gives; else NULL */
 	int			version;		/* refresh: whose weights */
 	Jsonb	   *space;			/* tune, with the next four: see tune_space.h; else NULL */
 	int			trials;			/* at most */
 	int64		search_seed;
 	bool		resume;			/* trials that have been done before count */
+	char	   *deploy;			/* "always", "if_better" or "never"; NULL = always */
+	bool		remembered;		/* source and settings are those of the deployed version: read as the model's owner */
 	bool		refit;			/* the best options are trained again with the held-out pairs */
 	Oid			source;
 	Oid			validation_source;	/* held-out pairs; InvalidOid = none */
 	TagrecColumns columns;
+	Oid			user_features,	/* relations of attributes; InvalidOid = none */
+				item_features;
 	char	   *device;
 	int			threads;		/* settings of the session that asked */
 	int			max_memory;

@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
+#include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
@@ -42,6 +43,9 @@ typedef struct RegistryPlace
 	NameData	name;			/* of the schema */
 	Oid			table;			/* tagrec_model */
 	Oid			owner;
+	Oid			versions;		/* tagrec_version; InvalidOid = not looked for */
+	Oid			model_index;	/* on the names */
+	Oid			version_index;
 	uint64		generation;
 } RegistryPlace;
 
@@ -58,7 +62,7 @@ static post_parse_analyze_hook_type next_hook;
 static void
 forget_place(Datum arg, Oid relation)
 {
-	if (OidIsValid(relation) && relation != place.table)
+	if (OidIsValid(relation) && relation != place.table && relation != place.versions)
 		return;
 	place.valid = false;
 	changes++;
@@ -80,6 +84,17 @@ is_own(Oid relation)
 		getExtensionOfObject(RelationRelationId, relation) == place.extension;
 }
 
+static void
+check_own(Oid relation)
+{
+	if (!is_own(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation \"%s\" does not belong to extension \"tagrec\"", get_rel_name(relation)),
+				 errdetail("A table or the schema of the extension was renamed, and this relation now has its name."),
+				 errhint("Restore the original name, or retry if the schema has only just been renamed.")));
+}
+
 static bool
 check_relations(Node *node, void *context)
 {
@@ -91,12 +106,8 @@ check_relations(Node *node, void *context)
 		return query_tree_walker((Query *) node, check_relations, context, QTW_EXAMINE_RTES_BEFORE);
 	if (!IsA(node, RangeTblEntry))
 		return expression_tree_walker(node, check_relations, context);
-	if (entry->rtekind == RTE_RELATION && !is_own(entry->relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("relation \"%s\" does not belong to extension \"tagrec\"", get_rel_name(entry->relid)),
-				 errdetail("A table or the schema of the extension was renamed, and this relation now has its name."),
-				 errhint("Restore the original name, or retry if the schema has only just been renamed.")));
+	if (entry->rtekind == RTE_RELATION)
+		check_own(entry->relid);
 	return false;
 }
 
@@ -111,24 +122,49 @@ check_names(ParseState *pstate, Query *query, JumbleState *jumble)
 
 /* ------------------------------------------------------------------ the place */
 
-/* pg_extension has no syscache, and get_extension_schema() is not exported before 16. */
-static Oid
-extension_schema(Oid extension)
+/*
+ * The objects of an earlier version have other tables and other arguments, until they are updated; a session that was open
+ * during an update may have the earlier library.
+ */
+static void
+check_version(Datum version)
 {
-	Oid			schema = InvalidOid;
+	char	   *found = TextDatumGetCString(version);
+
+	if (strcmp(found, TAGREC_VERSION) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"tagrec\" has version %s in this database, but the library is of version %s",
+						found, TAGREC_VERSION),
+				 errhint("Run ALTER EXTENSION tagrec UPDATE. If that has been done, open a new connection.")));
+	pfree(found);
+}
+
+/* Its number and its schema at once: pg_extension has no syscache. */
+static void
+find_extension(RegistryPlace *found)
+{
 	Relation	relation = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	bool		isnull;
 
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
-	scan = systable_beginscan(relation, ExtensionOidIndexId, true, NULL, 1, &key);
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("tagrec"));
+	scan = systable_beginscan(relation, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	{
+		found->extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+		found->schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+		check_version(heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &isnull));
+	}
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
-	return schema;
+	if (!OidIsValid(found->extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"tagrec\" does not exist")));
 }
 
 static Oid
@@ -172,8 +208,7 @@ find_place(void)
 		return;
 
 	before = changes;
-	found.extension = get_extension_oid("tagrec", false);
-	found.schema = extension_schema(found.extension);
+	find_extension(&found);
 	found.table = get_relname_relid("tagrec_model", found.schema);
 	found.owner = relation_owner(found.table);
 	name = get_namespace_name(found.schema);
@@ -193,6 +228,40 @@ tagrec_schema(void)
 {
 	find_place();
 	return place.schema;
+}
+
+/* Without its own index, for whatever reason, the table is read as a whole. */
+static Oid
+find_index(Oid table, const char *name)
+{
+	Oid			index = get_relname_relid(name, place.schema);
+
+	return OidIsValid(index) && IndexGetRelation(index, true) == table ? index : InvalidOid;
+}
+
+TagrecRegistryTables
+tagrec_registry_tables(void)
+{
+	find_place();
+	if (!OidIsValid(place.versions))
+	{
+		Oid			versions = get_relname_relid("tagrec_version", place.schema);
+
+		if (!OidIsValid(versions))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("tables of extension \"tagrec\" are missing")));
+		check_own(versions);
+		place.model_index = find_index(place.table, "tagrec_model_model_key");
+		place.version_index = find_index(versions, "tagrec_version_pkey");
+		place.versions = versions;
+	}
+	return (TagrecRegistryTables) {
+		.model = place.table,
+		.model_index = place.model_index,
+		.version = place.versions,
+		.version_index = place.version_index
+	};
 }
 
 TagrecSession

@@ -13,7 +13,7 @@
 
 #include "pg/base/identity.h"
 
-#define TAGREC_QUERY_ARGS 32
+#define TAGREC_QUERY_ARGS 40
 
 /* The values of a statement's parameters, put one after the other, and 'n' for those that are NULL. */
 typedef struct TagrecValues
@@ -47,6 +47,17 @@ extern void tagrec_registry_end(TagrecSession session);
  * statement; with fresh = true a new one, which also sees what this transaction has written.
  */
 extern uint64 tagrec_registry_run(TagrecQuery *query, bool fresh, const Datum *values, const char *nulls);
+
+/* The tables that are read without SQL, and their keys' indexes; InvalidOid = there is none. */
+typedef struct TagrecRegistryTables
+{
+	Oid			model;
+	Oid			model_index;	/* on the names */
+	Oid			version;
+	Oid			version_index;
+} TagrecRegistryTables;
+
+extern TagrecRegistryTables tagrec_registry_tables(void);
 
 /* The first column of its first row, an integer, in a session of its own; 0 when there is none. */
 extern int32 tagrec_registry_int(TagrecQuery *query, bool fresh, const Datum *values);

@@ -13,6 +13,7 @@
 #include "pg/base/compat.h"
 #include "pg/base/names.h"
 #include "pg/registry/statement.h"
+#include "pg/registry/version_row.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -22,49 +23,6 @@ PG_FUNCTION_INFO_V1(tagrec_sees);
 
 /* The names of models, jobs, … that a hint lists. */
 #define MAX_LISTED 10
-
-/* X(kind, column, member of TagrecVersion): what the two queries below read, behind the format. */
-#define VERSION_COLUMNS(X) \
-	X(int, m.model_id, model_id) \
-	X(text, m.model, model) \
-	X(text, m.schema, schema) \
-	X(int, v.version, version) \
-	X(int, m.deployed_version, deployed_version) \
-	X(text, v.algorithm, algorithm) \
-	X(text, v.task, task) \
-	X(jsonb, v.options, options) \
-	X(jsonb, v.requested_options, requested_options) \
-	X(text, v.source, source) \
-	X(text, v.user_column, columns.user) \
-	X(text, v.item_column, columns.item) \
-	X(text, v.tag_column, columns.tag) \
-	X(text, v.weight_column, columns.weight) \
-	X(text, v.user_type, user_type) \
-	X(text, v.item_type, item_type) \
-	X(int, v.width, width) \
-	X(int, v.unit_width, unit_width) \
-	X(int, v.features, features) \
-	X(int, v.users, users) \
-	X(int, v.items, items) \
-	X(int, v.tags, tags) \
-	X(text, m.owner, registered_owner)
-
-#define COLUMN_NAME(kind, column, member) ", " #column
-#define SELECT_VERSION "SELECT v.format" VERSION_COLUMNS(COLUMN_NAME)
-
-static TagrecQuery deployed_query = {
-	SELECT_VERSION " FROM @.tagrec_model m"
-	" JOIN @.tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) m.model_id"
-	" AND v.version OPERATOR(pg_catalog.=) m.deployed_version WHERE m.model OPERATOR(pg_catalog.=) $1",
-	1, {TEXTOID}
-};
-
-static TagrecQuery version_query = {
-	SELECT_VERSION " FROM @.tagrec_model m"
-	" JOIN @.tagrec_version v ON v.model_id OPERATOR(pg_catalog.=) m.model_id"
-	" WHERE m.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2",
-	2, {TEXTOID, INT4OID}
-};
 
 static TagrecQuery model_query = {
 	"SELECT model_id, model, schema, owner, deployed_version FROM @.tagrec_model WHERE model OPERATOR(pg_catalog.=) $1",
@@ -89,45 +47,6 @@ static TagrecQuery versions_query = {
 	" WHERE m.model OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
-
-static char *
-text_column(HeapTuple tuple, int column)
-{
-	return SPI_getvalue(tuple, SPI_tuptable->tupdesc, column);
-}
-
-static int32
-int_column(HeapTuple tuple, int column)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, &isnull);
-
-	return isnull ? 0 : DatumGetInt32(value);
-}
-
-static Jsonb *
-jsonb_column(HeapTuple tuple, int column)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, &isnull);
-
-	return isnull ? NULL : DatumGetJsonbPCopy(value);
-}
-
-/* The first row of the last result, in the current memory context. */
-static TagrecVersion *
-read_version(int *format)
-{
-	HeapTuple	tuple = SPI_tuptable->vals[0];
-	TagrecVersion *v = palloc0(sizeof(TagrecVersion));
-	int			n = 0;
-
-	*format = int_column(tuple, ++n);
-#define READ(kind, column, member) v->member = kind##_column(tuple, ++n);
-	VERSION_COLUMNS(READ)
-#undef READ
-	return v;
-}
 
 static void
 check_format(const TagrecVersion *v, int format)
@@ -195,30 +114,12 @@ find_relation(TagrecVersion *v)
 				 errhint("Drop the model with tagrec_drop() and train it again.")));
 }
 
-/* Inside a registry session. NULL when the query finds no row. */
-static TagrecVersion *
-run_version_query(TagrecQuery *query, const Datum *values, MemoryContext to, int *format)
-{
-	MemoryContext inside;
-	TagrecVersion *v;
-
-	if (tagrec_registry_run(query, false, values, NULL) == 0)
-		return NULL;
-	inside = MemoryContextSwitchTo(to);
-	v = read_version(format);
-	MemoryContextSwitchTo(inside);
-	return v;
-}
-
 TagrecVersion *
 tagrec_version_deployed(const char *model)
 {
-	int			format = 0;
-	Datum		values[1] = {CStringGetTextDatum(model)};
-	TagrecSession session = tagrec_registry_begin();
-	TagrecVersion *v = run_version_query(&deployed_query, values, session.caller, &format);
+	int			format;
+	TagrecVersion *v = tagrec_version_row(model, NULL, &format);
 
-	tagrec_registry_end(session);
 	if (!v)
 		tagrec_model_missing(model);
 	check_format(v, format);
@@ -254,13 +155,10 @@ list_versions(const char *model)
 TagrecVersion *
 tagrec_version_find(const char *model, int32 version)
 {
-	int			format = 0;
+	int			format;
 	char	   *versions;
-	Datum		values[2] = {CStringGetTextDatum(model), Int32GetDatum(version)};
-	TagrecSession session = tagrec_registry_begin();
-	TagrecVersion *v = run_version_query(&version_query, values, session.caller, &format);
+	TagrecVersion *v = tagrec_version_row(model, &version, &format);
 
-	tagrec_registry_end(session);
 	if (!v)
 	{
 		versions = list_versions(model);

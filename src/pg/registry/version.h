@@ -36,6 +36,9 @@ typedef struct TagrecVersion
 	Jsonb	   *requested_options;
 	char	   *source;
 	TagrecColumns columns;		/* of the source */
+	char	   *device;			/* as it was asked for; NULL = unknown */
+	char	   *user_features,	/* relations of attributes, quoted and schema-qualified; NULL = none */
+			   *item_features;
 	char	   *user_type,
 			   *item_type;		/* as format_type gives them */
 	int			width,

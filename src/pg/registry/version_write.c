@@ -31,9 +31,25 @@ static TagrecQuery hold_at_once_query = {
 };
 
 static TagrecQuery next_query = {
-	"SELECT COALESCE(pg_catalog.max(version), 0) OPERATOR(pg_catalog.+) 1 AS version FROM @.tagrec_version"
-	" WHERE model_id OPERATOR(pg_catalog.=) $1",
+	"SELECT GREATEST((SELECT pg_catalog.max(version) FROM @.tagrec_version WHERE model_id OPERATOR(pg_catalog.=) $1),"
+	" (SELECT pg_catalog.max(version) FROM @.tagrec_result WHERE model_id OPERATOR(pg_catalog.=) $1), 0)"
+	" OPERATOR(pg_catalog.+) 1 AS version",
 	1, {INT4OID}
+};
+
+static TagrecQuery result_query = {
+	"INSERT INTO @.tagrec_result (model_id, version, refreshed_from, job, algorithm, source, requested_options, users, items,"
+	" tags, assignments, pairs, epochs, best_epoch, metric, metric_value, seconds, bytes, created_at)"
+	" SELECT model_id, version, refreshed_from, job, algorithm, source, requested_options, users, items,"
+	" tags, assignments, pairs, epochs, best_epoch, metric, metric_value, seconds, $3, created_at FROM @.tagrec_version"
+	" WHERE model_id OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2",
+	3, {INT4OID, INT4OID, INT8OID}
+};
+
+static TagrecQuery deployed_query = {
+	"UPDATE @.tagrec_result SET deployed_at = pg_catalog.now() WHERE model_id OPERATOR(pg_catalog.=) $1"
+	" AND version OPERATOR(pg_catalog.=) $2",
+	2, {INT4OID, INT4OID}
 };
 
 /* X(how it is put, column, member of TagrecVersionRow): the row of a version, but for its format. some: 0 is NULL. */
@@ -51,6 +67,10 @@ static TagrecQuery next_query = {
 	X(text, item_column, columns.item) \
 	X(text, tag_column, columns.tag) \
 	X(text, weight_column, columns.weight) \
+	X(text, value_column, columns.value) \
+	X(text, time_column, columns.time) \
+	X(text, user_features, user_features) \
+	X(text, item_features, item_features) \
 	X(text, user_type, user_type) \
 	X(text, item_type, item_type) \
 	X(int4, width, width) \
@@ -67,7 +87,8 @@ static TagrecQuery next_query = {
 	X(text, metric, metric) \
 	X(float8, metric_value, metric_value) \
 	X(float8, seconds, seconds) \
-	X(text, backend, backend)
+	X(text, backend, backend) \
+	X(text, device, device)
 
 #define TYPE_int4 INT4OID
 #define TYPE_some INT4OID
@@ -179,6 +200,14 @@ tagrec_version_insert(const TagrecVersionRow *row)
 	tagrec_registry_put(&insert_query, &values);
 }
 
+void
+tagrec_result_insert(int32 model_id, int32 version, int64 bytes)
+{
+	Datum		values[3] = {Int32GetDatum(model_id), Int32GetDatum(version), Int64GetDatum(bytes)};
+
+	tagrec_registry_write(&result_query, values);
+}
+
 bool
 tagrec_model_hold(int32 model_id)
 {
@@ -202,6 +231,7 @@ tagrec_model_deploy(int32 model_id, int32 version)
 
 	tagrec_registry_write(&replace_query, values);
 	tagrec_registry_write(&deploy_query, values);
+	tagrec_registry_write(&deployed_query, values);
 }
 
 TransactionId

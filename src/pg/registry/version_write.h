@@ -19,6 +19,8 @@ typedef struct TagrecVersionRow
 	Jsonb	   *requested_options;
 	const char *source;
 	TagrecColumns columns;
+	const char *user_features,	/* NULL = none */
+			   *item_features;
 	const char *user_type,
 			   *item_type;
 	int32		width,
@@ -36,6 +38,7 @@ typedef struct TagrecVersionRow
 	const char *metric;
 	double		seconds;
 	const char *backend;
+	const char *device;
 } TagrecVersionRow;
 
 /*
@@ -59,6 +62,9 @@ extern int	tagrec_versions_beyond(int32 model_id, int keep, int32 **versions);
 
 /* The transaction that has deployed another version in place of this one; Invalid when it is deployed, or gone. */
 extern TransactionId tagrec_version_replaced(int32 model_id, int32 version);
+
+/* A version's result, which stays when the version goes; bytes of its relations. */
+extern void tagrec_result_insert(int32 model_id, int32 version, int64 bytes);
 
 /* The number of the next version; fresh as in tagrec_model_find(). */
 extern int32 tagrec_version_next(int32 model_id, bool fresh);

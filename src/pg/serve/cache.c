@@ -172,8 +172,8 @@ is_left_behind(const TagrecServed *served)
 }
 
 /* A file that was unlinked keeps its space for as long as somebody has mapped it. */
-static void
-drop_left_behind(void)
+void
+tagrec_served_let_go(void)
 {
 	dlist_mutable_iter i;
 
@@ -220,7 +220,7 @@ tagrec_served(const TagrecTables *tables)
 		dlist_move_head(&entries, &served->node);
 	else
 	{
-		drop_left_behind();
+		tagrec_served_let_go();
 		served = add_entry(tables);
 	}
 	shrink(served);

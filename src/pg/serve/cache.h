@@ -67,6 +67,9 @@ extern TagrecMatrix *tagrec_served_users(TagrecServed *served, const TagrecTable
 extern TagrecNeighbours *tagrec_served_neighbours(TagrecServed *served, const TagrecTables *tables);
 extern TagrecEncoder *tagrec_served_encoder(TagrecServed *served, const TagrecTables *tables);
 
+/* Lets go of what was mapped from files that were unlinked, as far as no call is using it. */
+extern void tagrec_served_let_go(void);
+
 extern void tagrec_served_unpin(TagrecServed *served);
 
 #endif

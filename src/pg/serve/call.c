@@ -5,7 +5,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "core/ascending.h"
 #include "miscadmin.h"
 #include "pg/base/options.h"
 #include "utils/builtins.h"
@@ -138,6 +137,12 @@ tagrec_call_begin_for(const char *model, TagrecAsks asks)
 }
 
 TagrecCall *
+tagrec_call_begin_at(const char *model, int32 version, TagrecAsks asks)
+{
+	return begin(model, version, asks);
+}
+
+TagrecCall *
 tagrec_call_begin_version(const char *model, int32 version)
 {
 	return begin(model, version, TAGREC_ASKS_ANY);
@@ -266,34 +271,6 @@ tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 	return find_row(items, tagrec_id_as(id, items->key_type), row, get_item);
 }
 
-/* Items are in the order of their keys, so the matrix finds them. */
-int32 *
-tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n)
-{
-	const TagrecMatrix *items = tagrec_call_items(call);
-	Datum	   *values;
-	bool	   *nulls;
-	int32	   *position;
-	int			found = 0;
-
-	deconstruct_array(candidates, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, n);
-	position = palloc(Max(*n, 1) * sizeof(int32));
-	for (int i = 0; i < *n; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("candidates must not contain null")));
-		position[found] = tagrec_matrix_find(items, tagrec_text_as(TextDatumGetCString(values[i]), items->key_type));
-		if (position[found] >= 0)
-			found++;
-	}
-	/* the matrix is then read from front to back; each item comes once, however often it was named */
-	*n = tr_sort_distinct(position, found);
-	return position;
-}
-
 /* ------------------------------------------------------------------ arguments */
 
 static void
@@ -315,15 +292,15 @@ tagrec_model_argument(FunctionCallInfo fcinfo, int n)
 int
 tagrec_limit_argument(FunctionCallInfo fcinfo, int n)
 {
-	int			limit;
+	int64		limit;
 
 	check_not_null(fcinfo, n, "n");
-	limit = PG_GETARG_INT32(n);
+	limit = PG_GETARG_INT64(n);
 	if (limit < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("n must not be negative: %d", limit)));
-	return limit;
+				 errmsg("n must not be negative: %lld", (long long) limit)));
+	return (int) Min(limit, PG_INT32_MAX);
 }
 
 bool

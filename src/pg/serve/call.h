@@ -14,7 +14,6 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "utils/array.h"
 
 #include "pg/base/id.h"
 #include "pg/serve/cache.h"
@@ -43,6 +42,7 @@ extern bool tagrec_hold(const TagrecVersion *version);
 
 extern TagrecCall *tagrec_call_begin(const char *model);	/* asks for items */
 extern TagrecCall *tagrec_call_begin_for(const char *model, TagrecAsks asks);
+extern TagrecCall *tagrec_call_begin_at(const char *model, int32 version, TagrecAsks asks);	/* version 0 = the deployed one */
 extern TagrecCall *tagrec_call_begin_version(const char *model, int32 version);	/* need not be the deployed one */
 extern void tagrec_call_end(TagrecCall *call);
 
@@ -75,10 +75,7 @@ extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *ro
 extern bool tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row);	/* of the type of the users' keys */
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 
-/* The positions of the candidates, a text[], that the version knows, ascending, each once; *n of them. */
-extern int32 *tagrec_find_positions(TagrecCall *call, ArrayType *candidates, int *n);
-
-/* Arguments that must not be NULL. n must not be negative. */
+/* Arguments that must not be NULL. n, a bigint, must not be negative; more than there can be is as good as all. */
 extern char *tagrec_model_argument(FunctionCallInfo fcinfo, int n);
 extern int	tagrec_limit_argument(FunctionCallInfo fcinfo, int n);
 extern bool tagrec_flag_argument(FunctionCallInfo fcinfo, int n, const char *name);

@@ -19,7 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_explain);
+PG_FUNCTION_INFO_V1(tagrec_explain_2);
 
 /* Variants of a profile that are encoded at a time, and entries of theirs. */
 #define BLOCK_VARIANTS 64
@@ -283,7 +283,7 @@ check_tags_read(const TagrecVersion *version)
 }
 
 Datum
-tagrec_explain(PG_FUNCTION_ARGS)
+tagrec_explain_2(PG_FUNCTION_ARGS)
 {
 	char	   *model = tagrec_model_argument(fcinfo, 0);
 	int			n = tagrec_limit_argument(fcinfo, 3);

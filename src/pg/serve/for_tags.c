@@ -9,13 +9,14 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "pg/serve/search.h"
+#include "pg/serve/rank.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_embed);
-PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags);
-PG_FUNCTION_INFO_V1(tagrec_feature_tags);
+PG_FUNCTION_INFO_V1(tagrec_embed_2);
+PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags_2);
+PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags_as);
+PG_FUNCTION_INFO_V1(tagrec_feature_tags_2);
 
 /* Tags encoded at a time. */
 #define BLOCK_TAGS 64
@@ -39,8 +40,8 @@ weights_argument(FunctionCallInfo fcinfo, int argument, int n)
 
 	if (PG_ARGISNULL(argument))
 		return NULL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), FLOAT4OID, sizeof(float4), true, TYPALIGN_INT, &values, &nulls,
-					  &n_weights);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values,
+					  &nulls, &n_weights);
 	if (n_weights != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
@@ -48,16 +49,19 @@ weights_argument(FunctionCallInfo fcinfo, int argument, int n)
 	weights = palloc(Max(n, 1) * sizeof(float));
 	for (int i = 0; i < n; i++)
 	{
+		double		weight;
+
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("weights must not contain null")));
-		weights[i] = DatumGetFloat4(values[i]);
-		if (!(weights[i] >= 0 && weights[i] <= (float) TR_MOST_WEIGHT))
+		weight = DatumGetFloat8(values[i]);
+		if (!(weight >= 0 && weight <= TR_MOST_WEIGHT))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("weights must be between 0 and %g: %g", TR_MOST_WEIGHT, weights[i]),
+					 errmsg("weights must be between 0 and %g: %g", TR_MOST_WEIGHT, weight),
 					 errdetail("A weight is the number of times the tag was given.")));
+		weights[i] = (float) weight;
 	}
 	return weights;
 }
@@ -160,9 +164,10 @@ check_embeddings(const TagrecVersion *version)
 }
 
 Datum
-tagrec_embed(PG_FUNCTION_ARGS)
+tagrec_embed_2(PG_FUNCTION_ARGS)
 {
-	TagrecCall *call = tagrec_call_begin(tagrec_model_argument(fcinfo, 0));
+	char	   *model = tagrec_model_argument(fcinfo, 0);
+	TagrecCall *call = tagrec_call_begin_at(model, tagrec_version_argument(fcinfo, 3), TAGREC_ASKS_ITEMS);
 	int			width = call->version->width;
 	ArrayType  *array = NULL;
 	Encoded		user;
@@ -183,22 +188,38 @@ tagrec_embed(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(array);
 }
 
-Datum
-tagrec_recommend_for_tags(PG_FUNCTION_ARGS)
+/* Arguments from `first` on: model, tags, weights, n, the rules. */
+static Datum
+recommend_for_tags(FunctionCallInfo fcinfo, int first, bool typed)
 {
-	char	   *model = tagrec_model_argument(fcinfo, 0);
-	int			n = tagrec_limit_argument(fcinfo, 3);
-	ArrayType  *candidates = PG_ARGISNULL(4) ? NULL : PG_GETARG_ARRAYTYPE_P(4);
+	char	   *model = tagrec_model_argument(fcinfo, first);
+	int			n = tagrec_limit_argument(fcinfo, first + 3);
+	TagrecRules rules;
 	TagrecCall *call;
+	Oid			item_type;
 	Encoded		user;
 
+	tagrec_rules_arguments(fcinfo, first + 4, &rules);
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin(model);
-	if (encode_argument(fcinfo, 1, call, &user))
-		tagrec_recommend_items(fcinfo, call, user.array, &user.features, NULL, candidates, n, TEXTOID);
+	call = tagrec_call_begin_at(model, rules.version, TAGREC_ASKS_ITEMS);
+	item_type = typed ? tagrec_result_type(fcinfo, 0, call, false) : TEXTOID;
+	if (encode_argument(fcinfo, first + 1, call, &user))
+		tagrec_recommend_items(fcinfo, call, user.array, &user.features, NULL, &rules, n, item_type);
 	else
 		tagrec_call_end(call);
 	return (Datum) 0;
+}
+
+Datum
+tagrec_recommend_for_tags_2(PG_FUNCTION_ARGS)
+{
+	return recommend_for_tags(fcinfo, 0, false);
+}
+
+Datum
+tagrec_recommend_for_tags_as(PG_FUNCTION_ARGS)
+{
+	return recommend_for_tags(fcinfo, 1, true);
 }
 
 static void
@@ -243,11 +264,12 @@ feature_activations(TagrecCall *call, TagrecEncoder *encoder, int feature)
 }
 
 Datum
-tagrec_feature_tags(PG_FUNCTION_ARGS)
+tagrec_feature_tags_2(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	char	   *model = tagrec_model_argument(fcinfo, 0);
 	int			n = tagrec_limit_argument(fcinfo, 2);
+	int32		version = tagrec_version_argument(fcinfo, 3);
 	TagrecCall *call;
 	TagrecEncoder *encoder;
 	float	   *activation;
@@ -258,7 +280,7 @@ tagrec_feature_tags(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("feature must not be null")));
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin(model);
+	call = tagrec_call_begin_at(model, version, TAGREC_ASKS_ITEMS);
 	check_embeddings(call->version);
 	encoder = tagrec_call_encoder(call);
 	check_feature(call->version, PG_GETARG_INT32(1));

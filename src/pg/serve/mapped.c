@@ -1,11 +1,14 @@
 /*
  * Files that sessions share. See mapped.h.
  *
- * base/pgsql_tmp/pgsql_tmp.tagrec.<database>.<relation>.<file>: a header, whose checksum is looked at each time; the
- * pieces, each on a boundary of 64 bytes, which have a checksum as well. That one is looked at when it costs a session less
- * than a few milliseconds: what changes a complete file's bytes would change those of a table as easily.
+ * base/pgsql_tmp/pgsql_tmp.tagrec.<database>.<relation>.<file>: a header, and the pieces, each on a boundary of 64 bytes, or,
+ * if it is a large one, of 2 MB, so that the kernel can map it by large pages.
  *
- * A file is written as <name>.new, under a lock of the file system, which goes when its holder goes, and then renamed.
+ * A file is written as <name>.new, under a lock of the file system, which goes when its holder goes; read back and compared
+ * with its checksum; and then renamed. Whoever maps it looks at the checksum of the header, which says how long the file
+ * is, its inode, and a time of modification that lies in the past: one that was cut short, copied or written to since has
+ * others. So the pieces need not be read first. What else changes bytes, on the disk, would change those of a table as
+ * easily; tagrec_warm() looks at all of them.
  */
 #include "pg/serve/mapped.h"
 
@@ -14,7 +17,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <utime.h>
 
 #include "access/xact.h"
 #include "common/file_perm.h"
@@ -30,14 +32,14 @@
 /* Smaller partitions are read faster than files are made. */
 #define LEAST_BYTES ((Size) 256 * 1024)
 
-/* Pieces of larger files are not checked. */
-#define MOST_CHECKED ((Size) 16 * 1024 * 1024)
-
 #define BOUNDARY 64
-#define MAGIC UINT64CONST(0x74616772656d6170)
-#define LAYOUT 1				/* changes when the meaning of a piece does */
+#define LARGE_BOUNDARY ((uint64) 2 * 1024 * 1024)
+#define LARGE (2 * LARGE_BOUNDARY)
 
-#define WAIT_MICROSECONDS 2000
+/* 2001-09-09, when seconds had ten digits */
+#define STAMP ((time_t) 1000000000)
+#define MAGIC UINT64CONST(0x74616772656d6170)
+#define LAYOUT 2				/* changes when the meaning of a piece does */
 
 /* What a file is of; compared as bytes, so it is zeroed before it is filled. */
 typedef struct Identity
@@ -67,7 +69,9 @@ typedef struct Identity
 typedef struct Header
 {
 	Identity	identity;
-	uint64		bytes;			/* of the file */
+	uint64		bytes;			/* of the file, like the next two */
+	uint64		inode;
+	int64		modified;
 	uint64		start[TAGREC_MOST_PIECES];
 	uint64		size[TAGREC_MOST_PIECES];
 	pg_crc32c	body;			/* of the pieces */
@@ -158,15 +162,14 @@ body_is_right(const Header *header, const char *base)
 }
 
 static bool
-is_right(const TagrecTable *table, const char *base, Size bytes)
+is_right(const TagrecTable *table, const Header *header, const struct stat *st)
 {
-	const Header *header = (const Header *) base;
 	Identity	id;
 
 	identify(&id, table);
-	return EQ_CRC32C(header->sum, header_sum(header)) && header->bytes == bytes &&
-		memcmp(&header->identity, &id, sizeof(id)) == 0 && pieces_fit(header, bytes) &&
-		(bytes > MOST_CHECKED || body_is_right(header, base));
+	return EQ_CRC32C(header->sum, header_sum(header)) && header->bytes == (uint64) st->st_size &&
+		header->inode == (uint64) st->st_ino && header->modified == (int64) st->st_mtime &&
+		memcmp(&header->identity, &id, sizeof(id)) == 0 && pieces_fit(header, header->bytes);
 }
 
 static void
@@ -213,7 +216,7 @@ map_file(TagrecMapping *mapping, const TagrecTable *table, int fd)
 		mapping->base = NULL;
 		return false;
 	}
-	if (is_right(table, mapping->base, mapping->bytes))
+	if (is_right(table, mapping->base, &st))
 		return true;
 	ereport(DEBUG1, (errmsg_internal("file \"%s\" is not used: it is not what it should be", mapping->path)));
 	unmap(mapping);
@@ -236,8 +239,14 @@ map_partition(TagrecMapping *mapping, const TagrecTable *table)
 	if (!mapped)
 		return false;
 	find_pieces(mapping);
-	(void) utime(mapping->path, NULL);	/* used now */
+	tagrec_mapped_used(mapping->path);
 	return true;
+}
+
+bool
+tagrec_mapping_is_right(const TagrecMapping *mapping)
+{
+	return !mapping->base || body_is_right(mapping->base, mapping->base);
 }
 
 bool
@@ -293,7 +302,7 @@ lock_new_file(const TagrecTable *table)
 				return -1;
 			}
 			CHECK_FOR_INTERRUPTS();
-			pg_usleep(WAIT_MICROSECONDS);
+			pg_usleep(TAGREC_MAPPED_WAIT);
 		}
 		if (still_named(fd, path))
 			return fd;
@@ -311,24 +320,29 @@ unlock_unused(int lock, const TagrecTable *table)
 	CloseTransientFile(lock);
 }
 
-/* Places the pieces one behind the other. */
+static uint64
+place(uint64 end, Size bytes)
+{
+	return bytes < LARGE ? TYPEALIGN64(BOUNDARY, end) : TYPEALIGN64(LARGE_BOUNDARY, end);
+}
+
+/* Places the pieces one behind the other. What says which file it is comes when there is one. */
 static void
 fill_header(Header *header, const TagrecTable *table, const TagrecPiece *piece)
 {
-	uint64		end = TYPEALIGN64(BOUNDARY, sizeof(Header));
+	uint64		end = sizeof(Header);
 
 	memset(header, 0, sizeof(*header));
 	identify(&header->identity, table);
 	INIT_CRC32C(header->body);
 	for (int i = 0; i < TAGREC_MOST_PIECES; i++)
 	{
-		header->start[i] = end;
+		header->start[i] = place(end, piece[i].bytes);
 		header->size[i] = piece[i].bytes;
 		header->body = checksum(header->body, piece[i].data, piece[i].bytes);
-		end = TYPEALIGN64(BOUNDARY, end + piece[i].bytes);
+		end = header->start[i] + piece[i].bytes;
 	}
-	header->bytes = end;
-	header->sum = header_sum(header);
+	header->bytes = TYPEALIGN64(BOUNDARY, end);
 }
 
 static bool
@@ -353,21 +367,78 @@ write_all(int fd, const char *data, Size bytes, uint64 where)
 	return true;
 }
 
-/* The space first, so that a full disk is known before anything is written. */
+/* So that a full disk is known before anything is written. */
 static bool
-write_file(int fd, const Header *header, const TagrecPiece *piece)
+reserve(int fd, uint64 bytes)
 {
 	if (ftruncate(fd, 0) != 0)	/* what somebody left who was stopped: nobody has mapped it */
 		return false;
-	errno = posix_fallocate(fd, 0, (off_t) header->bytes);
+	errno = posix_fallocate(fd, 0, (off_t) bytes);
 	if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT)
 		return false;
-	if (ftruncate(fd, (off_t) header->bytes) != 0)
+	return ftruncate(fd, (off_t) bytes) == 0;
+}
+
+/* The space of a file that fits beside the others, as nobody else takes any meanwhile. False with errno. */
+static bool
+take_room(int fd, uint64 bytes)
+{
+	int			lock = tagrec_mapped_lock();
+	bool		taken = false;
+
+	if (lock < 0)
+		return false;
+	tagrec_mapped_sweep();
+	if (tagrec_mapped_make_room(bytes))
+		taken = reserve(fd, bytes);
+	else
+	{
+		ereport(DEBUG1, (errmsg_internal("a file of " UINT64_FORMAT " bytes would be beyond tagrec.mapped_size", bytes)));
+		errno = ENOSPC;
+	}
+	CloseTransientFile(lock);
+	return taken;
+}
+
+static bool
+write_header(int fd, Header *header)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = STAMP}};
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	header->inode = (uint64) st.st_ino;
+	header->modified = (int64) STAMP;
+	header->sum = header_sum(header);
+	return write_all(fd, (const char *) header, sizeof(*header), 0) && futimens(fd, times) == 0;
+}
+
+/* What was written is what is read. */
+static bool
+reads_back(int fd, const Header *header)
+{
+	void	   *base = mmap(NULL, header->bytes, PROT_READ, MAP_SHARED, fd, 0);
+	bool		right;
+
+	if (base == MAP_FAILED)
+		return false;
+	right = memcmp(base, header, sizeof(*header)) == 0 && body_is_right(header, base);
+	(void) munmap(base, header->bytes);
+	if (!right)
+		errno = EIO;
+	return right;
+}
+
+static bool
+write_file(int fd, Header *header, const TagrecPiece *piece)
+{
+	if (!take_room(fd, header->bytes))
 		return false;
 	for (int i = 0; i < TAGREC_MOST_PIECES; i++)
 		if (!write_all(fd, piece[i].data, piece[i].bytes, header->start[i]))
 			return false;
-	return write_all(fd, (const char *) header, sizeof(*header), 0);
+	return write_header(fd, header) && reads_back(fd, header);
 }
 
 /* Makes the file, as far as that goes; unlocks. */
@@ -381,10 +452,7 @@ make_file(int lock, const TagrecTable *table, const TagrecPiece *piece)
 	path_of(path, table);
 	new_path_of(new_path, table);
 	fill_header(&header, table, piece);
-	tagrec_mapped_sweep();
-	if (!tagrec_mapped_make_room(header.bytes))
-		ereport(DEBUG1, (errmsg_internal("file \"%s\" would be beyond tagrec.mapped_size", path)));
-	else if (!write_file(lock, &header, piece) || rename(new_path, path) != 0)
+	if (!write_file(lock, &header, piece) || rename(new_path, path) != 0)
 		ereport(DEBUG1, (errcode_for_file_access(), errmsg_internal("could not write file \"%s\": %m", new_path)));
 	else
 	{

@@ -59,6 +59,9 @@ extern void *tagrec_shared(const TagrecShareable *kind, TagrecTable *table, Size
 /* Unmaps when the memory context goes. The mapping lies in it. */
 extern void tagrec_unmap_with(MemoryContext context, TagrecMapping *mapping);
 
+/* Is every byte as it was written? Reads the whole file. */
+extern bool tagrec_mapping_is_right(const TagrecMapping *mapping);
+
 /* Was the file unlinked that this maps? Then the partition is gone, or room was needed. */
 extern bool tagrec_mapping_gone(const TagrecMapping *mapping);
 

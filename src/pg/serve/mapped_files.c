@@ -3,6 +3,8 @@
  */
 #include "pg/serve/mapped_files.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include "pg/base/tagrec.h"
 #include "utils/syscache.h"
 
+#define LOCK_FILE TAGREC_MAPPED_DIRECTORY "/" PG_TEMP_FILE_PREFIX ".tagrec_lock"
 #define PREFIX PG_TEMP_FILE_PREFIX ".tagrec."
 
 void
@@ -39,8 +42,34 @@ read_name(TagrecMappedFile *file, const char *name)
 	if (stat(file->path, &st) != 0 || !S_ISREG(st.st_mode))
 		return false;
 	file->bytes = st.st_size;
-	file->used = st.st_mtime;
+	file->used = st.st_atime;
 	return true;
+}
+
+void
+tagrec_mapped_used(const char *path)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+
+	(void) utimensat(AT_FDCWD, path, times, 0);
+}
+
+int
+tagrec_mapped_lock(void)
+{
+	int			fd = OpenTransientFilePerm(LOCK_FILE, O_RDWR | O_CREAT | PG_BINARY, S_IRUSR | S_IWUSR);
+
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0)
+	{
+		if (errno != EWOULDBLOCK && errno != EINTR)
+		{
+			CloseTransientFile(fd);
+			return -1;
+		}
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(TAGREC_MAPPED_WAIT);
+	}
+	return fd;
 }
 
 TagrecMappedFile *
@@ -83,6 +112,25 @@ is_of_use(const TagrecMappedFile *file)
 	return SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(file->database));
 }
 
+/* Nobody has the lock of who makes it. The lock comes before the name, so that no new maker's file goes. */
+static bool
+is_left_half_made(const TagrecMappedFile *file)
+{
+	int			fd;
+	bool		left;
+
+	if (file->complete)
+		return false;
+	fd = OpenTransientFile(file->path, O_RDWR | PG_BINARY);
+	if (fd < 0)
+		return false;
+	left = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (left)
+		(void) unlink(file->path);
+	CloseTransientFile(fd);
+	return left;
+}
+
 void
 tagrec_mapped_sweep(void)
 {
@@ -90,7 +138,7 @@ tagrec_mapped_sweep(void)
 	TagrecMappedFile *files = tagrec_mapped_files(&n);
 
 	for (int i = 0; i < n; i++)
-		if (!is_of_use(&files[i]))
+		if (!is_left_half_made(&files[i]) && !is_of_use(&files[i]))
 			(void) unlink(files[i].path);
 	pfree(files);
 }

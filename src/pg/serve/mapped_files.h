@@ -12,6 +12,9 @@
 #define TAGREC_MAPPED_DIRECTORY "base/" PG_TEMP_FILES_DIR
 #define TAGREC_MAPPED_NEW ".new"
 
+/* Microseconds between two looks at a lock of the file system */
+#define TAGREC_MAPPED_WAIT 2000
+
 /* path (MAXPGPATH) = a file's name, below the data directory */
 extern void tagrec_mapped_path(char *path, Oid database, Oid relation, Oid file);
 
@@ -30,7 +33,13 @@ typedef struct TagrecMappedFile
 /* All of them, in the current memory context; *n. */
 extern TagrecMappedFile *tagrec_mapped_files(int *n);
 
-/* Unlinks those of relations and databases that are gone. */
+/* That it is used now. Its time of modification is left alone (mapped.c). */
+extern void tagrec_mapped_used(const char *path);
+
+/* Until the file is closed (CloseTransientFile), nobody else takes room; -1 when that cannot be. */
+extern int	tagrec_mapped_lock(void);
+
+/* Unlinks those of relations and databases that are gone, and what somebody who was stopped has left half made. */
 extern void tagrec_mapped_sweep(void);
 
 /* Unlinks those used longest ago until so many bytes fit into tagrec.mapped_size; false when they never do. */

@@ -1,5 +1,5 @@
 /*
- * tagrec_recommend_all(): the best items of every user, in passes over blocks of users and tiles of items.
+ * tagrec_recommend_all() and tagrec_recommend_all_as(): the best items of every user, in passes over blocks of users and tiles of items.
  *
  * Legend: B users of a block, T items of a tile.
  */
@@ -8,12 +8,12 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "pg/serve/search.h"
-#include "utils/builtins.h"
+#include "pg/serve/rank.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_recommend_all);
+PG_FUNCTION_INFO_V1(tagrec_recommend_all_2);
+PG_FUNCTION_INFO_V1(tagrec_recommend_all_as);
 
 /* A block's vectors and a tile's rows stay in the second level cache, at widths of some hundreds. */
 #define BLOCK_USERS 64
@@ -27,59 +27,64 @@ typedef struct Pass
 	const TagrecMatrix *items;
 	int			n;
 	bool		exclude_seen;
-	FmgrInfo	user_output;
-	FmgrInfo	item_output;
-	text	  **item_text;		/* (items) made when first needed */
+	TagrecRules rules;
+	TagrecChoice choice;
+	TagrecKeyWriter user_writer;
+	TagrecKeyWriter item_writer;
+	Datum	   *item;			/* (items) as it is returned; 0 = not made yet */
+	bool	   *made;			/* (items) */
 
 	/* the block */
-	text	   *user_text[BLOCK_USERS];
+	Datum		user[BLOCK_USERS];
 	float	   *score;			/* (B,T) */
-	uint64	   *seen;			/* (B) sets of items */
+	uint64	   *out;			/* (B) sets of items left out */
 	TrScored   *room;			/* (B,n) */
 } Pass;
 
 static void
-begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, int n, bool exclude_seen)
+begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, Oid user_type, Oid item_type)
 {
 	pass->call = call;
 	pass->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	pass->scorer = tagrec_scorer(call, BLOCK_USERS);
 	pass->items = pass->scorer->items;
-	pass->n = Min(n, pass->items->rows);
-	pass->exclude_seen = exclude_seen;
-	tagrec_key_output(call->tables.users->key_type, &pass->user_output);
-	tagrec_key_output(pass->items->key_type, &pass->item_output);
-	pass->item_text = MemoryContextAllocExtended(call->context, ((Size) pass->items->rows + 1) * sizeof(text *),
-												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	pass->n = Min(pass->n, pass->items->rows);
+	tagrec_choose(&pass->choice, call, &pass->rules, pass->items, call->version->columns.item);
+	tagrec_key_writer(&pass->user_writer, call->tables.users->key_type, user_type);
+	tagrec_key_writer(&pass->item_writer, pass->items->key_type, item_type);
+	pass->item = MemoryContextAllocHuge(call->context, ((Size) pass->items->rows + 1) * sizeof(Datum));
+	pass->made = MemoryContextAllocExtended(call->context, ((Size) pass->items->rows + 1) * sizeof(bool),
+											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	pass->score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
-	pass->seen = MemoryContextAllocHuge(call->context,
-										BLOCK_USERS * (TR_BIT_WORDS(pass->items->rows) + 1) * sizeof(uint64));
+	pass->out = MemoryContextAllocHuge(call->context,
+									   BLOCK_USERS * (TR_BIT_WORDS(pass->items->rows) + 1) * sizeof(uint64));
 	pass->room = MemoryContextAllocHuge(call->context, BLOCK_USERS * ((Size) pass->n + 1) * sizeof(TrScored));
 }
 
 static uint64 *
-seen_set(Pass *pass, int user)
+out_of(Pass *pass, int user)
 {
-	return pass->seen + user * TR_BIT_WORDS(pass->items->rows);
+	return pass->out + user * TR_BIT_WORDS(pass->items->rows);
 }
 
-/* An item's text is made once, in the call's context, however many users get it. */
-static text *
-item_text(Pass *pass, int32 item)
+/* An item's value is made once, in the call's context, however many users get it. */
+static Datum
+item_value(Pass *pass, int32 item)
 {
-	if (!pass->item_text[item])
+	if (!pass->made[item])
 	{
 		MemoryContext old = MemoryContextSwitchTo(pass->call->context);
 
-		pass->item_text[item] = tagrec_key_text(&pass->item_output, tagrec_matrix_key(pass->items, item));
+		pass->item[item] = tagrec_write_key(&pass->item_writer, tagrec_matrix_key(pass->items, item));
+		pass->made[item] = true;
 		MemoryContextSwitchTo(old);
 	}
-	return pass->item_text[item];
+	return pass->item[item];
 }
 
 /* ------------------------------------------------------------------ reading a block */
 
-/* A user joins the block; the text goes to the current context. */
+/* A user joins the block; what is returned of it goes to the current context. */
 static void
 take_user(Pass *pass, const TagrecScan *scan)
 {
@@ -88,24 +93,27 @@ take_user(Pass *pass, const TagrecScan *scan)
 
 	tagrec_get_user(&row, scan);
 	tagrec_scorer_add(pass->scorer, row.embedding, &row.sparse);
-	pass->user_text[u] = tagrec_key_text(&pass->user_output, tagrec_get_key(scan, User_user_id));
-	memset(seen_set(pass, u), 0, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
+	pass->user[u] = tagrec_copy_key(&pass->user_writer, tagrec_get_key(scan, User_user_id));
+	if (pass->choice.out)
+		memcpy(out_of(pass, u), pass->choice.out, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
+	else
+		memset(out_of(pass, u), 0, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
 	for (int32 i = 0; pass->exclude_seen && i < row.n_seen; i++)
-		tr_bit_set(seen_set(pass, u), row.seen[i]);
+		tr_bit_set(out_of(pass, u), row.seen[i]);
 }
 
 /* ------------------------------------------------------------------ scoring a block */
 
 static void
-return_user(Pass *pass, text *user, TrTopN *top)
+return_user(Pass *pass, Datum user, TrTopN *top)
 {
 	tr_topn_sort(top);
 	for (int i = 0; i < top->count; i++)
 	{
 		Datum		values[4] = {
-			PointerGetDatum(user),
+			user,
 			Int32GetDatum(i + 1),
-			PointerGetDatum(item_text(pass, top->best[i].index)),
+			item_value(pass, top->best[i].index),
 			Float4GetDatum(top->best[i].score)
 		};
 		bool		nulls[4] = {false, false, false, false};
@@ -115,11 +123,28 @@ return_user(Pass *pass, text *user, TrTopN *top)
 	}
 }
 
+/* The scores of a tile's items that have a boost; *next = the first boost behind those of the tiles before. */
+static void
+boost_tile(Pass *pass, int *next, int32 first, int32 n)
+{
+	const TagrecChoice *c = &pass->choice;
+
+	for (; *next < c->n_boosts && c->boost[*next].row < first + n; ++*next)
+		for (int u = 0; u < pass->scorer->users; u++)
+		{
+			float	   *score = pass->score + u * TILE_ITEMS + c->boost[*next].row - first;
+
+			*score = tagrec_boosted(&c->boost[*next], *score);
+		}
+}
+
 static void
 score_block(Pass *pass)
 {
 	const TagrecMatrix *items = pass->items;
 	int			users = pass->scorer->users;
+	bool		any_out = pass->exclude_seen || pass->choice.out;
+	int			boost = 0;
 	TrTopN		top[BLOCK_USERS];
 
 	for (int u = 0; u < users; u++)
@@ -130,12 +155,12 @@ score_block(Pass *pass)
 
 		CHECK_FOR_INTERRUPTS();
 		tagrec_score_tile(pass->scorer, pass->score, TILE_ITEMS, first, n);
+		boost_tile(pass, &boost, first, n);
 		for (int u = 0; u < users; u++)
-			tr_topn_scan(&top[u], pass->score + u * TILE_ITEMS, first, n,
-						 pass->exclude_seen ? seen_set(pass, u) : NULL);
+			tr_topn_scan(&top[u], pass->score + u * TILE_ITEMS, first, n, any_out ? out_of(pass, u) : NULL);
 	}
 	for (int u = 0; u < users; u++)
-		return_user(pass, pass->user_text[u], &top[u]);
+		return_user(pass, pass->user[u], &top[u]);
 }
 
 static void
@@ -163,22 +188,45 @@ run_pass(Pass *pass)
 															   pass->call->version->users));
 }
 
-Datum
-tagrec_recommend_all(PG_FUNCTION_ARGS)
+/* Arguments from `first` on: model, n, exclude_seen, the filters and boosts, version. */
+static Datum
+recommend_all(FunctionCallInfo fcinfo, int first, bool typed)
 {
-	char	   *model = tagrec_model_argument(fcinfo, 0);
-	int			n = tagrec_limit_argument(fcinfo, 1);
-	bool		exclude_seen = tagrec_flag_argument(fcinfo, 2, "exclude_seen");
+	char	   *model = tagrec_model_argument(fcinfo, first);
+	Pass		pass = {
+		.n = tagrec_limit_argument(fcinfo, first + 1),
+		.exclude_seen = tagrec_flag_argument(fcinfo, first + 2, "exclude_seen")
+	};
+	int32		version = tagrec_version_argument(fcinfo, first + 3 + TAGREC_FILTER_ARGUMENTS);
 	TagrecCall *call;
-	Pass		pass = {0};
+	Oid			user_type = TEXTOID;
+	Oid			item_type = TEXTOID;
 
+	tagrec_filter_arguments(fcinfo, first + 3, &pass.rules);
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin(model);
-	if (n > 0)
+	call = tagrec_call_begin_at(model, version, TAGREC_ASKS_ITEMS);
+	if (typed)
 	{
-		begin_pass(&pass, fcinfo, call, n, exclude_seen);
+		user_type = tagrec_result_type(fcinfo, 0, call, true);
+		item_type = tagrec_result_type(fcinfo, 1, call, false);
+	}
+	if (pass.n > 0)
+	{
+		begin_pass(&pass, fcinfo, call, user_type, item_type);
 		run_pass(&pass);
 	}
 	tagrec_call_end(call);
 	return (Datum) 0;
+}
+
+Datum
+tagrec_recommend_all_2(PG_FUNCTION_ARGS)
+{
+	return recommend_all(fcinfo, 0, false);
+}
+
+Datum
+tagrec_recommend_all_as(PG_FUNCTION_ARGS)
+{
+	return recommend_all(fcinfo, 2, true);
 }

@@ -7,12 +7,15 @@
 #include "core/ascending.h"
 #include "core/topn.h"
 #include "funcapi.h"
+#include "miscadmin.h"
+#include "pg/serve/ids.h"
 #include "pg/serve/post.h"
+#include "pg/serve/rules.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_recommend_tags);
+PG_FUNCTION_INFO_V1(tagrec_recommend_tags_2);
 
 /* Arguments, as sql/queries.sql declares them. */
 enum
@@ -22,7 +25,10 @@ enum
 	Arg_item,
 	Arg_n,
 	Arg_given,
-	Arg_exclude_given
+	Arg_exclude_given,
+	Arg_candidates,
+	Arg_exclude,
+	Arg_version
 };
 
 /* The tags that the caller gives the post, those of them that the model knows, ascending, each once. */
@@ -65,12 +71,47 @@ find_post(FunctionCallInfo fcinfo, TagrecCall *call)
 	return tagrec_post(user, item);
 }
 
+/* A bit for each tag of an array, which may be of any type that has a text form. */
+static uint64 *
+tag_set(const TagrecEncoder *encoder, ArrayType *tags)
+{
+	uint64	   *set = palloc0((TR_BIT_WORDS(tagrec_encoder_tags(encoder)) + 1) * sizeof(uint64));
+	int			n = 0;
+	bool	   *nulls;
+	Datum	   *values = tags ? tagrec_ids_values(tags, &nulls, &n) : NULL;
+
+	for (int i = 0; i < n; i++)
+	{
+		TagrecId	tag = {.type = ARR_ELEMTYPE(tags), .value = values[i]};
+		int32		number = nulls[i] ? -1 : tagrec_encoder_find(encoder, tagrec_id_text(&tag));
+
+		CHECK_FOR_INTERRUPTS();
+		if (number >= 0)
+			tr_bit_set(set, number);
+	}
+	return set;
+}
+
+/* The tags that are left out: those that are no candidates, and those that are excluded. */
+static uint64 *
+left_out(FunctionCallInfo fcinfo, const TagrecEncoder *encoder)
+{
+	bool		all;
+	ArrayType  *candidates = tagrec_ids_argument(fcinfo, Arg_candidates, &all);
+	ArrayType  *exclude = tagrec_some_ids_argument(fcinfo, Arg_exclude, "exclude");
+	uint64	   *out = tag_set(encoder, all ? NULL : candidates);
+	uint64	   *excluded = tag_set(encoder, exclude);
+
+	for (Size w = 0; w < TR_BIT_WORDS(tagrec_encoder_tags(encoder)); w++)
+		out[w] = (all ? 0 : ~out[w]) | excluded[w];
+	return out;
+}
+
 static TrTopN
-best_tags(TagrecEncoder *encoder, const TrPost *post, int n, bool exclude_given)
+best_tags(TagrecEncoder *encoder, const TrPost *post, int n, bool exclude_given, uint64 *skip)
 {
 	int32		n_tags = tagrec_encoder_tags(encoder);
 	float	   *score = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_tags, 1) * sizeof(float));
-	uint64	   *skip = palloc0((TR_BIT_WORDS(n_tags) + 1) * sizeof(uint64));
 	TrTopN		top;
 
 	n = Min(n, n_tags);
@@ -85,24 +126,25 @@ best_tags(TagrecEncoder *encoder, const TrPost *post, int n, bool exclude_given)
 }
 
 Datum
-tagrec_recommend_tags(PG_FUNCTION_ARGS)
+tagrec_recommend_tags_2(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	char	   *model = tagrec_model_argument(fcinfo, Arg_model);
 	int			n = tagrec_limit_argument(fcinfo, Arg_n);
 	bool		exclude_given = tagrec_flag_argument(fcinfo, Arg_exclude_given, "exclude_given");
+	int32		version = tagrec_version_argument(fcinfo, Arg_version);
 	TagrecCall *call;
 	TagrecEncoder *encoder;
 	TrPost		post;
 	TrTopN		top;
 
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin_for(model, TAGREC_ASKS_TAGS);
+	call = tagrec_call_begin_at(model, version, TAGREC_ASKS_TAGS);
 	encoder = tagrec_call_encoder(call);
 	post = find_post(fcinfo, call);
 	if (!PG_ARGISNULL(Arg_given))
 		take_given(fcinfo, call, encoder, &post);
-	top = best_tags(encoder, &post, n, exclude_given);
+	top = best_tags(encoder, &post, n, exclude_given, left_out(fcinfo, encoder));
 	for (int i = 0; i < top.count; i++)
 	{
 		Datum		values[3] = {

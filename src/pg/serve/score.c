@@ -3,9 +3,10 @@
  */
 #include "postgres.h"
 
+#include "pg/serve/rules.h"
 #include "pg/serve/scorer.h"
 
-PG_FUNCTION_INFO_V1(tagrec_score);
+PG_FUNCTION_INFO_V1(tagrec_score_2);
 
 /* From the two rows alone: no matrix is read for one pair. */
 static float
@@ -20,9 +21,10 @@ score_rows(TagrecCall *call, const TagrecRow *user, const TagrecRow *item)
 }
 
 Datum
-tagrec_score(PG_FUNCTION_ARGS)
+tagrec_score_2(PG_FUNCTION_ARGS)
 {
-	TagrecCall *call = tagrec_call_begin(tagrec_model_argument(fcinfo, 0));
+	char	   *model = tagrec_model_argument(fcinfo, 0);
+	TagrecCall *call = tagrec_call_begin_at(model, tagrec_version_argument(fcinfo, 3), TAGREC_ASKS_ITEMS);
 	TagrecId	user_id;
 	TagrecId	item_id;
 	TagrecRow	user;

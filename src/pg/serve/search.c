@@ -1,17 +1,12 @@
 /*
- * Searching, and returning what was found. See search.h.
+ * Searching. See search.h.
  */
 #include "pg/serve/search.h"
 
-#include "catalog/pg_type.h"
 #include "core/scan.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/tuplestore.h"
 
 /* A search for more than one in so many rows reads them all. */
 #define LIMIT_SHARE 16
@@ -177,56 +172,4 @@ tagrec_search(const TagrecSearch *search)
 		search_all(&s, matrix, &top);
 	tr_topn_sort(&top);
 	return top;
-}
-
-/* ------------------------------------------------------------------ returning */
-
-void
-tagrec_return_ranking(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *matrix, const TrTopN *top,
-					  Oid key_type)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid			input;
-	Oid			parameter;
-	FmgrInfo	function;
-	FmgrInfo	output;
-
-	tagrec_key_output(matrix->key_type, &output);
-	getTypeInputInfo(key_type, &input, &parameter);
-	fmgr_info(input, &function);
-	for (int i = 0; i < top->count; i++)
-	{
-		char	   *key = OutputFunctionCall(&output, tagrec_matrix_key(matrix, top->best[i].index));
-		Datum		values[3] = {Int32GetDatum(i + 1), 0, Float4GetDatum(top->best[i].score)};
-		bool		nulls[3] = {false, false, false};
-
-		CHECK_FOR_INTERRUPTS();
-		if (key_type == TEXTOID)
-			values[1] = CStringGetTextDatum(key);
-		else
-			values[1] = InputFunctionCall(&function, key, parameter, -1);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-		pfree(key);
-	}
-	tagrec_call_end(call);
-}
-
-void
-tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *query, const TrSparse *features,
-					   const TagrecRow *seen, ArrayType *candidates, int n, Oid item_type)
-{
-	TagrecScorer *scorer = tagrec_scorer(call, 1);
-	TagrecSearch search = {.scorer = scorer, .n = n};
-	TrTopN		top;
-
-	tagrec_scorer_add(scorer, query, features);
-	if (candidates)
-		search.only = tagrec_find_positions(call, candidates, &search.n_only);
-	if (seen)
-	{
-		search.skip = seen->seen;
-		search.n_skip = seen->n_seen;
-	}
-	top = tagrec_search(&search);
-	tagrec_return_ranking(fcinfo, call, scorer->items, &top, item_type);
 }

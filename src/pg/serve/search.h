@@ -1,5 +1,5 @@
 /*
- * The best items by score, the rows of a matrix most similar to a vector, and returning them.
+ * The best items by score, or the rows of a matrix most similar to a vector.
  */
 #ifndef TAGREC_SEARCH_H
 #define TAGREC_SEARCH_H
@@ -35,17 +35,5 @@ extern const TagrecSearchCounts *tagrec_searches(void);
 
 /* The best first; fewer than n when there are no more. In the current memory context. */
 extern TrTopN tagrec_search(const TagrecSearch *search);
-
-/*
- * Recommends items for a user's array and features: the best n of the candidates (NULL = all), those in
- * `seen` left out. Puts rows (rank, item, score) into the tuplestore of the set-returning function; ends the call.
- * item_type = TEXTOID or what the caller asked for.
- */
-extern void tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *query, const TrSparse *features,
-								   const TagrecRow *seen, ArrayType *candidates, int n, Oid item_type);
-
-/* Puts rows (rank, key, score) of a search's result into the tuplestore, and ends the call. */
-extern void tagrec_return_ranking(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *matrix,
-								  const TrTopN *top, Oid key_type);
 
 #endif

@@ -7,13 +7,15 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "pg/serve/search.h"
+#include "pg/serve/rank.h"
 
 /* Rows between two looks at the interrupts. */
 #define INTERRUPT_ROWS 1024
 
-PG_FUNCTION_INFO_V1(tagrec_similar_items);
-PG_FUNCTION_INFO_V1(tagrec_similar_users);
+PG_FUNCTION_INFO_V1(tagrec_similar_items_2);
+PG_FUNCTION_INFO_V1(tagrec_similar_items_as);
+PG_FUNCTION_INFO_V1(tagrec_similar_users_2);
+PG_FUNCTION_INFO_V1(tagrec_similar_users_as);
 
 static bool
 by_angle(const TagrecVersion *version)
@@ -35,109 +37,154 @@ check_comparable(const TagrecVersion *version, TrFeatures kind, const char *othe
 			 : errdetail("Its algorithm, %s, has neither embeddings nor neighbours.", version->algorithm)));
 }
 
-/* Ends the call. */
-static void
-similar(FunctionCallInfo fcinfo, TagrecCall *call, TagrecMatrix *matrix, const float *query, int32 itself, int n)
+/* A query for rows like one: its arguments from `first` on are model, id, n, the rules. */
+typedef struct Similar
 {
-	TagrecSearch search = {.matrix = matrix, .query = query, .skip = &itself, .n_skip = itself >= 0, .n = n};
-	TrTopN		top;
+	FunctionCallInfo fcinfo;
+	int			first;
+	TagrecRules rules;
+	TagrecRanking ranking;		/* but for the query */
+	int32		itself;			/* the row that others are compared with */
+} Similar;
 
-	top = tagrec_search(&search);
-	tagrec_return_ranking(fcinfo, call, matrix, &top, TEXTOID);
+/* Begins the call; the type of the result's keys is said by argument 0 if `typed`. */
+static void
+begin_similar(Similar *s, FunctionCallInfo fcinfo, bool typed, bool users)
+{
+	char	   *model = tagrec_model_argument(fcinfo, typed);
+
+	s->fcinfo = fcinfo;
+	s->first = typed;
+	s->ranking = (TagrecRanking) {
+		.rules = &s->rules, .users = users, .n = tagrec_limit_argument(fcinfo, typed + 2), .key_type = TEXTOID
+	};
+	tagrec_rules_arguments(fcinfo, typed + 3, &s->rules);
+	InitMaterializedSRF(fcinfo, 0);
+	s->ranking.call = tagrec_call_begin_at(model, s->rules.version, TAGREC_ASKS_ANY);
+	if (typed)
+		s->ranking.key_type = tagrec_result_type(fcinfo, 0, s->ranking.call, users);
 }
 
-static TrTopN
+static TrScored *
 room_for(int n)
 {
-	TrTopN		top;
-
-	tr_topn_init(&top, MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(TrScored)), n);
-	return top;
+	return MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(TrScored));
 }
 
-/* The items whose weights make up the item's score, the strongest first: at most n. Ends the call. */
+/* Ends the call. */
 static void
-strongest_items(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *items, int32 item, int n)
+rank_by_angle(Similar *s, const float *query)
 {
-	const TagrecNeighbours *neighbours = tagrec_call_neighbours(call);
-	TrTopN		top = room_for(Min(n, items->rows));
+	s->ranking.query = query;
+	s->ranking.skip = &s->itself;
+	s->ranking.n_skip = s->itself >= 0;
+	tagrec_rank(s->fcinfo, &s->ranking);
+}
+
+/* The items whose weights make up the item's score. Ends the call. */
+static void
+rank_weights(Similar *s)
+{
+	const TagrecNeighbours *neighbours = tagrec_call_neighbours(s->ranking.call);
+	int32		rows = s->ranking.matrix->rows;
+	TrScored   *listed = room_for(rows);
 	float		weight;
 
-	for (int32 other = 0; other < items->rows; other++)
+	for (int32 other = 0; other < rows; other++)
 	{
 		if (other % INTERRUPT_ROWS == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (other != item && tagrec_neighbours_weight(neighbours, other, item, &weight))
-			tr_topn_offer(&top, weight, other);
+		if (other != s->itself && tagrec_neighbours_weight(neighbours, other, s->itself, &weight))
+			listed[s->ranking.n_listed++] = (TrScored) {weight, other};
 	}
-	tr_topn_sort(&top);
-	tagrec_return_ranking(fcinfo, call, items, &top, TEXTOID);
+	s->ranking.listed = listed;
+	tagrec_rank(s->fcinfo, &s->ranking);
 }
 
 /* The same for a user: their features, of which users are the last ones. */
 static void
-strongest_users(FunctionCallInfo fcinfo, TagrecCall *call, const TagrecMatrix *users, const TrSparse *features, int32 user,
-				int n)
+rank_features(Similar *s, const TrSparse *features)
 {
-	int64		first = tagrec_feature_count(call->version) - users->rows;
-	TrTopN		top = room_for(Min(n, features->n));
+	int64		first = tagrec_feature_count(s->ranking.call->version) - s->ranking.matrix->rows;
+	TrScored   *listed = room_for(features->n);
 
 	for (int32 f = 0; f < features->n; f++)
-		if (features->index[f] >= first && features->index[f] - first != user)
-			tr_topn_offer(&top, features->value[f], (int32) (features->index[f] - first));
-	tr_topn_sort(&top);
-	tagrec_return_ranking(fcinfo, call, users, &top, TEXTOID);
+		if (features->index[f] >= first && features->index[f] - first != s->itself)
+			listed[s->ranking.n_listed++] = (TrScored) {features->value[f], (int32) (features->index[f] - first)};
+	s->ranking.listed = listed;
+	tagrec_rank(s->fcinfo, &s->ranking);
 }
 
-Datum
-tagrec_similar_items(PG_FUNCTION_ARGS)
+static Datum
+similar_items(FunctionCallInfo fcinfo, bool typed)
 {
-	char	   *model = tagrec_model_argument(fcinfo, 0);
-	int			n = tagrec_limit_argument(fcinfo, 2);
+	Similar		s;
 	TagrecId	id;
 	TagrecRow	item;
 	TagrecCall *call;
 
-	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin_for(model, TAGREC_ASKS_ANY);
+	begin_similar(&s, fcinfo, typed, false);
+	call = s.ranking.call;
 	check_comparable(call->version, TR_FEATURES_ITEMS, "users");
-	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_item(call, &id, &item))
+	if (!tagrec_id_argument(fcinfo, s.first + 1, &id) || !tagrec_find_item(call, &id, &item))
 	{
-		TagrecMatrix *items = tagrec_call_items(call);
-
-		if (by_angle(call->version))
-			similar(fcinfo, call, items, item.embedding, item.position, n);
-		else
-			strongest_items(fcinfo, call, items, item.position, n);
-	}
-	else
 		tagrec_call_end(call);
+		return (Datum) 0;
+	}
+	s.ranking.matrix = tagrec_call_items(call);
+	s.itself = item.position;
+	if (by_angle(call->version))
+		rank_by_angle(&s, item.embedding);
+	else
+		rank_weights(&s);
 	return (Datum) 0;
 }
 
-Datum
-tagrec_similar_users(PG_FUNCTION_ARGS)
+static Datum
+similar_users(FunctionCallInfo fcinfo, bool typed)
 {
-	char	   *model = tagrec_model_argument(fcinfo, 0);
-	int			n = tagrec_limit_argument(fcinfo, 2);
+	Similar		s;
 	TagrecId	id;
 	TagrecRow	user;
 	TagrecCall *call;
 
-	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin_for(model, TAGREC_ASKS_ANY);
+	begin_similar(&s, fcinfo, typed, true);
+	call = s.ranking.call;
 	check_comparable(call->version, TR_FEATURES_USERS, "items");
-	if (tagrec_id_argument(fcinfo, 1, &id) && tagrec_find_user(call, &id, &user))
+	if (!tagrec_id_argument(fcinfo, s.first + 1, &id) || !tagrec_find_user(call, &id, &user))
 	{
-		TagrecMatrix *users = tagrec_call_users(call);
-		int32		itself = tagrec_matrix_find(users, tagrec_id_as(&id, users->key_type));
-
-		if (by_angle(call->version))
-			similar(fcinfo, call, users, user.embedding, itself, n);
-		else
-			strongest_users(fcinfo, call, users, &user.sparse, itself, n);
-	}
-	else
 		tagrec_call_end(call);
+		return (Datum) 0;
+	}
+	s.ranking.matrix = tagrec_call_users(call);
+	s.itself = tagrec_matrix_find(s.ranking.matrix, tagrec_id_as(&id, s.ranking.matrix->key_type));
+	if (by_angle(call->version))
+		rank_by_angle(&s, user.embedding);
+	else
+		rank_features(&s, &user.sparse);
 	return (Datum) 0;
+}
+
+Datum
+tagrec_similar_items_2(PG_FUNCTION_ARGS)
+{
+	return similar_items(fcinfo, false);
+}
+
+Datum
+tagrec_similar_items_as(PG_FUNCTION_ARGS)
+{
+	return similar_items(fcinfo, true);
+}
+
+Datum
+tagrec_similar_users_2(PG_FUNCTION_ARGS)
+{
+	return similar_users(fcinfo, false);
+}
+
+Datum
+tagrec_similar_users_as(PG_FUNCTION_ARGS)
+{
+	return similar_users(fcinfo, true);
 }

@@ -1,6 +1,5 @@
 /*
- * tagrec_warm(), tagrec_mapped_rows(), tagrec_search_counts(): what is shared between sessions, and how a session's
- * searches went.
+ * tagrec_mapped_rows(), tagrec_search_counts(): what is shared between sessions, and how a session's searches went.
  */
 #include "postgres.h"
 
@@ -10,23 +9,8 @@
 #include "pg/serve/search.h"
 #include "utils/timestamp.h"
 
-PG_FUNCTION_INFO_V1(tagrec_warm);
 PG_FUNCTION_INFO_V1(tagrec_mapped_rows);
 PG_FUNCTION_INFO_V1(tagrec_search_counts);
-
-/* Does what the first query of a model would do: reads it, or maps it. */
-Datum
-tagrec_warm(PG_FUNCTION_ARGS)
-{
-	char	   *model = tagrec_model_argument(fcinfo, 0);
-	TagrecCall *call = tagrec_call_begin_for(model, TAGREC_ASKS_ANY);
-	int64		bytes = tagrec_call_items(call)->mapping.bytes;
-
-	if (call->version->features)
-		bytes += tagrec_call_neighbours(call)->mapping.bytes;
-	tagrec_call_end(call);
-	PG_RETURN_INT64(bytes);
-}
 
 Datum
 tagrec_mapped_rows(PG_FUNCTION_ARGS)

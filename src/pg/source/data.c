@@ -34,6 +34,7 @@ tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *
 		.users = &data->users,
 		.items = &data->items,
 		.tags = &data->tags,
+		.rules = source->rules,
 		.longest = TAGREC_MAX_KEY_BYTES,
 		.to = raw
 	};
@@ -41,6 +42,18 @@ tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *
 	tagrec_read_interactions(&reader);
 	data->rows = reader.rows;
 	data->ignored = reader.ignored;
+	if (reader.without_tag > 0)
+		ereport(NOTICE,
+				(errmsg("%lld of %lld rows of %s have no tag", (long long) reader.without_tag, (long long) reader.rows,
+						source->name),
+				 errdetail("They count as interactions without a tag.")));
+	if (reader.disliked > 0)
+		ereport(NOTICE,
+				(errmsg("leaving out %lld of %lld rows of %s, whose values are below %g", (long long) reader.disliked,
+						(long long) reader.rows, source->name, source->rules.like_from),
+				 errdetail("The option like_from says that they are dislikes.")));
+	if (source->rules.half_life > 0)
+		tagrec_decay(raw, source);
 }
 
 void
@@ -97,7 +110,8 @@ used_keys(TrMemory *memory, const int32 *key, int64 count, int32 n_keys)
 	uint8	   *used = tagrec_calloc(memory, n_keys, 1);
 
 	for (int64 i = 0; i < count; i++)
-		used[key[i]] = 1;
+		if (key[i] >= 0)
+			used[key[i]] = 1;
 	return used;
 }
 
@@ -208,5 +222,6 @@ tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *r
 		tagrec_data_hold_out(data, held_out, n_held_out, task);
 	else if (options->validation > 0 && !data->tags.closed)
 		tagrec_data_split(data, raw, options, task);
+	tagrec_data_sample(data, raw);
 	tagrec_free_assignments(raw);
 }

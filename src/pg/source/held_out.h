@@ -34,7 +34,7 @@ extern void tagrec_held_out_check(TagrecHeldOut *held_out);
 
 /*
  * Reads it, in a transaction with an active snapshot: keys are interned, in the order of arrival, and pairs added as
- * assignments of a tag 0; tags may then be NULL. Returns the number of rows.
+ * assignments without a tag; tags may then be NULL. Returns the number of rows.
  */
 extern int64 tagrec_held_out_read(const TagrecHeldOut *held_out, TagrecKeys *users, TagrecKeys *items, TagrecKeys *tags,
 								  TrAssignments *assignments);

@@ -129,7 +129,7 @@ read_weight(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column)
 	return (float) weight;
 }
 
-static float
+static double
 read_value(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column)
 {
 	const TagrecReader *reader = reading->reader;
@@ -140,7 +140,14 @@ read_value(const Reading *reading, HeapTuple tuple, TupleDesc desc, int column)
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("value column \"%s\" of %s contains %g", reader->columns.value, reader->relation, value),
 				 errdetail("Values must be between %g and %g.", -TR_MOST_WEIGHT, TR_MOST_WEIGHT)));
-	return (float) value;
+	if (reader->rules.confidences && value < 0 && value >= reader->rules.like_from)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("value column \"%s\" of %s contains %g", reader->columns.value, reader->relation, value),
+				 errdetail("To an algorithm that does not predict values, a value is how much an interaction counts."),
+				 errhint("If low values are dislikes, set the option like_from to the lowest value of an interaction that"
+						 " counts.")));
+	return value;
 }
 
 static int64
@@ -170,9 +177,9 @@ read_keys(Reading *reading, HeapTuple tuple, TupleDesc desc, int32 *key)
 		bool		isnull;
 		Datum		value = heap_getattr(tuple, c + 1, desc, &isnull);
 
-		if (isnull && c == KEY_COLUMNS - 1 && reading->reader->untagged)
+		if (isnull && c == KEY_COLUMNS - 1 && reading->reader->rules.untagged)
 		{
-			key[c] = TR_NO_TAG;
+			reading->reader->without_tag++;
 			continue;
 		}
 		if (isnull)
@@ -192,25 +199,42 @@ read_keys(Reading *reading, HeapTuple tuple, TupleDesc desc, int32 *key)
 	return complete;
 }
 
+/* What a row has beside its keys; false when it is a dislike. */
+static bool
+read_numbers(Reading *reading, HeapTuple tuple, TupleDesc desc, TrAssignment *row)
+{
+	TagrecReader *reader = reading->reader;
+	int			column = reading->columns;
+	double		value = 1;
+
+	if (reader->columns.weight)
+		row->weight = read_weight(reading, tuple, desc, ++column);
+	if (reader->columns.value)
+		value = read_value(reading, tuple, desc, ++column);
+	if (reader->columns.time)
+		row->time = read_time(reading, tuple, desc, ++column);
+	row->value = (float) value;
+	return !reader->rules.confidences || value >= reader->rules.like_from;
+}
+
+/* Keys come last: a row that is left out adds none. */
 static void
 read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 {
 	TagrecReader *reader = reading->reader;
-	int32		key[KEY_COLUMNS] = {0};
-	int			column = reading->columns;
+	int32		key[KEY_COLUMNS] = {0, 0, TR_NO_TAG};
 	TrAssignment row = {.weight = 1};
 
+	if (!read_numbers(reading, tuple, desc, &row))
+	{
+		reader->disliked++;
+		return;
+	}
 	if (!read_keys(reading, tuple, desc, key))
 		return;
 	row.user = key[0];
 	row.item = key[1];
 	row.tag = key[2];
-	if (reader->columns.weight)
-		row.weight = read_weight(reading, tuple, desc, ++column);
-	if (reader->columns.value)
-		row.value = read_value(reading, tuple, desc, ++column);
-	if (reader->columns.time)
-		row.time = read_time(reading, tuple, desc, ++column);
 	if (tr_assignments_add_row(reader->to, &row) != TR_OK)
 		tagrec_out_of_memory(reader->to->memory);
 }
@@ -234,6 +258,12 @@ check_rows(const Reading *reading)
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("%s has no rows", reader->relation),
 				 errdetail("Row security may hide rows from the role that reads them.")));
+	if (reader->disliked == reader->rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("value column \"%s\" of %s has no value of %g or above", reader->columns.value, reader->relation,
+						reader->rules.like_from),
+				 errhint("Lower the option like_from.")));
 }
 
 /* Fetches and reads one batch; false at the end. */
@@ -263,13 +293,15 @@ tagrec_read_interactions(TagrecReader *reader)
 {
 	Reading		reading = {.reader = reader};
 	const TagrecColumns *columns = &reader->columns;
+	bool		decays = reader->rules.half_life > 0;
 	MemoryContext outside = CurrentMemoryContext;
 	MemoryContext scratch;
 	Portal		portal;
 
 	tr_assignments_set_columns(reader->to,
-							   (columns->weight ? TR_COLUMN_WEIGHT : 0) | (columns->value ? TR_COLUMN_VALUE : 0) |
-							   (columns->time ? TR_COLUMN_TIME : 0), reader->merge);
+							   (columns->weight || decays ? TR_COLUMN_WEIGHT : 0) |
+							   (columns->value || decays ? TR_COLUMN_VALUE : 0) | (columns->time ? TR_COLUMN_TIME : 0),
+							   reader->rules.merge);
 	SPI_connect();
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec row", ALLOCSET_DEFAULT_SIZES);
 	portal = SPI_cursor_open_with_args(NULL, query_text(reader), 0, NULL, NULL, NULL, true, 0);

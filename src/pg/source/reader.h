@@ -2,8 +2,8 @@
  * Reading a relation of interactions: what a model is trained on, and what is held out of it. Keys are interned in the
  * order of arrival.
  *
- * Rules: a NULL in a column that is read is an error, which counts them; so are weights that are NULL, negative, not finite
- * or above 1e12, and a relation without rows.
+ * A NULL in a column that is read is an error, which counts them, unless the rules allow it; so are weights that are NULL,
+ * negative, not finite or above 1e12, values and times that are NULL or not finite, and a relation without rows.
  */
 #ifndef TAGREC_READER_H
 #define TAGREC_READER_H
@@ -17,6 +17,16 @@
 /* Keys of users and items must fit an index, whose entries hold a third of a page; checked here, not after training. */
 #define TAGREC_MAX_KEY_BYTES 2600
 
+/* How rows are read, by an algorithm's task and the options. */
+typedef struct TagrecRules
+{
+	bool		untagged;		/* a NULL tag is an interaction without one */
+	bool		confidences;	/* values say how much an interaction counts: none is negative */
+	double		half_life;		/* days; above 0, rows have values and weights, 1 where there is no column for them */
+	double		like_from;		/* rows with values below are left out; of confidences */
+	TrMerge		merge;			/* values of a pair's rows */
+} TagrecRules;
+
 typedef struct TagrecReader
 {
 	const char *relation;		/* quoted and schema-qualified */
@@ -24,11 +34,12 @@ typedef struct TagrecReader
 	TagrecKeys *users,
 			   *items,
 			   *tags;			/* NULL where there is no column of tags */
-	bool		untagged;		/* a NULL tag is an interaction without one */
-	TrMerge		merge;			/* values of a pair's rows */
+	TagrecRules rules;
 	Size		longest;		/* bytes that a key of a user or an item may have; 0 = any number */
-	TrAssignments *to;			/* without a column of tags, of a tag 0; times in microseconds */
+	TrAssignments *to;			/* times in microseconds */
 	int64		rows;			/* out: read */
+	int64		without_tag;	/* out: with a NULL tag */
+	int64		disliked;		/* out: with a value below like_from */
 	int64		ignored;		/* out: with a key that keys which are closed do not have */
 } TagrecReader;
 

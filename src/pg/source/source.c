@@ -70,7 +70,8 @@ find_column(Relation relation, const char *column, const char *argument)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of relation \"%s\" does not exist", column, RelationGetRelationName(relation)),
-			 errhint("Its columns are %s; specify one of them as %s.", column_names(relation), argument)));
+			 errhint("Its columns are %s; specify one of them as %s%s.", column_names(relation), argument,
+					 strcmp(argument, "tag_column") == 0 ? ", or train without tags, with tag_column => NULL" : "")));
 }
 
 void
@@ -106,9 +107,9 @@ key_column(Relation relation, const char *column, const char *argument)
 }
 
 static void
-weight_column(Relation relation, const char *column)
+number_column(Relation relation, const char *column, const char *what)
 {
-	Form_pg_attribute attribute = find_column(relation, column, "weight_column");
+	Form_pg_attribute attribute = find_column(relation, column, psprintf("%s_column", what));
 	Oid			type = getBaseType(attribute->atttypid);
 
 	tagrec_check_column_readable(relation, attribute);
@@ -116,8 +117,43 @@ weight_column(Relation relation, const char *column)
 		&& type != NUMERICOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("weight column \"%s\" has type %s", column, format_type_be(attribute->atttypid)),
-				 errhint("Weights must be numbers.")));
+				 errmsg("%s column \"%s\" has type %s", what, column, format_type_be(attribute->atttypid)),
+				 errhint("%c%ss must be numbers.", pg_toupper((unsigned char) what[0]), what + 1)));
+}
+
+static void
+time_column(Relation relation, const char *column)
+{
+	Form_pg_attribute attribute = find_column(relation, column, "time_column");
+	Oid			type = getBaseType(attribute->atttypid);
+
+	tagrec_check_column_readable(relation, attribute);
+	if (type != DATEOID && type != TIMESTAMPOID && type != TIMESTAMPTZOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("time column \"%s\" has type %s", column, format_type_be(attribute->atttypid)),
+				 errhint("Times must be of type date, timestamp or timestamp with time zone; convert seconds since 1970"
+						 " with to_timestamp() in a view.")));
+}
+
+/* Tags may be missing, and so may anything else but users and items. */
+static void
+other_columns(Relation relation, const TagrecColumns *columns)
+{
+	if (columns->tag)
+		tagrec_check_column_readable(relation, find_column(relation, columns->tag, "tag_column"));
+	if (columns->weight && !columns->tag)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("weight_column requires tag_column"),
+				 errdetail("Weights are of tags in profiles."),
+				 errhint("Use value_column for how much an interaction counts.")));
+	if (columns->weight)
+		number_column(relation, columns->weight, "weight");
+	if (columns->value)
+		number_column(relation, columns->value, "value");
+	if (columns->time)
+		time_column(relation, columns->time);
 }
 
 void
@@ -154,9 +190,7 @@ tagrec_source_check(TagrecSource *source)
 				 errhint("Specify the columns that contain users and items.")));
 	source->user = key_column(relation, columns->user, "user_column");
 	source->item = key_column(relation, columns->item, "item_column");
-	tagrec_check_column_readable(relation, find_column(relation, columns->tag, "tag_column"));
-	if (columns->weight)
-		weight_column(relation, columns->weight);
+	other_columns(relation, columns);
 	relation_close(relation, AccessShareLock);
 }
 

@@ -2,9 +2,10 @@
  * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row
  * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
  *
- * Rules: a NULL in the user, item or tag column is an error, which counts them; so are weights that are NULL, negative, not
- * finite or above 1e12, and keys of users and items too long to be indexed. A repeated (user, item, tag) counts once, with
- * the sum of its weights. Keys are told apart by their type's equality. Tags may be of any type: their text counts.
+ * Rules: a NULL in the user or item column is an error, which counts them; so are weights that are NULL, negative, not
+ * finite or above 1e12, and keys of users and items too long to be indexed. A NULL tag is an interaction without one, except
+ * to those that recommend tags. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told apart by
+ * their type's equality. Tags may be of any type: their text counts.
  */
 #ifndef TAGREC_SOURCE_H
 #define TAGREC_SOURCE_H
@@ -15,7 +16,9 @@
 #include "core/model.h"
 #include "core/trainer.h"
 #include "pg/base/keys.h"
+#include "pg/base/options.h"
 #include "pg/base/source_columns.h"
+#include "pg/source/reader.h"
 #include "utils/rel.h"
 
 typedef struct TagrecSource
@@ -25,6 +28,7 @@ typedef struct TagrecSource
 	TagrecColumns columns;
 	TagrecKeyType user,
 				item;
+	TagrecRules rules;
 } TagrecSource;
 
 /*
@@ -32,6 +36,15 @@ typedef struct TagrecSource
  * fitting kind with columns of fitting types. Done before a job starts, and again when it does.
  */
 extern void tagrec_source_check(TagrecSource *source);
+
+/* values.c: how its rows are read for an algorithm; ereport(ERROR) when the options and the columns do not agree. */
+extern TagrecRules tagrec_source_rules(const TagrecSource *source, const TagrecOptions *options);
+
+/* values.c: NOTICE when the algorithm does not use the values there are. */
+extern void tagrec_tell_unused(const TagrecSource *source, const TrAlgorithm *algorithm);
+
+/* values.c: the older, the less its value and its weight; before rows are merged. */
+extern void tagrec_decay(TrAssignments *raw, const TagrecSource *source);
 
 /* A kind of relation that rows can be read from. */
 extern bool tagrec_has_rows(char kind);
@@ -56,6 +69,10 @@ typedef struct TagrecData
 	bool		split;			/* train and validation are filled; else all is trained on */
 	TrDataset	train;			/* users, items and tags numbered as in all */
 	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */
+	bool		may_hold_none;	/* in: where the split would leave nothing on a side, there is none */
+	int			most_pairs;		/* in: beyond so many, there is a sample of what is trained on; 0 = never */
+	bool		sampled;		/* sample is filled, and validation is of its users */
+	TrDataset	sample;			/* numbered as in all */
 } TagrecData;
 
 extern void tagrec_data_init(TagrecData *data, TrMemory *memory);
@@ -82,6 +99,12 @@ extern void tagrec_data_split(TagrecData *data, const TrAssignments *raw, const 
  * on. Those that are in the training data themselves are excluded, too: NOTICE, or ERROR if there are no others.
  */
 extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, const TrTask *task);
+
+/* sample.c: fills sample, if there is to be one; raw as above, validation filled */
+extern void tagrec_data_sample(TagrecData *data, const TrAssignments *raw);
+
+/* sample.c: leaves the held-out pairs of about so many users, if they are of more */
+extern void tagrec_data_thin_validation(TagrecData *data, int users);
 
 /* Raises the error of a core function that works in this memory. */
 extern void tagrec_data_check(TrStatus status, const TrError *err, const TrMemory *memory);

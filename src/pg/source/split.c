@@ -21,12 +21,25 @@ typedef struct Split
 	const TrTask *task;
 	double		share;
 	char	   *seed;			/* of the hashes */
-	uint8	   *held_out;		/* (assignments) */
+	const int64 *row;			/* (posts+1) the first of each post's assignments; a post without tags has one */
+	uint8	   *held_out;		/* (rows of assignments) */
 	int32		posts;			/* that could be held out, or lose a tag */
 	int32		count;			/* that do */
 } Split;
 
-/* Of the post's tags, the one with the smallest hash. */
+static int64 *
+first_rows(const TagrecData *data)
+{
+	const TrDataset *d = &data->all;
+	int64	   *row = tagrec_alloc(data->memory, ((Size) d->n_posts + 1) * sizeof(int64));
+
+	row[0] = 0;
+	for (int32 p = 0; p < d->n_posts; p++)
+		row[p + 1] = row[p] + Max(d->post_ptr[p + 1] - d->post_ptr[p], 1);
+	return row;
+}
+
+/* Of the post's tags, the one with the smallest hash: its place among them. */
 static int64
 held_out_tag(const Split *s, int32 post)
 {
@@ -41,7 +54,7 @@ held_out_tag(const Split *s, int32 post)
 						  s->data->tags.text[d->post_tag[i]], s->seed);
 		if (found >= 0 && strcmp(hash, smallest) >= 0)
 			continue;
-		found = i;
+		found = i - d->post_ptr[post];
 		strcpy(smallest, hash);
 	}
 	return found;
@@ -66,18 +79,25 @@ choose(Split *s)
 			continue;
 		s->count++;
 		if (s->task->tags)
-			s->held_out[held_out_tag(s, p)] = 1;
+			s->held_out[s->row[p] + held_out_tag(s, p)] = 1;
 		else
-			memset(s->held_out + d->post_ptr[p], 1, tags);
+			memset(s->held_out + s->row[p], 1, s->row[p + 1] - s->row[p]);
 	}
+}
+
+/* Is there something on both sides? */
+static bool
+is_split(const Split *s)
+{
+	bool		all = !s->task->tags && s->count == s->posts;
+
+	return s->count > 0 && !all;
 }
 
 static void
 check_choice(const Split *s)
 {
-	bool		all = !s->task->tags && s->count == s->posts;
-
-	if (s->count > 0 && !all)
+	if (is_split(s))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
@@ -114,10 +134,11 @@ fill_pairs(Split *s)
 
 	allocate_pairs(s->data, s->count, s->task);
 	for (int32 p = 0; p < d->n_posts; p++)
-		for (int64 i = d->post_ptr[p]; i < d->post_ptr[p + 1]; i++)
+		for (int64 i = s->row[p]; i < s->row[p + 1]; i++)
 			if (s->held_out[i])
 			{
-				add_held_out(&s->data->validation, d->post_user[p], d->post_item[p], d->post_tag[i]);
+				add_held_out(&s->data->validation, d->post_user[p], d->post_item[p],
+							 s->task->tags ? d->post_tag[d->post_ptr[p] + i - s->row[p]] : TR_NO_TAG);
 				break;
 			}
 }
@@ -130,10 +151,10 @@ build_train(TagrecData *data, const TrAssignments *raw, const uint8 *held_out)
 	TrError		err = {0};
 
 	tr_assignments_init(&kept, data->memory);
+	tr_assignments_set_columns(&kept, raw->columns, raw->merge);
 	for (int64 i = 0; i < raw->count; i++)
 		if (!held_out[i])
-			tagrec_data_check(tr_assignments_add(&kept, raw->user[i], raw->item[i], raw->tag[i], raw->weight != NULL,
-												 raw->weight ? raw->weight[i] : 1.0f), &err, data->memory);
+			tagrec_data_check(tr_assignments_add_from(&kept, raw, i), &err, data->memory);
 	tagrec_data_check(tr_dataset_build(&data->train, &kept, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
 	tagrec_free_assignments(&kept);
@@ -145,13 +166,18 @@ tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptio
 	Split		s = {.data = data, .task = task, .share = options->validation};
 
 	s.seed = psprintf("validation:%llu", (unsigned long long) options->seed);
-	s.held_out = tagrec_calloc(data->memory, data->all.n_assignments, 1);
+	s.row = first_rows(data);
+	s.held_out = tagrec_calloc(data->memory, raw->count, 1);
 	choose(&s);
-	check_choice(&s);
-	fill_pairs(&s);
-	build_train(data, raw, s.held_out);
+	data->split = !data->may_hold_none || is_split(&s);
+	if (data->split)
+	{
+		check_choice(&s);
+		fill_pairs(&s);
+		build_train(data, raw, s.held_out);
+	}
 	tr_free(data->memory, s.held_out);
-	data->split = true;
+	tr_free(data->memory, (void *) s.row);
 }
 
 /* ------------------------------------------------------------------ another relation */

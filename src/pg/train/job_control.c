@@ -104,7 +104,7 @@ raise_lost(const TagrecJob *job)
 			 errmsg("job %lld is lost", (long long) job->job),
 			 errdetail("Its worker ended without finishing it: the server was restarted, or the worker was killed."),
 			 strcmp(job->kind, "tune") == 0
-			 ? errhint("Call tagrec_tune() again with the same arguments to continue after the finished trials.")
+			 ? errhint("Call the function again with the same arguments to continue after the finished trials.")
 			 : errhint("Train model \"%s\" again.", job->model)));
 }
 

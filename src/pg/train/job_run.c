@@ -12,13 +12,16 @@
 #include "pg/base/identity.h"
 #include "pg/registry/job_row.h"
 #include "pg/registry/version_write.h"
+#include "pg/serve/warm.h"
 #include "pg/source/held_out.h"
 #include "pg/store/write.h"
+#include "pg/train/auto.h"
 #include "pg/train/job_prune.h"
 #include "pg/train/job_refresh.h"
 #include "pg/train/job_training.h"
 #include "pg/train/job_tune.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 
 struct TagrecRun
@@ -27,7 +30,8 @@ struct TagrecRun
 	TagrecProgress progress;
 	TagrecTraining training;
 	Jsonb	   *asked;			/* of a tuning: the options by which tagrec_train() would train it again */
-	bool		done;			/* the version is deployed, and the job's row says so */
+	bool		deployed;		/* is the version? */
+	bool		done;			/* it is written, and the job's row says so */
 };
 
 TagrecRun *
@@ -77,19 +81,6 @@ read_held_out(TagrecTraining *t, const TagrecRequest *request, TrAssignments *as
 	t->options->validation_source = held_out.name;
 }
 
-/* What the source's own code sets (views' functions, policies) ends with the reading of it. */
-static void
-read_relations(TagrecTraining *t, const TagrecRequest *request, TrAssignments *raw, TrAssignments *held_out)
-{
-	TagrecActing before = tagrec_act_aside();
-
-	tagrec_source_check(&t->source);
-	tagrec_source_read(&t->source, &t->data, raw);
-	if (held_out)
-		read_held_out(t, request, held_out);
-	tagrec_act_again(before);
-}
-
 /* The owner of the model, when that is there and is the current user's to train; else who would be: the current user. */
 static Oid
 owner_to_be(const char *name)
@@ -98,6 +89,23 @@ owner_to_be(const char *name)
 	Oid			view = model ? tagrec_model_view(model->schema, name) : InvalidOid;
 
 	return OidIsValid(view) && tagrec_owns_relation(view, GetUserId()) ? tagrec_relation_owner(view) : GetUserId();
+}
+
+/*
+ * What the source's own code sets (views' functions, policies) ends with the reading of it. A name that was remembered is
+ * the owner's, as in a refresh.
+ */
+static void
+read_relations(TagrecTraining *t, const TagrecRequest *request, TrAssignments *raw, TrAssignments *held_out)
+{
+	Oid			owner = request->remembered ? owner_to_be(request->model) : GetUserId();
+	TagrecActing before = owner == GetUserId() ? tagrec_act_aside() : tagrec_act_as(owner);
+
+	tagrec_source_check(&t->source);
+	tagrec_source_read(&t->source, &t->data, raw);
+	if (held_out)
+		read_held_out(t, request, held_out);
+	tagrec_act_again(before);
 }
 
 static void
@@ -111,7 +119,13 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 
 	t->source.relation = request->source;
 	t->source.columns = request->columns;
+	t->source.rules = tagrec_source_rules(&t->source, t->options);
 	tagrec_data_init(&t->data, &t->memory);
+	if (tagrec_request_is_auto(request))
+	{
+		t->data.most_pairs = tagrec_auto_options(t->options)->sample;
+		t->data.may_hold_none = true;
+	}
 	tr_assignments_init(&raw, &t->memory);
 	tr_assignments_init(&held_out, &t->memory);
 	if (refresh)
@@ -186,7 +200,7 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.version = place->version,
 		.refreshed_from = tagrec_request_is_refresh(request) ? request->version : 0,
 		.job = run->job.number,
-		.algorithm = request->algorithm,
+		.algorithm = t->options->algorithm->name,
 		.task = t->options->algorithm->task->name,
 		.options = tagrec_options_effective(t->options),
 		.requested_options = requested_options(run),
@@ -205,7 +219,8 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.metric = tagrec_metric_name(t->options),
 		.metric_value = trained ? t->result.metric : NAN,
 		.seconds = tagrec_seconds_since(run->job.started),
-		.backend = t->backend->ops->describe(t->backend)
+		.backend = t->backend->ops->describe(t->backend),
+		.device = request->device
 	};
 
 	row.width = t->model->width;
@@ -249,6 +264,30 @@ prepare_place(const TagrecRequest *request, const TagrecSource *source, TagrecPl
 	return tagrec_relation_owner(view);
 }
 
+static int64
+version_bytes(const TagrecPlace *place)
+{
+	int64		bytes = 0;
+
+	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
+	{
+		char	   *name = tagrec_partition_relname(place->model, which, place->version);
+		Oid			relation = tagrec_model_relation(place->schema, name);
+
+		bytes += DatumGetInt64(DirectFunctionCall1(pg_total_relation_size, ObjectIdGetDatum(relation)));
+	}
+	return bytes;
+}
+
+/* The first version always is: without one, there is nothing that queries could use. */
+static bool
+is_to_be_deployed(const TagrecRun *run, const TagrecPlace *place)
+{
+	const char *deploy = run->job.request->deploy;
+
+	return place->version == 1 || !deploy || strcmp(deploy, "never") != 0;
+}
+
 /* Everything about the new version, in one transaction. */
 static int32
 write_version(TagrecRun *run)
@@ -263,7 +302,10 @@ write_version(TagrecRun *run)
 	tagrec_store_write(&place, &t->source, &t->data, t->model, t->tensors, t->n_tensors);
 	tagrec_act_again(before);
 	insert_version(run, &place);
-	tagrec_model_deploy(place.model_id, place.version);
+	tagrec_result_insert(place.model_id, place.version, version_bytes(&place));
+	run->deployed = is_to_be_deployed(run, &place);
+	if (run->deployed)
+		tagrec_model_deploy(place.model_id, place.version);
 	tagrec_job_done(run->job.number, place.version, tagrec_run_peak(run));
 	tagrec_worker_commit(run->job.context);
 	return place.version;
@@ -275,19 +317,64 @@ announce(const TagrecRun *run, int32 version)
 	const TagrecRequest *request = run->job.request;
 	TrBackend  *backend = run->training.backend;
 	const TrDataset *d = &run->training.data.all;
+	const char *algorithm = run->training.options->algorithm->name;
 
 	ereport(NOTICE,
 			(errmsg("%s version %d of model \"%s\" in %.1f s", tagrec_request_is_refresh(request) ? "refreshed" :
 					"trained", version, request->model, tagrec_seconds_since(run->job.started)),
-			 errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", request->algorithm,
-					   (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
-					   backend->ops->describe(backend))));
+			 d->n_tags == 0
+			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", algorithm, d->n_posts, d->n_users, d->n_items,
+						 backend->ops->describe(backend))
+			 : errdetail("%s, %lld assignments of %d users, %d items and %d tags; %s.", algorithm,
+						 (long long) d->n_assignments, d->n_users, d->n_items, d->n_tags,
+						 backend->ops->describe(backend))));
 }
 
 static void
 prune(const TagrecRun *run, bool patiently)
 {
-	tagrec_prune(&run->job, run->training.options->train.keep_versions, patiently);
+	int			keep = run->training.options->train.keep_versions;
+
+	/* one that was just trained and is not deployed is to stay */
+	tagrec_prune(&run->job, run->done && !run->deployed ? Max(keep, 1) : keep, patiently);
+}
+
+/* Queries find the files that they share. As the model's owner, if that is still somebody whom this role may act as. */
+static void
+warm(const TagrecRun *run)
+{
+	const char *name = run->job.request->model;
+	TagrecModel *model = tagrec_model_find(name, true, false);
+	Oid			view = model ? tagrec_model_view(model->schema, name) : InvalidOid;
+	TagrecActing before;
+
+	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
+		return;
+	before = tagrec_act_as(tagrec_relation_owner(view));
+	(void) tagrec_warm_model(name);
+	tagrec_act_again(before);
+}
+
+/* In a transaction of its own, which writes nothing. What goes wrong with it is not the job's error: sessions can do it. */
+static void
+try_to_warm(const TagrecRun *run)
+{
+	MemoryContext context = run->job.context;
+
+	PG_TRY();
+	{
+		tagrec_worker_begin(context);
+		warm(run);
+		tagrec_worker_commit(context);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = tagrec_worker_abort(context);
+
+		error->elevel = LOG;
+		ThrowErrorData(error);
+	}
+	PG_END_TRY();
 }
 
 /* A refresh has its model as soon as it has read. */
@@ -316,4 +403,6 @@ tagrec_run(TagrecRun *run)
 	if (run->job.shared)
 		announce(run, version);
 	prune(run, true);
+	tagrec_training_end(&run->training);
+	try_to_warm(run);
 }

@@ -49,6 +49,8 @@ tagrec_metric_name(const TagrecOptions *options)
 static const TrDataset *
 training_data(const TagrecTraining *t)
 {
+	if (t->trial && t->data.sampled)
+		return &t->data.sample;
 	return t->data.split && !t->refit ? &t->data.train : &t->data.all;
 }
 
@@ -171,10 +173,23 @@ create_model(TagrecTraining *t)
 
 /* ------------------------------------------------------------------ the hooks of tr_train() */
 
+static void
+check_time(const TagrecTraining *t)
+{
+	if (t->seconds <= 0 || tagrec_seconds_since(t->started) <= t->seconds)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("stopped after %.1f s", t->seconds)));
+}
+
 static bool
 poll(void *argument)
 {
-	return tagrec_running_cancelled(((TagrecTraining *) argument)->job);
+	TagrecTraining *t = argument;
+
+	check_time(t);
+	return tagrec_running_cancelled(t->job);
 }
 
 static void
@@ -200,6 +215,7 @@ tagrec_training_run(TagrecTraining *t, const char *phase)
 	TrTrainHooks hooks = {{poll, t}, epoch_done};
 	TrError		err = {0};
 
+	INSTR_TIME_SET_CURRENT(t->started);
 	check_memory(t, 0);
 	tagrec_training_open(t);
 	check_device_memory(t);

@@ -21,6 +21,9 @@ typedef struct TagrecTraining
 	TagrecData	data;
 	TagrecOptions *options;
 	bool		refit;			/* trained on everything, the held-out pairs as well */
+	bool		trial;			/* trained on the sample, if there is one */
+	double		seconds;		/* that it may take: then it is ended by an error; 0 = any number */
+	instr_time	started;
 	TrBackend  *backend;
 	TrModel    *model;
 	TrTensor   *tensors;

@@ -5,10 +5,14 @@
  * that finished trials survive a cancel or a crash: a tuning of the same model that draws the same options on the same data
  * reuses their results. A trial that fails because of its settings is recorded; the search goes on.
  *
+ * With auto, the trials are of several algorithms, see auto.h; they have a limit of time together, and of very many pairs a
+ * sample is enough for them.
+ *
  * The model to deploy is trained once more, rather than its weights kept: the best trial may be another job's, and memory
  * then has to hold one model. With refit it is trained on the held-out pairs as well, for as many epochs as were best
  * without them; the learning rate decays as it did then.
  */
+#include "core/metrics.h"
 #include "pg/train/job_tune.h"
 
 #include <math.h>
@@ -18,11 +22,18 @@
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"
 #include "pg/registry/trial_row.h"
+#include "pg/train/auto.h"
 #include "pg/train/tune_space.h"
 #include "utils/builtins.h"
 
 /* Bytes between two looks for a cancel. */
 #define HASHED_AT_ONCE ((Size) 1 << 26)
+
+/* Held-out pairs of more users tell algorithms apart no better, and ranking for them takes its time. */
+#define AUTO_USERS 20000
+
+/* Fewer held-out pairs tell nothing. */
+#define AUTO_PAIRS 20
 
 typedef struct Tuning
 {
@@ -39,6 +50,7 @@ typedef struct Tuning
 			   *other_library;	/* what one of them has instead */
 	int			failed;
 	ErrorData  *failure;		/* of the first one that failed */
+	double		budget;			/* seconds that all trials may take; 0 = any number */
 	double		seconds;		/* of the trials trained here */
 	int			trained;
 	instr_time	told;			/* when the last notice about a trial was sent */
@@ -71,13 +83,13 @@ hash_keys(uint64 hash, const TagrecKeys *keys)
 	return hash;
 }
 
-/* Of the algorithm and of everything read: where it is the same, figures can be compared, and taken over. */
-static char *
-fingerprint(const char *algorithm, const TagrecData *data)
+/* Of everything read. */
+static uint64
+hash_data(const TagrecData *data)
 {
 	const TrDataset *d = &data->all;
 	const TrPairs *pairs = &data->validation;
-	uint64		hash = hash_bytes64(0, algorithm, strlen(algorithm));
+	uint64		hash = hash_bytes64(0, &data->sample.n_posts, sizeof(data->sample.n_posts));
 
 	hash = hash_keys(hash, &data->users);
 	hash = hash_keys(hash, &data->items);
@@ -86,13 +98,24 @@ fingerprint(const char *algorithm, const TagrecData *data)
 	hash = hash_bytes64(hash, d->post_item, d->n_posts * sizeof(int32));
 	hash = hash_bytes64(hash, d->post_ptr, (d->n_posts + 1) * sizeof(int64));
 	hash = hash_bytes64(hash, d->post_tag, d->n_assignments * sizeof(int32));
+	if (d->post_value)
+		hash = hash_bytes64(hash, d->post_value, d->n_posts * sizeof(float));
 	if (d->user.weight)
 		hash = hash_bytes64(hash, d->user.weight, d->n_assignments * sizeof(float));
 	hash = hash_bytes64(hash, pairs->user, pairs->count * sizeof(int32));
 	hash = hash_bytes64(hash, pairs->item, pairs->count * sizeof(int32));
 	if (pairs->tag)
 		hash = hash_bytes64(hash, pairs->tag, pairs->count * sizeof(int32));
-	return psprintf("%016llx", (unsigned long long) hash);
+	if (pairs->value)
+		hash = hash_bytes64(hash, pairs->value, pairs->count * sizeof(float));
+	return hash;
+}
+
+/* Of the algorithm as well: where it is the same, figures can be compared, and taken over. */
+static char *
+fingerprint(const char *algorithm, uint64 data)
+{
+	return psprintf("%016llx", (unsigned long long) hash_bytes64(data, algorithm, strlen(algorithm)));
 }
 
 /* ------------------------------------------------------------------ trials */
@@ -102,10 +125,11 @@ consider(Tuning *t, int i)
 {
 	double		value = t->rows[i].value;
 	double		best = t->best < 0 ? NAN : t->rows[t->best].value;
+	TrMetric	metric = (TrMetric) t->trials[i].options->train.metric;
 
 	t->done[i] = true;
 	/* of equal ones the first, whichever was done first */
-	if (t->best < 0 || value > best || (value == best && i < t->best))
+	if (t->best < 0 || tr_metric_better(metric, value, best) || (value == best && i < t->best))
 		t->best = i;
 }
 
@@ -156,21 +180,38 @@ tell_refused(const Tuning *t)
 			 errdetail("Results would not be comparable: %s.", why.data)));
 }
 
+static void
+make_trials(Tuning *t)
+{
+	TagrecTraining *training = t->training;
+	const TagrecRequest *request = t->job->request;
+	const TrAlgorithm *algorithm = training->options->algorithm;
+	TrError		refused;
+
+	if (tagrec_request_is_auto(request))
+	{
+		t->trials = tagrec_auto_trials(request, &t->count);
+		t->budget = tagrec_auto_options(training->options)->max_seconds;
+		tagrec_data_thin_validation(&training->data, AUTO_USERS);
+	}
+	else
+		t->trials = tagrec_space_draw(tagrec_space_read(algorithm, request->space), algorithm, request->options,
+									  (uint64) request->search_seed, request->trials, &t->count, &refused);
+	t->rows = palloc0(t->count * sizeof(TagrecTrialRow));
+	t->done = palloc0(t->count * sizeof(bool));
+}
+
 /* All trials, with the figures of those that earlier jobs have done. */
 static void
 draw_trials(Tuning *t)
 {
 	TagrecTraining *training = t->training;
 	const TagrecRequest *request = t->job->request;
-	const TrAlgorithm *algorithm = training->options->algorithm;
-	char	   *print = fingerprint(request->algorithm, &training->data);
-	TrError		refused;
+	uint64		data;
 
-	t->trials = tagrec_space_draw(tagrec_space_read(algorithm, request->space), algorithm, request->options,
-								  (uint64) request->search_seed, request->trials, &t->count, &refused);
+	make_trials(t);
+	data = hash_data(&training->data);
 	tagrec_training_open(training);
-	t->rows = palloc0(t->count * sizeof(TagrecTrialRow));
-	t->done = palloc0(t->count * sizeof(bool));
 	tagrec_worker_begin(t->job->context);
 	for (int i = 0; i < t->count; i++)
 	{
@@ -187,7 +228,7 @@ draw_trials(Tuning *t)
 			.done_by = t->job->number,
 			.settings = trial->settings,
 			.options = trial->effective,
-			.fingerprint = print,
+			.fingerprint = fingerprint(trial->options->algorithm->name, data),
 			.device = training->backend->ops->name,
 			.library = TAGREC_VERSION,
 			.metric = tagrec_metric_name(trial->options)
@@ -205,7 +246,7 @@ is_trials_own(int sqlstate)
 {
 	return sqlstate == ERRCODE_OUT_OF_MEMORY || sqlstate == ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE
 		|| sqlstate == ERRCODE_INVALID_PARAMETER_VALUE || sqlstate == ERRCODE_DATA_EXCEPTION
-		|| sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;
+		|| sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED || sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 }
 
 /* NULL, or what went wrong with the settings; other errors end the job. */
@@ -284,6 +325,19 @@ tell(Tuning *t, int i, const ErrorData *error)
 	t->training->progress->noticed = t->told;
 }
 
+/* There is no time left for it. */
+static void
+skip_trial(Tuning *t, int i)
+{
+	ErrorData	error = {
+		.sqlerrcode = ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+		.message = psprintf("not tried: the trials before took %.1f s", t->seconds)
+	};
+
+	t->failed++;
+	record(t, i, &error, 0);
+}
+
 static void
 run_trial(Tuning *t, int i)
 {
@@ -296,6 +350,7 @@ run_trial(Tuning *t, int i)
 	training->progress->trial = i + 1;
 	training->options = t->trials[i].options;
 	training->result = (TrTrainResult) {.metric = NAN};
+	training->seconds = t->budget > 0 ? t->budget - t->seconds : 0;
 	error = train_trial(training, psprintf("trial %d of %d", i + 1, t->count));
 	tagrec_training_forget(training);
 	if (error)
@@ -328,6 +383,44 @@ check_any(const Tuning *t)
 			 e->hint ? errhint("%s", e->hint) : 0));
 }
 
+/* "popularity 0.0537 in 0.1 s, blend: stopped after 20.0 s" */
+static char *
+tried_text(const Tuning *t)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < t->count; i++)
+	{
+		const TagrecTrialRow *row = &t->rows[i];
+		const char *name = t->trials[i].options->algorithm->name;
+
+		appendStringInfoString(&text, i > 0 ? ", " : "");
+		if (t->done[i])
+			appendStringInfo(&text, "%s %.4f in %.1f s", name, row->value, row->seconds);
+		else
+			appendStringInfo(&text, "%s: %s", name, row->error);
+	}
+	return text.data;
+}
+
+static void
+announce_chosen(const Tuning *t)
+{
+	const TagrecTrialRow *best = &t->rows[t->best];
+	const TrAlgorithm *chosen = t->trials[t->best].options->algorithm;
+	const TagrecData *data = &t->training->data;
+
+	ereport(NOTICE,
+			(errmsg("algorithm \"%s\" ranks %d held-out %ss best: %s %.4f", chosen->name, data->validation.count,
+					chosen->task->pair, best->metric, best->value),
+			 errdetail("Tried%s: %s.", data->sampled ? psprintf(" on %d of %d pairs", data->sample.n_posts, data->all.n_posts)
+					   : "", tried_text(t)),
+			 chosen->counts || (chosen->encode && chosen->loads && !chosen->features)
+			 ? errhint("tagrec_refresh() adds users and items that come later.")
+			 : errhint("Users and items that come later take part after the next training.")));
+}
+
 static void
 announce_best(const Tuning *t)
 {
@@ -335,6 +428,11 @@ announce_best(const Tuning *t)
 
 	if (!t->job->shared)
 		return;
+	if (tagrec_request_is_auto(t->job->request))
+	{
+		announce_chosen(t);
+		return;
+	}
 	ereport(NOTICE,
 			(errmsg("best of %d trials is trial %d: %s %.4f", t->count, best->trial, best->metric, best->value),
 			 errdetail("Its settings are %s. Trials reused from earlier jobs: %d, failed: %d.", settings_text(t, t->best),
@@ -363,6 +461,65 @@ choose_options(Tuning *t)
 	return tagrec_jsonb_with(asked, tagrec_jsonb("{\"validation\": 0}"));
 }
 
+/*
+ * The same for auto: the trial's without what was for the trials alone. An algorithm that makes a choice of its own by
+ * held-out pairs keeps them. The best epoch on a sample is not the best one on the whole.
+ */
+static Jsonb *
+choose_auto_options(Tuning *t)
+{
+	TagrecTraining *training = t->training;
+	const TagrecTrial *best = &t->trials[t->best];
+	const TagrecTrialRow *row = &t->rows[t->best];
+	Jsonb	   *asked = tagrec_auto_final(t->job->request, best);
+	char	   *validation_source = best->options->validation_source;
+
+	training->refit = training->data.split && !best->options->algorithm->held_out;
+	if (training->data.split)
+		asked = tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"validation\": %g}", training->refit ? 0
+																: best->options->train.validation)));
+	if (training->refit && !training->data.sampled && row->best_epoch < best->options->train.epochs)
+		asked = tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"stop_after\": %d}", row->best_epoch)));
+	training->options = tagrec_options_read(best->options->algorithm, asked);
+	training->options->validation_source = validation_source;
+	return asked;
+}
+
+static void
+run_trials(Tuning *t)
+{
+	TagrecTraining *training = t->training;
+
+	training->trial = true;
+	for (int i = 0; i < t->count; i++)
+	{
+		if (!t->done[i] && t->budget > 0 && t->seconds >= t->budget)
+			skip_trial(t, i);
+		else if (!t->done[i])
+			run_trial(t, i);
+	}
+	training->trial = false;
+	training->seconds = 0;
+	training->progress->trial = 0;
+	training->result = (TrTrainResult) {.metric = NAN};
+	check_any(t);
+	announce_best(t);
+}
+
+/* There is too little to choose by. */
+static void
+take_default(Tuning *t)
+{
+	t->best = tagrec_auto_default(t->job->request, t->trials, t->count);
+	t->rows[t->best].best_epoch = t->trials[t->best].options->train.epochs;
+	if (t->job->shared)
+		ereport(NOTICE,
+				(errmsg("training algorithm \"%s\" because there are too few pairs to choose by",
+						t->trials[t->best].options->algorithm->name),
+				 errdetail("%d of %d pairs are held out; %d are needed.", t->training->data.validation.count,
+						   t->training->data.all.n_posts, AUTO_PAIRS)));
+}
+
 Jsonb *
 tagrec_tune_run(TagrecTraining *training)
 {
@@ -371,14 +528,11 @@ tagrec_tune_run(TagrecTraining *training)
 
 	draw_trials(&t);
 	training->progress->trials = t.count;
-	for (int i = 0; i < t.count; i++)
-		if (!t.done[i])
-			run_trial(&t, i);
-	training->progress->trial = 0;
-	training->result = (TrTrainResult) {.metric = NAN};
-	check_any(&t);
-	announce_best(&t);
-	asked = choose_options(&t);
+	if (tagrec_request_is_auto(t.job->request) && training->data.validation.count < AUTO_PAIRS)
+		take_default(&t);
+	else
+		run_trials(&t);
+	asked = tagrec_request_is_auto(t.job->request) ? choose_auto_options(&t) : choose_options(&t);
 	tagrec_training_run(training, "training");
 	return asked;
 }

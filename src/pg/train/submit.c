@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "pg/base/compat.h"
+#include "pg/base/identity.h"
 #include "pg/base/tagrec.h"
 #include "pg/registry/version.h"
 #include "pg/registry/version_write.h"
@@ -29,6 +30,10 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
+
+/* Where the caller names none. */
+#define DEFAULT_ALGORITHM "hdlpr_ns"
+#define DEFAULT_WITHOUT_TAGS "ease"
 
 /* ------------------------------------------------------------------ where and when training is possible */
 
@@ -174,11 +179,27 @@ choose_schema(const char *model, const TagrecOptions *options, const TagrecSourc
 
 /* ------------------------------------------------------------------ a new training */
 
-TagrecColumns
-tagrec_submit_columns(FunctionCallInfo fcinfo, int first)
+void
+tagrec_submit_columns(TagrecRequest *request, FunctionCallInfo fcinfo, int first, int then)
 {
-	return (TagrecColumns) {tagrec_name_argument(fcinfo, first), tagrec_name_argument(fcinfo, first + 1),
-		tagrec_name_argument(fcinfo, first + 2), tagrec_name_argument(fcinfo, first + 3)};
+	request->columns = (TagrecColumns) {
+		.user = tagrec_name_argument(fcinfo, first),
+		.item = tagrec_name_argument(fcinfo, first + 1),
+		.tag = tagrec_name_argument(fcinfo, first + 2),
+		.weight = tagrec_name_argument(fcinfo, first + 3),
+		.value = tagrec_name_argument(fcinfo, then),
+		.time = tagrec_name_argument(fcinfo, then + 1)
+	};
+	request->user_features = PG_ARGISNULL(then + 2) ? InvalidOid : PG_GETARG_OID(then + 2);
+	request->item_features = PG_ARGISNULL(then + 3) ? InvalidOid : PG_GETARG_OID(then + 3);
+}
+
+char *
+tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecRequest *request)
+{
+	if (!PG_ARGISNULL(argument))
+		return text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	return pstrdup(request->columns.tag ? DEFAULT_ALGORITHM : DEFAULT_WITHOUT_TAGS);
 }
 
 void
@@ -214,15 +235,59 @@ find_validation_source(const TagrecRequest *request, const char *name)
 	return held_out.relation;
 }
 
+char *
+tagrec_submit_deploy(FunctionCallInfo fcinfo, int argument, const char *function)
+{
+	static const char *const valid[] = {"always", "never"};
+	char	   *deploy;
+
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument deploy of %s must not be null", function)));
+	deploy = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	for (int i = 0; i < lengthof(valid); i++)
+		if (strcmp(deploy, valid[i]) == 0)
+			return deploy;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument deploy: \"%s\"", deploy),
+			 errhint("Valid values are always and never.")));
+}
+
+/* The relations that are read. */
+static void
+check_relations(TagrecRequest *request, const TagrecOptions *options, TagrecSource *source)
+{
+	tagrec_submit_check_source(source, request);
+	source->rules = tagrec_source_rules(source, options);
+	tagrec_tell_unused(source, options->algorithm);
+	if (options->validation_source)
+		request->validation_source = find_validation_source(request, options->validation_source);
+}
+
+static void
+check_relations_as_owner(TagrecRequest *request, const TagrecOptions *options, TagrecSource *source)
+{
+	TagrecVersion *version = tagrec_version_deployed_now(request->model);
+	TagrecActing before;
+
+	tagrec_check_owner(version);
+	before = tagrec_act_as(version->owner);
+	check_relations(request, options, source);
+	tagrec_act_again(before);
+}
+
 void
 tagrec_submit_check(TagrecRequest *request, const TagrecOptions *options)
 {
 	TagrecSource source;
 
 	(void) tagrec_device(request->device);
-	tagrec_submit_check_source(&source, request);
-	if (options->validation_source)
-		request->validation_source = find_validation_source(request, options->validation_source);
+	if (request->remembered)
+		check_relations_as_owner(request, options, &source);
+	else
+		check_relations(request, options, &source);
 	request->schema = choose_schema(request->model, options, &source);
 	tagrec_submit_check_role();
 }

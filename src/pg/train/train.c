@@ -11,10 +11,11 @@
 #include "pg/source/source.h"
 #include "pg/store/store.h"
 #include "pg/store/write.h"
+#include "pg/train/auto.h"
 #include "pg/train/submit.h"
 #include "utils/builtins.h"
 
-PG_FUNCTION_INFO_V1(tagrec_train);
+PG_FUNCTION_INFO_V1(tagrec_train_2);
 PG_FUNCTION_INFO_V1(tagrec_refresh);
 
 /* Arguments of tagrec_train(), as sql/training.sql declares them. */
@@ -30,12 +31,17 @@ enum
 	Arg_weight_column,
 	Arg_device,
 	Arg_wait,
+	Arg_deploy,
+	Arg_value_column,
+	Arg_time_column,
+	Arg_user_features,
+	Arg_item_features,
 	Args
 };
 
 /* NULL = may be null */
 static const char *const argument_names[Args] = {
-	"model", "source", "algorithm", NULL, "user_column", "item_column", "tag_column", NULL, "device", "wait"
+	"model", "source", NULL, NULL, "user_column", "item_column", NULL, NULL, "device", "wait", "deploy"
 };
 
 static void
@@ -49,9 +55,10 @@ check_arguments(FunctionCallInfo fcinfo)
 }
 
 Datum
-tagrec_train(PG_FUNCTION_ARGS)
+tagrec_train_2(PG_FUNCTION_ARGS)
 {
 	TagrecRequest request = {0};
+	TagrecOptions *options;
 	bool		wait;
 
 	tagrec_submit_check_server("tagrec_train()");
@@ -62,12 +69,18 @@ tagrec_train(PG_FUNCTION_ARGS)
 	request.kind = "train";
 	request.model = text_to_cstring(PG_GETARG_TEXT_PP(Arg_model));
 	tagrec_check_model_name(request.model);
-	request.algorithm = text_to_cstring(PG_GETARG_TEXT_PP(Arg_algorithm));
 	request.device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request.options = PG_ARGISNULL(Arg_options) ? tagrec_jsonb("{}") : PG_GETARG_JSONB_P(Arg_options);
 	request.source = PG_GETARG_OID(Arg_source);
-	request.columns = tagrec_submit_columns(fcinfo, Arg_user_column);
-	tagrec_submit_check(&request, tagrec_options_read(tagrec_algorithm(request.algorithm), request.options));
+	tagrec_submit_columns(&request, fcinfo, Arg_user_column, Arg_value_column);
+	request.algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, &request);
+	request.deploy = tagrec_submit_deploy(fcinfo, Arg_deploy, "tagrec_train");
+	if (tagrec_request_is_auto(&request))
+		tagrec_auto_request(&request);
+	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
+	tagrec_submit_check(&request, options);
+	if (!tagrec_request_is_auto(&request))
+		tagrec_tell_differences(&request, options);
 	PG_RETURN_INT64(tagrec_submit(&request, wait, "tagrec_train()"));
 }
 

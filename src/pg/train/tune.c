@@ -7,6 +7,7 @@
 #include "core/metrics.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "pg/base/auto.h"
 #include "pg/base/names.h"
 #include "pg/base/options.h"
 #include "pg/train/submit.h"
@@ -14,7 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
-PG_FUNCTION_INFO_V1(tagrec_tune);
+PG_FUNCTION_INFO_V1(tagrec_tune_2);
 
 /* Share of the pairs that is held out by default. */
 #define DEFAULT_VALIDATION "0.1"
@@ -38,13 +39,18 @@ enum
 	Arg_resume,
 	Arg_refit,
 	Arg_wait,
+	Arg_deploy,
+	Arg_value_column,
+	Arg_time_column,
+	Arg_user_features,
+	Arg_item_features,
 	Args
 };
 
 /* NULL = may be null */
 static const char *const argument_names[Args] = {
-	"model", "source", "algorithm", "space", "trials", NULL, "user_column", "item_column", "tag_column", NULL, "device",
-	NULL, "seed", "resume", "refit", "wait"
+	"model", "source", NULL, "space", "trials", NULL, "user_column", "item_column", NULL, NULL, "device",
+	NULL, "seed", "resume", "refit", "wait", "deploy"
 };
 
 static void
@@ -180,6 +186,16 @@ fixed_options(FunctionCallInfo fcinfo, const TrAlgorithm *algorithm, bool *valid
 	return add_validation(options, read, validation_added);
 }
 
+static void
+check_tunable(const TrAlgorithm *algorithm)
+{
+	if (tagrec_auto_find(algorithm->name))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("algorithm \"%s\" cannot be tuned", algorithm->name),
+				 errhint("Choose an algorithm with tagrec_train(), and tune that.")));
+}
+
 /* ------------------------------------------------------------------ the request */
 
 static void
@@ -187,15 +203,16 @@ fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
 {
 	request->kind = "tune";
 	request->model = text_to_cstring(PG_GETARG_TEXT_PP(Arg_model));
-	request->algorithm = text_to_cstring(PG_GETARG_TEXT_PP(Arg_algorithm));
 	request->device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request->source = PG_GETARG_OID(Arg_source);
-	request->columns = tagrec_submit_columns(fcinfo, Arg_user_column);
+	tagrec_submit_columns(request, fcinfo, Arg_user_column, Arg_value_column);
+	request->algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, request);
 	request->space = PG_GETARG_JSONB_P(Arg_space);
 	request->trials = PG_GETARG_INT32(Arg_trials);
 	request->search_seed = PG_GETARG_INT64(Arg_seed);
 	request->resume = PG_GETARG_BOOL(Arg_resume);
 	request->refit = PG_GETARG_BOOL(Arg_refit);
+	request->deploy = tagrec_submit_deploy(fcinfo, Arg_deploy, "tagrec_tune");
 }
 
 static void
@@ -224,7 +241,7 @@ check_trials(const TagrecRequest *request, const TagrecSpace *space, const TrAlg
 }
 
 Datum
-tagrec_tune(PG_FUNCTION_ARGS)
+tagrec_tune_2(PG_FUNCTION_ARGS)
 {
 	TagrecRequest request = {0};
 	const TrAlgorithm *algorithm;
@@ -238,6 +255,7 @@ tagrec_tune(PG_FUNCTION_ARGS)
 	fill_request(&request, fcinfo);
 	tagrec_check_model_name(request.model);
 	algorithm = tagrec_algorithm(request.algorithm);
+	check_tunable(algorithm);
 	space = tagrec_space_read(algorithm, request.space);
 	request.options = fixed_options(fcinfo, algorithm, &validation_added);
 	tagrec_submit_check(&request, tagrec_options_read(algorithm, request.options));

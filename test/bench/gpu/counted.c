@@ -202,6 +202,13 @@ tag_loss(TrBackend *b, const TrTagLoss *t)
 }
 
 static void
+squared_loss(TrBackend *b, float *z, const TrCsr *x, float scale, double *loss)
+{
+	count(3.0 * (double) x->capacity, 1.0 * x->rows * x->cols + 2.0 * (double) x->capacity);
+	inner->squared_loss(b, z, x, scale, loss);
+}
+
+static void
 dropout(TrBackend *b, float *out, const float *x, int64_t n, float p, uint64_t seed, uint64_t step)
 {
 	count(0, 2.0 * (double) n);
@@ -288,6 +295,14 @@ regress_rows(TrBackend *b, float *out, const TrCsr *x, const float *v, const flo
 	count((double) x->capacity * width * (width + 1) + x->rows * width * width * width / 3,
 		  2.0 * x->capacity + (touched(x) + x->rows + width) * width + x->rows);
 	inner->regress_rows(b, out, x, v, gram, ridge, D, loss);
+}
+
+/* To a tridiagonal matrix and back, and the rotations of the eigenvectors in between */
+static void
+symmetric_eigen(TrBackend *b, float *a, float *values, int n)
+{
+	count(9.0 * n * n * n, 2.0 * n * n + n);
+	inner->symmetric_eigen(b, a, values, n);
 }
 
 void

@@ -1,0 +1,422 @@
+/*
+ * What every algorithm of the task rating must do, on data with a known answer: the value is the sum of what the user and
+ * the item have, and of a product of the two. The last user and the last item have no ratings.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "core/plain.h"
+#include "core/rating_validation.h"
+#include "core/rng.h"
+#include "gradients.h"
+
+#define USERS 41
+#define ITEMS 31
+#define SEED 7
+
+extern const TrBackendOps *tagrec_backend_ops(void);
+extern const TrBackendOps *tr_cuda_test_ops(void);
+
+static TrMemory memory;
+static TrMemory model_memory;
+static TrBackend *backend;
+static TrDataset dataset;
+static TrPairs held_out;
+
+static float
+value_of(int32_t user, int32_t item)
+{
+	double		own = 0.6 * tr_normal(SEED, 1, 0, (uint64_t) user) + 0.6 * tr_normal(SEED, 1, 1, (uint64_t) item);
+	double		both = (user % 2 ? 1 : -1) * (item % 3 ? 0.8 : -0.8);
+
+	return (float) fmin(5, fmax(1, 3 + own + both));
+}
+
+static void
+add(TrAssignments *a, int32_t user, int32_t item, bool values)
+{
+	TrAssignment row = {user, item, TR_NO_TAG, 1, value_of(user, item), 0};
+
+	tr_assignments_set_columns(a, values ? TR_COLUMN_VALUE : 0, TR_MERGE_MEAN);
+	tr_assignments_add_row(a, &row);
+}
+
+static void
+make_data(TrDataset *d, bool values)
+{
+	TrAssignments a;
+	TrAssignments rest;
+
+	tr_assignments_init(&a, &memory);
+	tr_assignments_init(&rest, &memory);
+	for (int32_t u = 0; u < USERS - 1; u++)
+		for (int32_t i = 0; i < ITEMS - 1; i++)
+			add((u + 2 * i) % 5 == 0 ? &rest : &a, u, i, values);
+	tr_assignments_distinct(&a, NULL);
+	tr_assignments_distinct(&rest, NULL);
+	tr_dataset_build(d, &a, USERS, ITEMS, 1, NULL);
+	held_out = (TrPairs) {.count = (int32_t) rest.count, .user = rest.user, .item = rest.item, .value = rest.value};
+}
+
+typedef struct Run
+{
+	const TrAlgorithm *algorithm;
+	char		options[8192];
+	TrTrainOptions train;
+	TrModel    *model;
+	TrTrainResult result;
+	TrError		err;
+} Run;
+
+static void
+set_options(Run *run, const TrAlgorithm *algorithm, const char *settings)
+{
+	memset(run, 0, sizeof(*run));
+	run->algorithm = algorithm;
+	CHECK(gradient_options(algorithm, run->options, &run->train, settings, &run->err), "%s: options %s", algorithm->name,
+		  run->err.message);
+}
+
+static TrStatus
+train_on(Run *run, const TrDataset *data, const TrPairs *validation)
+{
+	TrStatus	status = tr_model_create(&run->model, run->algorithm, &model_memory, backend, data, run->options, &run->err);
+
+	if (status == TR_OK)
+		status = tr_train(run->model, data, validation, &run->train, NULL, &run->result, &run->err);
+	return status;
+}
+
+/* ------------------------------------------------------------------ answers */
+
+static float *
+arrays_of(Run *run)
+{
+	size_t		width = (size_t) run->model->width;
+	float	   *arrays = calloc((USERS + ITEMS) * width, sizeof(float));
+
+	CHECK(tr_model_embed(run->model, TR_USER, &dataset, 0, USERS, arrays, &run->err) == TR_OK
+		  && tr_model_embed(run->model, TR_ITEM, &dataset, 0, ITEMS, arrays + USERS * width, &run->err) == TR_OK,
+		  "%s: arrays %s", run->algorithm->name, run->err.message);
+	return arrays;
+}
+
+static float
+predict(TrModel *model, const float *user, const float *item)
+{
+	double		sum = 0;
+	float		score = NAN;
+
+	if (model->algorithm->score_items)
+	{
+		model->algorithm->score_items(model, user, item, (size_t) model->width, 1, &score, NULL);
+		return score;
+	}
+	for (int j = 0; j < model->width; j++)
+		sum += (double) user[j] * item[j];
+	return (float) sum;
+}
+
+static bool
+same_arrays(Run *run, const float *expected)
+{
+	float	   *arrays = arrays_of(run);
+	bool		same = memcmp(arrays, expected, (USERS + ITEMS) * (size_t) run->model->width * sizeof(float)) == 0;
+
+	free(arrays);
+	return same;
+}
+
+/* ------------------------------------------------------------------ what must hold */
+
+/* Without what restore() alone reads. */
+static int
+store(const TrTensor *tensors, int count, TrTensor *stored)
+{
+	int			n = 0;
+
+	for (int i = 0; i < count; i++)
+		if (!tensors[i].training)
+			stored[n++] = tensors[i];
+	return n;
+}
+
+/* Who has no ratings is as one who is not known at all, and a model that was loaded says the same of him. */
+static void
+test_unknown(Run *run, TrModel *loaded, const float *arrays)
+{
+	size_t		width = (size_t) run->model->width;
+	const float *last_user = arrays + (USERS - 1) * width;
+	const float *last_item = arrays + (USERS + ITEMS - 1) * width;
+	float	   *user = calloc(2 * width, sizeof(float));
+	float	   *item = user + width;
+	const char *name = run->algorithm->name;
+	TrValueRange range = tr_dataset_values(&dataset);
+	float		nobody;
+
+	CHECK(run->algorithm->unknown(loaded, TR_USER, user, &run->err) == TR_OK
+		  && run->algorithm->unknown(loaded, TR_ITEM, item, &run->err) == TR_OK, "%s: arrays of nobody", name);
+	nobody = predict(loaded, user, item);
+	CHECK(nobody >= range.least && nobody <= range.most, "%s: neither is known: in the range of the values", name);
+	CHECK(fabsf(nobody - (float) range.mean) < 0.5f, "%s: near their mean", name);
+	CHECK_NEAR(predict(loaded, user, arrays + USERS * width), predict(run->model, last_user, arrays + USERS * width), 1e-5,
+			   "%s: a user without ratings is as an unknown one", name);
+	CHECK_NEAR(predict(loaded, arrays, item), predict(run->model, arrays, last_item), 1e-5,
+			   "%s: an item without ratings is as an unknown one", name);
+	free(user);
+}
+
+static void
+test_loaded(Run *run, const TrTensor *tensors, int count, const float *arrays)
+{
+	TrTensor	stored[64];
+	TrModel    *loaded = NULL;
+	bool		same = true;
+	size_t		width = (size_t) run->model->width;
+	int			n = store(tensors, count, stored);
+
+	if (!CHECK(tr_model_load(&loaded, run->algorithm, &model_memory, backend, 1, run->options, stored, n, &run->err) == TR_OK,
+			   "%s: loads %s", run->algorithm->name, run->err.message))
+		return;
+	for (int u = 0; u < USERS; u++)
+		for (int i = 0; i < ITEMS; i++)
+			same &= predict(loaded, arrays + (size_t) u * width, arrays + (size_t) (USERS + i) * width)
+				== predict(run->model, arrays + (size_t) u * width, arrays + (size_t) (USERS + i) * width);
+	CHECK(same, "%s: loaded, predicts the same", run->algorithm->name);
+	test_unknown(run, loaded, arrays);
+	tr_model_destroy(loaded);
+}
+
+static void
+test_save(Run *run, const float *arrays)
+{
+	Run			other = *run;
+	TrTensor   *tensors;
+	int			count;
+
+	CHECK(tr_model_save(run->model, &tensors, &count, &run->err) == TR_OK, "%s: saves", run->algorithm->name);
+	tr_model_create(&other.model, run->algorithm, &model_memory, backend, &dataset, run->options, &other.err);
+	CHECK(tr_model_restore(other.model, tensors, count, &other.err) == TR_OK, "%s: restores %s", run->algorithm->name,
+		  other.err.message);
+	CHECK(same_arrays(&other, arrays), "%s: restored, answers the same", run->algorithm->name);
+	tr_model_destroy(other.model);
+	test_loaded(run, tensors, count, arrays);
+}
+
+static bool
+stop_at_once(void *argument)
+{
+	(void) argument;
+	return true;
+}
+
+static void
+test_cancel(const TrAlgorithm *algorithm)
+{
+	Run			run;
+	TrTrainHooks hooks = {.poll = {.stop = stop_at_once}};
+
+	set_options(&run, algorithm, "epochs=1000");
+	tr_model_create(&run.model, algorithm, &model_memory, backend, &dataset, run.options, &run.err);
+	CHECK(tr_train(run.model, &dataset, NULL, &run.train, &hooks, &run.result, &run.err) == TR_CANCELLED,
+		  "%s: stops when asked", algorithm->name);
+	tr_model_destroy(run.model);
+}
+
+static void
+test_refusals(const TrAlgorithm *algorithm)
+{
+	TrDataset	without;
+	Run			run;
+
+	make_data(&without, false);
+	set_options(&run, algorithm, "epochs=1");
+	CHECK(train_on(&run, &without, NULL) == TR_BAD_DATA && strstr(run.err.message, "the pairs have none") && run.err.hint[0],
+		  "%s: refuses pairs without values", algorithm->name);
+	tr_dataset_free(&without);
+	make_data(&without, true);
+	set_options(&run, algorithm, "epochs=1");
+	run.train.metric = TR_METRIC_NDCG;
+	CHECK(train_on(&run, &without, &held_out) == TR_BAD_OPTION && strstr(run.err.message, "metric \"ndcg\""),
+		  "%s: refuses to be measured by its rankings", algorithm->name);
+	tr_model_destroy(run.model);
+	tr_dataset_free(&without);
+}
+
+/* One rating, and ratings that are all the same. */
+static void
+test_tiny(const TrAlgorithm *algorithm, int users, int items)
+{
+	TrAssignments a;
+	TrDataset	tiny;
+	Run			run;
+	TrStatus	status;
+	float		array[2][4096];
+
+	tr_assignments_init(&a, &memory);
+	tr_assignments_set_columns(&a, TR_COLUMN_VALUE, TR_MERGE_MEAN);
+	for (int u = 0; u < users; u++)
+		for (int i = 0; i < items; i++)
+			tr_assignments_add_row(&a, &(TrAssignment) {u, i, TR_NO_TAG, 1, 4, 0});
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&tiny, &a, users, items, 1, NULL);
+	set_options(&run, algorithm, "epochs=3");
+	status = train_on(&run, &tiny, NULL);
+	if (CHECK(status == TR_OK, "%s: %d user(s), %d item(s): %s", algorithm->name, users, items, run.err.message)
+		&& run.model->width <= 4096)
+	{
+		tr_model_embed(run.model, TR_USER, &tiny, 0, 1, array[0], &run.err);
+		tr_model_embed(run.model, TR_ITEM, &tiny, 0, 1, array[1], &run.err);
+		CHECK_NEAR(predict(run.model, array[0], array[1]), 4, 1, "%s: ... and predicts about the same", algorithm->name);
+	}
+	if (run.model)
+		tr_model_destroy(run.model);
+	tr_dataset_free(&tiny);
+}
+
+static double
+error_of(Run *run)
+{
+	double		rmse = NAN;
+
+	CHECK(tr_validate_ratings(run->model, &dataset, &held_out, TR_METRIC_RMSE, NULL, &rmse, &run->err) == TR_OK,
+		  "%s: predicts %s", run->algorithm->name, run->err.message);
+	return rmse;
+}
+
+static void
+test_algorithm(const TrAlgorithm *algorithm, double bound)
+{
+	Run			run;
+	Run			again;
+	TrShape		shape = {USERS, ITEMS, 1, dataset.n_posts, 0};
+	float	   *arrays;
+	double		rmse;
+
+	set_options(&run, algorithm, "epochs=100");
+	again = run;
+	CHECK(algorithm->loads && algorithm->unknown && algorithm->estimate(&shape, run.options) > 0,
+		  "%s: loads, knows what to say of the unknown, and its memory", algorithm->name);
+	if (!CHECK(train_on(&run, &dataset, &held_out) == TR_OK, "%s: trains %s", algorithm->name, run.err.message))
+		return;
+	rmse = error_of(&run);
+	if (!CHECK(rmse < bound, "%s: predicts what was held out", algorithm->name))
+		printf("# rmse %.3f, not below %.2f\n", rmse, bound);
+	CHECK_NEAR(run.result.metric, rmse, 1e-6, "%s: the best epoch's error is the smallest", algorithm->name);
+	arrays = arrays_of(&run);
+	test_save(&run, arrays);
+	CHECK(train_on(&again, &dataset, &held_out) == TR_OK && same_arrays(&again, arrays),
+		  "%s: the same seed gives the same model", algorithm->name);
+	tr_model_destroy(again.model);
+	tr_model_destroy(run.model);
+	free(arrays);
+	if (!algorithm->counts)
+		test_cancel(algorithm);
+	test_refusals(algorithm);
+	test_tiny(algorithm, 1, 1);
+	test_tiny(algorithm, 1, 3);
+	test_tiny(algorithm, 3, 1);
+	test_tiny(algorithm, 3, 3);
+}
+
+/* ------------------------------------------------------------------ bias and mf alone */
+
+static void
+test_bias(void)
+{
+	Run			run;
+	float		array[2];
+
+	set_options(&run, tr_algorithm_find("bias"), "sweeps=1 item_shrinkage=2 user_shrinkage=3");
+	train_on(&run, &dataset, NULL);
+	tr_model_embed(run.model, TR_ITEM, &dataset, 3, 1, array, &run.err);
+	{
+		double		mean = tr_dataset_values(&dataset).mean;
+		double		sum = 0;
+		int			n = 0;
+
+		for (int32_t p = 0; p < dataset.n_posts; p++)
+			if (dataset.post_item[p] == 3)
+			{
+				sum += dataset.post_value[p] - mean;
+				n++;
+			}
+		CHECK_NEAR(array[1], mean + sum / (n + 2), 1e-5, "an item's bias is shrunk by its option");
+		CHECK(array[0] == 1, "and is what an item adds");
+	}
+	tr_model_destroy(run.model);
+}
+
+/* A step with every rating, of learning rate 1, takes the gradient away; the penalty is not in the loss. */
+static void
+test_gradient(const TrBackendOps *ops, const char *name, const char *settings)
+{
+	TrBackendConfig config = {.threads = 2};
+	GradientCheck check = {.algorithm = tr_algorithm_find(name), .dataset = &dataset, .memory = &memory, .step = 3e-3f,
+	.five_points = true, .relative = true, .total = true};
+	Run			run;
+	TrModel    *model;
+	TrTensor   *tensors;
+	int			count;
+	double		largest;
+
+	set_options(&run, check.algorithm, settings);
+	check.options = run.options;
+	ops->open(&check.backend, &config, NULL);
+	tr_model_create(&model, check.algorithm, &memory, check.backend, &dataset, run.options, &run.err);
+	tr_model_save(model, &tensors, &count, &run.err);
+	gradient_start(&check, tensors, count);
+	tr_model_destroy(model);
+	CHECK(isfinite(gradient_loss(&check, true)), "%s %s %s: loss", ops->name, name, settings);
+	for (int i = 0; i < count; i++)
+	{
+		double		apart;
+
+		if (strcmp(check.at[i].name, "mean") == 0)
+			continue;
+		apart = gradient_apart(&check, i, &largest);
+		CHECK(apart < 2e-3, "%s %s: gradient of %s, largest %.3g, off by %.2g", ops->name, name, check.at[i].name, largest,
+			  apart);
+		CHECK(largest > 0.1, "%s %s: %s has a gradient", ops->name, name, check.at[i].name);
+	}
+	ops->close(check.backend);
+}
+
+int
+main(void)
+{
+	static const TrBackendOps *(*const backends[]) (void) = {tagrec_backend_ops, tr_cuda_test_ops};
+	static const struct
+	{
+		const char *name;
+		double		bound;
+	}			bounds[] = {{"bias", 0.95}, {"mf", 0.5}};
+	TrBackendConfig config = {.threads = 2};
+
+	tr_memory_init(&memory, 0);
+	tr_memory_init(&model_memory, 0);
+	make_data(&dataset, true);
+	backends[0] ()->open(&backend, &config, NULL);
+	for (const TrAlgorithm *const *a = tr_algorithms; *a; a++)
+		if ((*a)->task->values)
+		{
+			double		bound = 0.6;
+
+			for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++)
+				if (strcmp(bounds[i].name, (*a)->name) == 0)
+					bound = bounds[i].bound;
+			test_algorithm(*a, bound);
+		}
+	test_bias();
+	CHECK_EQUAL((long long) model_memory.used, 0, "all memory is given back");
+	backend->ops->close(backend);
+	for (int i = 0; i < 2; i++)
+	{
+		test_gradient(backends[i] (), "mf", "factors=3 regularization=0 learning_rate=1 batch=100000 decay=false init_std=1");
+	}
+	tr_memory_release(&model_memory);
+	tr_memory_release(&memory);
+	return check_done();
+}
