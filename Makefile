@@ -25,7 +25,7 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*/*.c src/core/*.c src/models
 CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 
 # The install script is made of the registry and these sections, in this order.
-SQL_SECTIONS = sql/training.sql sql/queries.sql sql/evaluation.sql sql/information.sql
+SQL_SECTIONS = sql/training.sql sql/queries.sql sql/newcomers.sql sql/evaluation.sql sql/information.sql
 SQL_SCRIPT = sql/tagrec--$(EXTVERSION).sql
 # what was released stays as it was
 DATA = sql/tagrec--0.1.0.sql

@@ -17,7 +17,8 @@ CREATE OR REPLACE FUNCTION tagrec_recommend(model text, user_id anycompatible,
 		boost_from regclass DEFAULT '-',
 		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
 		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		after bigint DEFAULT 0, version int DEFAULT NULL, fresh boolean DEFAULT false,
+		fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
@@ -32,7 +33,8 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_as(item_type anyelement, model text,
 		boost_from regclass DEFAULT '-',
 		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
 		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		after bigint DEFAULT 0, version int DEFAULT NULL, fresh boolean DEFAULT false,
+		fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item anyelement, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_as_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
@@ -73,7 +75,7 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_for_tags(model text, tags text[], we
 		boost_from regclass DEFAULT '-',
 		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
 		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		after bigint DEFAULT 0, version int DEFAULT NULL, fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
@@ -88,7 +90,7 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_for_tags_as(item_type anyelement, mo
 		boost_from regclass DEFAULT '-',
 		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
 		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		after bigint DEFAULT 0, version int DEFAULT NULL, fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item anyelement, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
@@ -196,32 +198,36 @@ LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
 COMMENT ON FUNCTION tagrec_similar_users_as IS
 	'the same as tagrec_similar_users, with ids of the type of the first argument';
 
-CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id text, version int DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id text, version int DEFAULT NULL,
+		fresh boolean DEFAULT false)
 	RETURNS real
 AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION tagrec_score(text, text, text, int) IS
+COMMENT ON FUNCTION tagrec_score(text, text, text, int, boolean) IS
 	'score of an item for a user; NULL if the model does not know both';
 
-CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id "any", version int DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id text, item_id "any", version int DEFAULT NULL,
+		fresh boolean DEFAULT false)
 	RETURNS real
 AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION tagrec_score(text, text, "any", int) IS
+COMMENT ON FUNCTION tagrec_score(text, text, "any", int, boolean) IS
 	'score of an item for a user; NULL if the model does not know both';
 
-CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id text, version int DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id text, version int DEFAULT NULL,
+		fresh boolean DEFAULT false)
 	RETURNS real
 AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION tagrec_score(text, "any", text, int) IS
+COMMENT ON FUNCTION tagrec_score(text, "any", text, int, boolean) IS
 	'score of an item for a user; NULL if the model does not know both';
 
-CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id "any", version int DEFAULT NULL)
+CREATE OR REPLACE FUNCTION tagrec_score(model text, user_id "any", item_id "any", version int DEFAULT NULL,
+		fresh boolean DEFAULT false)
 	RETURNS real
 AS 'MODULE_PATHNAME', 'tagrec_score_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION tagrec_score(text, "any", "any", int) IS
+COMMENT ON FUNCTION tagrec_score(text, "any", "any", int, boolean) IS
 	'score of an item for a user; NULL if the model does not know both';
 
 CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id text, item_id text, n bigint DEFAULT 10)

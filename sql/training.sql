@@ -98,6 +98,17 @@ AS 'MODULE_PATHNAME', 'tagrec_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_drop(text) IS
 	'drops a model with its relations and all its versions';
 
+CREATE OR REPLACE FUNCTION tagrec_export(model text, version integer DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'tagrec_export' LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000;
+COMMENT ON FUNCTION tagrec_export(text, integer) IS
+	'a version of a model, by default the deployed one, as a value in the format safetensors';
+
+CREATE OR REPLACE FUNCTION tagrec_import(model text, archive bytea, schema name DEFAULT NULL, deploy boolean DEFAULT true)
+	RETURNS integer
+AS 'MODULE_PATHNAME', 'tagrec_import' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_import(text, bytea, name, boolean) IS
+	'makes a version of a model of what tagrec_export() returned, here or elsewhere, and deploys it; returns the version';
+
 -- The views show a role the models that it owns or may use, the jobs of these models, and the jobs of roles that it is a
 -- member of. The database's owner and superusers see everything, members of pg_read_all_stats all jobs. The views are security
 -- barriers, so that no function in a query sees a row before these checks.

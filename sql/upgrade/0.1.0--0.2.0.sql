@@ -103,6 +103,7 @@ CREATE TRIGGER tagrec_guard BEFORE INSERT ON tagrec_result FOR EACH ROW EXECUTE 
 ALTER TABLE tagrec_result ENABLE ALWAYS TRIGGER tagrec_guard;
 GRANT SELECT, INSERT ON tagrec_result TO pg_database_owner;
 
+DROP VIEW tagrec_algorithms;
 DROP FUNCTION tagrec_algorithm_rows();
 DROP FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean);
 DROP FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,

@@ -162,6 +162,8 @@ tr_model_load(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory, 
 	TrModel    *model = NULL;
 	TrStatus	status;
 
+	if (!algorithm->loads && algorithm->fold_in)
+		return new_model(result, algorithm, memory, backend, options, err);
 	if (!algorithm->loads)
 		return tr_fail(err, TR_UNSUPPORTED, "algorithm \"%s\" cannot encode tags", algorithm->name);
 	if (n_tags < (algorithm->pairs_alone ? 0 : 1))
@@ -208,4 +210,44 @@ tr_model_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *
 {
 	TR_TRY(model->algorithm->encode(model, side, profiles, out, err));
 	return check_finite(out, model->width, profiles->rows, "the embedding of these tags", err);
+}
+
+/* ------------------------------------------------------------------ new users */
+
+bool
+tr_reads_tags(const TrAlgorithm *algorithm)
+{
+	return algorithm->loads && (algorithm->encode || algorithm->encode_features);
+}
+
+bool
+tr_folds_in(const TrAlgorithm *algorithm)
+{
+	return algorithm->fold_in || (tr_reads_tags(algorithm) && !algorithm->task->tags);
+}
+
+static TrStatus
+encode_history(TrModel *model, const TrSparse *tags, float *array, TrSparse *features, TrError *err)
+{
+	int64_t		ptr[2] = {0, tags->n};
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
+
+	if (model->algorithm->encode)
+		TR_TRY(model->algorithm->encode(model, TR_USER, &profile, array, err));
+	if (model->algorithm->encode_features)
+		TR_TRY(model->algorithm->encode_features(model, &profile, 0, features, err));
+	return TR_OK;
+}
+
+TrStatus
+tr_model_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+				 TrError *err)
+{
+	*features = (TrSparse) {0};
+	memset(array, 0, (size_t) catalogue->width * sizeof(float));
+	if (model->algorithm->fold_in)
+		TR_TRY(model->algorithm->fold_in(model, history, catalogue, array, features, err));
+	else
+		TR_TRY(encode_history(model, &history->tags, array, features, err));
+	return check_finite(array, catalogue->width, 1, "the embedding of this history", err);
 }

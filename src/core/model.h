@@ -163,6 +163,29 @@ tr_feature_count(int features, int32_t n_users, int32_t n_items, int32_t n_tags)
 }
 
 /*
+ * What is known of a user who may be new: items of the training data, with how much each counts (1 is once), and the profile
+ * of tags, raw counts.
+ */
+typedef struct TrHistory
+{
+	TrSparse	items;
+	TrSparse	tags;
+} TrHistory;
+
+/* What is stored of a trained model outside its tensors: the items' arrays, and the weights of the features. */
+typedef struct TrCatalogue
+{
+	int32_t		n_items;
+	int			width;			/* of the model's arrays */
+	const float *array;			/* (n_items,width), stride floats apart */
+	size_t		stride;
+	int64_t		n_features;		/* of all kinds */
+	const int64_t *ptr;			/* (n_features+1) into the two below */
+	const int32_t *item;		/* ascending within a feature */
+	const float *weight;
+} TrCatalogue;
+
+/*
  * A post that tags are wanted for: what is known of its user and its item, and the tags it has. A part that is unknown is
  * empty (n = 0, NULL). Everything is host memory; tags are ascending.
  */
@@ -260,6 +283,23 @@ typedef struct TrAlgorithm
 	TrStatus	(*encode_features) (TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
 
 	/*
+	 * (optional, not for the task tag) array (width), features = what embed() and user_features() would give for a user with this
+	 * history; the array is zeroed before. Of a model that was loaded; where the algorithm has not set `loads`, that is one
+	 * with options and nothing else, which create() was not called for. The catalogue is the same in every call, so that
+	 * what follows from it may be kept. Without this function, a user is what encode() and encode_features() make of the
+	 * tags. features are the model's until the next call.
+	 */
+	TrStatus	(*fold_in) (TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
+							TrSparse *features, TrError *err);
+
+	/*
+	 * (optional, with fold_in) out (items of the history) = what having each of them adds to the score of an item, so far as
+	 * it does not come from features that stand for items.
+	 */
+	TrStatus	(*contributions) (TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item,
+								  float *out, TrError *err);
+
+	/*
 	 * (optional, not for the task tag) In place of the inner product: out (n) = what a network says of a user's array and each of n
 	 * items' arrays, which start at items[0], items[stride], … . Also on a model that was loaded, so `loads` must be set;
 	 * such a model has what create() asked of the stored tensors, not the arrays, which the caller has. Needs a width above
@@ -301,6 +341,10 @@ tr_features(const TrModel *model)
 	return model->algorithm->features ? model->algorithm->features(model) : TR_FEATURES_NONE;
 }
 
+/* Can users be folded in who were not trained on? And do their tags matter? */
+extern bool tr_folds_in(const TrAlgorithm *algorithm);
+extern bool tr_reads_tags(const TrAlgorithm *algorithm);
+
 /* TR_BAD_OPTION for an algorithm that cannot be trained on pairs without tags, with those that can in the hint. */
 extern TrStatus tr_check_untagged(const TrAlgorithm *algorithm, TrError *err);
 
@@ -320,7 +364,7 @@ extern TrStatus tr_model_save(TrModel *model, TrTensor **tensors, int *count, Tr
 extern TrStatus tr_model_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 /*
- * A model that can encode or score but not train, from what save() gave but for tensors of training, which need not
+ * A model that can encode, score or fold in but not train, from what save() gave but for tensors of training, which need not
  * outlive the call; n_tags is the size of its vocabulary. How many users and items the model was trained on is what the
  * tensors say: positions that encode_features() gives are for the caller to hold against those that it knows of.
  */
@@ -334,6 +378,8 @@ extern TrStatus tr_model_load(TrModel **model, const TrAlgorithm *algorithm, TrM
 extern TrStatus tr_model_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
 							   TrError *err);
 extern TrStatus tr_model_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
+extern TrStatus tr_model_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
+								 TrSparse *features, TrError *err);
 
 /* src/models/algorithms.c */
 extern const TrAlgorithm *const tr_algorithms[];	/* ends with NULL */

@@ -17,6 +17,7 @@
 	X(dspr) \
 	X(ease) \
 	X(ease_tags) \
+	X(fm) \
 	X(folkrank) \
 	X(hdlpr) \
 	X(hdlpr_ns) \
@@ -27,6 +28,7 @@
 	X(nltf) \
 	X(pitf) \
 	X(popularity) \
+	X(svdpp) \
 	X(tag_bm25) \
 	X(tag_cosine) \
 	X(tag_popular) \

@@ -259,6 +259,15 @@ tr_embed_profiles(TrModel *model, TrSide side, const TrDataset *dataset, int32_t
 	return status;
 }
 
+TrStatus
+tr_fold_in_items(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+				 TrError *err)
+{
+	(void) model, (void) catalogue, (void) array, (void) err;
+	*features = history->items;
+	return TR_OK;
+}
+
 int
 tr_item_features(const TrModel *model)
 {

@@ -74,6 +74,10 @@ extern TrStatus tr_embed_rows(TrModel *model, TrSide side, const TrDataset *data
 extern TrStatus tr_embed_profiles(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n,
 								  float *out, TrError *err);
 
+/* fold_in() of those whose features are the user's items, as often as he has them */
+extern TrStatus tr_fold_in_items(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
+								 TrSparse *features, TrError *err);
+
 /* features() of those whose sparse part is over one kind. */
 extern int	tr_item_features(const TrModel *model);
 extern int	tr_user_features(const TrModel *model);

@@ -60,6 +60,15 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 	return TR_OK;
 }
 
+static TrStatus
+fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+		TrError *err)
+{
+	(void) model, (void) history, (void) catalogue, (void) features, (void) err;
+	array[0] = 1;
+	return TR_OK;
+}
+
 const TrAlgorithm tr_algorithm_popularity = {
 	.name = "popularity",
 	.summary = "The items with the most users, the same for everyone.",
@@ -74,4 +83,5 @@ const TrAlgorithm tr_algorithm_popularity = {
 	.create = create,
 	.train_epoch = tr_no_training,
 	.embed = embed,
+	.fold_in = fold_in,
 };

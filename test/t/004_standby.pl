@@ -48,11 +48,21 @@ $primary->poll_query_until('postgres', "SELECT phase = 'training' FROM tagrec_jo
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', "SELECT state FROM tagrec_jobs WHERE job = $job"),
 	'running', 'a job of the primary is seen running');
+refused("SELECT tagrec_cancel($job)", qr/ERROR:  cannot execute tagrec_cancel\(\) during recovery\n.*on the primary server/,
+	'... but cannot be cancelled there');
+# longer than it takes to find that a job is lost
+refused("CALL tagrec_wait($job, '3 s')", qr/ERROR:  job $job did not finish within the timeout/, '... and can be waited for');
 $primary->safe_psql('postgres', "SELECT tagrec_train('m', 'a', 'popularity')");
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', q{SELECT version FROM tagrec_versions WHERE model = 'm' AND deployed}),
 	'2', 'a version that is deployed on the primary is deployed on the standby');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM m_item_embedding'), '50', '... with its embeddings');
+
+my $short = $primary->safe_psql('postgres', q{SELECT tagrec_train('n', 'a', 'popularity', wait => false)});
+$primary->wait_for_catchup($standby);
+$standby->safe_psql('postgres', "CALL tagrec_wait($short)");
+is($standby->safe_psql('postgres', "SELECT state FROM tagrec_jobs WHERE job = $short"), 'done',
+	'waiting on a standby ends when the job does');
 
 $primary->stop('immediate');
 $standby->promote;

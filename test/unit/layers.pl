@@ -17,6 +17,7 @@ my %may = (
 	'pg/store' => [ 'core', 'pg/base', 'pg/registry', 'pg/source' ],
 	'pg/train' => [ 'core', 'pg/base', 'pg/registry', 'pg/source', 'pg/store', 'pg/serve' ],
 	'pg/serve' => [ 'core', 'pg/base', 'pg/registry', 'pg/store' ],
+	'pg/transfer' => [ 'core', 'pg/base', 'pg/registry', 'pg/source', 'pg/store', 'pg/train', 'pg/serve' ],
 	'pg/evaluate' => [ 'core', 'pg/base', 'pg/registry', 'pg/source', 'pg/serve' ],
 );
 

@@ -257,6 +257,7 @@ main(void)
 	check_run("bpr", "factors=7 optimizer=sgd learning_rate=0.05 batch=50");
 	check_run("mf", "factors=7 learning_rate=0.01 batch=50");
 	check_run("mf", "preset=pmf factors=6 batch=300");
+	check_run("svdpp", "factors=7 learning_rate=0.01 batch=50");
 	check_run("pitf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("nltf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250");

@@ -311,6 +311,147 @@ test_loaded(Run *run, Run *trained, const Answer *expected, int width)
 		CHECK(same_answer(run, expected, width), "%s: loaded, answers the same", run->algorithm->name);
 }
 
+/* The weights of all features, as a version stores them, in a catalogue with these items. */
+typedef struct Stored
+{
+	TrCatalogue catalogue;
+	int64_t    *ptr;
+	int32_t    *item;
+	float	   *weight;
+	float	   *padded;
+} Stored;
+
+static Stored
+catalogue_of(Run *trained, const float *arrays, int width)
+{
+	int64_t		features = tr_feature_count(tr_features(trained->model), USERS, ITEMS, TAGS);
+	size_t		stride = (size_t) width + 3;
+	Stored		s = {.ptr = calloc((size_t) features + 1, sizeof(int64_t))};
+
+	s.item = malloc(sizeof(int32_t) * ((size_t) features * ITEMS + 1));
+	s.weight = malloc(sizeof(float) * ((size_t) features * ITEMS + 1));
+	s.padded = calloc(ITEMS * stride, sizeof(float));
+	for (int64_t f = 0; f < features; f++)
+	{
+		TrSparse	row;
+
+		trained->algorithm->feature_weights(trained->model, (int32_t) f, &row, &trained->err);
+		s.ptr[f + 1] = s.ptr[f] + row.n;
+		for (int32_t i = 0; i < row.n; i++)
+		{
+			s.item[s.ptr[f] + i] = row.index[i];
+			s.weight[s.ptr[f] + i] = row.value[i];
+		}
+	}
+	for (size_t i = 0; i < ITEMS && width > 0; i++)
+		memcpy(s.padded + i * stride, arrays + ((size_t) USERS + i) * (size_t) width, (size_t) width * sizeof(float));
+	s.catalogue = (TrCatalogue) {.n_items = ITEMS, .width = width, .array = s.padded, .stride = stride,
+	.n_features = features, .ptr = s.ptr, .item = s.item, .weight = s.weight};
+	return s;
+}
+
+/* score (ITEMS) = those of a user with this array and these features */
+static void
+score_stored(Run *run, const Stored *s, const float *array, const TrSparse *features, double score[ITEMS])
+{
+	for (size_t i = 0; i < ITEMS; i++)
+		score[i] = s->catalogue.width > 0
+			? pair_score(run, array, s->padded + i * s->catalogue.stride, s->catalogue.width) : 0;
+	for (int32_t f = 0; f < features->n; f++)
+		for (int64_t e = s->ptr[features->index[f]]; e < s->ptr[features->index[f] + 1]; e++)
+			score[s->item[e]] += (double) features->value[f] * s->weight[e];
+}
+
+static TrHistory
+history_of(const TrDataset *d, int32_t user, const float *ones)
+{
+	int32_t		first = d->user_ptr[user];
+	int64_t		entry = d->user.entry_ptr[user];
+
+	return (TrHistory) {
+		.items = {d->user_ptr[user + 1] - first, d->post_item + first, ones},
+		.tags = {(int32_t) (d->user.entry_ptr[user + 1] - entry), d->user.tag + entry, d->user.count + entry}
+	};
+}
+
+/* How alike the scores of the items that the user does not have are: their correlation. */
+static double
+agreement(const double *a, const double *b, int32_t user)
+{
+	double		n = 0, x = 0, y = 0, xx = 0, yy = 0, xy = 0;
+
+	for (int32_t i = 0; i < ITEMS; i++)
+	{
+		if (tr_dataset_post(&dataset, user, i) >= 0)
+			continue;
+		n++;
+		x += a[i];
+		y += b[i];
+		xx += a[i] * a[i];
+		yy += b[i] * b[i];
+		xy += a[i] * b[i];
+	}
+	return (n * xy - x * y) / sqrt((n * xx - x * x) * (n * yy - y * y));
+}
+
+/* What the items of a history contribute to a score adds up to it; the blend's members do not all know what theirs do. */
+static void
+test_contributions(Run *run, const Stored *s, const TrHistory *history, const double *score)
+{
+	float		term[ITEMS];
+	double		most = 0;
+
+	for (int32_t i = 0; i < ITEMS; i++)
+	{
+		double		sum = 0;
+
+		run->algorithm->contributions(run->model, history, &s->catalogue, i, term, &run->err);
+		for (int32_t e = 0; e < history->items.n; e++)
+			sum += term[e];
+		most = fmax(most, fabs(sum - score[i]));
+	}
+	CHECK_NEAR(most, 0, 1e-4, "%s: what items contribute adds up to the score", run->algorithm->name);
+}
+
+/* A stranger with the history of somebody who was trained on gets the scores that he has. */
+static void
+test_fold_in(Run *run, Run *trained, const float *arrays, int width)
+{
+	Stored		s = catalogue_of(trained, arrays, width);
+	float	   *array = malloc(sizeof(float) * ((size_t) width + 1));
+	float		ones[ITEMS];
+	double		worst = 1;
+
+	for (int i = 0; i < ITEMS; i++)
+		ones[i] = 1;
+	for (int32_t u = 0; u < USERS; u++)
+	{
+		TrHistory	history = history_of(&dataset, u, ones);
+		double		expected[ITEMS];
+		double		score[ITEMS];
+		TrSparse	features = {0};
+
+		if (run->algorithm->features)
+			trained->algorithm->user_features(trained->model, &dataset, u, &features, &run->err);
+		score_stored(run, &s, arrays + (size_t) u * (size_t) width, &features, expected);
+		if (!CHECK(tr_model_fold_in(run->model, &history, &s.catalogue, array, &features, &run->err) == TR_OK,
+				   "%s: folds user %d in %s", run->algorithm->name, u, run->err.message))
+			break;
+		score_stored(run, &s, array, &features, score);
+		worst = fmin(worst, agreement(expected, score, u));
+		if (u == 0 && run->algorithm->contributions && !tr_reads_tags(run->algorithm)
+			&& !(tr_features(trained->model) & TR_FEATURES_ITEMS))
+			test_contributions(run, &s, &history, score);
+	}
+	CHECK(worst > 0.9999, "%s: a user who is folded in scores items as one who was trained on, %.6f", run->algorithm->name,
+		  worst);
+	free(array);
+	free(s.ptr);
+	free(s.item);
+	free(s.weight);
+	free(s.padded);
+}
+
 /* What save() gives, restored into a fresh model and loaded for serving, answers with the same bits. */
 static void
 test_save(Run *run, const Answer *expected, int width)
@@ -326,15 +467,22 @@ test_save(Run *run, const Answer *expected, int width)
 	CHECK(tr_model_restore(other.model, tensors, count, &other.err) == TR_OK, "%s: restores", run->algorithm->name);
 	CHECK(same_answer(&other, expected, width), "%s: restored, answers the same", run->algorithm->name);
 	tr_model_destroy(other.model);
-	if (!run->algorithm->loads)
+	if (!run->algorithm->loads && !run->algorithm->fold_in)
 		return;
 	stored = tr_alloc(&model_memory, (size_t) count * sizeof(TrTensor));
 	count = store(tensors, count, stored);
 	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, stored, count,
 						&other.err) == TR_OK, "%s: loads", run->algorithm->name);
 	test_loaded(&other, run, expected, width);
+	if (tr_folds_in(run->algorithm))
+		test_fold_in(&other, run, expected->value, width);
 	tr_model_destroy(other.model);
-	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, stored, 1,
+	if (!run->algorithm->loads)
+	{
+		tr_free(&model_memory, stored);
+		return;
+	}
+	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, stored, count - 1,
 						&other.err) != TR_OK && other.err.message[0], "%s: says what is missing", run->algorithm->name);
 	if (run->algorithm->encode || run->algorithm->encode_features)
 		CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS + 1, run->options, stored, count,
@@ -430,6 +578,34 @@ test_algorithm(const TrAlgorithm *algorithm)
 	free(answer.value);
 	CHECK(model_memory.used == host && backend->ops->allocated(backend) == device, "%s: gives all its memory back",
 		  algorithm->name);
+}
+
+/* The arrays of a spectral EASE, of which a stored one says what its item is as a feature. */
+static void
+test_spectral(const char *name)
+{
+	const TrAlgorithm *algorithm = tr_algorithm_find(name);
+	TrSetting	settings[] = {{"method", "spectral"}, {"rank", "10"}, {"lambda", "2"}, {NULL, NULL}};
+	TrTensor   *tensors;
+	TrTensor	stored[16];
+	float		arrays[(USERS + ITEMS) * 10];
+	Run			run;
+	Run			loaded;
+	int			count;
+
+	set_options(&run, algorithm, "1");
+	tr_options_set((TrOptionTarget[]) {{algorithm->options, run.options}}, 1, settings, &run.err);
+	CHECK(train_on(&run, &dataset) == TR_OK && run.model->width == 10, "%s: spectral %s", name, run.err.message);
+	algorithm->embed(run.model, TR_USER, &dataset, 0, USERS, arrays, &run.err);
+	algorithm->embed(run.model, TR_ITEM, &dataset, 0, ITEMS, arrays + USERS * 10, &run.err);
+	tr_model_save(run.model, &tensors, &count, &run.err);
+	count = store(tensors, count, stored);
+	loaded = run;
+	CHECK(tr_model_load(&loaded.model, algorithm, &model_memory, backend, TAGS, run.options, stored, count, &run.err) == TR_OK,
+		  "%s: loads %s", name, run.err.message);
+	test_fold_in(&loaded, &run, arrays, 10);
+	tr_model_destroy(loaded.model);
+	tr_model_destroy(run.model);
 }
 
 static TrStatus
@@ -567,6 +743,8 @@ main(void)
 		for (const TrAlgorithm *const *a = tr_algorithms; *a; a++)
 			if ((*a)->task == TR_TASK_ITEM)
 				test_algorithm(*a);
+		test_spectral("ease");
+		test_spectral("ease_tags");
 		test_refusals();
 		test_bad_tensors();
 		test_overflow();

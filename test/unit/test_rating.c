@@ -262,7 +262,7 @@ test_tiny(const TrAlgorithm *algorithm, int users, int items)
 			tr_assignments_add_row(&a, &(TrAssignment) {u, i, TR_NO_TAG, 1, 4, 0});
 	tr_assignments_distinct(&a, NULL);
 	tr_dataset_build(&tiny, &a, users, items, 1, NULL);
-	set_options(&run, algorithm, "epochs=3");
+	set_options(&run, algorithm, "epochs=100");
 	status = train_on(&run, &tiny, NULL);
 	if (CHECK(status == TR_OK, "%s: %d user(s), %d item(s): %s", algorithm->name, users, items, run.err.message)
 		&& run.model->width <= 4096)
@@ -349,6 +349,79 @@ test_bias(void)
 	tr_model_destroy(run.model);
 }
 
+/* ------------------------------------------------------------------ fm alone */
+
+/* Users' kinds and items' kinds, which is all that their product depends on. */
+static void
+add_attributes(TrDataset *d, int32_t users)
+{
+	int32_t		entity[USERS];
+	int32_t		feature[USERS];
+	TrFeatureRows rows = {.count = users, .entity = entity, .feature = feature};
+
+	for (int32_t i = 0; i < USERS; i++)
+	{
+		entity[i] = i;
+		feature[i] = i % 2;
+	}
+	tr_dataset_add_profiles(d, "user", false, 2, &rows, NULL);
+	for (int32_t i = 0; i < ITEMS - 1; i++)
+		feature[i] = i % 3;
+	rows.count = ITEMS - 1;
+	tr_dataset_add_profiles(d, "item", true, 3, &rows, NULL);
+}
+
+/* With a single sample, the arrays are the sampler's state: what they predict leaves its residuals. */
+static void
+test_residuals(const char *settings)
+{
+	Run			run;
+	float	   *arrays;
+	TrEpochStats stats = {0};
+	double		squares = 0;
+
+	set_options(&run, tr_algorithm_find("fm"), settings);
+	tr_model_create(&run.model, run.algorithm, &model_memory, backend, &dataset, run.options, &run.err);
+	for (int epoch = 1; epoch <= 20; epoch++)
+		run.algorithm->train_epoch(run.model, epoch, NULL, &stats, &run.err);
+	arrays = arrays_of(&run);
+	for (int32_t p = 0; p < dataset.n_posts; p++)
+		squares += pow(dataset.post_value[p] - predict(run.model, arrays + (size_t) dataset.post_user[p] * (size_t) run.model->width,
+													   arrays + (size_t) (USERS + dataset.post_item[p])
+													   * (size_t) run.model->width), 2);
+	CHECK_NEAR(squares / dataset.n_posts, stats.loss, 1e-4 * stats.loss, "fm %s: the residuals are those of the arrays", settings);
+	CHECK(stats.loss < 0.2, "fm %s: and small", settings);
+	free(arrays);
+	tr_model_destroy(run.model);
+}
+
+/* A user without ratings but with a kind is predicted by it; without attributes, as nobody. */
+static void
+test_attributes(void)
+{
+	TrDataset	with;
+	double		apart[2];
+
+	for (int known = 0; known < 2; known++)
+	{
+		Run			run;
+		float		user[2][1024];
+		float		item[1024];
+
+		make_data(&with, true);
+		add_attributes(&with, known ? USERS : USERS - 1);
+		set_options(&run, tr_algorithm_find("fm"), "factors=4 epochs=60 samples=10");
+		CHECK(train_on(&run, &with, NULL) == TR_OK, "fm: trains with attributes");
+		tr_model_embed(run.model, TR_USER, &with, USERS - 1, 1, user[0], &run.err);
+		run.algorithm->unknown(run.model, TR_USER, user[1], &run.err);
+		tr_model_embed(run.model, TR_ITEM, &with, 1, 1, item, &run.err);
+		apart[known] = fabs(predict(run.model, user[0], item) - predict(run.model, user[1], item));
+		tr_model_destroy(run.model);
+		tr_dataset_free(&with);
+	}
+	CHECK(apart[0] < 1e-6 && apart[1] > 0.2 && apart[1] < 2, "fm: what has attributes is not as nobody: %g, %g", apart[0], apart[1]);
+}
+
 /* A step with every rating, of learning rate 1, takes the gradient away; the penalty is not in the loss. */
 static void
 test_gradient(const TrBackendOps *ops, const char *name, const char *settings)
@@ -376,6 +449,8 @@ test_gradient(const TrBackendOps *ops, const char *name, const char *settings)
 
 		if (strcmp(check.at[i].name, "mean") == 0)
 			continue;
+		/* what the items of a user say has no biases */
+		check.columns = strcmp(check.at[i].name, "implicit") == 0 ? 3 : 0;
 		apart = gradient_apart(&check, i, &largest);
 		CHECK(apart < 2e-3, "%s %s: gradient of %s, largest %.3g, off by %.2g", ops->name, name, check.at[i].name, largest,
 			  apart);
@@ -392,7 +467,7 @@ main(void)
 	{
 		const char *name;
 		double		bound;
-	}			bounds[] = {{"bias", 0.95}, {"mf", 0.5}};
+	}			bounds[] = {{"bias", 0.95}, {"mf", 0.5}, {"fm", 0.35}, {"svdpp", 0.5}};
 	TrBackendConfig config = {.threads = 2};
 
 	tr_memory_init(&memory, 0);
@@ -410,11 +485,16 @@ main(void)
 			test_algorithm(*a, bound);
 		}
 	test_bias();
+	test_residuals("factors=5 burn_in=1000 samples=1 implicit=false");
+	test_residuals("factors=3 burn_in=1000 samples=1");
+	test_attributes();
 	CHECK_EQUAL((long long) model_memory.used, 0, "all memory is given back");
 	backend->ops->close(backend);
 	for (int i = 0; i < 2; i++)
 	{
 		test_gradient(backends[i] (), "mf", "factors=3 regularization=0 learning_rate=1 batch=100000 decay=false init_std=1");
+		test_gradient(backends[i] (), "svdpp", "factors=3 regularization=0 implicit_regularization=0 learning_rate=1 "
+					  "batch=100000 decay=false init_std=1");
 	}
 	tr_memory_release(&model_memory);
 	tr_memory_release(&memory);

@@ -402,7 +402,7 @@ restore_member(Blend *m, BlendMember *member, const float *row, const TrTensor *
 		return n == 0 ? TR_OK : tr_fail(err, TR_BAD_DATA, "a member without weight has stored weights");
 	if (member->model)
 		return tr_model_restore(member->model, own, n, err);
-	if (!member->algorithm->loads)
+	if (!tr_folds_in(member->algorithm))
 		return TR_OK;
 	return tr_model_load(&member->model, member->algorithm, m->model.memory, m->model.backend, m->model.n_tags,
 						 member->options, own, n, err);
@@ -419,8 +419,8 @@ adopt_row(Blend *m, BlendMember *member, const float *row, TrError *err)
 	member->weight = row[WEIGHT];
 	member->typical = row[TYPICAL];
 	member->encoded = row[ENCODED];
-	member->width = member->model ? member->model->width : (int) row[WIDTH];
-	member->features = member->model ? tr_features(member->model) : (int) row[FEATURES];
+	member->width = member->model && member->algorithm->loads ? member->model->width : (int) row[WIDTH];
+	member->features = member->model && member->algorithm->loads ? tr_features(member->model) : (int) row[FEATURES];
 	blend_set_width(m);
 	if (member->width != (int) row[WIDTH] || member->features != (int) row[FEATURES] || (member->features & known & ~TR_FEATURES_ITEMS)
 		|| (member->features && !member->algorithm->features))
@@ -467,7 +467,7 @@ load(Blend *m, TrError *err)
 	for (int i = 0; i < m->n_members; i++)
 		if (m->member[i].model)
 			return TR_OK;
-	return tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode tags");
+	return tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode a new user");
 }
 
 const TrAlgorithm tr_algorithm_blend = {
@@ -492,6 +492,8 @@ const TrAlgorithm tr_algorithm_blend = {
 	.user_features = blend_user_features,
 	.feature_weights = blend_feature_weights,
 	.encode_features = blend_encode_features,
+	.fold_in = blend_fold_in,
+	.contributions = blend_contributions,
 	.held_out = held_out,
 	.destroy = destroy,
 };

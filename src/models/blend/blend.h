@@ -43,7 +43,7 @@ typedef struct BlendMember
 	void	   *options;		/* its own */
 	int			epochs;			/* planned at most */
 	double		weight;			/* w */
-	TrModel    *model;			/* NULL when it was dropped, or loaded and cannot encode */
+	TrModel    *model;			/* NULL when it was dropped, or loaded and can neither encode nor fold in */
 	int			width;			/* of its arrays */
 	int			features;		/* TrFeatures */
 	float	   *deviation;		/* (U) d; NULL when loaded */
@@ -100,6 +100,10 @@ extern TrStatus blend_encode(TrModel *model, TrSide side, const TrProfiles *prof
 extern int	blend_features(const TrModel *model);
 extern TrStatus blend_user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSparse *out, TrError *err);
 extern TrStatus blend_encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
+extern TrStatus blend_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
+							  TrSparse *features, TrError *err);
+extern TrStatus blend_contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item,
+									float *out, TrError *err);
 extern TrStatus blend_feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err);
 
 #endif

@@ -150,7 +150,7 @@ blend_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first
 
 	for (BlendMember *member = m->member; member < m->member + m->n_members; member++)
 	{
-		bool		able = member->width > 0 && member->model;
+		bool		able = member->width > 0 && member->model && (m->model.dataset || member->algorithm->encode);
 		float	   *scale;
 
 		TR_TRY(prepare_array(m, member, n, &scale, err));
@@ -432,5 +432,92 @@ blend_feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *e
 		}
 	}
 	collect_row(m, out);
+	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ new users */
+
+/* The part of the catalogue that is a member's, whose arrays start at `offset`. */
+static TrCatalogue
+catalogue_of(const Blend *m, const BlendMember *member, const TrCatalogue *whole, int offset)
+{
+	int			all = blend_features(&m->model);
+	TrCatalogue part = *whole;
+
+	part.width = member->width;
+	part.array += offset;
+	if (member->features && part.ptr)
+	{
+		int64_t		start = start_of(m, all, (TrFeatures) (member->features & -member->features));
+
+		part.ptr += start;
+		part.n_features -= start;
+	}
+	return part;
+}
+
+/* How far a member's scores spread for a user is what it is for users on the whole. */
+static float
+history_scale(const BlendMember *member, const TrHistory *history)
+{
+	return scale_of(member, history->items.n > 0 || member->encoded == 0 ? member->typical : member->encoded);
+}
+
+/* The same for what the member's features count, whose weights are stored with those of its leader. */
+static float
+history_feature_scale(const Blend *m, const BlendMember *member, const TrHistory *history)
+{
+	const BlendMember *first = leader(m, member);
+
+	return history->items.n > 0 || member->encoded == 0 ? scale_of(first, first->typical) : encoded_scale(m, member);
+}
+
+TrStatus
+blend_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+			  TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+	bool		any = false;
+	int			offset = 0;
+
+	m->found.n = 0;
+	for (BlendMember *member = m->member; member < m->member + m->n_members; offset += member++->width)
+	{
+		TrCatalogue part = catalogue_of(m, member, catalogue, offset);
+		float		scale = history_scale(member, history);
+		float	   *one;
+		TrSparse	own;
+
+		if (!member->model)
+			continue;
+		TR_TRY(prepare_array(m, member, 1, &one, err));
+		TR_TRY(tr_model_fold_in(member->model, history, &part, m->array, &own, err));
+		put_array(array + offset, member->width, m->array, member->width, &scale, 1);
+		TR_TRY(merge(m, member, &own, history_feature_scale(m, member, history), err));
+		any = true;
+	}
+	*features = (TrSparse) {m->found.n, m->index, m->value};
+	return any ? TR_OK : tr_fail(err, TR_UNSUPPORTED, "no member of the blend can encode a new user");
+}
+
+TrStatus
+blend_contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item, float *out,
+					TrError *err)
+{
+	Blend	   *m = (Blend *) model;
+	int			offset = 0;
+
+	memset(out, 0, (size_t) history->items.n * sizeof(float));
+	for (BlendMember *member = m->member; member < m->member + m->n_members; offset += member++->width)
+	{
+		TrCatalogue part = catalogue_of(m, member, catalogue, offset);
+
+		if (!member->model || !member->algorithm->contributions)
+			continue;
+		TR_TRY(reserve_array(m, (size_t) history->items.n, err));
+		TR_TRY(member->algorithm->contributions(member->model, history, &part, item, m->array, err));
+		for (int32_t i = 0; i < history->items.n; i++)
+			out[i] += history_scale(member, history) * m->array[i];
+	}
 	return TR_OK;
 }

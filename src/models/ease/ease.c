@@ -176,6 +176,16 @@ feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 	return TR_OK;
 }
 
+static TrStatus
+fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+		TrError *err)
+{
+	if (catalogue->width == 0)
+		return tr_fold_in_items(model, history, catalogue, array, features, err);
+	tr_ease_fold_in(&history->items, catalogue, array);
+	return TR_OK;
+}
+
 const TrAlgorithm tr_algorithm_ease = {
 	.name = "ease",
 	.summary = "Linear regression of every item on the user's other items, in closed form; does not use tags.",
@@ -192,4 +202,6 @@ const TrAlgorithm tr_algorithm_ease = {
 	.features = features,
 	.user_features = user_features,
 	.feature_weights = feature_weights,
+	.fold_in = fold_in,
+	.contributions = tr_ease_contributions,
 };

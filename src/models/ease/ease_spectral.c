@@ -251,3 +251,49 @@ tr_ease_new_item(const TrEaseSpectral *s, float *array, double squares, double l
 	for (int i = 0; i < s->rank; i++)
 		array[i] = s->values[i] > 0 ? (float) (users / (1 + users * own) * array[i] / s->values[i]) : 0;
 }
+
+/* ------------------------------------------------------------------ new users */
+
+/* 1 - c of an item whose stored array is F / (1 - c): of its square q it is the root of q x^2 + x = 1 */
+static double
+left_of(const float *array, int rank)
+{
+	double		q = 0;
+
+	for (int i = 0; i < rank; i++)
+		q += (double) array[i] * array[i];
+	return 2 / (1 + sqrt(1 + 4 * q));
+}
+
+void
+tr_ease_fold_in(const TrSparse *items, const TrCatalogue *catalogue, float *array)
+{
+	for (int32_t e = 0; e < items->n; e++)
+	{
+		const float *stored = catalogue->array + (size_t) items->index[e] * catalogue->stride;
+		float		factor = (float) (items->value[e] * left_of(stored, catalogue->width));
+
+		for (int i = 0; i < catalogue->width; i++)
+			array[i] += factor * stored[i];
+	}
+}
+
+TrStatus
+tr_ease_contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item, float *out,
+					  TrError *err)
+{
+	const TrSparse *items = &history->items;
+	const float *of = catalogue->array + (size_t) item * catalogue->stride;
+
+	(void) model, (void) err;
+	for (int32_t e = 0; e < items->n; e++)
+	{
+		const float *stored = catalogue->array + (size_t) items->index[e] * catalogue->stride;
+		double		sum = 0;
+
+		for (int i = 0; i < catalogue->width; i++)
+			sum += (double) stored[i] * of[i];
+		out[e] = (float) (items->value[e] * left_of(stored, catalogue->width) * sum);
+	}
+	return TR_OK;
+}

@@ -290,10 +290,10 @@ reserve(EaseTags *m, int64_t n, TrError *err)
 	return m->room ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for %lld features of a user", (long long) n);
 }
 
-/* out = the items, 1 each, and behind them the weighted tags */
+/* out = the items, with these weights (NULL = 1 each), and behind them the weighted tags */
 static TrStatus
-user_row(EaseTags *m, const int32_t *item, int32_t n_items, const int32_t *tag, const float *count, int64_t n_tags,
-		 TrSparse *out, TrError *err)
+user_row(EaseTags *m, const int32_t *item, const float *weight, int32_t n_items, const int32_t *tag, const float *count,
+		 int64_t n_tags, TrSparse *out, TrError *err)
 {
 	*out = (TrSparse) {0};
 	if (m->spectral.rank > 0)
@@ -304,7 +304,7 @@ user_row(EaseTags *m, const int32_t *item, int32_t n_items, const int32_t *tag, 
 	for (int32_t i = 0; i < n_items; i++)
 	{
 		m->index[i] = item[i];
-		m->value[i] = 1;
+		m->value[i] = weight ? weight[i] : 1;
 	}
 	weigh(m, TR_USER, (float) m->options.user_tags, tag, count, n_tags, m->value + n_items);
 	for (int64_t e = 0; e < n_tags; e++)
@@ -319,7 +319,7 @@ user_features(TrModel *model, const TrDataset *d, int32_t user, TrSparse *out, T
 	int32_t		first = d->user_ptr[user];
 	int64_t		entry = d->user.entry_ptr[user];
 
-	return user_row((EaseTags *) model, d->post_item + first, d->user_ptr[user + 1] - first, d->user.tag + entry,
+	return user_row((EaseTags *) model, d->post_item + first, NULL, d->user_ptr[user + 1] - first, d->user.tag + entry,
 					d->user.count + entry, d->user.entry_ptr[user + 1] - entry, out, err);
 }
 
@@ -328,7 +328,7 @@ encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, TrSpars
 {
 	int64_t		entry = profiles->ptr[row];
 
-	return user_row((EaseTags *) model, NULL, 0, profiles->tag + entry, profiles->count + entry,
+	return user_row((EaseTags *) model, NULL, NULL, 0, profiles->tag + entry, profiles->count + entry,
 					profiles->ptr[row + 1] - entry, out, err);
 }
 
@@ -397,6 +397,22 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 	return TR_OK;
 }
 
+static TrStatus
+fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+		TrError *err)
+{
+	EaseTags   *m = (EaseTags *) model;
+	const TrSparse *items = &history->items;
+	const TrSparse *tags = &history->tags;
+
+	if (m->spectral.rank == 0)
+		return user_row(m, items->index, items->value, items->n, tags->index, tags->value, tags->n, features, err);
+	TR_TRY(reserve(m, tags->n, err));
+	add_tags(m, tags->index, tags->value, tags->n, array);
+	tr_ease_fold_in(items, catalogue, array);
+	return TR_OK;
+}
+
 const TrAlgorithm tr_algorithm_ease_tags = {
 	.name = "ease_tags",
 	.summary = "Linear regression of every item on the user's other items and tags, and on the tags items share, in "
@@ -418,4 +434,6 @@ const TrAlgorithm tr_algorithm_ease_tags = {
 	.user_features = user_features,
 	.feature_weights = feature_weights,
 	.encode_features = encode_features,
+	.fold_in = fold_in,
+	.contributions = tr_ease_contributions,
 };

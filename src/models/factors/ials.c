@@ -14,7 +14,10 @@
  * Legend: U users, I items, D factors, P pairs; "side" is what is being solved for, the other one is held fixed.
  */
 #include <math.h>
+#include <string.h>
 
+#include "core/cholesky.h"
+#include "core/simd.h"
 #include "models/choice.h"
 
 typedef struct IalsOptions
@@ -70,8 +73,17 @@ typedef struct Ials
 	double	   *loss;			/* backend memory */
 	float	   *host_ridge;		/* (U) of the users */
 	float	   *saved[2];		/* by TrSide: tensors "users" (U,D), "items" (I,D) */
-	float	   *weights;		/* (2) tensor "weights": alpha and regularization */
+	float	   *weights;		/* (2) tensor "weights": alpha and regularization, as they were chosen; NULL = both were given */
+	double	   *host_gram;		/* folding in: (D,D) of the items, with alpha; and room for the equations of a user */
+	double	   *equations;		/* (D,D) and (D) */
 } Ials;
+
+/* Is something to be chosen? */
+static bool
+is_open(const IalsOptions *o)
+{
+	return o->alpha == 0 || o->regularization == 0;
+}
 
 static size_t
 estimate(const TrShape *shape, const void *values)
@@ -84,7 +96,7 @@ estimate(const TrShape *shape, const void *values)
 	double		model = sizeof(float) * (3 * rows * D + 4 * rows + 4.0 * shape->n_posts + 34 * (D * D + 65 * D));
 
 	/* a choice trains a smaller one meanwhile */
-	return (size_t) model + (o->alpha > 0 && o->regularization > 0 ? 0 : (size_t) model / 2 + tr_choice_bytes(shape));
+	return (size_t) model + (!is_open(o) ? 0 : (size_t) model / 2 + tr_choice_bytes(shape));
 }
 
 /* ------------------------------------------------------------------ life */
@@ -162,6 +174,19 @@ fill_side(Ials *m, TrSide side, TrError *err)
 }
 
 static TrStatus
+restored(TrModel *model, TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+
+	(void) err;
+	if (!m->weights)
+		return TR_OK;
+	m->options.alpha = m->weights[0];
+	m->options.regularization = m->weights[1];
+	return TR_OK;
+}
+
+static TrStatus
 create(TrModel *model, TrError *err)
 {
 	Ials	   *m = (Ials *) model;
@@ -170,6 +195,12 @@ create(TrModel *model, TrError *err)
 
 	m->options = *(const IalsOptions *) model->options;
 	D = (size_t) m->options.factors;
+	/* similar users and items are those whose embeddings point the same way */
+	model->width = model->unit = m->options.factors;
+	if (is_open(&m->options))
+		TR_TRY(tr_tensor(model, "weights", 1, 2, TR_FROM_ZERO, &m->weights, err));
+	if (!model->dataset)
+		return restored(model, err);
 	if (!b->ops->regress_rows)
 	{
 		tr_fail(err, TR_UNSUPPORTED, "algorithm \"ials\" cannot be trained on device \"%s\"", b->ops->name);
@@ -177,12 +208,9 @@ create(TrModel *model, TrError *err)
 			snprintf(err->hint, sizeof(err->hint), "Train it on the CPU, with device => 'cpu'.");
 		return TR_UNSUPPORTED;
 	}
-	/* similar users and items are those whose embeddings point the same way */
-	model->width = model->unit = m->options.factors;
 	m->gram = tr_device_floats(model, D * D);
 	m->loss = tr_device_new(model, sizeof(double));
 	m->host_ridge = TR_NEW(model, float, model->dataset->n_users);
-	TR_TRY(tr_tensor(model, "weights", 1, 2, TR_FROM_ZERO, &m->weights, err));
 	TR_TRY(fill_side(m, TR_USER, err));
 	TR_TRY(fill_side(m, TR_ITEM, err));
 	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
@@ -233,9 +261,15 @@ choose(Ials *m, const TrPoll *poll, TrError *err)
 		list[i] = &options[i];
 	}
 	TR_TRY(tr_choose(&best, &m->model, &choice, poll, err));
-	o->alpha = options[best].alpha;
-	o->regularization = options[best].regularization;
-	return TR_OK;
+	m->weights[0] = (float) options[best].alpha;
+	m->weights[1] = (float) options[best].regularization;
+	return restored(&m->model, err);
+}
+
+static float
+ridge_of(const IalsOptions *o, int32_t pairs, int32_t others)
+{
+	return (float) (o->regularization * pow(pairs + o->alpha * others, o->nu));
 }
 
 /* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu; the users' stays on the host, too */
@@ -252,7 +286,7 @@ upload_ridge(Ials *m, TrSide side, TrError *err)
 
 	TR_TRY(tr_enough_memory(&m->model, err, "the regularization of %d items", pairs->rows));
 	for (int32_t r = 0; r < pairs->rows; r++)
-		ridge[r] = (float) (o->regularization * pow(from[r + 1] - from[r] + o->alpha * pairs->cols, o->nu));
+		ridge[r] = ridge_of(o, from[r + 1] - from[r], pairs->cols);
 	b->ops->upload(b, m->side[side].ridge, ridge, (size_t) pairs->rows * sizeof(float));
 	status = b->ops->finish(b, err);
 	if (side == TR_ITEM)
@@ -264,10 +298,8 @@ upload_ridge(Ials *m, TrSide side, TrError *err)
 static TrStatus
 set_weights(Ials *m, const TrPoll *poll, TrError *err)
 {
-	if (m->options.alpha == 0 || m->options.regularization == 0)
+	if (m->weights)
 		TR_TRY(choose(m, poll, err));
-	m->weights[0] = (float) m->options.alpha;
-	m->weights[1] = (float) m->options.regularization;
 	TR_TRY(upload_ridge(m, TR_USER, err));
 	return upload_ridge(m, TR_ITEM, err);
 }
@@ -338,6 +370,118 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	return TR_OK;
 }
 
+/* ------------------------------------------------------------------ a new user */
+
+/* sum (D,D) += c x x^T, in its lower triangle */
+TR_CLONES static void
+add_square(double *restrict sum, const float *restrict x, double c, int D)
+{
+	for (int i = 0; i < D; i++)
+	{
+		double		cx = c * x[i];
+
+		for (int j = 0; j <= i; j++)
+			sum[(size_t) i * (size_t) D + (size_t) j] += cx * x[j];
+	}
+}
+
+/* m->gram = alpha times the Gram matrix of the items, which is the same for all users: its lower triangle */
+static TrStatus
+find_gram(Ials *m, const TrCatalogue *items, TrError *err)
+{
+	size_t		numbers = (size_t) items->width * (size_t) items->width;
+	double	   *gram = TR_NEW(&m->model, double, numbers);
+
+	TR_TRY(tr_enough_memory(&m->model, err, "the Gram matrix of the items"));
+	for (int32_t i = 0; i < items->n_items; i++)
+		add_square(gram, items->array + (size_t) i * items->stride, m->options.alpha, items->width);
+	m->host_gram = gram;
+	return TR_OK;
+}
+
+/* a (D,D) = the equations of a user with these items, factorised; sum (D) = their embeddings, weighted, added up */
+static TrStatus
+factorise(const Ials *m, const TrSparse *history, const TrCatalogue *catalogue, double *a, double *sum, TrError *err)
+{
+	int			D = catalogue->width;
+	double		ridge = ridge_of(&m->options, history->n, catalogue->n_items);
+
+	for (int i = 0; i < D * D; i++)
+		a[i] = m->host_gram[i];
+	for (int i = 0; i < D; i++)
+		a[(size_t) i * D + i] += ridge;
+	for (int32_t e = 0; e < history->n; e++)
+		add_square(a, catalogue->array + (size_t) history->index[e] * catalogue->stride, history->value[e], D);
+	memset(sum, 0, (size_t) D * sizeof(double));
+	for (int32_t e = 0; e < history->n; e++)
+		for (int i = 0; i < D; i++)
+			sum[i] += (double) history->value[e] * catalogue->array[(size_t) history->index[e] * catalogue->stride + i];
+	return tr_cholesky(a, D) ? TR_OK : tr_fail(err, TR_NOT_FINITE, "the normal equations are not positive definite");
+}
+
+/* Room and what does not depend on the user, once. */
+static TrStatus
+prepare(Ials *m, const TrCatalogue *catalogue, TrError *err)
+{
+	size_t		D = (size_t) catalogue->width;
+
+	if (catalogue->width != m->options.factors)
+		return tr_fail(err, TR_BAD_DATA, "the stored embeddings have %d numbers, not %d", catalogue->width,
+					   m->options.factors);
+	if (m->equations)
+		return TR_OK;
+	TR_TRY(find_gram(m, catalogue, err));
+	m->equations = TR_NEW(&m->model, double, D * D + D);
+	return tr_enough_memory(&m->model, err, "the equations of a user");
+}
+
+/* The embedding that solve() would find for a user with these items. */
+static TrStatus
+fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+		TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+	int			D = catalogue->width;
+	double	   *w;
+
+	(void) features;
+	TR_TRY(prepare(m, catalogue, err));
+	w = m->equations + (size_t) D * (size_t) D;
+	TR_TRY(factorise(m, &history->items, catalogue, m->equations, w, err));
+	tr_cholesky_solve(w, m->equations, D);
+	for (int i = 0; i < D; i++)
+		array[i] = (float) w[i];
+	return TR_OK;
+}
+
+/* A^-1 h_i is how the score of item i weighs the embeddings of the user's items (Hu, Koren & Volinsky 2008, section 5). */
+static TrStatus
+contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item, float *out,
+			  TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+	const TrSparse *items = &history->items;
+	int			D = catalogue->width;
+	double	   *w;
+
+	TR_TRY(prepare(m, catalogue, err));
+	w = m->equations + (size_t) D * (size_t) D;
+	TR_TRY(factorise(m, items, catalogue, m->equations, w, err));
+	for (int i = 0; i < D; i++)
+		w[i] = catalogue->array[(size_t) item * catalogue->stride + (size_t) i];
+	tr_cholesky_solve(w, m->equations, D);
+	for (int32_t e = 0; e < items->n; e++)
+	{
+		const float *h = catalogue->array + (size_t) items->index[e] * catalogue->stride;
+		double		sum = 0;
+
+		for (int i = 0; i < D; i++)
+			sum += w[i] * h[i];
+		out[e] = (float) (items->value[e] * sum);
+	}
+	return TR_OK;
+}
+
 /* ------------------------------------------------------------------ result */
 
 const TrAlgorithm tr_algorithm_ials = {
@@ -350,7 +494,11 @@ const TrAlgorithm tr_algorithm_ials = {
 	.options = &options,
 	.estimate = estimate,
 	.size = sizeof(Ials),
+	.loads = true,
 	.create = create,
 	.train_epoch = train_epoch,
+	.restored = restored,
 	.embed = tr_embed_rows,
+	.fold_in = fold_in,
+	.contributions = contributions,
 };

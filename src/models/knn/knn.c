@@ -11,9 +11,14 @@
  * Legend: I items, R sets, C members, P pairs (set, member).
  */
 #include <math.h>
+#include <string.h>
 
+#include "core/ascending.h"
 #include "core/topn.h"
 #include "models/base.h"
+
+/* Below every cosine, as counts are not negative; a stored number must be finite. */
+#define NONE (-1)
 
 /* Numbers that a weakest neighbour is saved as: its cosine, and its place in two parts that a float holds exactly. */
 #define SAVED 3
@@ -41,7 +46,7 @@ typedef struct Knn
 {
 	TrModel		model;
 	int			neighbours;
-	TrScored   *weakest;		/* item_knn: (I) neighbour that just counts; a score of -INFINITY: all do */
+	TrScored   *weakest;		/* item_knn: (I) neighbour that just counts; of score NONE when all do */
 	float	   *saved;			/* (I,3) the same; user_knn, which learns nothing: (1) neighbours */
 
 	int32_t		rows;			/* R */
@@ -59,6 +64,7 @@ typedef struct Knn
 	int32_t    *index;			/* (R) the answer */
 	float	   *value;			/* (R) */
 	float	   *ones;			/* (items) */
+	uint64_t   *mask;			/* user_knn, folding in: a set of items, empty between calls */
 } Knn;
 
 /* Bytes of a model whose sets are users, or items. */
@@ -131,7 +137,7 @@ static TrStatus
 create_items(TrModel *model, TrError *err)
 {
 	Knn		   *m = (Knn *) model;
-	TrRange		range = {-INFINITY, FLT_MAX, false};
+	TrRange		range = {NONE, FLT_MAX, false};
 	int32_t		items = model->dataset->n_items;
 
 	TR_TRY(create_sets(m, TR_ITEM, err));
@@ -139,7 +145,7 @@ create_items(TrModel *model, TrError *err)
 	m->weakest = TR_NEW(model, TrScored, items);
 	TR_TRY(tr_enough_memory(model, err, "the neighbours of %d items", items));
 	for (int32_t i = 0; i < items; i++)
-		m->weakest[i] = (TrScored) {-INFINITY, 0};
+		m->weakest[i] = (TrScored) {NONE, 0};
 	return TR_OK;
 }
 
@@ -374,6 +380,95 @@ user_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 	return TR_OK;
 }
 
+/* Room for the rows of a catalogue, in a model that has options alone. */
+static TrStatus
+reserve_rows(Knn *m, const TrCatalogue *catalogue, TrError *err)
+{
+	TrModel    *model = &m->model;
+
+	if (m->mask)
+		return TR_OK;
+	m->neighbours = ((const KnnOptions *) model->options)->neighbours;
+	m->rows = (int32_t) catalogue->n_features;
+	m->found = TR_NEW(model, TrScored, m->rows);
+	m->best = TR_NEW(model, TrScored, m->rows);
+	m->bits = TR_NEW(model, uint64_t, TR_BIT_WORDS(m->rows));
+	m->by_row = TR_NEW(model, float, m->rows);
+	m->index = TR_NEW(model, int32_t, m->rows);
+	m->value = TR_NEW(model, float, m->rows);
+	m->mask = TR_NEW(model, uint64_t, TR_BIT_WORDS(catalogue->n_items));
+	return tr_enough_memory(model, err, "the neighbours of a user");
+}
+
+/* found = the users who share one of the items in the mask, of which there are n; returns how many */
+static int32_t
+find_users(Knn *m, const TrCatalogue *catalogue, int32_t n)
+{
+	float		length = sqrtf((float) n);
+	int32_t		count = 0;
+
+	for (int32_t user = 0; user < m->rows; user++)
+	{
+		int64_t		first = catalogue->ptr[user];
+		int64_t		end = catalogue->ptr[user + 1];
+		int32_t		common = 0;
+
+		for (int64_t e = first; e < end; e++)
+			common += tr_bit_test(m->mask, catalogue->item[e]);
+		if (common > 0)
+			m->found[count++] = (TrScored) {(float) common / (sqrtf((float) (end - first)) * length), user};
+	}
+	return count;
+}
+
+/* The items of a user are the weights of his feature. Somebody who was trained on is his own nearest neighbour. */
+static TrStatus
+fold_in_user(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+			 TrError *err)
+{
+	Knn		   *m = (Knn *) model;
+	const TrSparse *items = &history->items;
+	int32_t		n;
+
+	(void) array;
+	TR_TRY(reserve_rows(m, catalogue, err));
+	for (int32_t i = 0; i < items->n; i++)
+		tr_bit_set(m->mask, items->index[i]);
+	n = find_users(m, catalogue, items->n);
+	for (int32_t i = 0; i < items->n; i++)
+		m->mask[items->index[i] / 64] = 0;
+	if (m->neighbours > 0 && n > m->neighbours)
+		*features = in_order(m, m->best, nearest(m, n, m->neighbours));
+	else
+		*features = in_order(m, m->found, n);
+	return TR_OK;
+}
+
+/* A cosine with a neighbour is made of the items that both have. */
+static TrStatus
+share_neighbours(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item, float *out,
+				 TrError *err)
+{
+	const TrSparse *items = &history->items;
+	TrSparse	users;
+
+	memset(out, 0, (size_t) items->n * sizeof(float));
+	TR_TRY(fold_in_user(model, history, catalogue, NULL, &users, err));
+	for (int32_t f = 0; f < users.n; f++)
+	{
+		int64_t		first = catalogue->ptr[users.index[f]];
+		int32_t		n = (int32_t) (catalogue->ptr[users.index[f] + 1] - first);
+		const int32_t *his = catalogue->item + first;
+
+		if (tr_find_ascending(his, n, item) < 0)
+			continue;
+		for (int32_t i = 0; i < items->n; i++)
+			if (tr_find_ascending(his, n, items->index[i]) >= 0)
+				out[i] += 1 / (sqrtf((float) n) * sqrtf((float) items->n));
+	}
+	return TR_OK;
+}
+
 const TrAlgorithm tr_algorithm_item_knn = {
 	.name = "item_knn",
 	.summary = "Items similar to the user's items, by cosine over their users; does not use tags.",
@@ -390,6 +485,7 @@ const TrAlgorithm tr_algorithm_item_knn = {
 	.features = tr_item_features,
 	.user_features = item_features,
 	.feature_weights = item_weights,
+	.fold_in = tr_fold_in_items,
 };
 
 const TrAlgorithm tr_algorithm_user_knn = {
@@ -407,4 +503,6 @@ const TrAlgorithm tr_algorithm_user_knn = {
 	.features = tr_user_features,
 	.user_features = nearest_users,
 	.feature_weights = user_weights,
+	.fold_in = fold_in_user,
+	.contributions = share_neighbours,
 };

@@ -34,6 +34,11 @@
 #define tagrec_namespace_aclcheck(schema, role, mode) object_aclcheck(NamespaceRelationId, schema, role, mode)
 #endif
 
+/* 16 moved the macros of variable-length values out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 17 lets a background worker run as a role without LOGIN. */
 #ifdef BGWORKER_BYPASS_ROLELOGINCHECK
 #define TAGREC_WORKER_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK

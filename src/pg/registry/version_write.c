@@ -105,6 +105,19 @@ static TagrecQuery insert_query = {
 	1 VERSION_COLUMNS(COLUMN_ONE), {VERSION_COLUMNS(COLUMN_TYPE) INT4OID}
 };
 
+static TagrecQuery json_query = {
+	"SELECT pg_catalog.row_to_json(v)::pg_catalog.text AS row FROM @.tagrec_version v"
+	" WHERE v.model_id OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2",
+	2, {INT4OID, INT4OID}
+};
+
+static TagrecQuery import_query = {
+	"INSERT INTO @.tagrec_version SELECT (pg_catalog.jsonb_populate_record(NULL::@.tagrec_version, $3"
+	" OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('model_id', $1, 'version', $2, 'job', NULL,"
+	" 'refreshed_from', NULL, 'created_at', pg_catalog.now()))).*",
+	3, {INT4OID, INT4OID, JSONBOID}
+};
+
 /* Leaves in the row's xmin which transaction has replaced the version: see tagrec_version_replaced(). */
 static TagrecQuery replace_query = {
 	"UPDATE @.tagrec_version SET format = format WHERE model_id OPERATOR(pg_catalog.=) $1"
@@ -198,6 +211,28 @@ tagrec_version_insert(const TagrecVersionRow *row)
 #undef PUT
 	put_int4(&values, TAGREC_FORMAT);
 	tagrec_registry_put(&insert_query, &values);
+}
+
+char *
+tagrec_version_json(int32 model_id, int32 version)
+{
+	Datum		values[2] = {Int32GetDatum(model_id), Int32GetDatum(version)};
+	TagrecSession session = tagrec_registry_begin();
+	char	   *row = tagrec_registry_run(&json_query, false, values, NULL) > 0 ?
+		tagrec_row_text(0, "row", session.caller) : NULL;
+
+	tagrec_registry_end(session);
+	if (!row)
+		elog(ERROR, "version %d of model %d has no row", version, model_id);
+	return row;
+}
+
+void
+tagrec_version_import(int32 model_id, int32 version, Jsonb *row)
+{
+	Datum		values[3] = {Int32GetDatum(model_id), Int32GetDatum(version), JsonbPGetDatum(row)};
+
+	tagrec_registry_write(&import_query, values);
 }
 
 void

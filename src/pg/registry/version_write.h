@@ -52,6 +52,10 @@ extern bool tagrec_model_hold(int32 model_id);
 extern bool tagrec_model_hold_at_once(int32 model_id);
 
 extern void tagrec_version_insert(const TagrecVersionRow *row);
+
+/* The row of a version as JSON, and such a row, from anywhere, as that of another version; the tables' constraints hold. */
+extern char *tagrec_version_json(int32 model_id, int32 version);
+extern void tagrec_version_import(int32 model_id, int32 version, Jsonb *row);
 extern void tagrec_model_deploy(int32 model_id, int32 version);
 extern void tagrec_model_rename(int32 model_id, const char *model);
 

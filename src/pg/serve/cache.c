@@ -3,6 +3,7 @@
  */
 #include "pg/serve/cache.h"
 
+#include "miscadmin.h"
 #include "pg/base/tagrec.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -28,6 +29,8 @@ entry_bytes(const TagrecServed *served)
 		bytes += served->neighbours->bytes;
 	if (served->encoder)
 		bytes += tagrec_encoder_bytes(served->encoder);
+	if (served->popularity)
+		bytes += (Size) served->n_items * sizeof(TrScored);
 	return bytes;
 }
 
@@ -291,4 +294,30 @@ tagrec_served_encoder(TagrecServed *served, const TagrecTables *tables)
 		shrink(served);
 	}
 	return served->encoder;
+}
+
+/* Every item with the number of its users. */
+const TrScored *
+tagrec_served_popularity(TagrecServed *served, const TagrecTables *tables)
+{
+	const TagrecVersion *version = tables->items->version;
+	TrScored   *popularity;
+	TagrecScan	scan;
+
+	if (served->popularity)
+		return served->popularity;
+	popularity = MemoryContextAllocHuge(served->context, ((Size) version->items + 1) * sizeof(TrScored));
+	for (int32 i = 0; i < version->items; i++)
+		popularity[i] = (TrScored) {0, i};
+	scan = tagrec_scan_all(tables->items);
+	while (tagrec_scan_next(&scan))
+	{
+		int32		item = tagrec_get_int(&scan, Item_position, version->items);
+
+		CHECK_FOR_INTERRUPTS();
+		popularity[item].score = (float) tagrec_get_int(&scan, Item_posts, PG_INT32_MAX);
+	}
+	tagrec_scan_end(&scan);
+	served->popularity = popularity;
+	return popularity;
 }

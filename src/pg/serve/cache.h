@@ -15,6 +15,7 @@
 
 #include "lib/ilist.h"
 
+#include "core/topn.h"
 #include "pg/serve/encoder.h"
 #include "pg/serve/matrix.h"
 #include "pg/serve/neighbours.h"
@@ -56,6 +57,7 @@ typedef struct TagrecServed
 	TagrecMatrix *user_matrix;
 	TagrecNeighbours *neighbours;
 	TagrecEncoder *encoder;
+	TrScored   *popularity;		/* (items) in the order of their positions */
 } TagrecServed;
 
 /* The entry of the version that these tables are of, pinned. */
@@ -66,6 +68,7 @@ extern TagrecMatrix *tagrec_served_items(TagrecServed *served, const TagrecTable
 extern TagrecMatrix *tagrec_served_users(TagrecServed *served, const TagrecTables *tables);
 extern TagrecNeighbours *tagrec_served_neighbours(TagrecServed *served, const TagrecTables *tables);
 extern TagrecEncoder *tagrec_served_encoder(TagrecServed *served, const TagrecTables *tables);
+extern const TrScored *tagrec_served_popularity(TagrecServed *served, const TagrecTables *tables);
 
 /* Lets go of what was mapped from files that were unlinked, as far as no call is using it. */
 extern void tagrec_served_let_go(void);

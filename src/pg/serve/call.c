@@ -180,10 +180,22 @@ tagrec_call_neighbours(TagrecCall *call)
 	return tagrec_served_neighbours(call->served, &call->tables);
 }
 
+const TrScored *
+tagrec_call_popularity(TagrecCall *call)
+{
+	return tagrec_served_popularity(call->served, &call->tables);
+}
+
 TagrecEncoder *
 tagrec_call_encoder(TagrecCall *call)
 {
 	tagrec_check_encodes(call->version);
+	return tagrec_served_encoder(call->served, &call->tables);
+}
+
+TagrecEncoder *
+tagrec_call_folder(TagrecCall *call)
+{
 	return tagrec_served_encoder(call->served, &call->tables);
 }
 
@@ -264,11 +276,15 @@ tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 }
 
 bool
+tagrec_find_item_key(TagrecCall *call, Datum key, TagrecRow *row)
+{
+	return find_row(call->tables.items, key, row, get_item);
+}
+
+bool
 tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 {
-	TagrecTable *items = call->tables.items;
-
-	return find_row(items, tagrec_id_as(id, items->key_type), row, get_item);
+	return tagrec_find_item_key(call, tagrec_id_as(id, call->tables.items->key_type), row);
 }
 
 /* ------------------------------------------------------------------ arguments */

@@ -50,7 +50,9 @@ extern void tagrec_call_end(TagrecCall *call);
 extern TagrecMatrix *tagrec_call_items(TagrecCall *call);
 extern TagrecMatrix *tagrec_call_users(TagrecCall *call);
 extern TagrecNeighbours *tagrec_call_neighbours(TagrecCall *call);
+extern const TrScored *tagrec_call_popularity(TagrecCall *call);
 extern TagrecEncoder *tagrec_call_encoder(TagrecCall *call);	/* ERROR if it cannot encode, or score tags */
+extern TagrecEncoder *tagrec_call_folder(TagrecCall *call);	/* of an algorithm that folds users in */
 extern TagrecEncoder *tagrec_call_network(TagrecCall *call);	/* that scores pairs; NULL when the algorithm has none */
 
 /* A stored user or item. */
@@ -74,6 +76,7 @@ extern void tagrec_get_user(TagrecRow *row, const TagrecScan *scan);
 extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 extern bool tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row);	/* of the type of the users' keys */
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
+extern bool tagrec_find_item_key(TagrecCall *call, Datum key, TagrecRow *row);	/* likewise */
 
 /* Arguments that must not be NULL. n, a bigint, must not be negative; more than there can be is as good as all. */
 extern char *tagrec_model_argument(FunctionCallInfo fcinfo, int n);

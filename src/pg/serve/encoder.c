@@ -156,21 +156,23 @@ tagrec_encoder_load(const TagrecVersion *version)
 	TagrecEncoder *encoder = allocate(version->width);
 	TrBackendConfig config = {.threads = 1};
 	TrError		err = {0};
-	TrTensor   *tensors;
-	int			n_tensors;
+	TrTensor   *tensors = NULL;
+	int			n_tensors = 0;
 	MemoryContext old;
 
 	load_tags(encoder, version);
 	old = MemoryContextSwitchTo(encoder->context);
 	encoder->options = tagrec_options_read(algorithm, version->options);
 	MemoryContextSwitchTo(old);
-	tensors = tagrec_read_weights(version, &encoder->memory, &n_tensors);
+	/* folding in without having loaded goes by the options alone */
+	if (algorithm->loads)
+		tensors = tagrec_read_weights(version, &encoder->memory, &n_tensors);
 	tagrec_check(tr_plain_ops.open(&encoder->backend, &config, &err), &err);
 	tagrec_check(tr_model_load(&encoder->model, algorithm, &encoder->memory, encoder->backend, encoder->n_tags,
 							   encoder->options->values, tensors, n_tensors, &err), &err);
 	/* the model has its own copies */
 	tagrec_free_weights(&encoder->memory, tensors, n_tensors);
-	if (encoder->model->width != version->width)
+	if (algorithm->loads && encoder->model->width != version->width)
 		tagrec_version_corrupted(version, psprintf("Its weights produce arrays of %d numbers, not %d.",
 												   encoder->model->width, version->width));
 	MemoryContextSetParent(encoder->context, CacheMemoryContext);
@@ -210,6 +212,24 @@ tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32
 	if (encoder->model->algorithm->encode_features)
 		tagrec_check(encoder->model->algorithm->encode_features(encoder->model, profiles, row, &features, &err), &err);
 	return features;
+}
+
+TrSparse
+tagrec_encode_history(TagrecEncoder *encoder, const TrHistory *history, const TrCatalogue *catalogue, float *array)
+{
+	TrSparse	features;
+	TrError		err = {0};
+
+	tagrec_check(tr_model_fold_in(encoder->model, history, catalogue, array, &features, &err), &err);
+	return features;
+}
+
+void
+tagrec_contributions(TagrecEncoder *encoder, const TrHistory *history, const TrCatalogue *catalogue, int32 item, float *out)
+{
+	TrError		err = {0};
+
+	tagrec_check(encoder->model->algorithm->contributions(encoder->model, history, catalogue, item, out, &err), &err);
 }
 
 void

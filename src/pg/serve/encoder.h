@@ -1,6 +1,6 @@
 /*
- * The trained network of a version, loaded to encode tag profiles, or to score items or the tags of posts, on the reference
- * backend: no thread, no library.
+ * The trained network of a version, loaded to encode tag profiles or histories, or to score items or the tags of posts, on
+ * the reference backend: no thread, no library.
  */
 #ifndef TAGREC_ENCODER_H
 #define TAGREC_ENCODER_H
@@ -15,7 +15,7 @@ typedef struct TagrecEncoder TagrecEncoder;
 /* ERROR unless the version's algorithm encodes tag profiles, or, for the task tag, scores tags. */
 extern void tagrec_check_encodes(const TagrecVersion *version);
 
-/* Of an algorithm that loads. Allocated below CacheMemoryContext. */
+/* Of an algorithm that loads or folds in. Allocated below CacheMemoryContext. */
 extern TagrecEncoder *tagrec_encoder_load(const TagrecVersion *version);
 extern void tagrec_encoder_free(TagrecEncoder *encoder);
 extern Size tagrec_encoder_bytes(const TagrecEncoder *encoder);
@@ -36,6 +36,14 @@ extern void tagrec_encode(TagrecEncoder *encoder, TrSide side, const TrProfiles 
  * arrays alone.
  */
 extern TrSparse tagrec_encode_features(TagrecEncoder *encoder, const TrProfiles *profiles, int32 row);
+
+/* array (width) and the features of a user with this history, likewise */
+extern TrSparse tagrec_encode_history(TagrecEncoder *encoder, const TrHistory *history, const TrCatalogue *catalogue,
+									  float *array);
+
+/* out (items of the history) = what each adds to the score of an item; of an algorithm that has contributions() */
+extern void tagrec_contributions(TagrecEncoder *encoder, const TrHistory *history, const TrCatalogue *catalogue, int32 item,
+								 float *out);
 
 /* out (n) = the network's scores of a user's array with the arrays of n items, stride floats apart. */
 extern void tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n,

@@ -9,7 +9,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "pg/serve/rank.h"
+#include "pg/serve/fallback.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
@@ -188,12 +188,13 @@ tagrec_embed_2(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(array);
 }
 
-/* Arguments from `first` on: model, tags, weights, n, the rules. */
+/* Arguments from `first` on: model, tags, weights, n, the rules, fallback. */
 static Datum
 recommend_for_tags(FunctionCallInfo fcinfo, int first, bool typed)
 {
 	char	   *model = tagrec_model_argument(fcinfo, first);
 	int			n = tagrec_limit_argument(fcinfo, first + 3);
+	bool		popular = tagrec_fallback_argument(fcinfo, first + 4 + TAGREC_RULES_ARGUMENTS);
 	TagrecRules rules;
 	TagrecCall *call;
 	Oid			item_type;
@@ -206,7 +207,7 @@ recommend_for_tags(FunctionCallInfo fcinfo, int first, bool typed)
 	if (encode_argument(fcinfo, first + 1, call, &user))
 		tagrec_recommend_items(fcinfo, call, user.array, &user.features, NULL, &rules, n, item_type);
 	else
-		tagrec_call_end(call);
+		tagrec_recommend_popular(fcinfo, call, popular, &rules, n, item_type);
 	return (Datum) 0;
 }
 

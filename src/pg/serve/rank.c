@@ -342,7 +342,7 @@ tagrec_rank(FunctionCallInfo fcinfo, const TagrecRanking *ranking)
 			tagrec_write_key(&writer, tagrec_matrix_key(ranking->matrix, top.best[i].index)),
 			Float4GetDatum(top.best[i].score)
 		};
-		bool		nulls[3] = {false, false, false};
+		bool		nulls[3] = {false, false, ranking->unscored};
 
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

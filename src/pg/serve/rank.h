@@ -27,6 +27,7 @@ typedef struct TagrecRanking
 	const int32 *skip;			/* (n_skip) rows left out besides, ascending */
 	int			n_skip;
 	bool		users;			/* the matrix is of users */
+	bool		unscored;		/* the score is NULL in the result */
 	int			n;				/* rows wanted */
 	Oid			key_type;		/* of the result: TEXTOID, or what tagrec_result_type() gave */
 } TagrecRanking;

@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "pg/serve/fresh.h"
 #include "pg/serve/rules.h"
 #include "pg/serve/scorer.h"
 
@@ -29,8 +30,10 @@ tagrec_score_2(PG_FUNCTION_ARGS)
 	TagrecId	item_id;
 	TagrecRow	user;
 	TagrecRow	item;
+	bool		fresh = tagrec_flag_argument(fcinfo, 4, "fresh");
 	bool		known = tagrec_id_argument(fcinfo, 1, &user_id) && tagrec_id_argument(fcinfo, 2, &item_id) &&
-		tagrec_find_user(call, &user_id, &user) && tagrec_find_item(call, &item_id, &item);
+		(fresh ? tagrec_fresh_user(call, &user_id, &user) : tagrec_find_user(call, &user_id, &user)) &&
+		tagrec_find_item(call, &item_id, &item);
 	float		score = known ? score_rows(call, &user, &item) : 0;
 
 	tagrec_call_end(call);

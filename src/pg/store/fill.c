@@ -1,137 +1,18 @@
 /*
  * Filling a version's partitions. See write.h.
- *
- * Rows go in through the table access method, in batches, as in COPY: the tables are new, not visible to others, and have
- * neither indexes nor triggers yet.
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/tuptable.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pg/base/id.h"
 #include "pg/base/tagrec.h"
-#include "pg/store/columns.h"
-#include "pg/store/write.h"
-#include "utils/array.h"
+#include "pg/store/row_writer.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
 
-#define BATCH_ROWS 64
-#define BATCH_BYTES ((Size) 1 << 20)
 #define EMBED_ROWS 1024
 #define PART_VALUES (4 * 1024 * 1024)
-
-typedef struct Writer
-{
-	Relation	relation;
-	int			columns;		/* that are written */
-	int32		version;
-	BulkInsertState bulk;
-	TupleTableSlot *slot[BATCH_ROWS];
-	int			waiting;
-	Size		bytes;			/* of the waiting rows' arrays */
-	MemoryContext rows;			/* values of the waiting rows */
-	MemoryContext outside;		/* while a row is made */
-	Datum		values[TAGREC_MOST_COLUMNS];	/* of the row that is made */
-} Writer;
-
-/* ------------------------------------------------------------------ writing rows */
-
-static void
-writer_open(Writer *writer, const TagrecPlace *place, TagrecRelation which)
-{
-	char	   *relname = tagrec_partition_relname(place->model, which, place->version);
-
-	memset(writer, 0, sizeof(*writer));
-	writer->relation = table_open(tagrec_model_relation(place->schema, relname), RowExclusiveLock);
-	tagrec_check_writable(RelationGetRelid(writer->relation), which);
-	writer->columns = tagrec_layout[which].columns;
-	writer->version = place->version;
-	writer->bulk = GetBulkInsertState();
-	writer->rows = AllocSetContextCreate(CurrentMemoryContext, "tagrec rows", ALLOCSET_DEFAULT_SIZES);
-	for (int i = 0; i < BATCH_ROWS; i++)
-		writer->slot[i] = table_slot_create(writer->relation, NULL);
-}
-
-static void
-writer_flush(Writer *writer)
-{
-	if (writer->waiting > 0)
-		table_multi_insert(writer->relation, writer->slot, writer->waiting, GetCurrentCommandId(true), 0, writer->bulk);
-	for (int i = 0; i < writer->waiting; i++)
-		ExecClearTuple(writer->slot[i]);
-	writer->waiting = 0;
-	writer->bytes = 0;
-	MemoryContextReset(writer->rows);
-}
-
-/* The values of a row, with its version, to be filled and then added; until then, what is allocated lives as long as it. */
-static Datum *
-writer_row(Writer *writer)
-{
-	writer->outside = MemoryContextSwitchTo(writer->rows);
-	writer->values[0] = Int32GetDatum(writer->version);
-	return writer->values;
-}
-
-static void
-writer_add(Writer *writer, Size bytes)
-{
-	TupleTableSlot *slot = writer->slot[writer->waiting];
-	int			added = slot->tts_tupleDescriptor->natts - writer->columns;
-
-	MemoryContextSwitchTo(writer->outside);
-	CHECK_FOR_INTERRUPTS();
-	ExecClearTuple(slot);
-	memcpy(slot->tts_values, writer->values, writer->columns * sizeof(Datum));
-	memset(slot->tts_isnull, false, writer->columns * sizeof(bool));
-	/* by the owner */
-	memset(slot->tts_isnull + writer->columns, true, added * sizeof(bool));
-	ExecStoreVirtualTuple(slot);
-	writer->waiting++;
-	writer->bytes += bytes;
-	if (writer->waiting == BATCH_ROWS || writer->bytes >= BATCH_BYTES)
-		writer_flush(writer);
-}
-
-static void
-writer_close(Writer *writer)
-{
-	writer_flush(writer);
-	for (int i = 0; i < BATCH_ROWS; i++)
-		ExecDropSingleTupleTableSlot(writer->slot[i]);
-	FreeBulkInsertState(writer->bulk);
-	table_finish_bulk_insert(writer->relation, 0);
-	table_close(writer->relation, NoLock);
-	MemoryContextDelete(writer->rows);
-}
-
-/* A one-dimensional array of 4-byte values, in the current memory context. */
-static Datum
-array_of(const void *values, int64 count, Oid type)
-{
-	Size		size = ARR_OVERHEAD_NONULLS(1) + count * 4;
-	ArrayType  *array;
-
-	if (count == 0)
-		return PointerGetDatum(construct_empty_array(type));
-	array = palloc0(size);
-	SET_VARSIZE(array, size);
-	array->ndim = 1;
-	array->elemtype = type;
-	ARR_DIMS(array)[0] = (int) count;
-	ARR_LBOUND(array)[0] = 1;
-	memcpy(ARR_DATA_PTR(array), values, count * 4);
-	return PointerGetDatum(array);
-}
 
 /* ------------------------------------------------------------------ users and items */
 
@@ -144,8 +25,8 @@ sparse_part(Datum *features, Datum *values, const TagrecData *data, TrModel *mod
 
 	if (model->algorithm->user_features)
 		tagrec_check(model->algorithm->user_features(model, &data->all, user, &part, &err), &err);
-	*features = array_of(part.index, part.n, INT4OID);
-	*values = array_of(part.value, part.n, FLOAT4OID);
+	*features = tagrec_array_of(part.index, part.n, INT4OID);
+	*values = tagrec_array_of(part.value, part.n, FLOAT4OID);
 	return (Size) part.n * 8;
 }
 
@@ -161,8 +42,8 @@ posts(Datum *ends, Datum *tags, const TrDataset *d, const TrTask *task, int32 us
 
 	for (int32 p = 0; p < n; p++)
 		end[p] = (int32) (d->post_ptr[first + p + 1] - first_tag);
-	*ends = array_of(end, n, INT4OID);
-	*tags = array_of(d->post_tag + first_tag, n_tags, INT4OID);
+	*ends = tagrec_array_of(end, n, INT4OID);
+	*tags = tagrec_array_of(d->post_tag + first_tag, n_tags, INT4OID);
 	return (n + n_tags) * 4;
 }
 
@@ -173,43 +54,43 @@ profile(Datum *tags, Datum *counts, const TrProfileTable *table, int32 entity)
 	int64		first = table->entry_ptr[entity];
 	int64		n = table->entry_ptr[entity + 1] - first;
 
-	*tags = array_of(table->tag + first, n, INT4OID);
-	*counts = array_of(table->count + first, n, FLOAT4OID);
+	*tags = tagrec_array_of(table->tag + first, n, INT4OID);
+	*counts = tagrec_array_of(table->count + first, n, FLOAT4OID);
 	return n * 8;
 }
 
 static void
-add_user(Writer *writer, const TagrecData *data, TrModel *model, TagrecKeyInput *input, int32 user, const float *embedding,
+add_user(TagrecWriter *writer, const TagrecData *data, TrModel *model, TagrecKeyInput *input, int32 user, const float *embedding,
 		 int width)
 {
 	const TrDataset *d = &data->all;
 	int32		first = d->user_ptr[user];
 	int32		seen = d->user_ptr[user + 1] - first;
 	Size		bytes = ((Size) width + seen) * 4;
-	Datum	   *values = writer_row(writer);
+	Datum	   *values = tagrec_writer_row(writer);
 
 	values[User_user_id] = tagrec_key_read(input, data->users.text[user]);
-	values[User_embedding] = array_of(embedding, width, FLOAT4OID);
-	values[User_seen] = array_of(d->post_item + first, seen, INT4OID);
+	values[User_embedding] = tagrec_array_of(embedding, width, FLOAT4OID);
+	values[User_seen] = tagrec_array_of(d->post_item + first, seen, INT4OID);
 	bytes += profile(&values[User_tags], &values[User_counts], &d->user, user);
 	bytes += sparse_part(&values[User_features], &values[User_feature_values], data, model, user);
 	bytes += posts(&values[User_post_ends], &values[User_post_tags], d, model->algorithm->task, user);
-	writer_add(writer, bytes);
+	tagrec_writer_add(writer, bytes);
 }
 
 static void
-add_item(Writer *writer, const TagrecData *data, TagrecKeyInput *input, int32 item, const float *embedding, int width)
+add_item(TagrecWriter *writer, const TagrecData *data, TagrecKeyInput *input, int32 item, const float *embedding, int width)
 {
 	const TrDataset *d = &data->all;
 	Size		bytes = (Size) width * 4;
-	Datum	   *values = writer_row(writer);
+	Datum	   *values = tagrec_writer_row(writer);
 
 	values[Item_item_id] = tagrec_key_read(input, data->items.text[item]);
 	values[Item_position] = Int32GetDatum(item);
-	values[Item_embedding] = array_of(embedding, width, FLOAT4OID);
+	values[Item_embedding] = tagrec_array_of(embedding, width, FLOAT4OID);
 	bytes += profile(&values[Item_tags], &values[Item_counts], &d->item, item);
 	values[Item_posts] = Int32GetDatum(d->item_ptr[item + 1] - d->item_ptr[item]);
-	writer_add(writer, bytes);
+	tagrec_writer_add(writer, bytes);
 }
 
 static void
@@ -219,10 +100,10 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 	int			width = model->width;
 	float	   *embedding = tagrec_alloc(data->memory, ((Size) EMBED_ROWS * width + 1) * sizeof(float));
 	TrError		err = {0};
-	Writer		writer;
+	TagrecWriter		writer;
 	TagrecKeyInput input;
 
-	writer_open(&writer, place, side == TR_USER ? TAGREC_USERS : TAGREC_ITEMS);
+	tagrec_writer_open(&writer, place, side == TR_USER ? TAGREC_USERS : TAGREC_ITEMS);
 	tagrec_key_input(&input, side == TR_USER ? source->user.type : source->item.type);
 	for (int32 first = 0; first < count; first += EMBED_ROWS)
 	{
@@ -236,7 +117,7 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 			else
 				add_item(&writer, data, &input, first + i, embedding + (Size) i * width, width);
 	}
-	writer_close(&writer);
+	tagrec_writer_close(&writer);
 	tr_free(data->memory, embedding);
 }
 
@@ -245,71 +126,70 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 static void
 fill_tags(const TagrecPlace *place, const TagrecData *data)
 {
-	Writer		writer;
+	TagrecWriter		writer;
 
-	writer_open(&writer, place, TAGREC_TAGS);
+	tagrec_writer_open(&writer, place, TAGREC_TAGS);
 	for (int32 tag = 0; tag < data->tags.count; tag++)
 	{
-		Datum	   *values = writer_row(&writer);
+		Datum	   *values = tagrec_writer_row(&writer);
 
 		values[Tag_position] = Int32GetDatum(tag);
 		values[Tag_tag] = CStringGetTextDatum(data->tags.text[tag]);
-		writer_add(&writer, strlen(data->tags.text[tag]));
+		tagrec_writer_add(&writer, strlen(data->tags.text[tag]));
 	}
-	writer_close(&writer);
+	tagrec_writer_close(&writer);
 }
 
 /* Whole rows to a part, as many as fit. rows and cols are those of the whole matrix, in every part. */
 static void
-add_weight(Writer *writer, const TrTensor *tensor)
+add_weight(TagrecWriter *writer, const TrTensor *tensor)
 {
 	int32		step = Max(1, PART_VALUES / Max(tensor->cols, 1));
 
 	for (int32 first = 0, part = 0; first < tensor->rows; first += step, part++)
 	{
 		int64		n = (int64) Min(step, tensor->rows - first) * tensor->cols;
-		Datum	   *values = writer_row(writer);
+		Datum	   *values = tagrec_writer_row(writer);
 
 		values[Weight_name] = CStringGetTextDatum(tensor->name);
 		values[Weight_part] = Int32GetDatum(part);
 		values[Weight_rows] = Int32GetDatum(tensor->rows);
 		values[Weight_cols] = Int32GetDatum(tensor->cols);
-		values[Weight_value] = array_of(tensor->value + (Size) first * tensor->cols, n, FLOAT4OID);
-		writer_add(writer, n * 4);
+		values[Weight_value] = tagrec_array_of(tensor->value + (Size) first * tensor->cols, n, FLOAT4OID);
+		tagrec_writer_add(writer, n * 4);
 	}
 }
 
-/* Tensors that the rows of users and items contain are not stored again. */
-static void
-fill_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
+void
+tagrec_store_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors)
 {
-	Writer		writer;
+	TagrecWriter		writer;
 
-	writer_open(&writer, place, TAGREC_WEIGHTS);
+	tagrec_writer_open(&writer, place, TAGREC_WEIGHTS);
 	for (int i = 0; i < n_tensors; i++)
 		if (!tensors[i].training)
 			add_weight(&writer, &tensors[i]);
-	writer_close(&writer);
+	tagrec_writer_close(&writer);
 }
 
 static void
-add_neighbours(Writer *writer, int32 feature, const TrSparse *row)
+add_neighbours(TagrecWriter *writer, int32 feature, const TrSparse *row)
 {
-	Datum	   *values = writer_row(writer);
+	Datum	   *values = tagrec_writer_row(writer);
 
 	values[Neighbour_feature] = Int32GetDatum(feature);
-	values[Neighbour_items] = array_of(row->index, row->n, INT4OID);
-	values[Neighbour_weights] = array_of(row->value, row->n, FLOAT4OID);
-	writer_add(writer, (Size) row->n * 8);
+	values[Neighbour_items] = tagrec_array_of(row->index, row->n, INT4OID);
+	values[Neighbour_weights] = tagrec_array_of(row->value, row->n, FLOAT4OID);
+	tagrec_writer_add(writer, (Size) row->n * 8);
 }
 
 static void
 fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model)
 {
 	int64		count = tr_feature_count(tr_features(model), data->all.n_users, data->all.n_items, data->all.n_tags);
-	Writer		writer;
+	TagrecWriter		writer;
 
-	writer_open(&writer, place, TAGREC_NEIGHBOURS);
+	tagrec_writer_open(&writer, place, TAGREC_NEIGHBOURS);
 	for (int64 feature = 0; feature < count; feature++)
 	{
 		TrSparse	row = {0};
@@ -320,7 +200,7 @@ fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model
 		if (row.n > 0)
 			add_neighbours(&writer, (int32) feature, &row);
 	}
-	writer_close(&writer);
+	tagrec_writer_close(&writer);
 }
 
 /* ------------------------------------------------------------------ partitions */
@@ -356,18 +236,30 @@ analyze_joins(const TagrecPlace *place)
 }
 
 void
-tagrec_store_write(const TagrecPlace *place, const TagrecSource *source, const TagrecData *data, TrModel *model,
-				   const TrTensor *tensors, int n_tensors)
+tagrec_store_begin(const TagrecPlace *place)
 {
 	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
 		create_partition(place, which);
-	fill_side(place, source, data, model, TR_USER);
-	fill_side(place, source, data, model, TR_ITEM);
-	fill_tags(place, data);
-	fill_weights(place, tensors, n_tensors);
-	fill_neighbours(place, data, model);
+}
+
+void
+tagrec_store_end(const TagrecPlace *place)
+{
 	CommandCounterIncrement();
 	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
 		attach_partition(place, which);
 	analyze_joins(place);
+}
+
+void
+tagrec_store_write(const TagrecPlace *place, const TagrecSource *source, const TagrecData *data, TrModel *model,
+				   const TrTensor *tensors, int n_tensors)
+{
+	tagrec_store_begin(place);
+	fill_side(place, source, data, model, TR_USER);
+	fill_side(place, source, data, model, TR_ITEM);
+	fill_tags(place, data);
+	tagrec_store_weights(place, tensors, n_tensors);
+	fill_neighbours(place, data, model);
+	tagrec_store_end(place);
 }

@@ -64,6 +64,13 @@ extern void tagrec_store_check_version(const char *model, const char *schema, in
 /* The partitioned tables and the views of a new model, for the current user. */
 extern void tagrec_store_create(const TagrecPlace *place, const TagrecSource *source);
 
+/* The partitions of a version, empty and not attached; attached, after rows were written with row_writer.h. */
+extern void tagrec_store_begin(const TagrecPlace *place);
+extern void tagrec_store_end(const TagrecPlace *place);
+
+/* The rows of the weights. Tensors that the rows of users and items contain are not stored again. */
+extern void tagrec_store_weights(const TagrecPlace *place, const TrTensor *tensors, int n_tensors);
+
 /* The partitions of a version, filled, attached and analyzed. The arrays come from model, which was trained on data. */
 extern void tagrec_store_write(const TagrecPlace *place, const TagrecSource *source, const TagrecData *data,
 							   TrModel *model, const TrTensor *tensors, int n_tensors);

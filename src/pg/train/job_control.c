@@ -50,6 +50,17 @@ is_state(const TagrecJob *job, const char *state)
 	return strcmp(job->state, state) == 0;
 }
 
+/* A standby has the rows of the primary's jobs, but not their workers. */
+static void
+check_primary(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot execute tagrec_cancel() during recovery"),
+				 errhint("Cancel the job on the primary server.")));
+}
+
 Datum
 tagrec_cancel(PG_FUNCTION_ARGS)
 {
@@ -67,6 +78,7 @@ tagrec_cancel(PG_FUNCTION_ARGS)
 	}
 	if (is_state(job, "running"))
 	{
+		check_primary();
 		pid = tagrec_job_worker(number);
 		if (pid != 0 && kill(pid, SIGINT) == 0)
 			PG_RETURN_BOOL(true);
@@ -145,7 +157,7 @@ finished(int64 number, Looks *looks)
 {
 	TagrecJob  *job = find_job(number);
 	bool		queued = is_state(job, "queued");
-	bool		lost = is_state(job, "running") && tagrec_job_worker(number) == 0;
+	bool		lost = is_state(job, "running") && !RecoveryInProgress() && tagrec_job_worker(number) == 0;
 
 	if (is_state(job, "done"))
 		return true;

@@ -19,6 +19,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
@@ -193,4 +194,55 @@ tagrec_prune(const TagrecRunningJob *job, int keep, bool patiently)
 	find_versions(&p, keep);
 	for (int i = 1; drop_versions(&p) > 0 && patiently && i < TRIES; i++)
 		nap();
+}
+
+/* In a subtransaction, which something that depends on the version may abort. */
+static void
+drop_here(const TagrecPlace *place)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		if (tagrec_store_lock_version(place))
+		{
+			tagrec_store_drop_version(place);
+			tagrec_version_delete(place->model_id, place->version);
+		}
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		int			sqlstate = geterrcode();
+
+		if (sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_ADMIN_SHUTDOWN)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+void
+tagrec_prune_here(const TagrecPlace *last, int keep)
+{
+	TransactionId oldest = horizon();
+	int32	   *versions;
+	int			count = tagrec_versions_beyond(last->model_id, keep, &versions);
+
+	for (int i = 0; i < count; i++)
+	{
+		TagrecPlace place = *last;
+		TransactionId replaced = tagrec_version_replaced(last->model_id, versions[i]);
+
+		place.version = versions[i];
+		if (TransactionIdIsValid(replaced) && TransactionIdPrecedes(replaced, oldest))
+			drop_here(&place);
+	}
 }

@@ -14,7 +14,7 @@
 #include "pg/registry/version_write.h"
 #include "pg/serve/warm.h"
 #include "pg/source/held_out.h"
-#include "pg/store/write.h"
+#include "pg/store/place.h"
 #include "pg/train/auto.h"
 #include "pg/train/job_prune.h"
 #include "pg/train/job_refresh.h"
@@ -229,54 +229,14 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 	tagrec_version_insert(&row);
 }
 
-static void
-check_place(const TagrecPlace *place, const TagrecSource *source, Oid view)
-{
-	if (!OidIsValid(view) || !tagrec_owns_relation(view, GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of model \"%s\"", place->model)));
-	tagrec_store_check_model(place->model, place->schema, source);
-}
-
-/* The model's row, locked; a new model's relations. Returns who owns them. */
+/* A refresh makes no model. */
 static Oid
-prepare_place(const TagrecRequest *request, const TagrecSource *source, TagrecPlace *place)
+prepare_place(const TagrecRun *run, TagrecPlace *place)
 {
-	bool		made;
-	int32		version;
-	TagrecModel *model = tagrec_model_lock(request->model, request->schema, &made, &version);
-	Oid			view;
+	const TagrecRequest *request = run->job.request;
 
-	if (made && tagrec_request_is_refresh(request))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("model \"%s\" was dropped while it was being refreshed", model->model)));
-	*place = tagrec_place_of(model);
-	place->version = version;
-	if (made)
-	{
-		tagrec_store_create(place, source);
-		return GetUserId();
-	}
-	view = tagrec_model_view(place->schema, place->model);
-	check_place(place, source, view);
-	return tagrec_relation_owner(view);
-}
-
-static int64
-version_bytes(const TagrecPlace *place)
-{
-	int64		bytes = 0;
-
-	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
-	{
-		char	   *name = tagrec_partition_relname(place->model, which, place->version);
-		Oid			relation = tagrec_model_relation(place->schema, name);
-
-		bytes += DatumGetInt64(DirectFunctionCall1(pg_total_relation_size, ObjectIdGetDatum(relation)));
-	}
-	return bytes;
+	return tagrec_place_prepare(request->model, request->schema, &run->training.source, !tagrec_request_is_refresh(request),
+								place);
 }
 
 /* The first version always is: without one, there is nothing that queries could use. */
@@ -298,11 +258,11 @@ write_version(TagrecRun *run)
 
 	tagrec_progress_phase(&run->progress, "writing", t->backend, &t->result);
 	tagrec_worker_begin(run->job.context);
-	before = tagrec_act_as(prepare_place(run->job.request, &t->source, &place));
+	before = tagrec_act_as(prepare_place(run, &place));
 	tagrec_store_write(&place, &t->source, &t->data, t->model, t->tensors, t->n_tensors);
 	tagrec_act_again(before);
 	insert_version(run, &place);
-	tagrec_result_insert(place.model_id, place.version, version_bytes(&place));
+	tagrec_result_insert(place.model_id, place.version, tagrec_place_bytes(&place));
 	run->deployed = is_to_be_deployed(run, &place);
 	if (run->deployed)
 		tagrec_model_deploy(place.model_id, place.version);

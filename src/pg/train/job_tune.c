@@ -12,12 +12,12 @@
  * then has to hold one model. With refit it is trained on the held-out pairs as well, for as many epochs as were best
  * without them; the learning rate decays as it did then.
  */
-#include "core/metrics.h"
 #include "pg/train/job_tune.h"
 
 #include <math.h>
 
 #include "common/hashfn.h"
+#include "core/metrics.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"

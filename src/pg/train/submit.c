@@ -165,9 +165,8 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 	return existing->schema;
 }
 
-/* Models trained earlier by this statement or transaction count, though its snapshot does not show them. */
-static char *
-choose_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
+char *
+tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source)
 {
 	char	   *schema;
 
@@ -288,7 +287,7 @@ tagrec_submit_check(TagrecRequest *request, const TagrecOptions *options)
 		check_relations_as_owner(request, options, &source);
 	else
 		check_relations(request, options, &source);
-	request->schema = choose_schema(request->model, options, &source);
+	request->schema = tagrec_submit_schema(request->model, options, &source);
 	tagrec_submit_check_role();
 }
 

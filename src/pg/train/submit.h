@@ -41,6 +41,13 @@ extern void tagrec_submit_check_source(TagrecSource *source, const TagrecRequest
 extern void tagrec_submit_check_schema(const char *schema, Oid owner);
 
 /*
+ * The schema of a model that is there, or of one that is to be made, by the option schema; ereport(ERROR) unless the current
+ * user may write a version there, with keys of the source's types. Models trained earlier by this statement or transaction
+ * count, though its snapshot does not show them.
+ */
+extern char *tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source);
+
+/*
  * NOTICE when a training that was checked is of a model whose deployed version has other settings: which they are. See
  * differences.c.
  */

@@ -1,0 +1,182 @@
+/*
+ * Reading one user's rows. See fresh.h.
+ */
+#include "pg/serve/fresh.h"
+
+#include <math.h>
+
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/* Statements that a session keeps; beyond that, it starts anew. */
+#define MAX_PLANS 64
+
+/* ------------------------------------------------------------------ statements */
+
+typedef struct KeptPlan
+{
+	char	   *sql;
+	Oid			type;			/* of the parameter */
+	SPIPlanPtr	plan;
+} KeptPlan;
+
+static KeptPlan kept[MAX_PLANS];
+static int	n_kept = 0;
+
+/* "= of the type", whatever the search path: OPERATOR(schema.=) */
+static char *
+equality(Oid type)
+{
+	Oid			id = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(id));
+	Form_pg_operator operator;
+	char	   *text;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "type %u has no equality operator", type);
+	operator = (Form_pg_operator) GETSTRUCT(tuple);
+	text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(operator->oprnamespace)),
+					NameStr(operator->oprname));
+	ReleaseSysCache(tuple);
+	return text;
+}
+
+/* A repeated (user, item, tag) counts once, with the sum of its weights, as in training (source.h). */
+static char *
+query_text(const TagrecVersion *version, Oid key_type, bool tags)
+{
+	const TagrecColumns *columns = &version->columns;
+	StringInfoData sql;
+
+	tags = tags && columns->tag;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s", quote_identifier(columns->item));
+	if (tags)
+		appendStringInfo(&sql, ", %s::pg_catalog.text", quote_identifier(columns->tag));
+	if (tags && columns->weight)
+		appendStringInfo(&sql, ", pg_catalog.sum(%s::pg_catalog.float8)", quote_identifier(columns->weight));
+	appendStringInfo(&sql, " FROM %s WHERE %s %s $1 GROUP BY 1%s", version->source, quote_identifier(columns->user),
+					 equality(key_type), tags ? ", 2" : "");
+	return sql.data;
+}
+
+static void
+forget_plans(void)
+{
+	while (n_kept > 0)
+	{
+		KeptPlan   *old = &kept[--n_kept];
+
+		SPI_freeplan(old->plan);
+		pfree(old->sql);
+	}
+}
+
+/* Within an SPI connection. */
+static SPIPlanPtr
+find_plan(const char *sql, Oid type)
+{
+	SPIPlanPtr	plan;
+	char	   *copy;
+
+	for (int i = 0; i < n_kept; i++)
+		if (kept[i].type == type && strcmp(kept[i].sql, sql) == 0)
+			return kept[i].plan;
+	if (n_kept == MAX_PLANS)
+		forget_plans();
+	plan = SPI_prepare(sql, 1, &type);
+	if (!plan)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	copy = MemoryContextStrdup(TopMemoryContext, sql);
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	kept[n_kept++] = (KeptPlan) {copy, type, plan};
+	return plan;
+}
+
+/* ------------------------------------------------------------------ rows */
+
+/* The row's item, by its position; -1 when the version does not know it. */
+static int32
+item_of(const TagrecMatrix *items, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	TagrecId	id = {.type = getBaseType(SPI_gettypeid(desc, 1))};
+
+	id.value = heap_getattr(tuple, 1, desc, &isnull);
+	return isnull ? -1 : tagrec_matrix_find(items, tagrec_id_as(&id, items->key_type));
+}
+
+static void
+take_tag(TagrecHistory *history, const TagrecEncoder *encoder, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		tag = heap_getattr(tuple, 2, desc, &isnull);
+	int32		position = isnull ? -1 : tagrec_encoder_find(encoder, TextDatumGetCString(tag));
+	double		weight = 1;
+
+	if (position < 0)
+		return;
+	if (desc->natts > 2)
+		weight = DatumGetFloat8(heap_getattr(tuple, 3, desc, &isnull));
+	if (isnull || isnan(weight) || weight < 0 || weight > TR_MOST_WEIGHT)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("the source of the model holds an invalid weight"),
+				 errdetail("Weights must be between 0 and %g.", TR_MOST_WEIGHT)));
+	tagrec_count(&history->tags, position, (float) weight);
+}
+
+static void
+take_rows(TagrecHistory *history, const TagrecMatrix *items, const TagrecEncoder *encoder)
+{
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		int32		item = item_of(items, tuple, desc);
+
+		CHECK_FOR_INTERRUPTS();
+		if (item >= 0)
+			tagrec_count(&history->items, item, 1);
+		if (desc->natts > 1)
+			take_tag(history, encoder, tuple, desc);
+	}
+}
+
+bool
+tagrec_fresh_user(TagrecCall *call, const TagrecId *id, TagrecRow *user)
+{
+	Oid			type = call->tables.users->key_type;
+	Datum		key = tagrec_id_as(id, type);
+	const TagrecMatrix *items;
+	const TagrecEncoder *encoder;
+	TagrecHistory history = {.items_once = true};
+	char	   *sql;
+	int			result;
+	MemoryContext before;
+
+	tagrec_check_folds_in(call->version);
+	items = tagrec_call_items(call);
+	encoder = tagrec_call_folder(call);
+	sql = query_text(call->version, type, tagrec_wants_tags(call->version));
+	before = CurrentMemoryContext;
+	SPI_connect();
+	result = SPI_execute_plan(find_plan(sql, type), &key, NULL, true, 0);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "reading the source failed: %s", SPI_result_code_string(result));
+	MemoryContextSwitchTo(before);
+	take_rows(&history, items, encoder);
+	SPI_finish();
+	MemoryContextSwitchTo(before);
+	return tagrec_fold_in(call, &history, user);
+}
