@@ -68,6 +68,19 @@ AS 'MODULE_PATHNAME', 'tagrec_refresh' LANGUAGE C VOLATILE STRICT PARALLEL UNSAF
 COMMENT ON FUNCTION tagrec_refresh(text, boolean) IS
 	'encodes the current users and items of the source with the network of the deployed version, without training; returns the job';
 
+CREATE OR REPLACE PROCEDURE tagrec_recommend_into(
+	target text,
+	model text,
+	n bigint DEFAULT 10,
+	exclude_seen boolean DEFAULT true,
+	device text DEFAULT 'auto',
+	wait boolean DEFAULT true,
+	INOUT job bigint DEFAULT NULL
+)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_into' LANGUAGE C;
+COMMENT ON PROCEDURE tagrec_recommend_into(text, text, bigint, boolean, text, boolean, bigint) IS
+	'writes the top n items of every user to a table, which it makes or whose rows it replaces; returns the job';
+
 CREATE OR REPLACE FUNCTION tagrec_cancel(job bigint) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_cancel' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_cancel(bigint) IS

@@ -60,6 +60,11 @@ ALTER TABLE tagrec_version
 	ADD COLUMN user_features text,
 	ADD COLUMN item_features text;
 
+ALTER TABLE tagrec_job
+	DROP CONSTRAINT tagrec_job_kind_check,
+	ADD CONSTRAINT tagrec_job_kind_check
+		CHECK (kind OPERATOR(pg_catalog.=) ANY ('{train,tune,refresh,recommend}'::pg_catalog.text[]));
+
 -- What came of every training, also of versions that are not kept
 CREATE TABLE tagrec_result (
 	model_id int NOT NULL REFERENCES tagrec_model ON DELETE CASCADE,

@@ -30,7 +30,7 @@ show_activity(const TagrecRunningJob *job, const char *what)
 	snprintf(name, sizeof(name), "tagrec job %lld %s", (long long) job->number, what);
 	snprintf(activity, sizeof(activity), "tagrec: %s model %s, %s",
 			 tagrec_request_is_refresh(request) ? "refreshing" : tagrec_request_is_tune(request) ? "tuning" :
-			 "training", request->model, what);
+			 tagrec_request_is_recommend(request) ? "recommending with" : "training", request->model, what);
 	pgstat_report_appname(name);
 	pgstat_report_activity(STATE_RUNNING, activity);
 }

@@ -17,6 +17,7 @@
 #include "pg/store/place.h"
 #include "pg/train/auto.h"
 #include "pg/train/job_prune.h"
+#include "pg/train/job_recommend.h"
 #include "pg/train/job_refresh.h"
 #include "pg/train/job_training.h"
 #include "pg/train/job_tune.h"
@@ -355,6 +356,12 @@ tagrec_run(TagrecRun *run)
 {
 	int32		version;
 
+	if (tagrec_request_is_recommend(run->job.request))
+	{
+		tagrec_recommend_run(&run->training);
+		run->done = true;
+		return;
+	}
 	read_source(run);
 	prune(run, false);
 	make_model(run);
