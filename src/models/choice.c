@@ -47,14 +47,26 @@ tr_choice_bytes(const TrShape *shape)
 
 /* ------------------------------------------------------------------ the parts */
 
-/* Is the user one of those whose pairs are taken? */
+/* Share of the users whose pairs are taken */
+static double
+share_of_users(const TrDataset *d, int32_t most_users)
+{
+	double		share = most_users > 0 ? fmin(1, (double) most_users / d->n_users) : 1;
+
+	return fmin(share, (double) MOST_PAIRS / d->n_posts);
+}
+
+double
+tr_choice_share(const TrDataset *d, int32_t most_users)
+{
+	return share_of_users(d, most_users) * (ONE_IN - 1) / ONE_IN;
+}
+
 static bool
 is_taken(const Chooser *c, int32_t user)
 {
-	const TrDataset *d = c->model->dataset;
-
-	return d->n_posts <= MOST_PAIRS
-		|| tr_uniform(c->choice->seed, TR_STREAM_CHOICE, 0, (uint64_t) user) < (double) MOST_PAIRS / d->n_posts;
+	return tr_uniform(c->choice->seed, TR_STREAM_CHOICE, 0, (uint64_t) user)
+		< share_of_users(c->model->dataset, c->choice->most_users);
 }
 
 static bool

@@ -15,8 +15,12 @@ typedef struct TrChoice
 	const void *const *options; /* (n) complete structs of the model's algorithm; the first is what to take in doubt */
 	int			n;
 	int			epochs;			/* of each training */
+	int32_t		most_users;		/* to train on; 0 = as many as there are */
 	uint64_t	seed;
 } TrChoice;
+
+/* The share of the dataset's pairs that the trainings learn from */
+extern double tr_choice_share(const TrDataset *dataset, int32_t most_users);
 
 /*
  * *best = which of the options rank held-out pairs of the model's dataset best; another one than the first has to be better
