@@ -177,12 +177,13 @@ try_options(Chooser *c, const void *options, const TrPoll *poll, TrError *err)
 	return status;
 }
 
-/* Are the values better than the best so far, beyond the standard error of the mean difference? */
+/* Are the values better than the best so far, beyond the margin and so many standard errors of the mean difference? */
 static bool
-is_better(const Chooser *c, double errors)
+is_better(const Chooser *c, double errors, double margin)
 {
 	double		sum = 0;
 	double		squares = 0;
+	double		before = 0;
 	double		n = c->measured;
 
 	for (int32_t u = 0; u < c->measured; u++)
@@ -191,8 +192,9 @@ is_better(const Chooser *c, double errors)
 
 		sum += difference;
 		squares += difference * difference;
+		before += c->best[u];
 	}
-	return sum > 0 && sum / n > errors * sqrt(fmax(squares / n - sum / n * (sum / n), 0) / n);
+	return sum > margin * before && sum / n > errors * sqrt(fmax(squares / n - sum / n * (sum / n), 0) / n);
 }
 
 static TrStatus
@@ -201,7 +203,7 @@ try_all(Chooser *c, int *best, const TrPoll *poll, TrError *err)
 	for (int i = 0; i < c->choice->n; i++)
 	{
 		TR_TRY(try_options(c, c->choice->options[i], poll, err));
-		if (i > 0 && !is_better(c, *best == 0 ? DOUBT : 0))
+		if (i > 0 && !is_better(c, *best == 0 ? DOUBT : 0, *best == 0 ? c->choice->margin : 0))
 			continue;
 		*best = i;
 		memcpy(c->best, c->value, (size_t) c->measured * sizeof(double));

@@ -15,6 +15,7 @@ typedef struct TrChoice
 	const void *const *options; /* (n) complete structs of the model's algorithm; the first is what to take in doubt */
 	int			n;
 	int			epochs;			/* of each training */
+	double		margin;			/* relative: another one than the first has to be so much better */
 	int32_t		most_users;		/* to train on; 0 = as many as there are */
 	uint64_t	seed;
 } TrChoice;

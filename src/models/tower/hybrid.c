@@ -212,6 +212,9 @@ static const double tried[][4] = {{2, 0, 0.7, 0.5}, {10, 10, 0.3, 0.3}};
 /* The trainings that choose take half the epochs, and no more than this: in fewer, items have not been learned. */
 #define CHOOSING_EPOCHS 15
 
+/* Tags gain more by the other half of the epochs: items have to be ahead by more than that. */
+#define MARGIN 0.1
+
 static bool
 is_open(const HybridOptions *o)
 {
@@ -251,7 +254,7 @@ choose(Hybrid *h, const TrPoll *poll, TrError *err)
 {
 	HybridOptions options[TRIED];
 	const void *list[TRIED];
-	TrChoice	choice = {.options = list, .n = TRIED, .seed = h->tower.options.seed};
+	TrChoice	choice = {.options = list, .n = TRIED, .margin = MARGIN, .seed = h->tower.options.seed};
 	int			epochs = (h->tower.model.epochs + 1) / 2;
 	int			best;
 
