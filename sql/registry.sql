@@ -135,7 +135,11 @@ CREATE TABLE tagrec_job (
 	submitted_at timestamptz NOT NULL DEFAULT now(),
 	started_at timestamptz,
 	progress_at timestamptz,
-	finished_at timestamptz
+	finished_at timestamptz,
+	-- of what is being counted now, so much of so much; NULL = not known
+	unit text,
+	done bigint,
+	total bigint
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE tagrec_job IS 'tagrec: one row per job; see the view tagrec_jobs';
 

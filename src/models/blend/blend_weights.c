@@ -41,7 +41,7 @@ measure_users(BlendScorer *s, BlendLists *lists, const TrPoll *poll, TrError *er
 	{
 		int			n = d->n_users - first < BLEND_BLOCK ? d->n_users - first : BLEND_BLOCK;
 
-		if (tr_poll(poll))
+		if (tr_poll_at(poll, "users", first, d->n_users))
 			return TR_CANCELLED;
 		for (int u = 0; u < n; u++)
 			user[u] = first + u;

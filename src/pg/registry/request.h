@@ -56,6 +56,12 @@ tagrec_request_is_refresh(const TagrecRequest *request)
 }
 
 static inline bool
+tagrec_request_if_better(const TagrecRequest *request)
+{
+	return request->deploy && strcmp(request->deploy, "if_better") == 0;
+}
+
+static inline bool
 tagrec_request_is_tune(const TagrecRequest *request)
 {
 	return strcmp(request->kind, "tune") == 0;
