@@ -228,7 +228,7 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tag, .count = count};
 	TrStatus	status = tr_enough_memory(model, err, "encoding");
 
-	(void) catalogue, (void) features;
+	(void) features;
 	for (int32_t i = 0; status == TR_OK && i < n; i++)
 	{
 		bool		is_tag = i < tags->n;
@@ -238,6 +238,8 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 	}
 	if (status == TR_OK)
 		status = tower_encode(model, TR_USER, &profile, array, err);
+	if (status == TR_OK)
+		tower_lean_to_items(model, history, catalogue, array);
 	tr_free(model->memory, tag);
 	tr_free(model->memory, count);
 	return status;

@@ -122,12 +122,17 @@ extern TrStatus tower_encode(TrModel *model, TrSide side, const TrProfiles *prof
  * What the algorithms of the family share: the slots of TrAlgorithm, some of which hybrid has its own for; and the
  * description of a table of options.
  */
+/* fold_in(); the second part of it, for an array that is a profile's */
+extern TrStatus tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
+							  TrSparse *features, TrError *err);
+extern void tower_lean_to_items(const TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array);
+
 #define TOWER_SHARED_SLOTS \
 	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .encode = tower_encode
 
 #define TOWER_SLOTS \
 	TOWER_SHARED_SLOTS, .size = sizeof(Tower), .estimate = tower_estimate, .create = tower_create, \
-	.embed = tr_embed_profiles
+	.embed = tr_embed_profiles, .fold_in = tower_fold_in
 
 #define TOWER_OPTION_SET(table, preset_list) \
 	{.options = (table), .count = sizeof(table) / sizeof((table)[0]), .presets = (preset_list), \
