@@ -210,7 +210,7 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 {
 	const TrDataset *used = dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset;
 
-	return tr_embed_profiles(model, side, used, first, n, out, err);
+	return tower_embed(model, side, used, first, n, out, err);
 }
 
 /* The profile of a user with this history, as augment_users() would have it. */

@@ -173,6 +173,18 @@ profile_rows(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n
 	return status;
 }
 
+TrStatus
+tower_popularity_factor(Tower *t, float *factor, TrError *err)
+{
+	TrBackend  *b = t->model.backend;
+	float		weight = 0;
+
+	b->ops->download(b, &weight, t->p.value + t->popularity_weight, sizeof(float));
+	TR_TRY(b->ops->finish(b, err));
+	*factor = (float) t->options.temperature * weight;
+	return TR_OK;
+}
+
 /*
  * Users (x / |x|, 1), items (x / |x|, temperature w ln(1 + users)): the training's score times the temperature, which
  * ranks alike and leaves unit vectors in front.
@@ -183,17 +195,17 @@ encode_block(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n
 	TrBackend  *b = t->model.backend;
 	int			width = t->model.width;
 	TrCsr		csr;
-	float		weight = 0;
+	float		factor = 0;
 
 	TR_TRY(profile_rows(t, side, profiles, first, n, &csr, err));
 	TR_TRY(tower_forward(t, &csr, 1, n, 1.0f, NULL, err));
 	b->ops->download(b, out, t->embedding.data, (size_t) n * width * sizeof(float));
-	if (t->options.popularity)
-		b->ops->download(b, &weight, t->p.value + t->popularity_weight, sizeof(float));
+	if (t->options.popularity && side == TR_ITEM)
+		TR_TRY(tower_popularity_factor(t, &factor, err));
 	TR_TRY(b->ops->finish(b, err));
 	if (t->options.popularity && side == TR_ITEM)
 		for (int i = 0; i < n; i++)
-			out[(size_t) i * width + width - 1] = (float) t->options.temperature * weight
+			out[(size_t) i * width + width - 1] = factor
 				* log1pf(profiles->posts ? (float) profiles->posts[first + i] : 0.0f);
 	return TR_OK;
 }
