@@ -226,46 +226,18 @@ tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out
 
 /* ------------------------------------------------------------------ new users */
 
-/* How much the mean of the user's items counts beside the profile. */
-#define ITEM_SHARE 2
-
 /*
- * array = the direction of the profile's plus ITEM_SHARE times the mean of the items' unit vectors. Training brings a user
- * close to the items he has, which the profile of somebody else does not do. A profile without tags has no direction.
+ * By the tags that others give to his items, where he has any: training has brought the users it saw close to their items,
+ * which own tags alone do not do for somebody it did not see.
  */
-void
-tower_lean_to_items(const TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array)
-{
-	const TrSparse *items = &history->items;
-	double		total = 0;
-	double		squares = 0;
-
-	for (int32_t i = 0; i < items->n; i++)
-		total += items->value[i];
-	if (!(total > 0))
-		return;
-	for (int j = 0; j < model->unit; j++)
-	{
-		double		sum = 0;
-
-		for (int32_t i = 0; i < items->n; i++)
-			sum += (double) items->value[i] * catalogue->array[(size_t) items->index[i] * catalogue->stride + (size_t) j];
-		array[j] = (float) ((history->tags.n > 0 ? array[j] : 0) + ITEM_SHARE * sum / total);
-		squares += (double) array[j] * array[j];
-	}
-	for (int j = 0; j < model->unit && squares > 0; j++)
-		array[j] = (float) (array[j] / sqrt(squares));
-}
-
 TrStatus
 tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
 			  TrError *err)
 {
-	int64_t		ptr[2] = {0, history->tags.n};
-	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = history->tags.index, .count = history->tags.value};
+	const TrSparse *tags = history->item_tags.n > 0 ? &history->item_tags : &history->tags;
+	int64_t		ptr[2] = {0, tags->n};
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
 
-	(void) features;
-	TR_TRY(tower_encode(model, TR_USER, &profile, array, err));
-	tower_lean_to_items(model, history, catalogue, array);
-	return TR_OK;
+	(void) catalogue, (void) features;
+	return tower_encode(model, TR_USER, &profile, array, err);
 }

@@ -132,10 +132,9 @@ extern TrStatus tower_embed(TrModel *model, TrSide side, const TrDataset *datase
 /* What ln(1 + users) is multiplied by in an item's array. */
 extern TrStatus tower_popularity_factor(Tower *t, float *factor, TrError *err);
 
-/* fold_in(); the second part of it, for an array that is a profile's */
+/* fold_in() */
 extern TrStatus tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
 							  TrSparse *features, TrError *err);
-extern void tower_lean_to_items(const TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array);
 
 #define TOWER_SHARED_SLOTS \
 	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .encode = tower_encode
