@@ -10,6 +10,7 @@
 #   make gpu            build the CUDA backend, when there is nvcc
 #   make bench          run the benchmarks
 #   make bench-serving  measure recommendations out of large catalogues
+#   make bench-filters  measure filters, boosts and the like
 #   make bench-quality  measure every algorithm's ranking quality
 #   make dist           the sources of the checked out commit as build/tagrec-VERSION.zip, for PGXN
 #   make deb            Debian packages for every PostgreSQL whose headers are installed, in build/deb
@@ -165,6 +166,10 @@ bench-serving: build/unit/bench_scan
 	$< 65877 200000 1000000
 	test/bench/serving.sh $<
 
+# Calls with filters, boosts, groups, diversity and pages, beside a plain one
+bench-filters: build/unit/bench_scan
+	test/bench/filters.sh $<
+
 # Ranking quality of every item algorithm, in tables, and how fast the towers learn. Takes minutes to an hour, and goes on where it
 # was interrupted. QUALITY_ARGS="--only ease --seeds 1" and the like: test/bench/quality.py says what there is.
 bench-quality: build/unit/bench_train
@@ -180,4 +185,4 @@ gpu:
 	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
 endif
 
-.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-quality bench-serving
+.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-filters bench-quality bench-serving

@@ -68,6 +68,19 @@ AS 'MODULE_PATHNAME', 'tagrec_refresh' LANGUAGE C VOLATILE STRICT PARALLEL UNSAF
 COMMENT ON FUNCTION tagrec_refresh(text, boolean) IS
 	'encodes the current users and items of the source with the network of the deployed version, without training; returns the job';
 
+CREATE OR REPLACE PROCEDURE tagrec_recommend_into(
+	target text,
+	model text,
+	n bigint DEFAULT 10,
+	exclude_seen boolean DEFAULT true,
+	device text DEFAULT 'auto',
+	wait boolean DEFAULT true,
+	INOUT job bigint DEFAULT NULL
+)
+AS 'MODULE_PATHNAME', 'tagrec_recommend_into' LANGUAGE C;
+COMMENT ON PROCEDURE tagrec_recommend_into(text, text, bigint, boolean, text, boolean, bigint) IS
+	'writes the top n items of every user to a table, which it makes or whose rows it replaces; returns the job';
+
 CREATE OR REPLACE FUNCTION tagrec_cancel(job bigint) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_cancel' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_cancel(bigint) IS
@@ -160,8 +173,16 @@ SELECT
 	j.request OPERATOR(pg_catalog.->) 'options'::pg_catalog.text AS options,
 	j.submitted_at,
 	j.started_at,
-	j.progress_at,
-	j.finished_at
+	-- a worker that reads or writes is inside a transaction, but says what it does
+	GREATEST(j.progress_at, CASE WHEN j.state OPERATOR(pg_catalog.=) 'running'::pg_catalog.text THEN
+		(SELECT pg_catalog.max(a.state_change) FROM pg_catalog.pg_stat_activity a
+			WHERE a.backend_type OPERATOR(pg_catalog.=) 'tagrec worker'::pg_catalog.text
+				AND pg_catalog.starts_with(a.application_name, pg_catalog.concat('tagrec job ', j.job, ' ')))
+		END) AS progress_at,
+	j.finished_at,
+	j.unit,
+	j.done,
+	j.total
 FROM tagrec_job j
 	LEFT JOIN tagrec_job_error x ON x.job OPERATOR(pg_catalog.=) j.job
 	LEFT JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) j.role
@@ -173,6 +194,7 @@ COMMENT ON VIEW tagrec_jobs IS
 	'jobs with their requests, progress and results; state lost = the worker exited without finishing the job';
 COMMENT ON COLUMN tagrec_jobs.message IS 'error of a failed job; visible to members of its role';
 COMMENT ON COLUMN tagrec_jobs.phase IS 'current phase of a running job; for a tuning, the current trial';
+COMMENT ON COLUMN tagrec_jobs.done IS 'how much of the current epoch, closed form or validation is done, in the unit beside it';
 COMMENT ON COLUMN tagrec_jobs.time_left IS 'estimated from the mean duration of epochs so far; early stopping may shorten it; NULL for a tuning';
 COMMENT ON COLUMN tagrec_jobs.peak_memory IS 'maximum memory that the worker allocated for data and training, in bytes';
 

@@ -49,6 +49,11 @@ CREATE CAST (timestamptz[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS 
 CREATE CAST (bytea[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
 CREATE CAST (inet[] AS tagrec_ids) WITH FUNCTION tagrec_ids(anyarray) AS IMPLICIT;
 
+ALTER TABLE tagrec_job
+	ADD COLUMN unit text,
+	ADD COLUMN done bigint,
+	ADD COLUMN total bigint;
+
 ALTER TABLE tagrec_version
 	ALTER COLUMN tag_column DROP NOT NULL,
 	DROP CONSTRAINT tagrec_version_task_check,
@@ -59,6 +64,11 @@ ALTER TABLE tagrec_version
 	ADD COLUMN time_column name,
 	ADD COLUMN user_features text,
 	ADD COLUMN item_features text;
+
+ALTER TABLE tagrec_job
+	DROP CONSTRAINT tagrec_job_kind_check,
+	ADD CONSTRAINT tagrec_job_kind_check
+		CHECK (kind OPERATOR(pg_catalog.=) ANY ('{train,tune,refresh,recommend}'::pg_catalog.text[]));
 
 -- What came of every training, also of versions that are not kept
 CREATE TABLE tagrec_result (
@@ -105,6 +115,7 @@ GRANT SELECT, INSERT ON tagrec_result TO pg_database_owner;
 
 DROP VIEW tagrec_algorithms;
 DROP FUNCTION tagrec_algorithm_rows();
+DROP FUNCTION tagrec_compare(text[], regclass, int[], text, int, bigint, boolean, name, name, name, text[]);
 DROP FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean);
 DROP FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,
 	boolean, boolean);

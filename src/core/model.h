@@ -88,6 +88,16 @@ typedef struct TrEpochStats
 	bool		partial;		/* out: there is no model to measure yet, only parts of one */
 } TrEpochStats;
 
+/* How far the work at hand is: a pass over the pairs, a closed form, a measurement. */
+typedef struct TrWork
+{
+	int			epoch,			/* that is running, of so many at most; 0 = none yet */
+				epochs;
+	const char *unit;			/* "pairs": what is counted; NULL = nothing yet */
+	int64_t		done,
+				total;
+} TrWork;
+
 /*
  * Called between steps, at least once per 0.1 s of work where a step is that short; true = stop. May not return (longjmp).
  */
@@ -95,12 +105,26 @@ typedef struct TrPoll
 {
 	bool		(*stop) (void *argument);
 	void	   *argument;
+	TrWork	   *work;			/* NULL = nobody wants to know */
 } TrPoll;
 
 static inline bool
 tr_poll(const TrPoll *poll)
 {
 	return poll && poll->stop && poll->stop(poll->argument);
+}
+
+/* The same, after it was said how far the work is. */
+static inline bool
+tr_poll_at(const TrPoll *poll, const char *unit, int64_t done, int64_t total)
+{
+	if (poll && poll->work)
+	{
+		poll->work->unit = unit;
+		poll->work->done = done;
+		poll->work->total = total;
+	}
+	return tr_poll(poll);
 }
 
 /*

@@ -124,7 +124,7 @@ tr_predict_pairs(TrModel *model, const TrDataset *dataset, const TrPairs *held_o
 	for (int32_t first = 0; status == TR_OK && first < held_out->count; first = end)
 	{
 		end = end_of_user(held_out, first);
-		status = tr_poll(poll) ? TR_CANCELLED : predict_user(&p, first, end, err);
+		status = tr_poll_at(poll, "held-out pairs", first, held_out->count) ? TR_CANCELLED : predict_user(&p, first, end, err);
 		if (status == TR_OK)
 			told(argument, p.out, first, end - first);
 	}

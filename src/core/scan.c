@@ -8,6 +8,7 @@
 #include "core/scan.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Rows scored together */
 #define TILE 256
@@ -24,12 +25,38 @@ bar_of(const TrTopN *top)
 	return top->count < top->limit ? -INFINITY : top->best[0].score;
 }
 
+/* NaN for the rows of a set; first is a multiple of 64, and there is room for n rounded up to 4. */
+static void
+leave_out_set(const uint64_t *out, float *value, int32_t first, int32_t n)
+{
+	/* a number with all bits set is NaN */
+	static const uint32_t mask[16][4] = {
+		{0, 0, 0, 0}, {~0u, 0, 0, 0}, {0, ~0u, 0, 0}, {~0u, ~0u, 0, 0},
+		{0, 0, ~0u, 0}, {~0u, 0, ~0u, 0}, {0, ~0u, ~0u, 0}, {~0u, ~0u, ~0u, 0},
+		{0, 0, 0, ~0u}, {~0u, 0, 0, ~0u}, {0, ~0u, 0, ~0u}, {~0u, ~0u, 0, ~0u},
+		{0, 0, ~0u, ~0u}, {~0u, 0, ~0u, ~0u}, {0, ~0u, ~0u, ~0u}, {~0u, ~0u, ~0u, ~0u}
+	};
+
+	for (int32_t i = 0; i < n; i += 4)
+	{
+		const uint32_t *four = mask[out[(first + i) >> 6] >> (i & 63) & 15];
+		uint32_t	bits[4];
+
+		memcpy(bits, value + i, sizeof(bits));
+		for (int k = 0; k < 4; k++)
+			bits[k] |= four[k];
+		memcpy(value + i, bits, sizeof(bits));
+	}
+}
+
 /* NaN for the rows of skip that are among first .. first+n-1; *next = the first of skip that is not before them. */
 static void
 leave_out(const TrScan *scan, int *next, float *value, int32_t first, int32_t n)
 {
 	for (; *next < scan->n_skip && scan->skip[*next] < first + n; ++*next)
 		value[scan->skip[*next] - first] = NAN;
+	if (scan->out)
+		leave_out_set(scan->out, value, first, n);
 }
 
 /* ------------------------------------------------------------------ all rows */

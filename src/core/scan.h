@@ -23,6 +23,7 @@ typedef struct TrScan
 	void	   *arg;
 	const int32_t *skip;		/* (n_skip) rows left out, ascending */
 	int			n_skip;
+	const uint64_t *out;		/* the set of further rows left out; NULL = none */
 	const float *matrix;		/* for looking ahead */
 	size_t		stride;
 	int64_t		scored;			/* rows, so far */

@@ -143,7 +143,7 @@ tr_rank_tags(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, 
 	if (status == TR_OK)
 		status = allocate(&r, err);
 	while (status == TR_OK && next < held_out->count)
-		status = tr_poll(poll) ? TR_CANCELLED : rank_block(&r, &next, err);
+		status = tr_poll_at(poll, "held-out tags", next, held_out->count) ? TR_CANCELLED : rank_block(&r, &next, err);
 	release(&r);
 	return status;
 }

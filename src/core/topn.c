@@ -70,7 +70,7 @@ any_reaches(const float *score, float bar)
 	int			reached = 0;
 
 	for (int i = 0; i < GROUP; i++)
-		reached |= !(score[i] < bar);
+		reached |= score[i] >= bar;
 	return reached != 0;
 }
 

@@ -192,6 +192,8 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	TrEpochStats stats = {0};
 	double		start = now();
 
+	if (t->hooks->poll.work)
+		*t->hooks->poll.work = (TrWork) {.epoch = number, .epochs = planned(t)};
 	TR_TRY(t->model->algorithm->train_epoch(t->model, number, &t->hooks->poll, &stats, err));
 	epoch.seconds = now() - start;
 	epoch.epochs = planned(t);

@@ -151,7 +151,7 @@ rank_block(Validation *v, int32_t *next, const TrPoll *poll, TrError *err)
 	{
 		float	   *score = v->host_scores + (size_t) user * v->dataset->n_items;
 
-		if (tr_poll(poll))
+		if (tr_poll_at(poll, "held-out pairs", *next, pairs->count))
 			return TR_CANCELLED;
 		TR_TRY(add_sparse_part(v, pairs->user[*next], score, err));
 		end = end_of_user(pairs, *next);

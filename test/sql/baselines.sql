@@ -29,10 +29,17 @@ SELECT m, count(*) AS similar, count(*) FILTER (WHERE r.item::int / 100 = 1) AS 
 SELECT m, count(*) AS offered, count(*) FILTER (WHERE r.item::int / 100 = 1) AS of_the_group
 	FROM unnest('{m_tag_cosine,m_tag_bm25}'::text[]) m, tagrec_recommend_for_tags(m, '{g1t0,g1t2}', n => 6) r
 	GROUP BY m ORDER BY m COLLATE "C";
+-- more tags than arrays should have numbers: the same answers, by lists
+SELECT tagrec_train('lists', 'posts', 'tag_bm25', '{"max_tags": 3}') > 0 AS trained;
+SELECT bool_and(abs(a.score - l.score) < 1e-5) AS same, count(*)
+	FROM tagrec_recommend_for_tags('m_tag_bm25', '{g1t0,g1t2}', n => 6) a
+	FULL JOIN tagrec_recommend_for_tags('lists', '{g1t0,g1t2}', n => 6) l USING (rank, item);
+SELECT bool_and(abs(a.score - l.score) < 1e-5) AS same, count(*)
+	FROM tagrec_recommend('m_tag_bm25', 105, 6) a FULL JOIN tagrec_recommend('lists', 105, 6) l USING (rank, item);
 \set VERBOSITY terse
+SELECT tagrec_refresh('lists');
 SELECT * FROM tagrec_recommend_for_tags('m_ials', '{g1t0}');
 SELECT tagrec_refresh('m_ials');
-SELECT tagrec_train('x', 'posts', 'tag_cosine', '{"max_tags": 3}');
 SELECT tagrec_train('x', 'posts', 'ials', '{"layers": [8]}');
 \set VERBOSITY default
 SELECT count(*) AS left_behind FROM pg_class WHERE relnamespace = 'baselines'::regnamespace AND relname LIKE 'x\_%';

@@ -10,6 +10,8 @@ SET search_path = fixture, public;
 \set ECHO all
 
 SELECT fixture_model('by_int', 'int');
+SELECT fixture_version('by_int', 2, 'int', 'int', 'popularity', '{}', 4, 3);
+UPDATE tagrec_model SET deployed_version = 1 WHERE model = 'by_int';
 SELECT fixture_model('by_bigint', 'bigint');
 SELECT fixture_model('by_text', 'text');
 SELECT fixture_model('by_uuid', 'uuid');
@@ -87,6 +89,15 @@ SELECT bool_and(got = want) FROM generate_series(1, 200) seed, LATERAL (SELECT s
 	LATERAL (SELECT array_agg(p * 10 - 20 ORDER BY random()) AS ids FROM generate_series(-3, 15) p WHERE random() < 0.5 AND seed > 0) i,
 	LATERAL (SELECT array_agg(item ORDER BY item::int) AS got FROM tagrec_recommend('by_int', 7, 100, false, ids)) g,
 	LATERAL (SELECT array_agg(x::text ORDER BY x) AS want FROM unnest(ids) x WHERE x BETWEEN -20 AND 90) w;
+-- long arrays are remembered: other ones, other versions and other models are told apart
+SELECT model, version, count(*) AS lists, bool_and(got IS NOT DISTINCT FROM want) AS equal
+FROM generate_series(1, 2) round, (VALUES ('by_int', 1), ('by_int', 2), ('by_bigint', 1)) m (model, version), generate_series(0, 11) skip,
+	LATERAL (SELECT array_agg(CASE model WHEN 'by_int' THEN p * 10 - 20 ELSE p * 10 + 6000000000 END) AS ids FROM generate_series(-100, 300) p
+		WHERE p <> skip) i,
+	LATERAL (SELECT array_agg(item) AS got FROM tagrec_recommend(model, CASE model WHEN 'by_int' THEN 1 ELSE 5000000001 END, 100, false, ids, version => version)) g,
+	LATERAL (SELECT array_agg(item) AS want FROM tagrec_recommend(model, CASE model WHEN 'by_int' THEN 1 ELSE 5000000001 END, 100, false,
+		exclude => ARRAY[CASE model WHEN 'by_int' THEN skip * 10 - 20 ELSE skip * 10 + 6000000000 END], version => version)) w
+GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT '{1,NULL,x}'::tagrec_ids, ' all '::tagrec_ids, 'all'::tagrec_ids, '{all}'::tagrec_ids, '{}'::tagrec_ids, ARRAY[1, 2]::tagrec_ids;
 SELECT '42'::tagrec_ids;
 SELECT 'allow'::tagrec_ids;
@@ -205,9 +216,7 @@ SELECT * FROM tagrec_recommend('by_int', 1, after => -1);
 SELECT * FROM tagrec_recommend('by_int', 1, after => NULL);
 
 -- versions
-SET client_min_messages = warning;
-SELECT fixture_version('by_int', 2, 'int', 'int', 'popularity', '{}', 4, 3);
-RESET client_min_messages;
+UPDATE tagrec_model SET deployed_version = 2 WHERE model = 'by_int';
 CREATE TABLE first AS SELECT (SELECT string_agg(r::text, '' ORDER BY rank) FROM tagrec_recommend('by_int', 1, version => 1) r) AS recommended,
 	(SELECT string_agg(r::text, '' ORDER BY rank) FROM tagrec_similar_items('by_int', 10, version => 1) r) AS items,
 	(SELECT string_agg(r::text, '' ORDER BY rank) FROM tagrec_similar_users('by_int', 1, version => 1) r) AS users,

@@ -65,6 +65,17 @@ SELECT tagrec_train('first', 'a', 'popularity', '{"keep_versions": 0}') > 0 AS t
 SELECT array_agg(version ORDER BY version) FROM tagrec_history WHERE model = 'first';
 SELECT deployed_at > created_at AS later FROM tagrec_history WHERE model = 'first' AND version = 3;
 
+-- what has come since: a pair, a user, an item, a pair of both; and what is gone
+CREATE TABLE changing AS SELECT * FROM a;
+SELECT tagrec_train('stale', 'changing', 'popularity') > 0 AS trained;
+SELECT * FROM tagrec_stale('stale');
+INSERT INTO changing SELECT 1, item_id, 'tag 1' FROM (SELECT DISTINCT item_id FROM a EXCEPT SELECT item_id FROM a WHERE user_id = 1) i ORDER BY 2 LIMIT 1;
+INSERT INTO changing VALUES (1001, 'item 1', 'tag 1'), (1001, 'item 1', 'tag 2'), (2, 'newest item', 'tag 1'), (1002, 'newer item', 'tag 1');
+DELETE FROM changing WHERE user_id = 3 AND item_id = (SELECT min(item_id) FROM a WHERE user_id = 3);
+SELECT * FROM tagrec_stale('stale');
+SELECT tagrec_retrain('stale') > 0 AS trained;
+SELECT version, pairs, new_pairs, new_users, new_items, gone_pairs FROM tagrec_stale('stale');
+
 -- what is refused
 \set VERBOSITY terse
 SELECT tagrec_retrain('nobody');
@@ -89,6 +100,12 @@ CREATE FUNCTION reads() RETURNS boolean LANGUAGE sql AS 'SELECT current_user = '
 CREATE VIEW mine AS SELECT * FROM a WHERE again.reads();
 SELECT tagrec_train('mine', 'mine', 'popularity') > 0 AS trained;
 SELECT model, version FROM tagrec_history ORDER BY model, version;
+SELECT new_pairs FROM tagrec_stale('mine');
+SELECT tagrec_stale('stale');
+RESET ROLE;
+GRANT SELECT ON stale_item_embedding TO regress_tagrec_owner;
+SET ROLE regress_tagrec_owner;
+SELECT tagrec_stale('stale');
 RESET ROLE;
 SELECT tagrec_retrain('mine') > 0 AS trained;
 SELECT version, users, assignments FROM tagrec_versions WHERE model = 'mine' ORDER BY version;

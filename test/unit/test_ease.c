@@ -110,7 +110,7 @@ test_no_inverse(void)
 	Draw		draw = {.seed = 3};
 	float	   *large = random_matrix(&draw, 600);
 	int			calls = 0;
-	TrPoll		poll = {stop_later, &calls};
+	TrPoll		poll = {.stop = stop_later, .argument = &calls};
 
 	CHECK(invert_on(tagrec_backend_ops(), 1, a, 3, NULL) == TR_NOT_FINITE, "a matrix that is not positive definite is refused");
 	CHECK(invert_on(tagrec_backend_ops(), 1, large, 600, &poll) == TR_CANCELLED, "an inversion stops when asked");
@@ -495,7 +495,7 @@ test_no_spectrum(void)
 	TrBackend  *backend = open_backend(tagrec_backend_ops(), 1);
 	TrSpectrum	spectrum = {0};
 	int			calls = 0;
-	TrPoll		poll = {stop_later, &calls};
+	TrPoll		poll = {.stop = stop_later, .argument = &calls};
 	TrModel		work;
 	TrEaseData	data;
 	TrSpectrumSide rows;

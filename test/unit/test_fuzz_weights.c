@@ -113,6 +113,7 @@ static const Kind kinds[] = {
 	{"ccs", {{"clusters", "3"}, {"similarity", "0"}, {NULL, NULL}}},
 	{"ccf", {{"clusters", "3"}, {"similarity", "0"}, {"neighbours", "4"}, {NULL, NULL}}},
 	{"ease_tags", {{"user_weighting", "tfidf"}, {"neighbours", "5"}, {NULL, NULL}}},
+	{"tag_bm25", {{"max_tags", "3"}, {NULL, NULL}}},
 	{"ease_tags", {{"method", "spectral"}, {"rank", "7"}, {NULL, NULL}}},
 	{"blend", {{"members", "ease method=spectral rank=3; ease_tags method=spectral rank=4; ease"}, {NULL, NULL}}},
 	{"item_knn", {{"neighbours", "3"}, {NULL, NULL}}},

@@ -258,6 +258,21 @@ make_skip(const Matrix *m, int32_t *skip, uint64_t number)
 	return n;
 }
 
+/* Every other row of the list goes to the set in its place, so that both are left out. */
+static void
+move_to_set(TrScan *scan, int32_t *list, uint64_t *set)
+{
+	memset(set, 0, TR_BIT_WORDS(scan->rows) * sizeof(uint64_t));
+	for (int i = 0; i < scan->n_skip; i++)
+		if (i % 2)
+			tr_bit_set(set, scan->skip[i]);
+		else
+			list[i / 2] = scan->skip[i];
+	scan->skip = list;
+	scan->n_skip = (scan->n_skip + 1) / 2;
+	scan->out = set;
+}
+
 typedef struct Count
 {
 	int			queries;
@@ -300,8 +315,14 @@ bounds_below(const Matrix *m, const TrCodeQuery *q, const float *query)
 	return below;
 }
 
+static bool
+same_list(const TrTopN *a, const TrTopN *b)
+{
+	return a->count == b->count && memcmp(a->best, b->best, (size_t) a->count * sizeof(TrScored)) == 0;
+}
+
 static void
-ask(const Matrix *m, uint64_t number, float *query, int32_t *skip, TrScored *mine, TrScored *theirs, Count *count)
+ask(const Matrix *m, uint64_t number, float *query, int32_t *skip, uint64_t *set, TrScored *mine, TrScored *theirs, Count *count)
 {
 	static const int32_t limits[] = {10, 1, 0, 100, 10, 3000, 10, -1};
 	int32_t		limit = limits[number % 8];
@@ -319,7 +340,6 @@ ask(const Matrix *m, uint64_t number, float *query, int32_t *skip, TrScored *min
 		sum += (double) query[k] * query[k];
 	asked.norm = (float) sqrt(sum);
 	plain.n_skip = make_skip(m, skip, number);
-	scan = plain;
 	count->queries++;
 	if (!tr_codes_query(&q, m->codes, query))
 	{
@@ -328,10 +348,20 @@ ask(const Matrix *m, uint64_t number, float *query, int32_t *skip, TrScored *min
 	}
 	if (number % 16 == 0)
 		count->below += bounds_below(m, &q, query);
-	a = best_of(&plain, NULL, theirs, limit < 0 ? m->rows : limit);
-	b = best_of(&scan, &q, mine, limit < 0 ? m->rows : limit);
+	limit = limit < 0 ? m->rows : limit;
+	a = best_of(&plain, NULL, theirs, limit);
+	scan = plain;
+	if (number % 3 != 2)
+		move_to_set(&scan, skip + m->rows, set);
+	if (scan.out)
+	{
+		b = best_of(&scan, NULL, mine, limit);
+		count->wrong += !same_list(&a, &b);
+	}
+	scan.scored = 0;
+	b = best_of(&scan, &q, mine, limit);
 	count->scored += (double) scan.scored / m->rows;
-	count->wrong += a.count != b.count || memcmp(mine, theirs, (size_t) a.count * sizeof(TrScored)) != 0;
+	count->wrong += !same_list(&a, &b);
 }
 
 static void
@@ -339,13 +369,14 @@ check_matrix(Kind kind, int32_t rows, int width, int unit, int queries)
 {
 	Matrix		m = make_matrix(kind, rows, width, unit);
 	float	   *query = aligned(m.stride);
-	int32_t    *skip = malloc((size_t) rows * sizeof(int32_t));
+	int32_t    *skip = malloc((size_t) rows * 2 * sizeof(int32_t));
+	uint64_t   *set = malloc(TR_BIT_WORDS(rows) * sizeof(uint64_t));
 	TrScored   *mine = malloc((size_t) rows * sizeof(TrScored));
 	TrScored   *theirs = malloc((size_t) rows * sizeof(TrScored));
 	Count		count = {0};
 
 	for (int i = 0; i < queries && m.codes; i++)
-		ask(&m, (uint64_t) i, query, skip, mine, theirs, &count);
+		ask(&m, (uint64_t) i, query, skip, set, mine, theirs, &count);
 	if (m.codes)
 	{
 		CHECK(count.wrong == 0 && count.below == 0,
@@ -358,6 +389,7 @@ check_matrix(Kind kind, int32_t rows, int width, int unit, int queries)
 		CHECK(unit < 12, "%s, %d of %d: no codes", kind_name[kind], unit, width);
 	free(query);
 	free(skip);
+	free(set);
 	free(mine);
 	free(theirs);
 	free_matrix(&m);

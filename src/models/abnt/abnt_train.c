@@ -306,7 +306,7 @@ abnt_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *st
 	abnt_plan_epoch(m, epoch);
 	for (;; steps++)
 	{
-		if (tr_poll(poll))
+		if (tr_poll_at(poll, "posts", stats->pairs, model->dataset->n_posts))
 			return TR_CANCELLED;
 		TR_TRY(abnt_plan_step(m, epoch, err));
 		if (m->batch.rows == 0)

@@ -227,7 +227,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 		int			R = m->n_order - first < m->batch ? m->n_order - first : m->batch;
 		double		loss;
 
-		if (tr_poll(poll))
+		if (tr_poll_at(poll, "users", first, m->n_order))
 			return TR_CANCELLED;
 		tr_begin_step(b);
 		b->ops->zero(b, m->p.loss, sizeof(double));

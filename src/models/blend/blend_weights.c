@@ -169,7 +169,7 @@ measure_users(Scorer *s, const TrPoll *poll, TrError *err)
 	{
 		int			n = d->n_users - first < BLOCK_USERS ? d->n_users - first : BLOCK_USERS;
 
-		if (tr_poll(poll))
+		if (tr_poll_at(poll, "users", first, d->n_users))
 			return TR_CANCELLED;
 		TR_TRY(score_users(s, first, n, poll, err));
 		for (int u = 0; u < n; u++)

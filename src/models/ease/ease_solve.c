@@ -165,7 +165,7 @@ fill_gram(Solver *s, const TrCsr *x, const TrCsr *t, TrError *err)
 			if (work < STEP_WORK)
 				continue;
 			work = 0;
-			status = tr_poll(s->poll) ? TR_CANCELLED : TR_OK;
+			status = tr_poll_at(s->poll, "rows", i, s->n) ? TR_CANCELLED : TR_OK;
 		}
 		b->ops->upload(b, s->inverse + (size_t) first * n, rows, (size_t) (end - first) * n * sizeof(float));
 	}
@@ -244,7 +244,7 @@ primal_rows(Solver *s, TrError *err)
 	{
 		int32_t		count = s->n - first < s->block ? s->n - first : s->block;
 
-		if (tr_poll(s->poll))
+		if (tr_poll_at(s->poll, "features", first, s->n))
 			return TR_CANCELLED;
 		s->b->ops->download(s->b, s->raw, s->inverse + (size_t) first * n, (size_t) count * n * sizeof(float));
 		TR_TRY(s->b->ops->finish(s->b, err));
@@ -320,7 +320,7 @@ dual_scale(Solver *s, TrError *err)
 	{
 		int32_t		count = s->data->targets - first < s->block ? s->data->targets - first : s->block;
 
-		if (tr_poll(s->poll))
+		if (tr_poll_at(s->poll, "items", first, s->data->targets))
 			return TR_CANCELLED;
 		multiply_left(s, first, count);
 		s->b->ops->download(s->b, s->raw, s->left, (size_t) count * M * sizeof(float));
@@ -369,7 +369,7 @@ dual_rows(Solver *s, TrError *err)
 	{
 		int32_t		count = C - first < s->block ? C - first : s->block;
 
-		if (tr_poll(s->poll))
+		if (tr_poll_at(s->poll, "features", first, C))
 			return TR_CANCELLED;
 		multiply_left(s, first, count);
 		b->ops->gemm(b, s->right, count, s->left, s->n, true, s->identity, s->block, false, s->n, count, count, 1, 0);

@@ -171,7 +171,7 @@ take_column(const Inversion *v, int first, int B)
 
 /* A[i,j] -= scaled[i] . column[j] for j up to the block of rows that i is in */
 static TrStatus
-update_rest(const Inversion *v, int B)
+update_rest(const Inversion *v, int swept, int B)
 {
 	TrBackend  *b = v->b;
 
@@ -179,7 +179,8 @@ update_rest(const Inversion *v, int B)
 	{
 		int			rows = v->n - first < v->step ? v->n - first : v->step;
 
-		if (tr_poll(v->poll))
+		/* a sweep is B rows of the inverse */
+		if (tr_poll_at(v->poll, "rows", swept, v->n))
 			return TR_CANCELLED;
 		b->ops->gemm(b, v->a + (size_t) first * v->n, v->n, v->scaled + (size_t) first * B, B, false, v->column, B, true,
 					 rows, first + rows, B, -1, 1);
@@ -236,7 +237,7 @@ sweep(const Inversion *v, const char *what, TrError *err)
 
 		TR_TRY(invert_pivot(v, first, B, what, err));
 		take_column(v, first, B);
-		TR_TRY(update_rest(v, B));
+		TR_TRY(update_rest(v, first, B));
 		put_column(v, first, B);
 	}
 	return finish(v, err);

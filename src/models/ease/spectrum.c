@@ -52,6 +52,13 @@ typedef struct Lanczos
 	const TrPoll *poll;
 } Lanczos;
 
+/* Between two polls: the columns of the basis that are there count. */
+static bool
+stopped(const Lanczos *l)
+{
+	return tr_poll_at(l->poll, "columns", l->k, l->K);
+}
+
 /* ------------------------------------------------------------------ products, in pieces between two polls */
 
 TrStatus
@@ -95,7 +102,7 @@ basis_product(Lanczos *l, int k, const float *y, int c)
 	{
 		int			rows = l->n - first < step ? l->n - first : step;
 
-		if (tr_poll(l->poll))
+		if (stopped(l))
 			return TR_CANCELLED;
 		l->b->ops->gemm(l->b, l->products, c, l->basis + (size_t) first * l->K, l->K, true, y + (size_t) first * c, c, false,
 						k, c, rows, 1, first > 0);
@@ -113,7 +120,7 @@ leave_out_basis(Lanczos *l, float *y)
 	{
 		int			rows = l->n - first < step ? l->n - first : step;
 
-		if (tr_poll(l->poll))
+		if (stopped(l))
 			return TR_CANCELLED;
 		l->b->ops->gemm(l->b, y + (size_t) first * l->B, l->B, l->basis + (size_t) first * l->K, l->K, false, l->products,
 						l->B, false, rows, l->B, l->k, -1, 1);
@@ -143,7 +150,7 @@ draw_columns(Lanczos *l, TrError *err)
 	{
 		int32_t		n = l->n - first < most ? l->n - first : most;
 
-		if (tr_poll(l->poll))
+		if (stopped(l))
 			return TR_CANCELLED;
 		tr_normals(rows, (int64_t) n * l->B, 1 / sqrt(l->n), (uint64_t) l->k, (uint64_t) first);
 		l->b->ops->upload(l->b, l->block + (size_t) first * l->B, rows, sizeof(float) * (size_t) n * (size_t) l->B);
@@ -362,7 +369,7 @@ take_vectors(Lanczos *l, TrSpectrum *s, TrError *err)
 	{
 		int			rows = l->n - first < step ? l->n - first : step;
 
-		if (tr_poll(l->poll))
+		if (stopped(l))
 			return TR_CANCELLED;
 		b->ops->gemm(b, s->vectors + (size_t) first * s->rank, s->rank, l->basis + (size_t) first * l->K, l->K, false, turn,
 					 l->K, true, rows, s->rank, l->K, 1, 0);

@@ -150,7 +150,7 @@ tr_rank_epoch(const TrRankEpoch *e, TrModel *model, int epoch, const TrPoll *pol
 		int32_t		first = (int32_t) (i * e->batch);
 		int			n = e->n - first < e->batch ? e->n - first : e->batch;
 
-		if (i % between == 0 && tr_poll(poll))
+		if (i % between == 0 && tr_poll_at(poll, "pairs", first, e->n))
 			return TR_CANCELLED;
 		e->plan(model, epoch, first, n);
 		tr_begin_step(b);

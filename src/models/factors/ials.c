@@ -228,7 +228,8 @@ solve(Ials *m, TrSide side, const TrPoll *poll, TrError *err)
 	{
 		TrCsr		rows = solved->pairs;
 
-		if (tr_poll(poll))
+		if (tr_poll_at(poll, "rows", first + (side == TR_ITEM ? m->side[TR_USER].pairs.rows : 0),
+					   (int64_t) solved->pairs.rows + solved->pairs.cols))
 			return TR_CANCELLED;
 		rows.rows = solved->pairs.rows - first < solved->step ? solved->pairs.rows - first : solved->step;
 		rows.ptr += first;

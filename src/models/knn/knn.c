@@ -257,7 +257,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	{
 		int32_t		n = find_items(m, i);
 
-		if (tr_poll(poll))
+		if (tr_poll_at(poll, "items", i, model->dataset->n_items))
 			return TR_CANCELLED;
 		if (n > m->neighbours)
 		{

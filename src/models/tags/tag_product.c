@@ -85,7 +85,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	(void) epoch, (void) err;
 	for (int32_t i = 0; m->options.similar > 0 && i < m->neighbours.dataset->n_items; i++)
 	{
-		if (tr_poll(poll))
+		if (tr_poll_at(poll, "items", i, m->neighbours.dataset->n_items))
 			return TR_CANCELLED;
 		tr_tag_neighbours_of(&m->neighbours, i);
 	}

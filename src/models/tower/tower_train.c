@@ -192,7 +192,7 @@ tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *s
 	tower_plan_epoch(t, epoch);
 	while (tower_plan_step(t, &batch))
 	{
-		if (tr_poll(poll))
+		if (tr_poll_at(poll, "pairs", stats->pairs, t->dataset->n_posts))
 			return TR_CANCELLED;
 		if (batch.pairs == 0)
 			continue;

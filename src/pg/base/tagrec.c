@@ -2,6 +2,7 @@
  * The library's entry: its settings. Nothing here needs shared_preload_libraries.
  */
 #include "pg/base/tagrec.h"
+#include "pg/base/told.h"
 
 #include <limits.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ int			tagrec_cache_size;
 int			tagrec_mapped_size;
 bool		tagrec_fast_scan;
 int			tagrec_progress_interval;
+void		(*tagrec_told) (const char *unit, int64 done, int64 total);
 
 PGDLLEXPORT void _PG_init(void);
 

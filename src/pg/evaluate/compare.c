@@ -13,7 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_compare);
+PG_FUNCTION_INFO_V1(tagrec_compare_2);
 
 #define MIN_SAMPLES 100
 #define MAX_SAMPLES 1000000
@@ -34,13 +34,15 @@ enum
 	Arg_user_column,
 	Arg_item_column,
 	Arg_tag_column,
-	Arg_candidates
+	Arg_candidates,
+	Arg_versions
 };
 
 typedef struct Comparison
 {
 	int			models;
 	char	  **model;
+	int32	   *version;		/* (models) 0 = the deployed one, until it is found */
 	TagrecTest *test;
 	bool		exclude_seen;
 	TagrecRanking **ranking;	/* (models) */
@@ -84,12 +86,39 @@ models_argument(FunctionCallInfo fcinfo, Comparison *c)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("models must not contain null")));
 		c->model[i] = TextDatumGetCString(values[i]);
-		for (int j = 0; j < i; j++)
-			if (strcmp(c->model[i], c->model[j]) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("model \"%s\" specified more than once", c->model[i])));
 	}
+}
+
+/* One for each of the models. */
+static void
+versions_argument(FunctionCallInfo fcinfo, Comparison *c)
+{
+	Datum	   *values = NULL;
+	bool	   *nulls = NULL;
+	int			n = 0;
+
+	c->version = palloc0(c->models * sizeof(int32));
+	if (PG_ARGISNULL(Arg_versions))
+		return;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(Arg_versions), INT4OID, sizeof(int32), true, TYPALIGN_INT, &values, &nulls, &n);
+	if (n != c->models)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("versions must have as many elements as models, %d: %d", c->models, n),
+				 errdetail("An element that is null is the deployed version.")));
+	for (int i = 0; i < n; i++)
+		c->version[i] = nulls[i] ? 0 : DatumGetInt32(values[i]);
+}
+
+static void
+check_different(const Comparison *c, int i)
+{
+	for (int j = 0; j < i; j++)
+		if (strcmp(c->model[i], c->model[j]) == 0 && c->version[i] == c->version[j])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("model \"%s\" specified more than once", c->model[i]),
+					 errhint("Two versions of it are compared with the argument versions.")));
 }
 
 static TrMetric
@@ -152,7 +181,9 @@ rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 
 	for (int i = 0; i < c->models; i++)
 	{
-		version[i] = tagrec_evaluated_version(c->model[i], NULL);
+		version[i] = tagrec_evaluated_version(c->model[i], c->version[i] ? &c->version[i] : NULL);
+		c->version[i] = version[i]->version;
+		check_different(c, i);
 		check_task(version[i], version[0]);
 	}
 	c->test = tagrec_test_read(relation, &arguments, version[0]);
@@ -296,8 +327,8 @@ put_difference(Comparison *c, int k, int model, int versus, double *difference)
 	int			other = k * c->models + versus;
 	double		value = tr_resampled_mean(c->value[one], c->weight, NULL, c->groups);
 	double		against = tr_resampled_mean(c->value[other], c->weight, NULL, c->groups);
-	Datum		values[10] = {CStringGetTextDatum(c->model[model]), CStringGetTextDatum(c->model[versus])};
-	bool		nulls[10] = {false, false, false, !tr_metric_has_k(c->metric)};
+	Datum		values[12] = {CStringGetTextDatum(c->model[model]), CStringGetTextDatum(c->model[versus])};
+	bool		nulls[12] = {false, false, false, !tr_metric_has_k(c->metric)};
 
 	for (int s = 0; s < c->samples; s++)
 		difference[s] = c->sampled[one][s] - c->sampled[other][s];
@@ -310,6 +341,8 @@ put_difference(Comparison *c, int k, int model, int versus, double *difference)
 	values[7] = Float8GetDatum(value);
 	values[8] = Float8GetDatum(against);
 	values[9] = Int32GetDatum(c->groups);
+	values[10] = Int32GetDatum(c->version[model]);
+	values[11] = Int32GetDatum(c->version[versus]);
 	tuplestore_putvalues(c->result->setResult, c->result->setDesc, values, nulls);
 }
 
@@ -329,12 +362,13 @@ put_rows(Comparison *c)
 }
 
 Datum
-tagrec_compare(PG_FUNCTION_ARGS)
+tagrec_compare_2(PG_FUNCTION_ARGS)
 {
 	Comparison	c = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 	Oid			relation = tagrec_test_argument(fcinfo, Arg_test);
 
 	models_argument(fcinfo, &c);
+	versions_argument(fcinfo, &c);
 	c.k = tagrec_lengths_argument(fcinfo, Arg_k, &c.n_k);
 	c.metric = metric_argument(fcinfo);
 	if (!tr_metric_has_k(c.metric))

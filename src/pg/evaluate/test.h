@@ -106,6 +106,9 @@ typedef struct TagrecTestArguments
 	ArrayType  *candidates;		/* text[]; ERROR when it is for the task tag */
 } TagrecTestArguments;
 
+/* A test without pairs, in the current memory context. */
+extern TagrecTest *tagrec_test_make(const TagrecVersion *version);
+
 /* Reads the test relation as the current user, into the current memory context. */
 extern TagrecTest *tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const TagrecVersion *version);
 

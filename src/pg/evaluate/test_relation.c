@@ -35,11 +35,10 @@ check_arguments(const TagrecTestArguments *arguments, const TagrecVersion *versi
 }
 
 TagrecTest *
-tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const TagrecVersion *version)
+tagrec_test_make(const TagrecVersion *version)
 {
 	TagrecTest *test = palloc0(sizeof(TagrecTest));
 
-	check_arguments(arguments, version);
 	tr_memory_init(&test->memory, 0);
 	test->release.func = release;
 	test->release.arg = test;
@@ -49,6 +48,16 @@ tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const Tagre
 	tagrec_keys_init(&test->tags, &test->memory);
 	tr_assignments_init(&test->pairs, &test->memory);
 	test->task = tagrec_version_task(version);
+	return test;
+}
+
+TagrecTest *
+tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const TagrecVersion *version)
+{
+	TagrecTest *test;
+
+	check_arguments(arguments, version);
+	test = tagrec_test_make(version);
 	test->candidates = arguments->candidates;
 	test->source.relation = relation;
 	test->source.columns = tagrec_held_out_columns(&version->columns, test->task);

@@ -27,6 +27,7 @@ refuse(void)
 
 EARLIER(tagrec_algorithm_rows)
 EARLIER(tagrec_embed)
+EARLIER(tagrec_compare)
 EARLIER(tagrec_explain)
 EARLIER(tagrec_feature_tags)
 EARLIER(tagrec_recommend)

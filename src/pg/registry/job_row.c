@@ -176,9 +176,15 @@ tagrec_job_claim_next(TagrecRequest **request)
 
 static TagrecQuery progress_query = {
 	"UPDATE @.tagrec_job SET phase = $2, epoch = $3, epochs = $4, loss = $5, metric_value = $6, rows_per_second = $7,"
-	" backend = COALESCE($8, backend), progress_at = pg_catalog.clock_timestamp()"
+	" backend = COALESCE($8, backend), unit = NULL, done = NULL, total = NULL, progress_at = pg_catalog.clock_timestamp()"
 	" WHERE job OPERATOR(pg_catalog.=) $1",
 	8, {INT8OID, TEXTOID, INT4OID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, TEXTOID}
+};
+
+static TagrecQuery work_query = {
+	"UPDATE @.tagrec_job SET unit = $2, done = $3, total = $4, rows_per_second = COALESCE($5, rows_per_second),"
+	" progress_at = pg_catalog.clock_timestamp() WHERE job OPERATOR(pg_catalog.=) $1",
+	5, {INT8OID, TEXTOID, INT8OID, INT8OID, FLOAT8OID}
 };
 
 static TagrecQuery epoch_query = {
@@ -235,6 +241,19 @@ tagrec_job_progress(int64 job, const char *phase, const TrEpoch *epoch, const ch
 	tagrec_put_float(&values, epoch->seconds > 0 ? epoch->pairs / epoch->seconds : NAN);
 	tagrec_put_text(&values, backend);
 	tagrec_registry_put(&progress_query, &values);
+}
+
+void
+tagrec_job_work(int64 job, const TrWork *work, double pace)
+{
+	TagrecValues values = {0};
+
+	tagrec_put(&values, Int64GetDatum(job), false);
+	tagrec_put_text(&values, work->unit);
+	tagrec_put(&values, Int64GetDatum(work->done), false);
+	tagrec_put(&values, Int64GetDatum(work->total), work->total == 0);
+	tagrec_put_float(&values, pace);
+	tagrec_registry_put(&work_query, &values);
 }
 
 void

@@ -59,6 +59,8 @@ extern int64 tagrec_job_claim_next(TagrecRequest **request);
 
 /* An epoch numbered 0: none is done. backend NULL: as before. */
 extern void tagrec_job_progress(int64 job, const char *phase, const TrEpoch *epoch, const char *backend);
+/* Within an epoch, or where there are none; pace = rows per second, NAN = as before. */
+extern void tagrec_job_work(int64 job, const TrWork *work, double pace);
 extern void tagrec_job_epochs(int64 job, int trial, const TrEpoch *epochs, int count);
 extern void tagrec_job_done(int64 job, int32 version, Size peak_memory);
 extern void tagrec_job_failed(int64 job, const char *state, const TagrecJobError *error, Size peak_memory);

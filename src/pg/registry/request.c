@@ -33,6 +33,10 @@
 	X(text, "time_column", columns.time) \
 	X(int, "user_features", user_features) \
 	X(int, "item_features", item_features) \
+	X(text, "target_schema", target_schema) \
+	X(text, "target", target) \
+	X(int, "best", best) \
+	X(int, "exclude_seen", exclude_seen) \
 	X(text, "device", device) \
 	X(text, "deploy", deploy) \
 	X(int, "remembered", remembered) \

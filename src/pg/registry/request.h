@@ -12,7 +12,7 @@
 
 typedef struct TagrecRequest
 {
-	char	   *kind;			/* "train", "tune" or "refresh" */
+	char	   *kind;			/* "train", "tune", "refresh" or "recommend" */
 	char	   *model;
 	char	   *schema;			/* of the model's relations */
 	char	   *algorithm;
@@ -35,6 +35,10 @@ typedef struct TagrecRequest
 	TagrecColumns columns;
 	Oid			user_features,	/* relations of attributes; InvalidOid = none */
 				item_features;
+	char	   *target_schema;	/* recommend, with the next three: the table that is written */
+	char	   *target;
+	int			best;			/* items for each user */
+	bool		exclude_seen;
 	char	   *device;
 	int			threads;		/* settings of the session that asked */
 	int			max_memory;
@@ -52,9 +56,21 @@ tagrec_request_is_refresh(const TagrecRequest *request)
 }
 
 static inline bool
+tagrec_request_if_better(const TagrecRequest *request)
+{
+	return request->deploy && strcmp(request->deploy, "if_better") == 0;
+}
+
+static inline bool
 tagrec_request_is_tune(const TagrecRequest *request)
 {
 	return strcmp(request->kind, "tune") == 0;
+}
+
+static inline bool
+tagrec_request_is_recommend(const TagrecRequest *request)
+{
+	return strcmp(request->kind, "recommend") == 0;
 }
 
 #endif

@@ -46,6 +46,12 @@ static TagrecQuery result_query = {
 	3, {INT4OID, INT4OID, INT8OID}
 };
 
+static TagrecQuery compared_query = {
+	"UPDATE @.tagrec_result SET compared_with = $3, compared_metric = $4, compared_value = $5, compared_with_value = $6"
+	" WHERE model_id OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2",
+	6, {INT4OID, INT4OID, INT4OID, TEXTOID, FLOAT8OID, FLOAT8OID}
+};
+
 static TagrecQuery deployed_query = {
 	"UPDATE @.tagrec_result SET deployed_at = pg_catalog.now() WHERE model_id OPERATOR(pg_catalog.=) $1"
 	" AND version OPERATOR(pg_catalog.=) $2",
@@ -241,6 +247,20 @@ tagrec_result_insert(int32 model_id, int32 version, int64 bytes)
 	Datum		values[3] = {Int32GetDatum(model_id), Int32GetDatum(version), Int64GetDatum(bytes)};
 
 	tagrec_registry_write(&result_query, values);
+}
+
+void
+tagrec_result_compared(int32 model_id, int32 version, int32 other, const char *metric, double value, double other_value)
+{
+	TagrecValues values = {0};
+
+	put_int4(&values, model_id);
+	put_int4(&values, version);
+	put_int4(&values, other);
+	put_text(&values, metric);
+	put_float8(&values, value);
+	put_float8(&values, other_value);
+	tagrec_registry_put(&compared_query, &values);
 }
 
 bool

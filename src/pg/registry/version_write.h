@@ -70,6 +70,10 @@ extern TransactionId tagrec_version_replaced(int32 model_id, int32 version);
 /* A version's result, which stays when the version goes; bytes of its relations. */
 extern void tagrec_result_insert(int32 model_id, int32 version, int64 bytes);
 
+/* What a comparison with another version came to. */
+extern void tagrec_result_compared(int32 model_id, int32 version, int32 other, const char *metric, double value,
+								   double other_value);
+
 /* The number of the next version; fresh as in tagrec_model_find(). */
 extern int32 tagrec_version_next(int32 model_id, bool fresh);
 

@@ -4,14 +4,16 @@
 #include "pg/serve/caller_relation.h"
 
 #include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
-
-#define BATCH_ROWS 5000
+#include "utils/typcache.h"
 
 Oid
 tagrec_relation_argument(FunctionCallInfo fcinfo, int n, const char *name)
@@ -55,20 +57,30 @@ tagrec_caller_relation(Oid id, const char *argument)
 	r->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 										 RelationGetRelationName(relation));
 	r->column = palloc((desc->natts + 1) * sizeof(char *));
+	r->type = palloc((desc->natts + 1) * sizeof(Oid));
 	for (int i = 0; i < desc->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
+		{
+			r->type[r->n_columns] = getBaseType(TupleDescAttr(desc, i)->atttypid);
 			r->column[r->n_columns++] = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
+		}
 	relation_close(relation, NoLock);
 	return r;
+}
+
+Oid
+tagrec_caller_type(const TagrecCallerRelation *relation, const char *column)
+{
+	for (int i = 0; i < relation->n_columns; i++)
+		if (strcmp(relation->column[i], column) == 0)
+			return relation->type[i];
+	return InvalidOid;
 }
 
 bool
 tagrec_caller_has(const TagrecCallerRelation *relation, const char *column)
 {
-	for (int i = 0; i < relation->n_columns; i++)
-		if (strcmp(relation->column[i], column) == 0)
-			return true;
-	return false;
+	return OidIsValid(tagrec_caller_type(relation, column));
 }
 
 static bool
@@ -104,46 +116,160 @@ tagrec_caller_key(const TagrecCallerRelation *relation, const char *model_column
 	return key;
 }
 
-static void
-take_batch(TagrecTakeRow take, void *argument)
-{
-	TupleDesc	desc = SPI_tuptable->tupdesc;
-	Datum		value[TAGREC_CALLER_COLUMNS];
-	bool		isnull[TAGREC_CALLER_COLUMNS];
-	Oid			type[TAGREC_CALLER_COLUMNS];
+/* ------------------------------------------------------------------ reading */
 
-	for (int c = 0; c < desc->natts; c++)
-		type[c] = TupleDescAttr(desc, c)->atttypid;
-	for (uint64 i = 0; i < SPI_processed; i++)
+/* A receiver that calls a function for each row */
+typedef struct Receiver
+{
+	DestReceiver pub;
+	TagrecTakeRow take;
+	void	   *argument;
+	int			n;
+	Oid			type[TAGREC_CALLER_COLUMNS];
+} Receiver;
+
+static void
+start_rows(DestReceiver *self, int operation, TupleDesc desc)
+{
+	Receiver   *receiver = (Receiver *) self;
+
+	for (int c = 0; c < receiver->n; c++)
+		receiver->type[c] = TupleDescAttr(desc, c)->atttypid;
+}
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	Receiver   *receiver = (Receiver *) self;
+
+	slot_getsomeattrs(slot, receiver->n);
+	receiver->take(receiver->argument, slot->tts_values, slot->tts_isnull, receiver->type);
+	return true;
+}
+
+static void
+end_rows(DestReceiver *self)
+{
+}
+
+/* Plans of this session, the one used last first. They are made again when what they depend on changes. */
+#define KEPT_PLANS 16
+
+typedef struct KeptPlan
+{
+	char	   *sql;
+	SPIPlanPtr	plan;
+} KeptPlan;
+
+static KeptPlan kept[KEPT_PLANS];
+static int	running;			/* reads under way: a relation may be a view that asks a model itself */
+
+static void
+move_to_front(int at)
+{
+	KeptPlan	plan = kept[at];
+
+	memmove(kept + 1, kept, at * sizeof(KeptPlan));
+	kept[0] = plan;
+}
+
+/* A plan that may be in use further up is not taken away. type: of its parameter, which the text names; InvalidOid = none */
+static SPIPlanPtr
+plan_of(const char *sql, Oid type)
+{
+	int			at = 0;
+	KeptPlan	plan;
+
+	while (at < KEPT_PLANS - 1 && kept[at].sql && strcmp(kept[at].sql, sql) != 0)
+		at++;
+	if (!kept[at].sql || strcmp(kept[at].sql, sql) != 0)
 	{
-		CHECK_FOR_INTERRUPTS();
-		heap_deform_tuple(SPI_tuptable->vals[i], desc, value, isnull);
-		take(argument, value, isnull, type);
+		plan.plan = SPI_prepare(sql, OidIsValid(type), &type);
+		if (!plan.plan)
+			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+		if (running > 0)
+			return plan.plan;
+		plan.sql = MemoryContextStrdup(TopMemoryContext, sql);
+		SPI_keepplan(plan.plan);
+		if (kept[at].sql)
+		{
+			SPI_freeplan(kept[at].plan);
+			pfree(kept[at].sql);
+		}
+		kept[at] = plan;
 	}
+	move_to_front(at);
+	return kept[0].plan;
+}
+
+static void
+run(const char *sql, Oid type, ParamListInfo params, Receiver *receiver)
+{
+	SPIExecuteOptions options = {.read_only = true, .params = params, .dest = &receiver->pub};
+	SPIPlanPtr	plan;
+	int			result = 0;
+
+	receiver->pub = (DestReceiver) {receive_row, start_rows, end_rows, end_rows, DestNone};
+	SPI_connect();
+	plan = plan_of(sql, type);
+	running++;
+	PG_TRY();
+	{
+		result = SPI_execute_plan_extended(plan, &options);
+	}
+	PG_FINALLY();
+	{
+		running--;
+	}
+	PG_END_TRY();
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	SPI_finish();
+}
+
+static void
+select_from(StringInfo sql, const TagrecCallerRelation *relation, const char *const *expression, int n)
+{
+	Assert(n <= TAGREC_CALLER_COLUMNS);
+	initStringInfo(sql);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(sql, "%s%s", i == 0 ? "SELECT " : ", ", expression[i]);
+	appendStringInfo(sql, " FROM %s", relation->name);
 }
 
 void
 tagrec_caller_read(const TagrecCallerRelation *relation, const char *const *expression, int n, TagrecTakeRow take,
 				   void *argument)
 {
+	Receiver	receiver = {.take = take, .argument = argument, .n = n};
 	StringInfoData sql;
-	Portal		portal;
-	bool		more = true;
 
-	Assert(n <= TAGREC_CALLER_COLUMNS);
-	initStringInfo(&sql);
-	for (int i = 0; i < n; i++)
-		appendStringInfo(&sql, "%s%s", i == 0 ? "SELECT " : ", ", expression[i]);
-	appendStringInfo(&sql, " FROM %s", relation->name);
-	SPI_connect();
-	portal = SPI_cursor_open_with_args(NULL, sql.data, 0, NULL, NULL, NULL, true, 0);
-	while (more)
-	{
-		SPI_cursor_fetch(portal, true, BATCH_ROWS);
-		more = SPI_processed > 0;
-		take_batch(take, argument);
-		SPI_freetuptable(SPI_tuptable);
-	}
-	SPI_cursor_close(portal);
-	SPI_finish();
+	select_from(&sql, relation, expression, n);
+	run(sql.data, InvalidOid, NULL, &receiver);
+}
+
+bool
+tagrec_caller_compares(const TagrecCallerRelation *relation, const char *key)
+{
+	Oid			type = tagrec_caller_type(relation, key);
+
+	/* of the types in the system's schema, none has an equality elsewhere */
+	return get_typtype(type) == TYPTYPE_BASE && OidIsValid(get_array_type(type)) &&
+		OidIsValid(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr) && type < FirstUnpinnedObjectId;
+}
+
+void
+tagrec_caller_read_some(const TagrecCallerRelation *relation, const char *const *expression, int n, const char *key,
+						Datum array, TagrecTakeRow take, void *argument)
+{
+	Receiver	receiver = {.take = take, .argument = argument, .n = n};
+	Oid			type = get_array_type(tagrec_caller_type(relation, key));
+	ParamListInfo params = makeParamList(1);
+	StringInfoData sql;
+
+	params->params[0] = (ParamExternData) {array, false, PARAM_FLAG_CONST, type};
+	select_from(&sql, relation, expression, n);
+	appendStringInfo(&sql, " WHERE %s OPERATOR(pg_catalog.=) ANY ($1::%s)", quote_identifier(key),
+					 format_type_be_qualified(type));
+	run(sql.data, type, params, &receiver);
 }

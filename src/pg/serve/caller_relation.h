@@ -15,6 +15,7 @@ typedef struct TagrecCallerRelation
 	char	   *name;			/* quoted and schema-qualified */
 	int			n_columns;
 	char	  **column;
+	Oid		   *type;			/* of the columns, never a domain */
 } TagrecCallerRelation;
 
 /* Argument n, a regclass: InvalidOid when it is '-', an ERROR when it is NULL. */
@@ -24,6 +25,7 @@ extern Oid	tagrec_relation_argument(FunctionCallInfo fcinfo, int n, const char *
 extern TagrecCallerRelation *tagrec_caller_relation(Oid relation, const char *argument);
 
 extern bool tagrec_caller_has(const TagrecCallerRelation *relation, const char *column);
+extern Oid	tagrec_caller_type(const TagrecCallerRelation *relation, const char *column);
 
 /*
  * Its column of keys: the one that is named like the model's column of the source, or else the only one beside those in
@@ -40,5 +42,13 @@ typedef void (*TagrecTakeRow) (void *argument, const Datum *value, const bool *i
 /* Reads expressions, n of them: what quote_identifier() makes of a column, or a cast of that. */
 extern void tagrec_caller_read(const TagrecCallerRelation *relation, const char *const *expression, int n, TagrecTakeRow take,
 							   void *argument);
+
+/*
+ * The same of the rows whose column `key` is an element of an array, found through an index where there is one. The type of
+ * its elements is the column's, and has an equality of the system's: tagrec_caller_compares() says so.
+ */
+extern bool tagrec_caller_compares(const TagrecCallerRelation *relation, const char *key);
+extern void tagrec_caller_read_some(const TagrecCallerRelation *relation, const char *const *expression, int n, const char *key,
+									Datum array, TagrecTakeRow take, void *argument);
 
 #endif

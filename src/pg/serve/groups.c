@@ -3,10 +3,15 @@
  */
 #include "pg/serve/groups.h"
 
+#include "parser/parse_coerce.h"
 #include "pg/serve/caller_relation.h"
 #include "pg/serve/ids.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+
+/* Of a list longer than one row in so many of all, the relation is read as a whole. */
+#define SOME_SHARE 4
 
 /* A row of the relation */
 typedef struct Named
@@ -73,6 +78,7 @@ number_groups(TagrecChoice *choice, Named *named, int count)
 	TagrecMember *member = MemoryContextAllocHuge(CurrentMemoryContext, Max(count, 1) * sizeof(TagrecMember));
 	int			kept = 0;
 
+	choice->groups = 0;
 	if (count > 0)
 		qsort(named, count, sizeof(Named), by_group);
 	for (int i = 0; i < count; i++)
@@ -112,18 +118,52 @@ group_column(const TagrecCallerRelation *relation, const char *named, const char
 	return group;
 }
 
-void
-tagrec_find_groups(TagrecChoice *choice, const char *column)
+/*
+ * The keys of a list's rows as an array of a type; false when they are not the same in it, or too many to be worth it. Keys that
+ * it has no room for are nobody's there.
+ */
+static bool
+keys_as(const TagrecMatrix *matrix, const TrTopN *list, Oid type, Datum *array)
 {
+	Datum	   *key;
+	int			n = 0;
+	int16		length;
+	bool		by_value;
+	char		alignment;
+	bool		integers = tagrec_is_integer(type) && tagrec_is_integer(matrix->key_type);
+
+	if (list->count > matrix->rows / SOME_SHARE || !(integers || IsBinaryCoercible(matrix->key_type, type)))
+		return false;
+	key = palloc((list->count + 1) * sizeof(Datum));
+	for (int i = 0; i < list->count; i++)
+	{
+		Datum		value = tagrec_matrix_key(matrix, list->best[i].index);
+
+		if (!integers || tagrec_integer_as(tagrec_integer_of(value, matrix->key_type), type, &value))
+			key[n++] = value;
+	}
+	get_typlenbyvalalign(type, &length, &by_value, &alignment);
+	*array = PointerGetDatum(construct_array(key, n, type, length, by_value, alignment));
+	return true;
+}
+
+void
+tagrec_find_groups(TagrecChoice *choice, const TrTopN *list)
+{
+	const char *column = choice->column;
 	const TagrecRules *rules = choice->rules;
 	TagrecCallerRelation *relation = tagrec_caller_relation(rules->group_from, "group_from");
 	const char *group = group_column(relation, rules->group_by, column);
 	const char *key = tagrec_caller_key(relation, column, &group, 1);
 	const char *expression[2] = {quote_identifier(key), psprintf("%s::pg_catalog.text", quote_identifier(group))};
 	Reading		reading = {.matrix = choice->matrix, .context = CurrentMemoryContext, .room = 64};
+	Datum		keys;
 
 	reading.named = palloc(reading.room * sizeof(Named));
-	tagrec_caller_read(relation, expression, 2, take_member, &reading);
+	if (tagrec_caller_compares(relation, key) && keys_as(choice->matrix, list, tagrec_caller_type(relation, key), &keys))
+		tagrec_caller_read_some(relation, expression, 2, key, keys, take_member, &reading);
+	else
+		tagrec_caller_read(relation, expression, 2, take_member, &reading);
 	number_groups(choice, reading.named, reading.count);
 }
 

@@ -103,25 +103,13 @@ tagrec_ids_values(ArrayType *array, bool **nulls, int *n)
 
 /* ------------------------------------------------------------------ finding rows */
 
-static bool
-is_integer(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
-}
-
-static inline int64
-integer_of(Datum value, Oid type)
-{
-	return type == INT8OID ? DatumGetInt64(value) : type == INT4OID ? DatumGetInt32(value) : DatumGetInt16(value);
-}
-
 void
 tagrec_key_finder(TagrecKeyFinder *finder, const TagrecMatrix *matrix, Oid from)
 {
 	memset(finder, 0, sizeof(*finder));
 	finder->matrix = matrix;
 	finder->from = getBaseType(from);
-	finder->integers = is_integer(finder->from) && is_integer(matrix->key_type);
+	finder->integers = tagrec_is_integer(finder->from) && tagrec_is_integer(matrix->key_type);
 	if (finder->integers)
 		return;
 	finder->compare = &lookup_type_cache(matrix->key_type, TYPECACHE_CMP_PROC_FINFO)->cmp_proc_finfo;
@@ -149,7 +137,7 @@ order_of(const TagrecKeyFinder *finder, const Sought *sought, int32 row)
 
 	if (finder->integers)
 	{
-		int64		number = integer_of(key, m->key_type);
+		int64		number = tagrec_integer_of(key, m->key_type);
 
 		return (sought->number > number) - (sought->number < number);
 	}
@@ -223,7 +211,7 @@ tagrec_find_row(TagrecKeyFinder *finder, Datum value)
 
 	if (finder->integers)
 	{
-		sought.number = integer_of(value, finder->from);
+		sought.number = tagrec_integer_of(value, finder->from);
 		row = find(finder, &sought);
 	}
 	else

@@ -53,15 +53,15 @@ size_of(const uint64 *set, int32 rows)
 	return size;
 }
 
-/* The members of a set, or, with flip = all ones, the rows that are none: ascending. */
+/* The rows that are not in a set, ascending; there are so many. */
 static int32 *
-members_of(const uint64 *set, uint64 flip, int32 rows, int32 size)
+rows_not_in(const uint64 *set, int32 rows, int32 size)
 {
 	int32	   *list = MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1) * sizeof(int32));
 	int32		n = 0;
 
 	for (Size w = 0; w < TR_BIT_WORDS(rows); w++)
-		for (uint64 word = set[w] ^ flip; word && n < size; word &= word - 1)
+		for (uint64 word = ~set[w]; word && n < size; word &= word - 1)
 			list[n++] = (int32) (w * 64) + pg_rightmost_one_pos64(word);
 	return list;
 }
@@ -69,21 +69,17 @@ members_of(const uint64 *set, uint64 flip, int32 rows, int32 size)
 static void
 leave_out(TagrecSearch *search, const uint64 *out, int32 rows)
 {
-	int32		n_out = size_of(out, rows);
-	int32		left = rows - n_out;
+	int32		left = rows - size_of(out, rows);
 
 	search->skip = NULL;
 	search->n_skip = 0;
 	if (left <= rows / LIST_SHARE)
 	{
-		search->only = members_of(out, ~UINT64CONST(0), rows, left);
+		search->only = rows_not_in(out, rows, left);
 		search->n_only = left;
 	}
 	else
-	{
-		search->skip = members_of(out, 0, rows, n_out);
-		search->n_skip = n_out;
-	}
+		search->out = out;
 }
 
 /* NULL when the row has none */
@@ -210,6 +206,7 @@ best_of_groups(Ranked *r, int32 depth)
 		asked = Min(asked * GROUP_SHARE, rows);
 		top = best_rows(r, (int32) asked);
 		all = top.count < asked || asked == rows;
+		tagrec_find_groups(&r->choice, &top);
 		tagrec_cap_groups(&r->choice, &top);
 		if (all || top.count >= depth)
 			return top;
@@ -242,8 +239,7 @@ tagrec_ranked(const TagrecRanking *ranking, int32 *before)
 	TrTopN		top = {0};
 
 	*before = (int32) Min(rules->after, wanted);
-	tagrec_choose(&r.choice, ranking->call, rules, ranking->matrix,
-				  ranking->users ? ranking->call->version->columns.user : ranking->call->version->columns.item);
+	tagrec_choose(&r.choice, ranking->call, rules, ranking->matrix, ranking->users);
 	if (rules->diversity > 0)
 	{
 		check_diversity(ranking);

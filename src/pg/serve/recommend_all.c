@@ -49,7 +49,7 @@ begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, Oid user_type,
 	pass->scorer = tagrec_scorer(call, BLOCK_USERS);
 	pass->items = pass->scorer->items;
 	pass->n = Min(pass->n, pass->items->rows);
-	tagrec_choose(&pass->choice, call, &pass->rules, pass->items, call->version->columns.item);
+	tagrec_choose(&pass->choice, call, &pass->rules, pass->items, false);
 	tagrec_key_writer(&pass->user_writer, call->tables.users->key_type, user_type);
 	tagrec_key_writer(&pass->item_writer, pass->items->key_type, item_type);
 	pass->item = MemoryContextAllocHuge(call->context, ((Size) pass->items->rows + 1) * sizeof(Datum));

@@ -6,10 +6,10 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "core/topn.h"
 #include "miscadmin.h"
 #include "pg/base/source_columns.h"
 #include "pg/serve/caller_relation.h"
-#include "pg/serve/groups.h"
 #include "pg/serve/ids.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -147,25 +147,6 @@ no_rows(const TagrecMatrix *matrix)
 									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
-static void
-add_ids(uint64 *set, const TagrecMatrix *matrix, ArrayType *ids)
-{
-	int			n;
-	bool	   *nulls;
-	Datum	   *values = tagrec_ids_values(ids, &nulls, &n);
-	TagrecKeyFinder finder;
-
-	tagrec_key_finder(&finder, matrix, ARR_ELEMTYPE(ids));
-	for (int i = 0; i < n; i++)
-	{
-		int32		row = nulls[i] ? -1 : tagrec_find_row(&finder, values[i]);
-
-		CHECK_FOR_INTERRUPTS();
-		if (row >= 0)
-			tr_bit_set(set, row);
-	}
-}
-
 /* Rows of a relation as they come */
 typedef struct Reading
 {
@@ -206,57 +187,49 @@ take_key(void *argument, const Datum *value, const bool *isnull, const Oid *type
 		tr_bit_set(reading->set, row);
 }
 
-static void
-add_relation(uint64 *set, const TagrecMatrix *matrix, Oid id, const char *argument, const char *column)
+static uint64 *
+named_by(const TagrecMatrix *matrix, Oid id, const char *argument, const char *column)
 {
 	TagrecCallerRelation *relation = tagrec_caller_relation(id, argument);
-	Reading		reading = {.relation = relation, .matrix = matrix, .context = CurrentMemoryContext, .set = set};
+	Reading		reading = {
+		.relation = relation, .matrix = matrix, .context = CurrentMemoryContext,
+		.set = no_rows(matrix)
+	};
 	const char *key = quote_identifier(tagrec_caller_key(relation, column, NULL, 0));
 
 	tagrec_caller_read(relation, &key, 1, take_key, &reading);
+	return reading.set;
 }
 
-/* The rows that are not in the set become those that are. */
+/* Adds to the rows left out those of a set, or, with flip = all ones, those that are not in it. */
 static void
-invert(uint64 *set, const TagrecMatrix *matrix)
+leave_out(uint64 **out, const TagrecMatrix *matrix, const uint64 *set, uint64 flip)
 {
 	Size		words = TR_BIT_WORDS(matrix->rows);
 
+	if (!*out)
+		*out = no_rows(matrix);
 	for (Size w = 0; w < words; w++)
-		set[w] = ~set[w];
+		(*out)[w] |= set[w] ^ flip;
 	if (matrix->rows % 64 != 0)
-		set[words - 1] &= (UINT64CONST(1) << (matrix->rows % 64)) - 1;
+		(*out)[words - 1] &= (UINT64CONST(1) << (matrix->rows % 64)) - 1;
 }
 
 /* Rows left out; NULL = none. Of candidates given in two ways, those that both name are left. */
 static uint64 *
-left_out(const TagrecRules *rules, const TagrecMatrix *matrix, const char *column)
+left_out(const TagrecRules *rules, const TagrecMatrix *matrix, const TagrecStored *from, const char *column)
 {
 	uint64	   *out = NULL;
 
 	if (!rules->all)
-	{
-		out = no_rows(matrix);
-		if (rules->candidates)
-			add_ids(out, matrix, rules->candidates);
-		invert(out, matrix);
-	}
+		leave_out(&out, matrix, rules->candidates ? tagrec_id_set(matrix, from, rules->candidates) : no_rows(matrix),
+				  ~UINT64CONST(0));
 	if (OidIsValid(rules->candidates_from))
-	{
-		uint64	   *named = no_rows(matrix);
-
-		add_relation(named, matrix, rules->candidates_from, "candidates_from", column);
-		invert(named, matrix);
-		for (Size w = 0; out && w < TR_BIT_WORDS(matrix->rows); w++)
-			named[w] |= out[w];
-		out = named;
-	}
-	if (!out && (rules->exclude || OidIsValid(rules->exclude_from)))
-		out = no_rows(matrix);
+		leave_out(&out, matrix, named_by(matrix, rules->candidates_from, "candidates_from", column), ~UINT64CONST(0));
 	if (rules->exclude)
-		add_ids(out, matrix, rules->exclude);
+		leave_out(&out, matrix, tagrec_id_set(matrix, from, rules->exclude), 0);
 	if (OidIsValid(rules->exclude_from))
-		add_relation(out, matrix, rules->exclude_from, "exclude_from", column);
+		leave_out(&out, matrix, named_by(matrix, rules->exclude_from, "exclude_from", column), 0);
 	return out;
 }
 
@@ -433,18 +406,17 @@ find_boosts(TagrecChoice *choice, const TagrecRules *rules, const char *column)
 /* ------------------------------------------------------------------ choosing */
 
 void
-tagrec_choose(TagrecChoice *choice, TagrecCall *call, const TagrecRules *rules, const TagrecMatrix *matrix,
-			  const char *column)
+tagrec_choose(TagrecChoice *choice, TagrecCall *call, const TagrecRules *rules, const TagrecMatrix *matrix, bool users)
 {
 	MemoryContext before = MemoryContextSwitchTo(call->context);
+	const char *column = users ? call->version->columns.user : call->version->columns.item;
 
 	memset(choice, 0, sizeof(*choice));
 	choice->rules = rules;
 	choice->matrix = matrix;
-	choice->out = left_out(rules, matrix, column);
+	choice->out = left_out(rules, matrix, users ? &call->served->users_from : &call->served->items_from, column);
 	if (rules->boost || OidIsValid(rules->boost_from))
 		find_boosts(choice, rules, column);
-	if (rules->max_per_group > 0)
-		tagrec_find_groups(choice, column);
+	choice->column = column;
 	MemoryContextSwitchTo(before);
 }

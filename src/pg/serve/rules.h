@@ -7,7 +7,7 @@
  *     TagrecRules rules;
  *     tagrec_rules_arguments(fcinfo, first, &rules);     before the call begins: rules.version says which version
  *     …
- *     tagrec_choose(&choice, call, &rules, matrix, column);    looks up what the arguments name, in the call's memory
+ *     tagrec_choose(&choice, call, &rules, matrix, users);    looks up what the arguments name, in the call's memory
  *
  * NULL as candidates is nobody, NULL as exclude or boost nothing; NULL as a relation is an error, because it is what
  * to_regclass() makes of a name that does not exist. NULLs among ids, and ids that the model does not know, count for nothing.
@@ -72,17 +72,18 @@ typedef struct TagrecChoice
 {
 	const TagrecRules *rules;
 	const TagrecMatrix *matrix;
+	const char *column;			/* of its keys in the model's source */
 	uint64	   *out;			/* the set of rows left out; NULL = none */
 	int			n_boosts;
 	TagrecBoost *boost;			/* ascending by row, each once */
-	int			n_members;
+	int			n_members;		/* filled by groups.h */
 	TagrecMember *member;		/* ascending by row */
 	int32		groups;
 } TagrecChoice;
 
-/* column: that of the keys in the model's source */
+/* users: the matrix is of users, and so are the ids */
 extern void tagrec_choose(TagrecChoice *choice, TagrecCall *call, const TagrecRules *rules, const TagrecMatrix *matrix,
-						  const char *column);
+						  bool users);
 
 static inline float
 tagrec_boosted(const TagrecBoost *boost, float score)

@@ -119,6 +119,7 @@ search_all(Searching *s, TagrecMatrix *matrix, TrTopN *top)
 		.arg = s,
 		.skip = s->search->skip,
 		.n_skip = s->search->n_skip,
+		.out = s->search->out,
 		.matrix = matrix->value,
 		.stride = matrix->stride
 	};

@@ -17,6 +17,7 @@ typedef struct TagrecSearch
 	const float *query;			/* and this, padded as they are */
 	const int32 *skip;			/* (n_skip) rows left out, ascending */
 	int			n_skip;
+	const uint64 *out;			/* the set of further rows left out, when only is NULL; NULL = none */
 	const int32 *only;			/* (n_only) rows to choose from, ascending; NULL = all */
 	int			n_only;
 	int			n;				/* rows wanted */

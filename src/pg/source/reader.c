@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "pg/base/told.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -284,6 +285,7 @@ read_batch(Reading *reading, Portal portal, MemoryContext scratch)
 		MemoryContextReset(scratch);
 	}
 	reading->reader->rows += (int64) count;
+	tagrec_tell("rows", reading->reader->rows, 0);
 	SPI_freetuptable(SPI_tuptable);
 	return count > 0;
 }

@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 #include "pg/base/id.h"
 #include "pg/base/tagrec.h"
+#include "pg/base/told.h"
 #include "pg/store/row_writer.h"
 #include "utils/builtins.h"
 
@@ -109,6 +110,8 @@ fill_side(const TagrecPlace *place, const TagrecSource *source, const TagrecData
 	{
 		int32		n = Min(EMBED_ROWS, count - first);
 
+		tagrec_tell(side == TR_USER ? "users" : "items", first, count);
+
 		if (width > 0)
 			tagrec_check(tr_model_embed(model, side, &data->all, first, n, embedding, &err), &err);
 		for (int32 i = 0; i < n; i++)
@@ -196,6 +199,7 @@ fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model
 		TrError		err = {0};
 
 		CHECK_FOR_INTERRUPTS();
+		tagrec_tell("neighbors", feature, count);
 		tagrec_check(model->algorithm->feature_weights(model, (int32) feature, &row, &err), &err);
 		if (row.n > 0)
 			add_neighbours(&writer, (int32) feature, &row);

@@ -117,6 +117,7 @@ raise_lost(const TagrecJob *job)
 			 errdetail("Its worker ended without finishing it: the server was restarted, or the worker was killed."),
 			 strcmp(job->kind, "tune") == 0
 			 ? errhint("Call the function again with the same arguments to continue after the finished trials.")
+			 : strcmp(job->kind, "recommend") == 0 ? errhint("Call tagrec_recommend_into() again.")
 			 : errhint("Train model \"%s\" again.", job->model)));
 }
 

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "access/xact.h"
+#include "pg/base/told.h"
 #include "pg/registry/job_row.h"
 #include "pgstat.h"
 #include "utils/backend_status.h"
@@ -12,12 +14,24 @@
 /* Seconds between two transactions of an unfinished training. */
 #define RECORD_INTERVAL 1.0
 
+/* The one job of this process, for what is told from inside a transaction. */
+static TagrecProgress *current;
+
+static void
+told(const char *unit, int64 done, int64 total)
+{
+	current->work = (TrWork) {.unit = unit, .done = done, .total = total};
+	tagrec_progress_tick(current);
+}
+
 void
 tagrec_progress_init(TagrecProgress *progress, const TagrecRunningJob *job)
 {
 	memset(progress, 0, sizeof(*progress));
 	progress->job = job;
-	progress->noticed = progress->recorded = progress->training = job->started;
+	progress->noticed = progress->recorded = progress->training = progress->counting = progress->ticked = job->started;
+	current = progress;
+	tagrec_told = told;
 }
 
 static void
@@ -30,7 +44,7 @@ show_activity(const TagrecRunningJob *job, const char *what)
 	snprintf(name, sizeof(name), "tagrec job %lld %s", (long long) job->number, what);
 	snprintf(activity, sizeof(activity), "tagrec: %s model %s, %s",
 			 tagrec_request_is_refresh(request) ? "refreshing" : tagrec_request_is_tune(request) ? "tuning" :
-			 "training", request->model, what);
+			 tagrec_request_is_recommend(request) ? "recommending with" : "training", request->model, what);
 	pgstat_report_appname(name);
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
@@ -62,6 +76,7 @@ tagrec_progress_phase(TagrecProgress *progress, const char *phase, TrBackend *ba
 	TrEpoch		last = {0};
 
 	progress->phase = phase;
+	progress->work = (TrWork) {0};
 	if (progress->n_epochs > 0)
 		last = progress->epochs[progress->n_epochs - 1];
 	else if (result)
@@ -78,6 +93,94 @@ tagrec_progress_train(TagrecProgress *progress, const char *metric)
 	progress->metric = metric;
 	INSTR_TIME_SET_CURRENT(progress->training);
 }
+
+/* ------------------------------------------------------------------ within an epoch */
+
+/* Where the counting began: with another unit, or when less was done than before. */
+static void
+watch_count(TagrecProgress *progress)
+{
+	const TrWork *work = &progress->work;
+
+	if (work->unit != progress->counted || work->done < progress->counted_done)
+	{
+		progress->counted_from = work->done;
+		INSTR_TIME_SET_CURRENT(progress->counting);
+	}
+	progress->counted = work->unit;
+	progress->counted_done = work->done;
+}
+
+/* Units per second since the counting began; 0 = not known yet */
+static double
+pace_of(const TagrecProgress *progress)
+{
+	double		seconds = tagrec_seconds_since(progress->counting);
+
+	return seconds > 0 ? (progress->work.done - progress->counted_from) / seconds : 0;
+}
+
+/* "epoch 3 of 30: 1200 of 54508 pairs, 5120 pairs/s, 40 s left", or less where less is known */
+static void
+describe_work(const TagrecProgress *progress, char *what, Size size)
+{
+	const TrWork *work = &progress->work;
+	double		pace = pace_of(progress);
+	int			n = 0;
+
+	what[0] = '\0';
+	if (progress->trial > 0)
+		n += snprintf(what + n, size - n, "trial %d of %d, ", progress->trial, progress->trials);
+	if (work->epochs > 1)
+		n += snprintf(what + n, size - n, "epoch %d of %d: ", work->epoch, work->epochs);
+	else if (progress->phase)
+		n += snprintf(what + n, size - n, "%s: ", progress->phase);
+	n += snprintf(what + n, size - n, "%lld ", (long long) work->done);
+	if (work->total > 0)
+		n += snprintf(what + n, size - n, "of %lld ", (long long) work->total);
+	n += snprintf(what + n, size - n, "%s", work->unit);
+	if (pace > 0)
+		n += snprintf(what + n, size - n, ", %.0f %s/s", pace, work->unit);
+	if (pace > 0 && work->total > 0)
+		snprintf(what + n, size - n, ", %.0f s left", (work->total - work->done) / pace);
+}
+
+static void
+record_work(TagrecProgress *progress)
+{
+	const TagrecRunningJob *job = progress->job;
+	double		pace = pace_of(progress);
+
+	tagrec_worker_begin(job->context);
+	tagrec_progress_flush(progress);
+	tagrec_job_work(job->number, &progress->work, pace > 0 && progress->work.epoch > 0 ? pace : NAN);
+	tagrec_worker_commit(job->context);
+}
+
+void
+tagrec_progress_tick(TagrecProgress *progress)
+{
+	const TagrecRunningJob *job = progress->job;
+	char		what[160];
+
+	if (!progress->work.unit)
+		return;
+	watch_count(progress);
+	if (tagrec_seconds_since(progress->ticked) < RECORD_INTERVAL)
+		return;
+	INSTR_TIME_SET_CURRENT(progress->ticked);
+	describe_work(progress, what, sizeof(what));
+	show_activity(job, what);
+	if (!IsTransactionState())
+		record_work(progress);
+	if (job->shared && tagrec_seconds_since(progress->noticed) >= job->request->progress_interval)
+	{
+		ereport(NOTICE, (errmsg("%s", what)));
+		INSTR_TIME_SET_CURRENT(progress->noticed);
+	}
+}
+
+/* ------------------------------------------------------------------ epochs */
 
 /* Estimated time for the remaining epochs, from those that are done; early stopping may shorten it. */
 static double

@@ -23,6 +23,12 @@ typedef struct TagrecProgress
 	instr_time	recorded;		/* when the last transaction was made */
 	TrEpoch		epochs[TAGREC_EPOCHS_KEPT];
 	int			n_epochs;
+	TrWork		work;			/* that is under way */
+	const char *counted;		/* its unit when it was last looked at, with what was done then */
+	int64		counted_done;
+	int64		counted_from;	/* what was done when it began, and when that was */
+	instr_time	counting;
+	instr_time	ticked;			/* when it was last shown */
 } TagrecProgress;
 
 extern void tagrec_progress_init(TagrecProgress *progress, const TagrecRunningJob *job);
@@ -37,6 +43,9 @@ extern void tagrec_progress_phase(TagrecProgress *progress, const char *phase, T
 /* Epochs begin; each then is told. */
 extern void tagrec_progress_train(TagrecProgress *progress, const char *metric);
 extern void tagrec_progress_epoch(TagrecProgress *progress, const TrEpoch *epoch);
+
+/* Shows how far the work is, if it is time to; inside a transaction, without the job's row. */
+extern void tagrec_progress_tick(TagrecProgress *progress);
 
 /* Writes what waits; inside a transaction. */
 extern void tagrec_progress_flush(TagrecProgress *progress);

@@ -16,7 +16,9 @@
 #include "pg/source/held_out.h"
 #include "pg/store/place.h"
 #include "pg/train/auto.h"
+#include "pg/train/job_deploy.h"
 #include "pg/train/job_prune.h"
+#include "pg/train/job_recommend.h"
 #include "pg/train/job_refresh.h"
 #include "pg/train/job_training.h"
 #include "pg/train/job_tune.h"
@@ -30,6 +32,7 @@ struct TagrecRun
 	TagrecProgress progress;
 	TagrecTraining training;
 	Jsonb	   *asked;			/* of a tuning: the options by which tagrec_train() would train it again */
+	bool		undecided;		/* the version is written, and is to be compared with the deployed one */
 	bool		deployed;		/* is the version? */
 	bool		done;			/* it is written, and the job's row says so */
 };
@@ -263,10 +266,12 @@ write_version(TagrecRun *run)
 	tagrec_act_again(before);
 	insert_version(run, &place);
 	tagrec_result_insert(place.model_id, place.version, tagrec_place_bytes(&place));
-	run->deployed = is_to_be_deployed(run, &place);
+	run->undecided = place.version > 1 && tagrec_request_if_better(run->job.request);
+	run->deployed = !run->undecided && is_to_be_deployed(run, &place);
 	if (run->deployed)
 		tagrec_model_deploy(place.model_id, place.version);
-	tagrec_job_done(run->job.number, place.version, tagrec_run_peak(run));
+	if (!run->undecided)
+		tagrec_job_done(run->job.number, place.version, tagrec_run_peak(run));
 	tagrec_worker_commit(run->job.context);
 	return place.version;
 }
@@ -355,10 +360,18 @@ tagrec_run(TagrecRun *run)
 {
 	int32		version;
 
+	if (tagrec_request_is_recommend(run->job.request))
+	{
+		tagrec_recommend_run(&run->training);
+		run->done = true;
+		return;
+	}
 	read_source(run);
 	prune(run, false);
 	make_model(run);
 	version = write_version(run);
+	if (run->undecided)
+		run->deployed = tagrec_deploy_if_better(&run->training, version);
 	run->done = true;
 	if (run->job.shared)
 		announce(run, version);

@@ -189,6 +189,7 @@ poll(void *argument)
 	TagrecTraining *t = argument;
 
 	check_time(t);
+	tagrec_progress_tick(t->progress);
 	return tagrec_running_cancelled(t->job);
 }
 
@@ -212,7 +213,7 @@ epoch_done(void *argument, const TrEpoch *epoch)
 void
 tagrec_training_run(TagrecTraining *t, const char *phase)
 {
-	TrTrainHooks hooks = {{poll, t}, epoch_done};
+	TrTrainHooks hooks = {{poll, t, &t->progress->work}, epoch_done};
 	TrError		err = {0};
 
 	INSTR_TIME_SET_CURRENT(t->started);
@@ -247,4 +248,17 @@ tagrec_training_forget(TagrecTraining *t)
 	t->tensors = NULL;
 	t->model_peak = Max(t->model_peak, t->model_memory.peak);
 	tr_memory_release(&t->model_memory);
+}
+
+double
+tagrec_training_measure(TagrecTraining *t, const TrPairs *pairs)
+{
+	const TrTrainOptions *train = &t->options->train;
+	TrPoll		stop = {poll, t};
+	TrError		err = {0};
+	double		value;
+
+	check(t, tr_validate(t->model, training_data(t), pairs, (TrMetric) train->metric, train->metric_k, &stop, &value, &err),
+		  &err);
+	return value;
 }

@@ -48,6 +48,9 @@ extern void tagrec_training_run(TagrecTraining *training, const char *phase);
 extern void tagrec_training_save(TagrecTraining *training);
 extern void tagrec_training_forget(TagrecTraining *training);
 
+/* The validation metric of the model on held-out pairs, given what it was trained on. */
+extern double tagrec_training_measure(TagrecTraining *training, const TrPairs *pairs);
+
 /* "ndcg@20", "mrr"; NULL without validation. */
 extern char *tagrec_metric_name(const TagrecOptions *options);
 

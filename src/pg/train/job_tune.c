@@ -474,7 +474,7 @@ choose_auto_options(Tuning *t)
 	Jsonb	   *asked = tagrec_auto_final(t->job->request, best);
 	char	   *validation_source = best->options->validation_source;
 
-	training->refit = training->data.split && !best->options->algorithm->held_out;
+	training->refit = t->job->request->refit && training->data.split && !best->options->algorithm->held_out;
 	if (training->data.split)
 		asked = tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"validation\": %g}", training->refit ? 0
 																: best->options->train.validation)));

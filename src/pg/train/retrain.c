@@ -126,6 +126,8 @@ tagrec_retrain(PG_FUNCTION_ARGS)
 	version = tagrec_version_deployed_now(text_to_cstring(PG_GETARG_TEXT_PP(Arg_model)));
 	tagrec_check_owner(version);
 	fill_request(&request, version, fcinfo);
+	if (tagrec_request_if_better(&request))
+		tagrec_submit_comparison(&request);
 	tagrec_submit_check(&request, tagrec_options_read(tagrec_algorithm(request.algorithm), request.options));
 	PG_RETURN_INT64(tagrec_submit(&request, wait, "tagrec_retrain()"));
 }

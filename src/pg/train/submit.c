@@ -237,7 +237,7 @@ find_validation_source(const TagrecRequest *request, const char *name)
 char *
 tagrec_submit_deploy(FunctionCallInfo fcinfo, int argument, const char *function)
 {
-	static const char *const valid[] = {"always", "never"};
+	static const char *const valid[] = {"always", "if_better", "never"};
 	char	   *deploy;
 
 	if (PG_ARGISNULL(argument))
@@ -251,7 +251,42 @@ tagrec_submit_deploy(FunctionCallInfo fcinfo, int argument, const char *function
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value for argument deploy: \"%s\"", deploy),
-			 errhint("Valid values are always and never.")));
+			 errhint("Valid values are always, if_better and never.")));
+}
+
+/* Share of the pairs that is held out to compare versions by. */
+#define DEFAULT_VALIDATION "0.1"
+
+void
+tagrec_submit_comparison(TagrecRequest *request)
+{
+	TagrecOptions *options = tagrec_options_read(tagrec_algorithm(request->algorithm), request->options);
+
+	request->refit = false;
+	if (options->train.validation > 0 || options->validation_source || options->algorithm->task->tags)
+		return;
+	request->options = tagrec_jsonb_with(request->options, tagrec_jsonb("{\"validation\": " DEFAULT_VALIDATION "}"));
+	ereport(NOTICE,
+			(errmsg("holding out " DEFAULT_VALIDATION " of the pairs to compare versions by"),
+			 errdetail("The version is not trained on them."),
+			 errhint("Use the option validation or validation_source to change this.")));
+}
+
+/* Posts are stored with all of their tags, so that a version is given the answer. Ratings are not ranked. */
+static void
+check_comparable(const TagrecOptions *options)
+{
+	const TrTask *task = options->algorithm->task;
+
+	if (task->values)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("deploy => 'if_better' is not supported for the task \"%s\"", task->name),
+				 errhint("Use deploy => 'never', compare, and deploy with tagrec_deploy().")));
+	if (task->tags && !options->validation_source)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("deploy => 'if_better' requires the option validation_source for the task \"%s\"", task->name)));
 }
 
 /* The relations that are read. */
@@ -283,6 +318,8 @@ tagrec_submit_check(TagrecRequest *request, const TagrecOptions *options)
 	TagrecSource source;
 
 	(void) tagrec_device(request->device);
+	if (tagrec_request_if_better(request))
+		check_comparable(options);
 	if (request->remembered)
 		check_relations_as_owner(request, options, &source);
 	else

@@ -11,6 +11,7 @@
 #include "pg/base/options.h"
 #include "pg/registry/request.h"
 #include "pg/source/source.h"
+#include "pg/train/tune_space.h"
 
 /* May this server, this transaction, this role train? function is for messages: "tagrec_train()". */
 extern void tagrec_submit_check_server(const char *function);
@@ -28,6 +29,9 @@ extern char *tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, cons
 
 /* When the version is to be deployed: one of the values of the argument. */
 extern char *tagrec_submit_deploy(FunctionCallInfo fcinfo, int argument, const char *function);
+
+/* Options by which pairs are held out, where the version is to be compared with the deployed one and has none. */
+extern void tagrec_submit_comparison(TagrecRequest *request);
 
 /*
  * The rest of the request of a new training, once it is sure of its device, its source and held-out pairs, its role, and

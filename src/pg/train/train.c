@@ -77,6 +77,8 @@ tagrec_train_2(PG_FUNCTION_ARGS)
 	request.deploy = tagrec_submit_deploy(fcinfo, Arg_deploy, "tagrec_train");
 	if (tagrec_request_is_auto(&request))
 		tagrec_auto_request(&request);
+	if (tagrec_request_if_better(&request))
+		tagrec_submit_comparison(&request);
 	options = tagrec_options_read(tagrec_algorithm(request.algorithm), request.options);
 	tagrec_submit_check(&request, options);
 	if (!tagrec_request_is_auto(&request))

@@ -258,6 +258,8 @@ tagrec_tune_2(PG_FUNCTION_ARGS)
 	check_tunable(algorithm);
 	space = tagrec_space_read(algorithm, request.space);
 	request.options = fixed_options(fcinfo, algorithm, &validation_added);
+	if (tagrec_request_if_better(&request))
+		tagrec_submit_comparison(&request);
 	tagrec_submit_check(&request, tagrec_options_read(algorithm, request.options));
 	check_trials(&request, space, algorithm);
 	if (validation_added)

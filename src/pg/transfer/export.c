@@ -1,8 +1,8 @@
 /*
  * tagrec_export(): see transfer.h.
  *
- * The tables are read as serving reads them, so what an archive holds has been checked. The caller must own the model: an archive
- * has everybody's items, which a role that may only ask the model need not see.
+ * The tables are read as serving reads them, so what an archive holds has been checked. The caller must own the model: an
+ * archive has everybody's items, which a role that may only ask the model need not see.
  */
 #include "pg/transfer/transfer.h"
 

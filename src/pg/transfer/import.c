@@ -2,8 +2,8 @@
  * tagrec_import(): see transfer.h.
  *
  * It writes a version as the worker does that has trained one, in the caller's transaction: the partitions, filled from the
- * archive; the row of the registry, whose constraints hold; then it reads everything back as serving would, and deploys it. An
- * archive may be anything: the tensors are looked at for their sizes before they are read, and for their contents by
+ * archive; the row of the registry, whose constraints hold; then it reads everything back as serving would, and deploys it.
+ * An archive may be anything: the tensors are looked at for their sizes before they are read, and for their contents by
  * tagrec_verify().
  */
 #include "pg/transfer/transfer.h"

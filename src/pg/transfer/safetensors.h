@@ -1,11 +1,11 @@
 /*
- * The format of an exported model: safetensors. A little-endian header length (8 bytes), the header (JSON, padded with blanks to
- * a multiple of 8), and the tensors' bytes, one after the other without a gap:
+ * The format of an exported model: safetensors. A little-endian header length (8 bytes), the header (JSON, padded with
+ * blanks to a multiple of 8), and the tensors' bytes, one after the other without a gap:
  *
  *   {"__metadata__": {"tagrec": "…"}, "user.embedding": {"dtype": "F32", "shape": [U,W], "data_offsets": [0,n]}, …}
  *
- * Offsets count from the end of the header. What is unpacked may be anything: sizes, names, types and offsets are checked here,
- * and what the tensors hold is for the caller to check.
+ * Offsets count from the end of the header. What is unpacked may be anything: sizes, names, types and offsets are checked
+ * here, and what the tensors hold is for the caller to check.
  */
 #ifndef TAGREC_SAFETENSORS_H
 #define TAGREC_SAFETENSORS_H

@@ -29,7 +29,10 @@ extern char *tagrec_archive_name(TagrecRelation which, int column, const char *s
 /* Ids as text, and back, whatever the session's settings: to be called while acting as somebody. */
 extern void tagrec_archive_text_settings(void);
 
-/* ereport(ERROR) unless every row of the version is what serving it would accept. It must be visible to the active snapshot. */
+/*
+ * ereport(ERROR) unless every row of the version is what serving it would accept. It must be visible to the active
+ * snapshot.
+ */
 extern void tagrec_verify(const TagrecVersion *version);
 
 #endif
