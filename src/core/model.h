@@ -253,7 +253,7 @@ typedef struct TrAlgorithm
 	bool		knows_items;
 
 	/* What a dataset may lack, and what it may have: see the notes on them in dataset.h. */
-	bool		pairs_alone;	/* pairs without tags can be trained on */
+	bool		pairs_alone;	/* pairs without tags can be trained on; the task rating always can: see tr_needs_tags() */
 	bool		uses_values;	/* of pairs: how much they count; all of the task rating do */
 	bool		uses_attributes;	/* profiles of users and items beside their tags */
 
@@ -371,6 +371,12 @@ static inline int
 tr_features(const TrModel *model)
 {
 	return model->algorithm->features ? model->algorithm->features(model) : TR_FEATURES_NONE;
+}
+
+static inline bool
+tr_needs_tags(const TrAlgorithm *algorithm)
+{
+	return !algorithm->pairs_alone && !algorithm->task->values;
 }
 
 /* Can users be folded in who were not trained on? And do their tags matter? */
