@@ -70,6 +70,9 @@ CREATE TABLE tagrec_version (
 	-- as it was asked for; NULL = before 0.2.0
 	device text,
 	value_column name,
+	-- range of the values that predictions are clipped to; NULL = the model predicts none
+	value_least real,
+	value_most real,
 	time_column name,
 	-- relations of attributes
 	user_features text,

@@ -273,6 +273,8 @@ SELECT
 	v.created_at,
 	v.device,
 	v.value_column,
+	v.value_least,
+	v.value_most,
 	v.time_column,
 	v.user_features,
 	v.item_features

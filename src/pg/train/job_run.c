@@ -106,9 +106,21 @@ read_relations(TagrecTraining *t, const TagrecRequest *request, TrAssignments *r
 
 	tagrec_source_check(&t->source);
 	tagrec_source_read(&t->source, &t->data, raw);
+	tagrec_source_read_attributes(&t->source, t->options->algorithm, &t->data, raw);
 	if (held_out)
 		read_held_out(t, request, held_out);
 	tagrec_act_again(before);
+}
+
+/* To every dataset that may be trained on. */
+static void
+add_profiles(TagrecTraining *t)
+{
+	tagrec_source_add_profiles(&t->source, t->options->algorithm, &t->data, &t->data.all);
+	if (t->data.split)
+		tagrec_source_add_profiles(&t->source, t->options->algorithm, &t->data, &t->data.train);
+	if (t->data.sampled)
+		tagrec_source_add_profiles(&t->source, t->options->algorithm, &t->data, &t->data.sample);
 }
 
 static void
@@ -122,6 +134,8 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 
 	t->source.relation = request->source;
 	t->source.columns = request->columns;
+	t->source.features[TR_USER] = request->user_features;
+	t->source.features[TR_ITEM] = request->item_features;
 	t->source.rules = tagrec_source_rules(&t->source, t->options);
 	tagrec_data_init(&t->data, &t->memory);
 	if (tagrec_request_is_auto(request))
@@ -140,6 +154,7 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 	tagrec_data_build(&t->data, &t->source, &raw, &t->options->train, t->options->algorithm->task,
 					  validated ? &held_out : NULL);
 	tagrec_act_again(before);
+	add_profiles(t);
 }
 
 /*
@@ -209,6 +224,10 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.requested_options = requested_options(run),
 		.source = t->source.name,
 		.columns = request->columns,
+		.user_features = t->source.attributes[TR_USER].name,
+		.item_features = t->source.attributes[TR_ITEM].name,
+		.value_least = NAN,
+		.value_most = NAN,
 		.user_type = key_type_name(t->source.user),
 		.item_type = key_type_name(t->source.item),
 		.users = d->n_users,
@@ -226,6 +245,13 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.device = request->device
 	};
 
+	if (t->options->algorithm->task->values)
+	{
+		TrValueRange range = tr_dataset_values(d);
+
+		row.value_least = range.least;
+		row.value_most = range.most;
+	}
 	row.width = t->model->width;
 	row.unit_width = t->model->unit;
 	row.features = tr_features(t->model);

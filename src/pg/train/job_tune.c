@@ -102,6 +102,13 @@ hash_data(const TagrecData *data)
 		hash = hash_bytes64(hash, d->post_value, d->n_posts * sizeof(float));
 	if (d->user.weight)
 		hash = hash_bytes64(hash, d->user.weight, d->n_assignments * sizeof(float));
+	for (int i = 0; i < d->n_profiles; i++)
+	{
+		const TrNamedProfiles *p = &d->profiles[i];
+
+		hash = hash_bytes64(hash, p->table.entry_ptr, (p->table.n_entities + 1) * sizeof(int64));
+		hash = hash_bytes64(hash, p->table.tag, p->table.n_entries * sizeof(int32));
+	}
 	hash = hash_bytes64(hash, pairs->user, pairs->count * sizeof(int32));
 	hash = hash_bytes64(hash, pairs->item, pairs->count * sizeof(int32));
 	if (pairs->tag)

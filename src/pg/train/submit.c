@@ -216,6 +216,8 @@ tagrec_submit_check_source(TagrecSource *source, const TagrecRequest *request)
 	memset(source, 0, sizeof(*source));
 	source->relation = request->source;
 	source->columns = request->columns;
+	source->features[TR_USER] = request->user_features;
+	source->features[TR_ITEM] = request->item_features;
 	tagrec_source_check(source);
 }
 
@@ -305,6 +307,7 @@ check_relations(TagrecRequest *request, const TagrecOptions *options, TagrecSour
 	tagrec_submit_check_source(source, request);
 	source->rules = tagrec_source_rules(source, options);
 	tagrec_tell_unused(source, options->algorithm);
+	tagrec_source_check_attributes(source, options->algorithm);
 	if (options->validation_source)
 		request->validation_source = find_validation_source(request, options->validation_source);
 }

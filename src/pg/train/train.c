@@ -99,6 +99,12 @@ check_refreshable(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 
+	if (version->user_features || version->item_features)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" cannot be refreshed", version->model),
+				 errdetail("It was trained with attributes, which only training reads."),
+				 errhint("Train it again with tagrec_retrain().")));
 	if (algorithm->counts)
 		return;
 	if (version->features)
