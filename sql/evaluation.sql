@@ -26,9 +26,10 @@ LANGUAGE C STABLE PARALLEL UNSAFE COST 2000000 ROWS 3;
 COMMENT ON FUNCTION tagrec_compare(text[], regclass, int[], text, int, bigint, boolean, name, name, name, text[], int[], name) IS
 	'compares models, or versions of them, by a metric on the users known to all of them, or on their posts for the task tag: differences with 95% bootstrap confidence intervals';
 
-CREATE OR REPLACE FUNCTION tagrec_stale(model text, OUT version int, OUT rows bigint, OUT pairs bigint, OUT new_pairs bigint,
-		OUT new_users bigint, OUT new_items bigint, OUT gone_pairs bigint)
+CREATE OR REPLACE FUNCTION tagrec_stale(model text)
+	RETURNS TABLE (version int, rows bigint, pairs bigint, new_pairs bigint, new_users bigint, new_items bigint,
+		gone_pairs bigint)
 AS 'MODULE_PATHNAME', 'tagrec_stale'
-LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000;
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 1;
 COMMENT ON FUNCTION tagrec_stale(text) IS
 	'how much of the present rows of its source, read as the caller, the deployed version of a model does not know';
