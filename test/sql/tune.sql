@@ -205,7 +205,7 @@ SELECT string_agg(DISTINCT model, ' ') AS seen FROM tagrec_trials;
 DELETE FROM tagrec_trial;
 RESET ROLE;
 -- a job's trials go with it
-SELECT job FROM tagrec_jobs WHERE model = 't' AND state = 'done' \gset
+SELECT max(job) AS job FROM tagrec_jobs WHERE model = 't' AND state = 'done' \gset
 DELETE FROM tagrec_job WHERE model = 't';
 SELECT count(*) FROM tagrec_trials WHERE job = :job;
 
