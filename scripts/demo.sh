@@ -225,6 +225,16 @@ show_posts() {
 		JOIN tagrec_recommend_tags('demo_tags', $(literal "$EXAMPLE_OTHER"), NULL, 8, $given) b USING (rank) ORDER BY rank"
 }
 
+# A table of two columns, as likes are: here, which $WHAT has which tag.
+show_pairs() {
+	title "Without tags, from pairs alone: what goes with what $EXAMPLE_ITEM has"
+	sql -c "CREATE VIEW pairs AS SELECT DISTINCT $I AS user_id, $T AS item_id FROM $TABLE WHERE $T IS NOT NULL"
+	value "SELECT tagrec_train('demo_pairs', 'pairs', tag_column => NULL)" >/dev/null 2>&1 || die "cannot train a model of pairs"
+	say "$(value "SELECT format('%s, on %s pairs, in %s s', algorithm, pairs, round(seconds::numeric, 1)) FROM tagrec_versions
+		WHERE model = 'demo_pairs'")"
+	sql -c "SELECT rank, item, round(score::numeric, 3) AS score FROM tagrec_recommend('demo_pairs', $(literal "$EXAMPLE_ITEM"), 5)"
+}
+
 show_features() {
 	title "What the strongest features of $EXAMPLE_ITEM mean: the tags that move each one most"
 	answers "SELECT tagrec_feature_tags('demo', 1, 1)" || return 0
@@ -290,7 +300,7 @@ run() {
 	else
 		choose_examples
 	fi
-	show_training && show_similar && show_user && show_tags && show_posts && show_features && show_way_on
+	show_training && show_similar && show_user && show_tags && show_posts && show_pairs && show_features && show_way_on
 }
 
 case "${1-}" in

@@ -3,13 +3,22 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION tagrec_algorithm_rows()
-	RETURNS TABLE (algorithm text, task text, summary text, source text, needs_tags boolean, uses_values boolean,
-		uses_attributes boolean)
-AS 'MODULE_PATHNAME', 'tagrec_algorithm_rows_2'
+	RETURNS TABLE (algorithm text, task text, summary text, source text)
+AS 'MODULE_PATHNAME', 'tagrec_algorithm_rows'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 10;
 COMMENT ON FUNCTION tagrec_algorithm_rows() IS 'implements the view tagrec_algorithms';
 
-CREATE OR REPLACE VIEW tagrec_algorithms AS SELECT * FROM tagrec_algorithm_rows();
+CREATE OR REPLACE FUNCTION tagrec_algorithm_says(algorithm text, question text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'tagrec_algorithm_says'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION tagrec_algorithm_says(text, text) IS 'used by the view tagrec_algorithms: what an algorithm needs and uses';
+
+CREATE OR REPLACE VIEW tagrec_algorithms AS
+SELECT algorithm, task, summary, source,
+	tagrec_algorithm_says(algorithm, 'needs_tags') AS needs_tags,
+	tagrec_algorithm_says(algorithm, 'uses_values') AS uses_values,
+	tagrec_algorithm_says(algorithm, 'uses_attributes') AS uses_attributes
+FROM tagrec_algorithm_rows();
 COMMENT ON VIEW tagrec_algorithms IS 'algorithms supported by tagrec_train()';
 COMMENT ON COLUMN tagrec_algorithms.task IS 'what it recommends, item or tag, or rating: it predicts values';
 COMMENT ON COLUMN tagrec_algorithms.source IS 'reference: paper and equation';

@@ -230,6 +230,34 @@ LANGUAGE C STABLE PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION tagrec_score(text, "any", "any", int, boolean) IS
 	'score of an item for a user; NULL if the model does not know both';
 
+CREATE OR REPLACE FUNCTION tagrec_predict(model text, user_id text, item_id text, version int DEFAULT NULL)
+	RETURNS real
+AS 'MODULE_PATHNAME', 'tagrec_predict'
+LANGUAGE C STABLE PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION tagrec_predict(text, text, text, int) IS
+	'predicted value of an item for a user, for the task rating; of a user or an item that the model does not know, by what is known of the other';
+
+CREATE OR REPLACE FUNCTION tagrec_predict(model text, user_id text, item_id "any", version int DEFAULT NULL)
+	RETURNS real
+AS 'MODULE_PATHNAME', 'tagrec_predict'
+LANGUAGE C STABLE PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION tagrec_predict(text, text, "any", int) IS
+	'predicted value of an item for a user, for the task rating; of a user or an item that the model does not know, by what is known of the other';
+
+CREATE OR REPLACE FUNCTION tagrec_predict(model text, user_id "any", item_id text, version int DEFAULT NULL)
+	RETURNS real
+AS 'MODULE_PATHNAME', 'tagrec_predict'
+LANGUAGE C STABLE PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION tagrec_predict(text, "any", text, int) IS
+	'predicted value of an item for a user, for the task rating; of a user or an item that the model does not know, by what is known of the other';
+
+CREATE OR REPLACE FUNCTION tagrec_predict(model text, user_id "any", item_id "any", version int DEFAULT NULL)
+	RETURNS real
+AS 'MODULE_PATHNAME', 'tagrec_predict'
+LANGUAGE C STABLE PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION tagrec_predict(text, "any", "any", int) IS
+	'predicted value of an item for a user, for the task rating; of a user or an item that the model does not know, by what is known of the other';
+
 CREATE OR REPLACE FUNCTION tagrec_explain(model text, user_id text, item_id text, n bigint DEFAULT 10)
 	RETURNS TABLE (rank int, tag text, contribution real, user_count real, item_count real)
 AS 'MODULE_PATHNAME', 'tagrec_explain_2'

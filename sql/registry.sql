@@ -70,6 +70,9 @@ CREATE TABLE tagrec_version (
 	-- as it was asked for; NULL = before 0.2.0
 	device text,
 	value_column name,
+	-- range of the values that predictions are clipped to; NULL = the model predicts none
+	value_least real,
+	value_most real,
 	time_column name,
 	-- relations of attributes
 	user_features text,
@@ -81,7 +84,7 @@ COMMENT ON TABLE tagrec_version IS 'tagrec: one row per finished training; see t
 -- What came of every training, also of versions that are not kept
 CREATE TABLE tagrec_result (
 	model_id int NOT NULL REFERENCES tagrec_model ON DELETE CASCADE,
-	version int NOT NULL CHECK (version OPERATOR(pg_catalog.>) 0),
+	version int NOT NULL CHECK (version BETWEEN 1 AND 2147483646),
 	refreshed_from int,
 	job bigint,
 	algorithm text NOT NULL,

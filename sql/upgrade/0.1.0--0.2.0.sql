@@ -61,6 +61,8 @@ ALTER TABLE tagrec_version
 		CHECK (task OPERATOR(pg_catalog.=) ANY ('{item,tag,rating}'::pg_catalog.text[])),
 	ADD COLUMN device text,
 	ADD COLUMN value_column name,
+	ADD COLUMN value_least real,
+	ADD COLUMN value_most real,
 	ADD COLUMN time_column name,
 	ADD COLUMN user_features text,
 	ADD COLUMN item_features text;
@@ -73,7 +75,7 @@ ALTER TABLE tagrec_job
 -- What came of every training, also of versions that are not kept
 CREATE TABLE tagrec_result (
 	model_id int NOT NULL REFERENCES tagrec_model ON DELETE CASCADE,
-	version int NOT NULL CHECK (version OPERATOR(pg_catalog.>) 0),
+	version int NOT NULL CHECK (version BETWEEN 1 AND 2147483646),
 	refreshed_from int,
 	job bigint,
 	algorithm text NOT NULL,
@@ -113,8 +115,7 @@ CREATE TRIGGER tagrec_guard BEFORE INSERT ON tagrec_result FOR EACH ROW EXECUTE 
 ALTER TABLE tagrec_result ENABLE ALWAYS TRIGGER tagrec_guard;
 GRANT SELECT, INSERT ON tagrec_result TO pg_database_owner;
 
-DROP VIEW tagrec_algorithms;
-DROP FUNCTION tagrec_algorithm_rows();
+DROP FUNCTION tagrec_evaluate(text, regclass, int[], boolean, name, name, int, name, text[]);
 DROP FUNCTION tagrec_compare(text[], regclass, int[], text, int, bigint, boolean, name, name, name, text[]);
 DROP FUNCTION tagrec_train(text, regclass, text, jsonb, name, name, name, name, text, boolean);
 DROP FUNCTION tagrec_tune(text, regclass, text, jsonb, int, jsonb, name, name, name, name, text, text, bigint, boolean,

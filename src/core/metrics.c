@@ -164,6 +164,35 @@ tr_metric_of_errors(TrMetric metric, const float *predicted, const float *value,
 	return sum / n;
 }
 
+/* Is it one of those that were kept? Before tr_topn_sort(), the worst of them comes first. */
+static bool
+in_top(const TrTopN *top, float score, int32_t index)
+{
+	TrScored	scored = {score, index};
+
+	return top->count > 0 && score == score && !tr_scored_better(top->best[0], scored);
+}
+
+double
+tr_top_precision(const float *predicted, const float *value, int32_t n, int percent, TrScored *room)
+{
+	int32_t		limit = (int32_t) (((int64_t) n * percent + 99) / 100);
+	int32_t		hits = 0;
+	TrTopN		best;
+	TrTopN		right;
+
+	tr_topn_init(&best, room, limit);
+	tr_topn_init(&right, room + n, limit);
+	for (int32_t i = 0; i < n; i++)
+	{
+		tr_topn_offer(&best, predicted[i], i);
+		tr_topn_offer(&right, value[i], i);
+	}
+	for (int32_t i = 0; i < n; i++)
+		hits += in_top(&best, predicted[i], i) && in_top(&right, value[i], i);
+	return (double) hits / limit;
+}
+
 /* Welford's update: no difference of large sums. */
 void
 tr_mean_add(TrMean *mean, double value, double weight)

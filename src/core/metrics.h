@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/topn.h"
+
 typedef enum TrMetric
 {
 	TR_METRIC_NDCG,				/* at k, log2 discount, ideal = min(k, relevant) */
@@ -71,6 +73,12 @@ extern double tr_auc(int32_t *rank, int32_t n, int32_t candidates);
 
 /* Of one user's n > 0 predictions: the mean squared error for TR_METRIC_RMSE, the mean absolute one for TR_METRIC_MAE. */
 extern double tr_metric_of_errors(TrMetric metric, const float *predicted, const float *value, int32_t n);
+
+/*
+ * Of one user's n > 0 predictions: how many of the top percent of them, rounded up, are among as many of the highest values;
+ * ties go to the smaller index. room (2n) is work space.
+ */
+extern double tr_top_precision(const float *predicted, const float *value, int32_t n, int percent, TrScored *room);
 
 /* What the user's value weighs in the mean over users: 1, or n for a mean over pairs. */
 static inline double

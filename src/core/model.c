@@ -69,14 +69,14 @@ tr_check_untagged(const TrAlgorithm *algorithm, TrError *err)
 {
 	size_t		used;
 
-	if (algorithm->pairs_alone)
+	if (!tr_needs_tags(algorithm))
 		return TR_OK;
 	tr_fail(err, TR_BAD_OPTION, "algorithm \"%s\" cannot be trained without tags", algorithm->name);
 	if (!err)
 		return TR_BAD_OPTION;
 	used = (size_t) snprintf(err->hint, sizeof(err->hint), "These can:");
 	for (const TrAlgorithm *const *a = tr_algorithms; *a && used < sizeof(err->hint); a++)
-		if ((*a)->pairs_alone && (algorithm->task->tags || (*a)->task == algorithm->task))
+		if (!tr_needs_tags(*a) && (algorithm->task->tags || (*a)->task == algorithm->task))
 			used += (size_t) snprintf(err->hint + used, sizeof(err->hint) - used, " %s,", (*a)->name);
 	if (used < sizeof(err->hint))
 		err->hint[used - 1] = '.';
@@ -166,7 +166,7 @@ tr_model_load(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory, 
 		return new_model(result, algorithm, memory, backend, options, err);
 	if (!algorithm->loads)
 		return tr_fail(err, TR_UNSUPPORTED, "algorithm \"%s\" cannot encode tags", algorithm->name);
-	if (n_tags < (algorithm->pairs_alone ? 0 : 1))
+	if (n_tags < (tr_needs_tags(algorithm) ? 1 : 0))
 		return tr_fail(err, TR_BAD_DATA, "a model of algorithm \"%s\" has %d tags", algorithm->name, n_tags);
 	TR_TRY(new_model(&model, algorithm, memory, backend, options, err));
 	model->n_tags = n_tags;
@@ -227,10 +227,11 @@ tr_folds_in(const TrAlgorithm *algorithm)
 }
 
 static TrStatus
-encode_history(TrModel *model, const TrSparse *tags, float *array, TrSparse *features, TrError *err)
+encode_history(TrModel *model, const TrHistory *history, float *array, TrSparse *features, TrError *err)
 {
-	int64_t		ptr[2] = {0, tags->n};
-	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
+	TrSparse	tags = tr_history_tags(history);
+	int64_t		ptr[2] = {0, tags.n};
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags.index, .count = tags.value};
 
 	if (model->algorithm->encode)
 		TR_TRY(model->algorithm->encode(model, TR_USER, &profile, array, err));
@@ -248,6 +249,6 @@ tr_model_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *ca
 	if (model->algorithm->fold_in)
 		TR_TRY(model->algorithm->fold_in(model, history, catalogue, array, features, err));
 	else
-		TR_TRY(encode_history(model, &history->tags, array, features, err));
+		TR_TRY(encode_history(model, history, array, features, err));
 	return check_finite(array, catalogue->width, 1, "the embedding of this history", err);
 }

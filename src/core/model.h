@@ -187,14 +187,22 @@ tr_feature_count(int features, int32_t n_users, int32_t n_items, int32_t n_tags)
 }
 
 /*
- * What is known of a user who may be new: items of the training data, with how much each counts (1 is once), and the profile
- * of tags, raw counts.
+ * What is known of a user who may be new: items of the training data, with how much each counts (1 is once); the profile of
+ * tags, raw counts; and how often he would have given which tags to the items if he were the average of their users.
  */
 typedef struct TrHistory
 {
 	TrSparse	items;
 	TrSparse	tags;
+	TrSparse	item_tags;
 } TrHistory;
+
+/* His own tags; without any, those of his items. */
+static inline TrSparse
+tr_history_tags(const TrHistory *history)
+{
+	return history->tags.n > 0 ? history->tags : history->item_tags;
+}
 
 /* What is stored of a trained model outside its tensors: the items' arrays, and the weights of the features. */
 typedef struct TrCatalogue
@@ -245,7 +253,7 @@ typedef struct TrAlgorithm
 	bool		knows_items;
 
 	/* What a dataset may lack, and what it may have: see the notes on them in dataset.h. */
-	bool		pairs_alone;	/* pairs without tags can be trained on */
+	bool		pairs_alone;	/* pairs without tags can be trained on; the task rating always can: see tr_needs_tags() */
 	bool		uses_values;	/* of pairs: how much they count; all of the task rating do */
 	bool		uses_attributes;	/* profiles of users and items beside their tags */
 
@@ -363,6 +371,12 @@ static inline int
 tr_features(const TrModel *model)
 {
 	return model->algorithm->features ? model->algorithm->features(model) : TR_FEATURES_NONE;
+}
+
+static inline bool
+tr_needs_tags(const TrAlgorithm *algorithm)
+{
+	return !algorithm->pairs_alone && !algorithm->task->values;
 }
 
 /* Can users be folded in who were not trained on? And do their tags matter? */

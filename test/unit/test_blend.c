@@ -398,7 +398,7 @@ free_catalogue(TrCatalogue *c)
 static void
 test_fold_in(const char *weights)
 {
-	static const char *const members = "bpr; popularity; user_knn; ials factors=8; ease; hdlpr_ns epochs=2";
+	static const char *const members = "bpr; popularity; user_knn; ials factors=8; ease; tag_cosine";
 	const TrAlgorithm *a = tr_algorithm_find("blend");
 	char		options[8192];
 	TrOptionTarget target = {a->options, options};

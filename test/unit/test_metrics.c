@@ -367,6 +367,20 @@ check_bootstrap(void)
 	CHECK_NEAR(tr_quantile(five, 1, 0.3), 1, EXACT, "one number");
 }
 
+static void
+check_top_precision(void)
+{
+	const float value[] = {5, 3, 4, 1, 5};
+	const float predicted[] = {1, 2, 3, NAN, 2};
+	TrScored	room[10];
+
+	/* of two: values 0 and 4, predictions 2 and 1, which ties with 4 */
+	CHECK_NEAR(tr_top_precision(predicted, value, 5, 40, room), 0, EXACT, "none of two");
+	CHECK_NEAR(tr_top_precision(predicted, value, 5, 41, room), 2.0 / 3, EXACT, "of three, rounded up: 2 and 4 of 0, 2, 4");
+	CHECK_NEAR(tr_top_precision(value, value, 5, 10, room), 1, EXACT, "at least one");
+	CHECK_NEAR(tr_top_precision(predicted, value, 5, 100, room), 4.0 / 5, EXACT, "what is not a number is not among them");
+}
+
 int
 main(void)
 {
@@ -375,5 +389,6 @@ main(void)
 	check_means();
 	check_bootstrap();
 	check_errors();
+	check_top_precision();
 	return check_done();
 }

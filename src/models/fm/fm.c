@@ -187,6 +187,7 @@ const TrAlgorithm tr_algorithm_fm = {
 	.source = "Rendle, Factorization Machines with libFM (TIST 2012), Eq. 1; Freudenthaler et al., Bayesian Factorization "
 	"Machines (2011), Algorithm 1",
 	.task = TR_TASK_RATING,
+	.uses_attributes = true,
 	.options = &options,
 	.loads = true,
 	.estimate = estimate,

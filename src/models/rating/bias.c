@@ -129,7 +129,6 @@ const TrAlgorithm tr_algorithm_bias = {
 	.summary = "The mean rating, and how far the item and the user are from it; the baseline of predicted ratings.",
 	.source = "Koren, Factor in the Neighbors: Scalable and Accurate Collaborative Filtering (TKDD 2010), Eq. 2",
 	.task = TR_TASK_RATING,
-	.pairs_alone = true,
 	.options = &options,
 	.counts = true,
 	.loads = true,

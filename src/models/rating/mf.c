@@ -323,7 +323,6 @@ const TrAlgorithm tr_algorithm_mf = {
 	.source = "Koren, Bell & Volinsky, Matrix Factorization Techniques for Recommender Systems (2009), Eq. 5; pmf: "
 	"Salakhutdinov & Mnih, Probabilistic Matrix Factorization (NIPS 2007), Eq. 4",
 	.task = TR_TASK_RATING,
-	.pairs_alone = true,
 	.options = &options,
 	.loads = true,
 	.estimate = estimate,

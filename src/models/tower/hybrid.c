@@ -210,7 +210,7 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 {
 	const TrDataset *used = dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset;
 
-	return tr_embed_profiles(model, side, used, first, n, out, err);
+	return tower_embed(model, side, used, first, n, out, err);
 }
 
 /* The profile of a user with this history, as augment_users() would have it. */
@@ -219,9 +219,9 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 		TrError *err)
 {
 	float		times = (float) ((const HybridOptions *) model->options)->item_history;
-	const TrSparse *tags = &history->tags;
+	TrSparse	tags = tr_history_tags(history);
 	const TrSparse *items = &history->items;
-	int32_t		n = tags->n + (times > 0 ? items->n : 0);
+	int32_t		n = tags.n + (times > 0 ? items->n : 0);
 	int64_t		ptr[2] = {0, n};
 	int32_t    *tag = TR_NEW(model, int32_t, n);
 	float	   *count = TR_NEW(model, float, n);
@@ -231,10 +231,10 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 	(void) catalogue, (void) features;
 	for (int32_t i = 0; status == TR_OK && i < n; i++)
 	{
-		bool		is_tag = i < tags->n;
+		bool		is_tag = i < tags.n;
 
-		tag[i] = is_tag ? tags->index[i] : model->n_tags + items->index[i - tags->n];
-		count[i] = is_tag ? tags->value[i] : times * items->value[i - tags->n];
+		tag[i] = is_tag ? tags.index[i] : model->n_tags + items->index[i - tags.n];
+		count[i] = is_tag ? tags.value[i] : times * items->value[i - tags.n];
 	}
 	if (status == TR_OK)
 		status = tower_encode(model, TR_USER, &profile, array, err);

@@ -4,6 +4,8 @@
  */
 #include "pg/evaluate/test.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "core/bootstrap.h"
 #include "funcapi.h"
@@ -35,7 +37,8 @@ enum
 	Arg_item_column,
 	Arg_tag_column,
 	Arg_candidates,
-	Arg_versions
+	Arg_versions,
+	Arg_value_column
 };
 
 typedef struct Comparison
@@ -128,11 +131,11 @@ metric_argument(FunctionCallInfo fcinfo)
 	StringInfoData names;
 
 	initStringInfo(&names);
-	for (int i = 0; tr_ranking_metric_names[i]; i++)
+	for (int i = 0; tr_metric_names[i]; i++)
 	{
-		if (strcmp(name, tr_ranking_metric_names[i]) == 0)
+		if (strcmp(name, tr_metric_names[i]) == 0)
 			return (TrMetric) i;
-		appendStringInfo(&names, "%s%s", i ? ", " : "", tr_ranking_metric_names[i]);
+		appendStringInfo(&names, "%s%s", i ? ", " : "", tr_metric_names[i]);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -169,6 +172,18 @@ check_task(const TagrecVersion *version, const TagrecVersion *first)
 }
 
 static void
+check_metric(const Comparison *c, const TagrecVersion *version)
+{
+	if (!tr_metric_is_error(c->metric) || tagrec_version_task(version)->values)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("model \"%s\" does not predict values and has no %s", version->model, tr_metric_names[c->metric]),
+			 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task),
+			 errhint("Compare such models by a ranking metric, such as ndcg.")));
+}
+
+static void
 rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 {
 	TagrecVersion **version = palloc(c->models * sizeof(TagrecVersion *));
@@ -176,6 +191,7 @@ rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 		.columns.user = tagrec_name_argument(fcinfo, Arg_user_column),
 		.columns.item = tagrec_name_argument(fcinfo, Arg_item_column),
 		.columns.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
+		.columns.value = tagrec_name_argument(fcinfo, Arg_value_column),
 		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 
@@ -185,6 +201,7 @@ rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 		c->version[i] = version[i]->version;
 		check_different(c, i);
 		check_task(version[i], version[0]);
+		check_metric(c, version[i]);
 	}
 	c->test = tagrec_test_read(relation, &arguments, version[0]);
 	c->ranking = palloc(c->models * sizeof(TagrecRanking *));
@@ -195,9 +212,12 @@ rank(Comparison *c, FunctionCallInfo fcinfo, Oid relation)
 	}
 }
 
+/* Values are predicted of unknown ones as well. */
 static bool
 known_to_all(const Comparison *c, int32 group)
 {
+	if (tr_metric_is_error(c->metric))
+		return true;
 	for (int i = 0; i < c->models; i++)
 		if (!c->ranking[i]->known[group])
 			return false;
@@ -229,6 +249,27 @@ take_pairs(const Comparison *c, int32 group, int64 *pair, int64 *seen, int64 *kn
 			pair[n++] = p;
 	}
 	return n;
+}
+
+/* work (2n) */
+static double
+error_of(const Comparison *c, int model, const int64 *pair, int32 n, float *work)
+{
+	for (int32 p = 0; p < n; p++)
+	{
+		work[p] = c->ranking[model]->predicted[pair[p]];
+		work[n + p] = c->test->pairs.value[pair[p]];
+	}
+	return tr_metric_of_errors(c->metric, work, work + n, n);
+}
+
+static void
+measure_errors(Comparison *c, const int64 *pair, int32 n, float *work)
+{
+	c->weight[c->groups] = tr_metric_weight(c->metric, n);
+	for (int i = 0; i < c->models; i++)
+		c->value[i][c->groups] = error_of(c, i, pair, n, work);
+	c->groups++;
 }
 
 static void
@@ -265,9 +306,11 @@ measure(Comparison *c)
 	int64		known = 0;
 	int64	   *pair;
 	int32	   *ranks;
+	float	   *work;
 
 	pair = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(int64));
 	ranks = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(int32));
+	work = MemoryContextAllocHuge(CurrentMemoryContext, 2 * most * sizeof(float));
 	c->value = make_rows(c->n_k * c->models, test->groups);
 	c->weight = make_rows(1, test->groups)[0];
 	for (int32 g = 0; g < test->groups; g++)
@@ -275,7 +318,9 @@ measure(Comparison *c)
 		int32		n = known_to_all(c, g) ? take_pairs(c, g, pair, &seen, &known) : 0;
 
 		CHECK_FOR_INTERRUPTS();
-		if (n > 0)
+		if (n > 0 && tr_metric_is_error(c->metric))
+			measure_errors(c, pair, n, work);
+		else if (n > 0)
 			measure_group(c, pair, n, ranks);
 	}
 	if (c->groups == 0)
@@ -292,6 +337,15 @@ measure(Comparison *c)
 
 /* ------------------------------------------------------------------ differences */
 
+/* The metric from a mean over groups. */
+static double
+mean_of(const Comparison *c, int row, const int32 *times)
+{
+	double		mean = tr_resampled_mean(c->value[row], c->weight, times, c->groups);
+
+	return c->metric == TR_METRIC_RMSE ? sqrt(mean) : mean;
+}
+
 static void
 sample(Comparison *c)
 {
@@ -306,7 +360,7 @@ sample(Comparison *c)
 		for (int row = 0; row < rows; row++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			c->sampled[row][s] = tr_resampled_mean(c->value[row], c->weight, times, c->groups);
+			c->sampled[row][s] = mean_of(c, row, times);
 		}
 	}
 }
@@ -325,15 +379,15 @@ put_difference(Comparison *c, int k, int model, int versus, double *difference)
 {
 	int			one = k * c->models + model;
 	int			other = k * c->models + versus;
-	double		value = tr_resampled_mean(c->value[one], c->weight, NULL, c->groups);
-	double		against = tr_resampled_mean(c->value[other], c->weight, NULL, c->groups);
+	double		value = mean_of(c, one, NULL);
+	double		against = mean_of(c, other, NULL);
 	Datum		values[12] = {CStringGetTextDatum(c->model[model]), CStringGetTextDatum(c->model[versus])};
 	bool		nulls[12] = {false, false, false, !tr_metric_has_k(c->metric)};
 
 	for (int s = 0; s < c->samples; s++)
 		difference[s] = c->sampled[one][s] - c->sampled[other][s];
 	qsort(difference, c->samples, sizeof(double), compare_numbers);
-	values[2] = CStringGetTextDatum(tr_ranking_metric_names[c->metric]);
+	values[2] = CStringGetTextDatum(tr_metric_names[c->metric]);
 	values[3] = Int32GetDatum(c->k[k]);
 	values[4] = Float8GetDatum(value - against);
 	values[5] = Float8GetDatum(tr_quantile(difference, c->samples, LOW));

@@ -10,7 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_evaluate);
+PG_FUNCTION_INFO_V1(tagrec_evaluate_2);
 
 /* Arguments, as sql/evaluation.sql declares them. */
 enum
@@ -23,7 +23,8 @@ enum
 	Arg_item_column,
 	Arg_version,
 	Arg_tag_column,
-	Arg_candidates
+	Arg_candidates,
+	Arg_value_column
 };
 
 /* The metrics of a list of a length, in the order of the rows. */
@@ -32,6 +33,10 @@ static const TrMetric at_length[] = {
 };
 
 #define AT_LENGTH ((int) lengthof(at_length))
+
+/* Of predicted values. */
+static const TrMetric errors[] = {TR_METRIC_RMSE, TR_METRIC_MAE};
+static const int top_percent[] = {10, 25};
 
 /* What the metrics are over. */
 typedef struct Counts
@@ -61,6 +66,9 @@ typedef struct Evaluation
 	int			n_k;
 	Counts		counts;
 	Means		all;
+	TrMean		error[2];		/* as in errors */
+	TrMean		top[2];			/* as in top_percent */
+	int64		predicted;		/* pairs that these are over */
 	Means		given;			/* over the posts that the version was given a tag of */
 	ReturnSetInfo *result;
 } Evaluation;
@@ -108,6 +116,38 @@ take_ranks(Evaluation *e, int32 group, int32 *rank)
 	}
 	e->counts.pairs += n;
 	return n;
+}
+
+/* The user's predicted values, whether the version knows him or not. */
+static void
+measure_errors(Evaluation *e, int32 user, float *predicted, float *value, TrScored *room)
+{
+	int32		n = 0;
+
+	for (int64 p = e->test->group_ptr[user]; p < e->test->group_ptr[user + 1]; p++)
+	{
+		if (e->ranking->seen[p] && e->exclude_seen)
+			continue;
+		predicted[n] = e->ranking->predicted[p];
+		value[n++] = e->test->pairs.value[p];
+	}
+	for (int i = 0; n > 0 && i < lengthof(errors); i++)
+		tr_mean_add(&e->error[i], tr_metric_of_errors(errors[i], predicted, value, n), n);
+	for (int i = 0; n > 0 && i < lengthof(top_percent); i++)
+		tr_mean_add(&e->top[i], tr_top_precision(predicted, value, n, top_percent[i], room), 1);
+	e->predicted += n;
+}
+
+static void
+measure_predictions(Evaluation *e)
+{
+	Size		most = tagrec_test_most(e->test);
+	float	   *predicted = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(float));
+	float	   *value = MemoryContextAllocHuge(CurrentMemoryContext, most * sizeof(float));
+	TrScored   *room = MemoryContextAllocHuge(CurrentMemoryContext, 2 * most * sizeof(TrScored));
+
+	for (int32 user = 0; user < e->test->groups; user++)
+		measure_errors(e, user, predicted, value, room);
 }
 
 static void
@@ -196,6 +236,17 @@ put_item_counts(Evaluation *e)
 }
 
 static void
+put_errors(Evaluation *e)
+{
+	put(e, "predictions", 0, e->predicted, NAN);
+	for (int i = 0; i < lengthof(errors); i++)
+		put(e, tr_metric_names[errors[i]], 0, tr_metric_value(errors[i], &e->error[i]),
+			tr_metric_error(errors[i], &e->error[i]));
+	for (int i = 0; i < lengthof(top_percent); i++)
+		put(e, "top_precision", top_percent[i], tr_mean_value(&e->top[i]), tr_mean_error(&e->top[i]));
+}
+
+static void
 put_tag_counts(Evaluation *e)
 {
 	put(e, "posts", 0, e->counts.groups, NAN);
@@ -215,13 +266,15 @@ put_rows(Evaluation *e)
 		put_item_counts(e);
 	else
 		put_tag_counts(e);
+	if (e->ranking->predicted)
+		put_errors(e);
 	put_means(e, "", &e->all);
 	if (e->counts.given > 0)
 		put_means(e, "given_", &e->given);
 }
 
 Datum
-tagrec_evaluate(PG_FUNCTION_ARGS)
+tagrec_evaluate_2(PG_FUNCTION_ARGS)
 {
 	Evaluation	e = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 	char	   *model = tagrec_model_argument(fcinfo, Arg_model);
@@ -231,6 +284,7 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 		.columns.user = tagrec_name_argument(fcinfo, Arg_user_column),
 		.columns.item = tagrec_name_argument(fcinfo, Arg_item_column),
 		.columns.tag = tagrec_name_argument(fcinfo, Arg_tag_column),
+		.columns.value = tagrec_name_argument(fcinfo, Arg_value_column),
 		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 	TagrecVersion *version;
@@ -244,6 +298,8 @@ tagrec_evaluate(PG_FUNCTION_ARGS)
 	e.test = test;
 	e.ranking = tagrec_rank_test(version, test, e.exclude_seen);
 	measure(&e);
+	if (e.ranking->predicted)
+		measure_predictions(&e);
 	check_counts(&e, model);
 	put_rows(&e);
 	return (Datum) 0;

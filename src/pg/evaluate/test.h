@@ -13,6 +13,9 @@
  * tagrec_recommend_tags() answers for them: of unknown users and items, too. A post's input is the tags that it has in
  * training; every tag of the version is a candidate, but for these when they are excluded, and the rest is as above.
  *
+ * Task rating. As the task item, and the values of all test pairs are predicted, but for those that are in the training data
+ * when these are excluded; of repeated pairs, the mean counts.
+ *
  * Below, a group is what is measured (a user, a post), and an answer is what is to be found (an item, a tag); a test holds
  * pairs of a group and an answer.
  */
@@ -56,6 +59,7 @@ typedef struct TagrecRanking
 	int32		known_tags;
 	bool	   *unknown;		/* (answers) */
 	bool	   *seen;			/* (pairs) is in the training data; false when the user is unknown */
+	float	   *predicted;		/* (pairs) task rating: values; NULL = none are predicted */
 	int32	   *rank;			/* (pairs) among the candidates, or TR_UNRANKED */
 } TagrecRanking;
 
@@ -103,7 +107,7 @@ extern void tagrec_check_overlap(const TagrecTest *test, const TagrecRanking *ra
  */
 typedef struct TagrecTestArguments
 {
-	TagrecColumns columns;		/* tag: ERROR when the version is for the task item */
+	TagrecColumns columns;		/* tag, value: ERROR when the version is of a task without them */
 	ArrayType  *candidates;		/* text[]; ERROR when it is for the task tag */
 } TagrecTestArguments;
 
@@ -130,6 +134,9 @@ extern TagrecRanking *tagrec_rank_test(const TagrecVersion *version, TagrecTest 
 
 /* item_ranking.c, tag_ranking.c: the same for a task */
 extern TagrecRanking *tagrec_rank_items(const TagrecVersion *version, TagrecTest *test, bool exclude_seen);
+/* prediction.c: fills predicted, of unknown users and items, too */
+extern void tagrec_predict_test(const TagrecVersion *version, const TagrecTest *test, TagrecRanking *ranking);
+
 extern TagrecRanking *tagrec_rank_tags(const TagrecVersion *version, TagrecTest *test, bool exclude_seen);
 
 #endif

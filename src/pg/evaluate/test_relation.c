@@ -26,6 +26,11 @@ check_arguments(const TagrecTestArguments *arguments, const TagrecVersion *versi
 				 errmsg("model \"%s\" does not recommend tags and does not accept tag_column", version->model),
 				 errdetail("Its algorithm, %s, is for the task \"%s\"; it is evaluated on how it ranks items for users.",
 						   version->algorithm, version->task)));
+	if (arguments->columns.value && !task->values)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("model \"%s\" does not predict values and does not accept value_column", version->model),
+				 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task)));
 	if (arguments->candidates && task->tags)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -67,6 +72,8 @@ tagrec_test_read(Oid relation, const TagrecTestArguments *arguments, const Tagre
 		test->source.columns.item = arguments->columns.item;
 	if (arguments->columns.tag)
 		test->source.columns.tag = arguments->columns.tag;
+	if (arguments->columns.value)
+		test->source.columns.value = arguments->columns.value;
 	tagrec_held_out_check(&test->source);
 	(void) tagrec_held_out_read(&test->source, &test->users, &test->items, &test->tags, &test->pairs);
 	return test;
@@ -152,7 +159,10 @@ keep_marked(TagrecTest *test, const uint8 *mark)
 			continue;
 		user[pairs->user[p]] = item[pairs->item[p]] = 1;
 		pairs->user[pairs->count] = pairs->user[p];
-		pairs->item[pairs->count++] = pairs->item[p];
+		pairs->item[pairs->count] = pairs->item[p];
+		if (pairs->value)
+			pairs->value[pairs->count] = pairs->value[p];
+		pairs->count++;
 	}
 	tell_left_out(test, all);
 	tagrec_check(tr_assignments_renumber(pairs, tagrec_keys_keep(&test->users, user),
@@ -234,6 +244,12 @@ tagrec_ranking_make(const TagrecTest *test)
 TagrecRanking *
 tagrec_rank_test(const TagrecVersion *version, TagrecTest *test, bool exclude_seen)
 {
-	return test->task->tags ? tagrec_rank_tags(version, test, exclude_seen)
-		: tagrec_rank_items(version, test, exclude_seen);
+	TagrecRanking *ranking;
+
+	if (test->task->tags)
+		return tagrec_rank_tags(version, test, exclude_seen);
+	ranking = tagrec_rank_items(version, test, exclude_seen);
+	if (test->task->values)
+		tagrec_predict_test(version, test, ranking);
+	return ranking;
 }

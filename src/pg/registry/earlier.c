@@ -25,9 +25,9 @@ refuse(void)
 	elog(ERROR, "function of an earlier version of extension \"tagrec\"");
 }
 
-EARLIER(tagrec_algorithm_rows)
-EARLIER(tagrec_embed)
 EARLIER(tagrec_compare)
+EARLIER(tagrec_evaluate)
+EARLIER(tagrec_embed)
 EARLIER(tagrec_explain)
 EARLIER(tagrec_feature_tags)
 EARLIER(tagrec_recommend)

@@ -14,7 +14,8 @@
 #include "utils/json.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(tagrec_algorithm_rows_2);
+PG_FUNCTION_INFO_V1(tagrec_algorithm_rows);
+PG_FUNCTION_INFO_V1(tagrec_algorithm_says);
 PG_FUNCTION_INFO_V1(tagrec_option_rows);
 
 static void
@@ -24,10 +25,7 @@ put_algorithm(ReturnSetInfo *result, const TrAlgorithm *a)
 		CStringGetTextDatum(a->name),
 		CStringGetTextDatum(a->task->name),
 		CStringGetTextDatum(a->summary),
-		CStringGetTextDatum(a->source),
-		BoolGetDatum(!a->pairs_alone),
-		BoolGetDatum(a->uses_values || a->task->values),
-		BoolGetDatum(a->uses_attributes)
+		CStringGetTextDatum(a->source)
 	};
 	bool		nulls[lengthof(values)] = {false};
 
@@ -35,7 +33,7 @@ put_algorithm(ReturnSetInfo *result, const TrAlgorithm *a)
 }
 
 Datum
-tagrec_algorithm_rows_2(PG_FUNCTION_ARGS)
+tagrec_algorithm_rows(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -45,6 +43,25 @@ tagrec_algorithm_rows_2(PG_FUNCTION_ARGS)
 	for (int i = 0; tr_algorithms[i]; i++)
 		put_algorithm(result, tr_algorithms[i]);
 	return (Datum) 0;
+}
+
+/* Of the view's columns needs_tags, uses_values and uses_attributes, the one with this name. */
+Datum
+tagrec_algorithm_says(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *column = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	const TrAlgorithm *a = tagrec_auto_find(name);
+
+	if (!a)
+		a = tr_algorithm_find(name);
+	if (a && strcmp(column, "needs_tags") == 0)
+		PG_RETURN_BOOL(tr_needs_tags(a));
+	if (a && strcmp(column, "uses_values") == 0)
+		PG_RETURN_BOOL(a->uses_values || a->task->values);
+	if (a && strcmp(column, "uses_attributes") == 0)
+		PG_RETURN_BOOL(a->uses_attributes);
+	PG_RETURN_NULL();
 }
 
 /* ------------------------------------------------------------------ options */

@@ -37,6 +37,8 @@ typedef struct TagrecVersion
 	char	   *source;
 	TagrecColumns columns;		/* of the source */
 	char	   *device;			/* as it was asked for; NULL = unknown */
+	float		value_least,	/* range of the values it was trained on; NAN = it predicts none */
+				value_most;
 	char	   *user_features,	/* relations of attributes, quoted and schema-qualified; NULL = none */
 			   *item_features;
 	char	   *user_type,

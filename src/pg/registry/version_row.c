@@ -3,6 +3,8 @@
  */
 #include "pg/registry/version_row.h"
 
+#include <math.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -31,6 +33,8 @@
 	X(text, version, tag_column, columns.tag) \
 	X(text, version, weight_column, columns.weight) \
 	X(text, version, value_column, columns.value) \
+	X(real, version, value_least, value_least) \
+	X(real, version, value_most, value_most) \
 	X(text, version, time_column, columns.time) \
 	X(text, version, user_features, user_features) \
 	X(text, version, item_features, item_features) \
@@ -90,6 +94,16 @@ int_value(const Row *row, const char *name)
 	Datum		value = value_of(row, name, &isnull);
 
 	return isnull ? 0 : DatumGetInt32(value);
+}
+
+/* NULL = NAN */
+static float
+real_value(const Row *row, const char *name)
+{
+	bool		isnull;
+	Datum		value = value_of(row, name, &isnull);
+
+	return isnull ? NAN : DatumGetFloat4(value);
 }
 
 static Jsonb *

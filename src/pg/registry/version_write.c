@@ -3,6 +3,8 @@
  */
 #include "pg/registry/version_write.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"
@@ -74,6 +76,8 @@ static TagrecQuery deployed_query = {
 	X(text, tag_column, columns.tag) \
 	X(text, weight_column, columns.weight) \
 	X(text, value_column, columns.value) \
+	X(float4, value_least, value_least) \
+	X(float4, value_most, value_most) \
 	X(text, time_column, columns.time) \
 	X(text, user_features, user_features) \
 	X(text, item_features, item_features) \
@@ -99,6 +103,7 @@ static TagrecQuery deployed_query = {
 #define TYPE_int4 INT4OID
 #define TYPE_some INT4OID
 #define TYPE_int8 INT8OID
+#define TYPE_float4 FLOAT4OID
 #define TYPE_float8 FLOAT8OID
 #define TYPE_text TEXTOID
 #define TYPE_jsonb JSONBOID
@@ -203,6 +208,7 @@ tagrec_model_lock(const char *model, const char *schema, bool *made, int32 *vers
 #define put_int4(values, number) tagrec_put(values, Int32GetDatum(number), false)
 #define put_some(values, number) tagrec_put(values, Int32GetDatum(number), (number) == 0)
 #define put_int8(values, number) tagrec_put(values, Int64GetDatum(number), false)
+#define put_float4(values, number) tagrec_put(values, Float4GetDatum(number), isnan(number))
 #define put_float8(values, number) tagrec_put_float(values, number)
 #define put_text(values, text) tagrec_put_text(values, text)
 #define put_jsonb(values, object) tagrec_put(values, JsonbPGetDatum(object), false)

@@ -19,6 +19,8 @@ typedef struct TagrecVersionRow
 	Jsonb	   *requested_options;
 	const char *source;
 	TagrecColumns columns;
+	float		value_least,	/* NAN = none */
+				value_most;
 	const char *user_features,	/* NULL = none */
 			   *item_features;
 	const char *user_type,

@@ -23,11 +23,29 @@ unpin(void *argument)
 }
 
 static void
+check_predicts(const TagrecVersion *version)
+{
+	const TrTask *task = tagrec_version_task(version);
+
+	if (task->values)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("model \"%s\" does not predict values", version->model),
+			 errdetail("Its algorithm, %s, is for the task \"%s\".", version->algorithm, version->task),
+			 task->tags ? errhint("Use tagrec_recommend_tags() to get tags for a post.")
+			 : errhint("Use tagrec_score() to get the score of an item, or train an algorithm for the task \"rating\"; see"
+					   " tagrec_algorithms.")));
+}
+
+static void
 check_task(const TagrecVersion *version, TagrecAsks asks)
 {
 	bool		tags = tagrec_version_task(version)->tags;
 
-	if (asks == TAGREC_ASKS_ANY || tags == (asks == TAGREC_ASKS_TAGS))
+	if (asks == TAGREC_ASKS_VALUES)
+		check_predicts(version);
+	if (asks == TAGREC_ASKS_VALUES || asks == TAGREC_ASKS_ANY || tags == (asks == TAGREC_ASKS_TAGS))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

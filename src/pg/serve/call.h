@@ -34,6 +34,7 @@ typedef enum TagrecAsks
 {
 	TAGREC_ASKS_ITEMS,
 	TAGREC_ASKS_TAGS,
+	TAGREC_ASKS_VALUES,
 	TAGREC_ASKS_ANY
 } TagrecAsks;
 

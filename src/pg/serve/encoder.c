@@ -242,6 +242,14 @@ tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items
 }
 
 void
+tagrec_unknown_array(TagrecEncoder *encoder, TrSide side, float *out)
+{
+	TrError		err = {0};
+
+	tagrec_check(encoder->model->algorithm->unknown(encoder->model, side, out, &err), &err);
+}
+
+void
 tagrec_score_tags(TagrecEncoder *encoder, const TrPost *posts, int32 n, float *out)
 {
 	TrError		err = {0};

@@ -49,6 +49,9 @@ extern void tagrec_contributions(TagrecEncoder *encoder, const TrHistory *histor
 extern void tagrec_score_items(TagrecEncoder *encoder, const float *user, const float *items, size_t stride, int32 n,
 							   float *out);
 
+/* Task rating. out (width) = the array of a user, or an item, that the version does not know. */
+extern void tagrec_unknown_array(TagrecEncoder *encoder, TrSide side, float *out);
+
 /* Task tag. out (n,T) = the score of every tag for each of these posts. */
 extern void tagrec_score_tags(TagrecEncoder *encoder, const TrPost *posts, int32 n, float *out);
 

@@ -197,6 +197,20 @@ settle(TagrecData *data, TrAssignments *raw, const TrTrainOptions *options, cons
 		drop_unused(data, raw, held_out, task);
 }
 
+/* Where all values are the same, there is nothing to predict. */
+static void
+check_values(const TagrecData *data, const TagrecSource *source)
+{
+	TrValueRange range = tr_dataset_values(&data->all);
+
+	if (range.least == range.most)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("all values of column \"%s\" of %s are %g", source->columns.value, source->name, range.least),
+				 errdetail("There is nothing to predict."),
+				 errhint("Train an algorithm for the task \"item\" on the pairs alone, such as ease.")));
+}
+
 void
 tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw, const TrTrainOptions *options,
 				  const TrTask *task, TrAssignments *held_out)
@@ -218,6 +232,8 @@ tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *r
 	settle(data, raw, options, task, held_out);
 	tagrec_data_check(tr_dataset_build(&data->all, raw, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
+	if (task->values)
+		check_values(data, source);
 	if (held_out)
 		tagrec_data_hold_out(data, held_out, n_held_out, task);
 	else if (options->validation > 0 && !data->tags.closed)

@@ -40,7 +40,12 @@ check_column(Relation relation, const char *column, const char *what)
 TagrecColumns
 tagrec_held_out_columns(const TagrecColumns *columns, const TrTask *task)
 {
-	return (TagrecColumns) {columns->user, columns->item, task->tags ? columns->tag : NULL};
+	return (TagrecColumns) {
+		.user = columns->user,
+		.item = columns->item,
+		.tag = task->tags ? columns->tag : NULL,
+		.value = task->values ? columns->value : NULL
+	};
 }
 
 void
@@ -48,7 +53,7 @@ tagrec_held_out_check(TagrecHeldOut *held_out)
 {
 	Relation	relation = try_relation_open(held_out->relation, AccessShareLock);
 	const TagrecColumns *columns = &held_out->columns;
-	const char *what = columns->tag ? "tags" : "pairs";
+	const char *what = columns->tag ? "tags" : columns->value ? "ratings" : "pairs";
 
 	if (!relation)
 		ereport(ERROR,
@@ -66,6 +71,10 @@ tagrec_held_out_check(TagrecHeldOut *held_out)
 	check_column(relation, columns->item, what);
 	if (columns->tag)
 		check_column(relation, columns->tag, what);
+	if (columns->value)
+		check_column(relation, columns->value, what);
+	if (columns->value)
+		tagrec_check_number_column(relation, columns->value, "value");
 	relation_close(relation, AccessShareLock);
 }
 

@@ -69,6 +69,8 @@ keep_pairs(Sample *s)
 		pairs->item[kept] = pairs->item[p];
 		if (pairs->tag)
 			pairs->tag[kept] = pairs->tag[p];
+		if (pairs->value)
+			pairs->value[kept] = pairs->value[p];
 		kept++;
 	}
 	pairs->count = kept;

@@ -106,8 +106,8 @@ key_column(Relation relation, const char *column, const char *argument)
 	return key;
 }
 
-static void
-number_column(Relation relation, const char *column, const char *what)
+void
+tagrec_check_number_column(Relation relation, const char *column, const char *what)
 {
 	Form_pg_attribute attribute = find_column(relation, column, psprintf("%s_column", what));
 	Oid			type = getBaseType(attribute->atttypid);
@@ -149,9 +149,9 @@ other_columns(Relation relation, const TagrecColumns *columns)
 				 errdetail("Weights are of tags in profiles."),
 				 errhint("Use value_column for how much an interaction counts.")));
 	if (columns->weight)
-		number_column(relation, columns->weight, "weight");
+		tagrec_check_number_column(relation, columns->weight, "weight");
 	if (columns->value)
-		number_column(relation, columns->value, "value");
+		tagrec_check_number_column(relation, columns->value, "value");
 	if (columns->time)
 		time_column(relation, columns->time);
 }

@@ -18,6 +18,7 @@
 #include "pg/base/keys.h"
 #include "pg/base/options.h"
 #include "pg/base/source_columns.h"
+#include "pg/source/attributes.h"
 #include "pg/source/reader.h"
 #include "utils/rel.h"
 
@@ -29,6 +30,8 @@ typedef struct TagrecSource
 	TagrecKeyType user,
 				item;
 	TagrecRules rules;
+	Oid			features[2];	/* by TrSide: relations of attributes; InvalidOid = none */
+	TagrecAttributes attributes[2]; /* by TrSide: what was read of them */
 } TagrecSource;
 
 /*
@@ -52,6 +55,9 @@ extern bool tagrec_has_rows(char kind);
 /* ereport(ERROR) unless the current user may read this column, look into the relation's schema. */
 extern void tagrec_check_column_readable(Relation relation, Form_pg_attribute attribute);
 extern void tagrec_check_schema_usage(Relation relation);
+
+/* The same for a column of numbers; what: "weight", "value". */
+extern void tagrec_check_number_column(Relation relation, const char *column, const char *what);
 
 /* The relation of a qualified name as tagrec_source_check() gave it; ereport(ERROR) when it is gone. */
 extern Oid	tagrec_source_find(const char *name);
@@ -105,6 +111,20 @@ extern void tagrec_data_sample(TagrecData *data, const TrAssignments *raw);
 
 /* sample.c: leaves the held-out pairs of about so many users, if they are of more */
 extern void tagrec_data_thin_validation(TagrecData *data, int users);
+
+/*
+ * source_attributes.c: can the algorithm use the attributes, and can the current user read them? ereport(ERROR) if not. Reads
+ * them, after the source, into raw as tags where the algorithm reads tags; adds them to a dataset as profiles where it does
+ * not.
+ */
+extern void tagrec_source_check_attributes(TagrecSource *source, const TrAlgorithm *algorithm);
+extern void tagrec_source_read_attributes(TagrecSource *source, const TrAlgorithm *algorithm, TagrecData *data,
+										  TrAssignments *raw);
+extern void tagrec_source_add_profiles(const TagrecSource *source, const TrAlgorithm *algorithm, TagrecData *data,
+									   TrDataset *dataset);
+
+/* source_attributes.c: are the attributes of items tags to the algorithm? */
+extern bool tagrec_attributes_are_tags(const TrAlgorithm *algorithm);
 
 /* Raises the error of a core function that works in this memory. */
 extern void tagrec_data_check(TrStatus status, const TrError *err, const TrMemory *memory);

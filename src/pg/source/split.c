@@ -108,12 +108,14 @@ check_choice(const Split *s)
 }
 
 static void
-add_held_out(TrPairs *pairs, int32 user, int32 item, int32 tag)
+add_held_out(TrPairs *pairs, int32 user, int32 item, int32 tag, float value)
 {
 	pairs->user[pairs->count] = user;
 	pairs->item[pairs->count] = item;
 	if (pairs->tag)
 		pairs->tag[pairs->count] = tag;
+	if (pairs->value)
+		pairs->value[pairs->count] = value;
 	pairs->count++;
 }
 
@@ -125,6 +127,7 @@ allocate_pairs(TagrecData *data, int64 count, const TrTask *task)
 	pairs->user = tagrec_alloc(data->memory, count * sizeof(int32));
 	pairs->item = tagrec_alloc(data->memory, count * sizeof(int32));
 	pairs->tag = task->tags ? tagrec_alloc(data->memory, count * sizeof(int32)) : NULL;
+	pairs->value = task->values ? tagrec_alloc(data->memory, count * sizeof(float)) : NULL;
 }
 
 static void
@@ -138,7 +141,8 @@ fill_pairs(Split *s)
 			if (s->held_out[i])
 			{
 				add_held_out(&s->data->validation, d->post_user[p], d->post_item[p],
-							 s->task->tags ? d->post_tag[d->post_ptr[p] + i - s->row[p]] : TR_NO_TAG);
+							 s->task->tags ? d->post_tag[d->post_ptr[p] + i - s->row[p]] : TR_NO_TAG,
+							 d->post_value ? d->post_value[p] : 0);
 				break;
 			}
 }
@@ -220,7 +224,8 @@ tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int64 all, const
 
 		if (post >= 0 && (!task->tags || has_tag(&data->all, post, held_out->tag[i])))
 			continue;
-		add_held_out(&data->validation, held_out->user[i], held_out->item[i], held_out->tag[i]);
+		add_held_out(&data->validation, held_out->user[i], held_out->item[i], held_out->tag[i],
+					 held_out->value ? held_out->value[i] : 0);
 	}
 	tagrec_free_assignments(held_out);
 	tell_left_out(data, all, known, task);

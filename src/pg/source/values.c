@@ -80,7 +80,8 @@ tagrec_source_rules(const TagrecSource *source, const TagrecOptions *options)
 	if (options->algorithm->task->values)
 		check_rating(source, options);
 	check_options(source, train);
-	if (!source->columns.tag)
+	if (!source->columns.tag
+		&& !(OidIsValid(source->features[TR_ITEM]) && tagrec_attributes_are_tags(options->algorithm)))
 		tagrec_check(tr_check_untagged(options->algorithm, &err), &err);
 	return rules;
 }

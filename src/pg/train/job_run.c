@@ -106,9 +106,21 @@ read_relations(TagrecTraining *t, const TagrecRequest *request, TrAssignments *r
 
 	tagrec_source_check(&t->source);
 	tagrec_source_read(&t->source, &t->data, raw);
+	tagrec_source_read_attributes(&t->source, t->options->algorithm, &t->data, raw);
 	if (held_out)
 		read_held_out(t, request, held_out);
 	tagrec_act_again(before);
+}
+
+/* To every dataset that may be trained on. */
+static void
+add_profiles(TagrecTraining *t)
+{
+	tagrec_source_add_profiles(&t->source, t->options->algorithm, &t->data, &t->data.all);
+	if (t->data.split)
+		tagrec_source_add_profiles(&t->source, t->options->algorithm, &t->data, &t->data.train);
+	if (t->data.sampled)
+		tagrec_source_add_profiles(&t->source, t->options->algorithm, &t->data, &t->data.sample);
 }
 
 static void
@@ -122,6 +134,8 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 
 	t->source.relation = request->source;
 	t->source.columns = request->columns;
+	t->source.features[TR_USER] = request->user_features;
+	t->source.features[TR_ITEM] = request->item_features;
 	t->source.rules = tagrec_source_rules(&t->source, t->options);
 	tagrec_data_init(&t->data, &t->memory);
 	if (tagrec_request_is_auto(request))
@@ -140,6 +154,7 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 	tagrec_data_build(&t->data, &t->source, &raw, &t->options->train, t->options->algorithm->task,
 					  validated ? &held_out : NULL);
 	tagrec_act_again(before);
+	add_profiles(t);
 }
 
 /*
@@ -209,6 +224,10 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.requested_options = requested_options(run),
 		.source = t->source.name,
 		.columns = request->columns,
+		.user_features = t->source.attributes[TR_USER].name,
+		.item_features = t->source.attributes[TR_ITEM].name,
+		.value_least = NAN,
+		.value_most = NAN,
 		.user_type = key_type_name(t->source.user),
 		.item_type = key_type_name(t->source.item),
 		.users = d->n_users,
@@ -226,6 +245,13 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		.device = request->device
 	};
 
+	if (t->options->algorithm->task->values)
+	{
+		TrValueRange range = tr_dataset_values(d);
+
+		row.value_least = range.least;
+		row.value_most = range.most;
+	}
 	row.width = t->model->width;
 	row.unit_width = t->model->unit;
 	row.features = tr_features(t->model);
@@ -276,6 +302,25 @@ write_version(TagrecRun *run)
 	return place.version;
 }
 
+/* ": ndcg@20 0.1523 in epoch 9, stopped after 12 of 30 epochs", as far as it is so */
+static char *
+outcome(const TagrecTraining *t)
+{
+	const TrTrainResult *result = &t->result;
+	const TrTrainOptions *train = &t->options->train;
+	char	   *metric = tagrec_metric_name(t->options);
+	int			without_gain = result->epochs - result->best_epoch;
+	bool		early = train->patience > 0 && without_gain >= train->patience * train->validation_every;
+	char	   *epoch = result->epochs > 1 ? psprintf(" in epoch %d", result->best_epoch) : "";
+
+	if (!metric || result->epochs == 0 || isnan(result->metric))
+		return "";
+	if (early && result->epochs < t->model->epochs)
+		return psprintf(": %s %.4f%s, stopped after %d of %d epochs", metric, result->metric, epoch, result->epochs,
+						t->model->epochs);
+	return psprintf(": %s %.4f%s", metric, result->metric, epoch);
+}
+
 static void
 announce(const TagrecRun *run, int32 version)
 {
@@ -285,8 +330,8 @@ announce(const TagrecRun *run, int32 version)
 	const char *algorithm = run->training.options->algorithm->name;
 
 	ereport(NOTICE,
-			(errmsg("%s version %d of model \"%s\" in %.1f s", tagrec_request_is_refresh(request) ? "refreshed" :
-					"trained", version, request->model, tagrec_seconds_since(run->job.started)),
+			(errmsg("%s version %d of model \"%s\" in %.1f s%s", tagrec_request_is_refresh(request) ? "refreshed" :
+					"trained", version, request->model, tagrec_seconds_since(run->job.started), outcome(&run->training)),
 			 d->n_tags == 0
 			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", algorithm, d->n_posts, d->n_users, d->n_items,
 						 backend->ops->describe(backend))
