@@ -495,7 +495,7 @@ test_save(Run *run, const Answer *expected, int width)
 		tr_free(&model_memory, stored);
 		return;
 	}
-	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, stored, 1,
+	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, stored, count - 1,
 						&other.err) != TR_OK && other.err.message[0], "%s: says what is missing", run->algorithm->name);
 	if (run->algorithm->encode || run->algorithm->encode_features)
 		CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS + 1, run->options, stored, count,

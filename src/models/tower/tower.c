@@ -34,7 +34,7 @@ tower_estimate(const TrShape *shape, const void *values)
 	if (o->reconstruction > 0)
 		floats += fmin(rows * l.dim[0], fmax(4 * 1024 * 1024, 64.0 * l.dim[0]));
 	/* the dataset's copy in backend memory, and the kept best weights */
-	floats += 3.0 * (double) shape->n_assignments + 2.0 * (double) p.size;
+	floats += 4.0 * (double) shape->n_assignments + 2.0 * (double) shape->n_posts + 2.0 * (double) p.size;
 	return (size_t) (floats * 1.125 * sizeof(float));
 }
 
@@ -66,6 +66,11 @@ upload_table(Tower *t, TrProfileTable *to, const TrProfileTable *from)
 	to->occurrence_ptr = tr_to_device(model, from->occurrence_ptr, (E + 1) * sizeof(int64_t));
 	to->post = tr_to_device(model, from->post, n * sizeof(int32_t));
 	to->weight = from->weight ? tr_to_device(model, from->weight, n * sizeof(float)) : NULL;
+	if (from->post_ptr)
+	{
+		to->post_ptr = tr_to_device(model, from->post_ptr, ((size_t) t->dataset->n_posts + 1) * sizeof(int64_t));
+		to->post_tag = tr_to_device(model, from->post_tag, n * sizeof(int32_t));
+	}
 }
 
 static TrStatus
