@@ -10,6 +10,7 @@
 #   make gpu            build the CUDA backend, when there is nvcc
 #   make bench          run the benchmarks
 #   make bench-serving  measure recommendations out of large catalogues
+#   make bench-scale    measure trainings on 1 and 10 million assignments
 #   make bench-filters  measure filters, boosts and the like
 #   make bench-quality  measure every algorithm's ranking quality
 #   make dist           the sources of the checked out commit as build/tagrec-VERSION.zip, for PGXN
@@ -44,7 +45,7 @@ OPTFLAGS = -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math
 # -MMD: an edited header rebuilds what includes it.
 PG_CPPFLAGS = -Isrc -MMD -MP -DTAGREC_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = $(OPTFLAGS) -Wno-declaration-after-statement
-SHLIB_LINK = -lm
+SHLIB_LINK = -lpthread -lm
 
 # Bitcode for the server's JIT would need clang and gains nothing here.
 override with_llvm = no
@@ -170,6 +171,10 @@ bench-serving: build/unit/bench_scan
 bench-filters: build/unit/bench_scan
 	test/bench/filters.sh $<
 
+# Trainings on assignments that are made up: SCALE_SIZES="1000000 10000000 100000000", SCALE_ALGORITHMS (scale.sh says how)
+bench-scale: build/unit/bench_generate
+	test/bench/scale.sh $<
+
 # Ranking quality of every item algorithm, in tables, and how fast the towers learn. Takes minutes to an hour, and goes on where it
 # was interrupted. QUALITY_ARGS="--only ease --seeds 1" and the like: test/bench/quality.py says what there is.
 bench-quality: build/unit/bench_train
@@ -185,4 +190,4 @@ gpu:
 	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
 endif
 
-.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-filters bench-quality bench-serving
+.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-filters bench-quality bench-serving bench-scale

@@ -306,3 +306,22 @@ COMMENT ON FUNCTION tagrec_neighbour_entries(int[], real[]) IS 'used by the view
 CREATE OR REPLACE FUNCTION tagrec_ascending_has(numbers int[], number int) RETURNS boolean
 AS 'MODULE_PATHNAME', 'tagrec_ascending_has' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION tagrec_ascending_has(int[], int) IS 'used by the views of neighbours: whether an ascending array contains a number';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- queries: what the planner knows of them
+-- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE OR REPLACE FUNCTION tagrec_planner_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'tagrec_planner_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION tagrec_planner_support(internal) IS 'used by the planner: a list has as many rows as n says';
+
+ALTER FUNCTION tagrec_recommend SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_recommend_as SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_recommend_all SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_recommend_all_as SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_recommend_for_tags SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_recommend_for_tags_as SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_similar_items SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_similar_items_as SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_similar_users SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_similar_users_as SUPPORT tagrec_planner_support;

@@ -157,7 +157,9 @@ SELECT
 	j.metric_value,
 	j.rows_per_second,
 	CASE WHEN j.state OPERATOR(pg_catalog.=) 'running'::pg_catalog.text AND j.epoch OPERATOR(pg_catalog.<) j.epochs
-			AND j.kind OPERATOR(pg_catalog.<>) 'tune'::pg_catalog.text THEN
+			AND j.kind OPERATOR(pg_catalog.<>) 'tune'::pg_catalog.text
+			-- whose members' epochs say nothing about each other's
+			AND (j.request OPERATOR(pg_catalog.->>) 'algorithm'::pg_catalog.text) OPERATOR(pg_catalog.<>) 'blend'::pg_catalog.text THEN
 		pg_catalog.make_interval(secs => (j.epochs OPERATOR(pg_catalog.-) j.epoch)::pg_catalog.float8
 			OPERATOR(pg_catalog.*) (SELECT pg_catalog.avg(e.seconds) FROM tagrec_epoch e
 				WHERE e.job OPERATOR(pg_catalog.=) j.job))
@@ -195,7 +197,7 @@ COMMENT ON VIEW tagrec_jobs IS
 COMMENT ON COLUMN tagrec_jobs.message IS 'error of a failed job; visible to members of its role';
 COMMENT ON COLUMN tagrec_jobs.phase IS 'current phase of a running job; for a tuning, the current trial';
 COMMENT ON COLUMN tagrec_jobs.done IS 'how much of the current epoch, closed form or validation is done, in the unit beside it';
-COMMENT ON COLUMN tagrec_jobs.time_left IS 'estimated from the mean duration of epochs so far; early stopping may shorten it; NULL for a tuning';
+COMMENT ON COLUMN tagrec_jobs.time_left IS 'estimated from the mean duration of epochs so far; early stopping may shorten it; NULL for a tuning and for a blend';
 COMMENT ON COLUMN tagrec_jobs.peak_memory IS 'maximum memory that the worker allocated for data and training, in bytes';
 
 CREATE OR REPLACE VIEW tagrec_epochs WITH (security_barrier) AS

@@ -75,7 +75,7 @@ ALTER TABLE tagrec_job
 -- What came of every training, also of versions that are not kept
 CREATE TABLE tagrec_result (
 	model_id int NOT NULL REFERENCES tagrec_model ON DELETE CASCADE,
-	version int NOT NULL CHECK (version OPERATOR(pg_catalog.>) 0),
+	version int NOT NULL CHECK (version BETWEEN 1 AND 2147483646),
 	refreshed_from int,
 	job bigint,
 	algorithm text NOT NULL,

@@ -245,6 +245,11 @@ build(TrDataset *d, const TrAssignments *a)
 	TR_TRY(select_tagged(&tagged, &post_of, a));
 	TR_TRY(build_table(d, &d->user, &tagged, tagged.user, d->n_users, post_of));
 	TR_TRY(build_table(d, &d->item, &tagged, tagged.item, d->n_items, post_of));
+	if (!d->item.weight)
+	{
+		d->item.post_ptr = d->post_ptr;
+		d->item.post_tag = d->post_tag;
+	}
 	if (tagged.user != a->user)
 		tr_assignments_free(&tagged);
 	tr_free(d->memory, post_of);

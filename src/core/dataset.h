@@ -130,6 +130,7 @@ typedef struct TrDataset
 	int64_t    *post_time;		/* (posts), NULL = the rows had no times */
 	TrProfileTable user;		/* tags; host memory */
 	TrProfileTable item;
+	const uint64_t *new_items;	/* the set of items that the model was not trained on; not the dataset's own; NULL = none */
 	int			n_profiles;
 	struct TrNamedProfiles *profiles;	/* (n_profiles) */
 } TrDataset;

@@ -227,10 +227,11 @@ tr_folds_in(const TrAlgorithm *algorithm)
 }
 
 static TrStatus
-encode_history(TrModel *model, const TrSparse *tags, float *array, TrSparse *features, TrError *err)
+encode_history(TrModel *model, const TrHistory *history, float *array, TrSparse *features, TrError *err)
 {
-	int64_t		ptr[2] = {0, tags->n};
-	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
+	TrSparse	tags = tr_history_tags(history);
+	int64_t		ptr[2] = {0, tags.n};
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags.index, .count = tags.value};
 
 	if (model->algorithm->encode)
 		TR_TRY(model->algorithm->encode(model, TR_USER, &profile, array, err));
@@ -248,6 +249,6 @@ tr_model_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *ca
 	if (model->algorithm->fold_in)
 		TR_TRY(model->algorithm->fold_in(model, history, catalogue, array, features, err));
 	else
-		TR_TRY(encode_history(model, &history->tags, array, features, err));
+		TR_TRY(encode_history(model, history, array, features, err));
 	return check_finite(array, catalogue->width, 1, "the embedding of this history", err);
 }

@@ -187,14 +187,22 @@ tr_feature_count(int features, int32_t n_users, int32_t n_items, int32_t n_tags)
 }
 
 /*
- * What is known of a user who may be new: items of the training data, with how much each counts (1 is once), and the profile
- * of tags, raw counts.
+ * What is known of a user who may be new: items of the training data, with how much each counts (1 is once); the profile of
+ * tags, raw counts; and how often he would have given which tags to the items if he were the average of their users.
  */
 typedef struct TrHistory
 {
 	TrSparse	items;
 	TrSparse	tags;
+	TrSparse	item_tags;
 } TrHistory;
+
+/* His own tags; without any, those of his items. */
+static inline TrSparse
+tr_history_tags(const TrHistory *history)
+{
+	return history->tags.n > 0 ? history->tags : history->item_tags;
+}
 
 /* What is stored of a trained model outside its tensors: the items' arrays, and the weights of the features. */
 typedef struct TrCatalogue

@@ -205,6 +205,17 @@ parse(const TrOption *option, const char *text, void *values)
 
 /* ------------------------------------------------------------------ setting */
 
+/* Does a set before this one have an option of that name, which stands for both? */
+static bool
+is_named_before(const TrOptionTarget *targets, int n, const char *name)
+{
+	for (int t = 0; t < n; t++)
+		for (int i = 0; i < targets[t].set->count; i++)
+			if (strcmp(targets[t].set->options[i].name, name) == 0)
+				return true;
+	return false;
+}
+
 static TrStatus
 unknown_option(const TrOptionTarget *targets, int n, const char *name, TrError *err)
 {
@@ -215,6 +226,8 @@ unknown_option(const TrOptionTarget *targets, int n, const char *name, TrError *
 	for (int t = 0; t < n; t++)
 		for (int i = 0; i < targets[t].set->count; i++)
 		{
+			if (is_named_before(targets, t, targets[t].set->options[i].name))
+				continue;
 			append(err->detail, sizeof(err->detail), ", ");
 			append(err->detail, sizeof(err->detail), targets[t].set->options[i].name);
 		}

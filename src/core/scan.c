@@ -184,27 +184,30 @@ score_dense(TrScan *scan, TrTopN *top, TrScanRoom *room, int32_t first, int32_t 
 }
 
 void
-tr_scan_by_bounds(TrScan *scan, const TrCodeQuery *query, TrTopN *top, TrScanRoom *room)
+tr_scan_part(TrScan *scan, const TrCodeQuery *query, TrTopN *top, TrScanRoom *room, int32_t first)
 {
-	int			next = 0;
+	int32_t		n = scan->rows - first < TR_SCAN_CHUNK ? scan->rows - first : TR_SCAN_CHUNK;
+	int32_t		count;
 
 	if (top->limit <= 0)
 		return;
-	for (int32_t first = 0; first < scan->rows; first += TR_SCAN_CHUNK)
-	{
-		int32_t		n = scan->rows - first < TR_SCAN_CHUNK ? scan->rows - first : TR_SCAN_CHUNK;
-		int32_t		count;
+	tr_codes_bounds(query, room->bound, first, n);
+	if (scan->finish)
+		scan->finish(scan->arg, room->bound, first, n);
+	leave_out(scan, &scan->next, room->bound, first, n);
+	if (top->count < top->limit)
+		sow(scan, top, room, first, n);
+	count = reaching(room->row, room->bound, bar_of(top), first, n);
+	if (count > n / 4)
+		score_dense(scan, top, room, first, n);
+	else
+		score_sparse(scan, top, room, first, count);
+}
 
-		tr_codes_bounds(query, room->bound, first, n);
-		if (scan->finish)
-			scan->finish(scan->arg, room->bound, first, n);
-		leave_out(scan, &next, room->bound, first, n);
-		if (top->count < top->limit)
-			sow(scan, top, room, first, n);
-		count = reaching(room->row, room->bound, bar_of(top), first, n);
-		if (count > n / 4)
-			score_dense(scan, top, room, first, n);
-		else
-			score_sparse(scan, top, room, first, count);
-	}
+void
+tr_scan_by_bounds(TrScan *scan, const TrCodeQuery *query, TrTopN *top, TrScanRoom *room)
+{
+	scan->next = 0;
+	for (int32_t first = 0; first < scan->rows; first += TR_SCAN_CHUNK)
+		tr_scan_part(scan, query, top, room, first);
 }

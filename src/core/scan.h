@@ -27,6 +27,7 @@ typedef struct TrScan
 	const float *matrix;		/* for looking ahead */
 	size_t		stride;
 	int64_t		scored;			/* rows, so far */
+	int			next;			/* the first of skip that is not done with */
 } TrScan;
 
 #define TR_SCAN_CHUNK 32768
@@ -41,5 +42,11 @@ typedef struct TrScanRoom
 
 extern void tr_scan_plain(TrScan *scan, TrTopN *top, TrScanRoom *room);
 extern void tr_scan_by_bounds(TrScan *scan, const TrCodeQuery *query, TrTopN *top, TrScanRoom *room);
+
+/*
+ * A part of tr_scan_by_bounds(): TR_SCAN_CHUNK rows from `first` on, or those that are left. The parts come in their order; for
+ * many queries, one part after the other for all of them reads the codes once.
+ */
+extern void tr_scan_part(TrScan *scan, const TrCodeQuery *query, TrTopN *top, TrScanRoom *room, int32_t first);
 
 #endif

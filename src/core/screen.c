@@ -37,14 +37,20 @@ lowest(const TrTopN *top, double slack)
 	return isnan(low) ? -INFINITY : nextafterf((float) low, -INFINITY);
 }
 
-static TR_CLONES int
-any_reaches(const float *near, float low, int n)
+/* The first group from `start` on of which a row reaches, or the rest that is no whole group; beyond n, there is none. */
+static TR_CLONES int32_t
+next_reaching(const float *near, float low, int32_t start, int32_t n)
 {
-	int			reached = 0;
+	for (; start + GROUP <= n; start += GROUP)
+	{
+		int			reached = 0;
 
-	for (int i = 0; i < n; i++)
-		reached |= !(near[i] < low);
-	return reached;
+		for (int i = 0; i < GROUP; i++)
+			reached |= !(near[start + i] < low);
+		if (reached)
+			break;
+	}
+	return start;
 }
 
 static void
@@ -63,12 +69,10 @@ tr_screen(TrScreen *screen, TrTopN *top, const float *near, double slack, int32_
 
 	if (top->limit <= 0)
 		return;
-	for (int32_t start = 0; start < n; start += GROUP)
+	for (int32_t start = next_reaching(near, low, 0, n); start < n; start = next_reaching(near, low, start + GROUP, n))
 	{
 		int32_t		end = start + GROUP < n ? start + GROUP : n;
 
-		if (!any_reaches(near + start, low, end - start))
-			continue;
 		for (int32_t i = start; i < end; i++)
 		{
 			if (near[i] < low)

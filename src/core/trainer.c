@@ -199,6 +199,7 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	epoch.epochs = planned(t);
 	epoch.loss = stats.loss;
 	epoch.pairs = stats.pairs;
+	epoch.partial = stats.partial;
 	TR_TRY(check_loss(&epoch, err));
 	*done = stats.last || number == planned(t);
 	if (*done && stats.partial)

@@ -38,6 +38,7 @@ typedef struct TrEpoch
 	double		metric;			/* NAN when not measured */
 	double		seconds;		/* of training, without validation */
 	int64_t		pairs;
+	bool		partial;		/* there are only parts of a model yet; other parts may take more or less time */
 } TrEpoch;
 
 typedef struct TrTrainHooks

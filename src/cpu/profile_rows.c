@@ -23,9 +23,35 @@ typedef struct Profiles
 	const float *logs;
 } Profiles;
 
-/* The rest of entry e over the posts that the rule keeps and that are not `without` */
+/* Is the post among those first..end-1 of an entry, which ascend? */
+TR_INLINE bool
+has_post(const int32_t *post, int64_t first, int64_t end, int32_t wanted)
+{
+	while (first < end)
+	{
+		int64_t		middle = first + (end - first) / 2;
+
+		if (post[middle] < wanted)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return post[first] == wanted;
+}
+
+/* The count of entry e without one post, where each counts 1: that is exact, however long the entry is */
 TR_INLINE float
-kept_count(const TrProfileTable *table, int64_t e, const TrProfileRule *rule, int32_t without)
+count_without(const TrProfileTable *table, int64_t e, int32_t without)
+{
+	int64_t		first = table->occurrence_ptr[e];
+	int64_t		last = table->occurrence_ptr[e + 1] - 1;
+
+	return table->count[e] - (last >= first && has_post(table->post, first, last, without));
+}
+
+/* The rest of entry e over the posts that the rule keeps and that are not `without`; key is that of the rule's draws */
+TR_INLINE float
+kept_count(const TrProfileTable *table, int64_t e, const TrProfileRule *rule, uint64_t key, int32_t without)
 {
 	float		count = 0;
 
@@ -35,11 +61,44 @@ kept_count(const TrProfileTable *table, int64_t e, const TrProfileRule *rule, in
 
 		if (post == without)
 			continue;
-		if (rule->keep < 1 && !(tr_uniform(rule->seed, TR_STREAM_KEEP, rule->step, (uint64_t) post) < rule->keep))
+		if (rule->keep < 1 && !(tr_uniform_of(key, (uint64_t) post) < rule->keep))
 			continue;
 		count += table->weight ? table->weight[o] : 1;
 	}
 	return count;
+}
+
+/*
+ * The same of all entries of an entity, whose tags ascend as those of the post do: val (end - first). Returns how many have
+ * something left, which come first with their tags.
+ */
+static int
+counts_without(const TrProfileTable *table, int64_t first, int64_t end, int32_t without, int32_t *col, float *val)
+{
+	int64_t		next = table->post_ptr[without];
+	int64_t		last = table->post_ptr[without + 1];
+	int			n = 0;
+
+	for (int64_t e = first; e < end; e++)
+	{
+		bool		gave = next < last && table->post_tag[next] == table->tag[e];
+
+		next += gave;
+		col[n] = table->tag[e];
+		val[n] = table->count[e] - gave;
+		n += val[n] != 0;
+	}
+	return n;
+}
+
+static float
+sum(const float *val, int n)
+{
+	float		all = 0;
+
+	for (int e = 0; e < n; e++)
+		all += val[e];
+	return all;
 }
 
 /* Counts of the row to col and val; returns how many are not 0, and their sum. */
@@ -48,14 +107,25 @@ count_row(const Profiles *w, int r, int32_t *col, float *val, float *length)
 {
 	const TrProfileTable *table = w->table;
 	int32_t		without = w->without_post ? w->without_post[r] : -1;
-	bool		whole = w->rule->keep >= 1 && without < 0;
+	bool		all = w->rule->keep >= 1;
+	bool		whole = all && without < 0;
+	bool		but_one = all && !whole && !table->weight;
+	uint64_t	key = tr_random_key(w->rule->seed, TR_STREAM_KEEP, w->rule->step);
+	int64_t		first = table->entry_ptr[w->entity[r]];
 	int64_t		end = table->entry_ptr[w->entity[r] + 1];
 	int			n = 0;
 
 	*length = 0;
-	for (int64_t e = table->entry_ptr[w->entity[r]]; e < end; e++)
+	if (but_one && table->post_ptr)
 	{
-		float		count = whole ? table->count[e] : kept_count(table, e, w->rule, without);
+		n = counts_without(table, first, end, without, col, val);
+		*length = sum(val, n);
+		return n;
+	}
+	for (int64_t e = first; e < end; e++)
+	{
+		float		count = whole ? table->count[e] : but_one ? count_without(table, e, without)
+			: kept_count(table, e, w->rule, key, without);
 
 		*length += count;
 		col[n] = table->tag[e];
@@ -68,14 +138,14 @@ count_row(const Profiles *w, int r, int32_t *col, float *val, float *length)
 static int
 drop_tags(const TrProfileRule *rule, int r, int32_t *col, float *val, int n)
 {
+	uint64_t	key = tr_random_key(rule->seed, TR_STREAM_TAG_DROPOUT, rule->step);
 	int			left = 0;
 
 	if (!(rule->tag_dropout > 0))
 		return n;
 	for (int e = 0; e < n; e++)
 	{
-		bool		drop = tr_uniform(rule->seed, TR_STREAM_TAG_DROPOUT, rule->step,
-									  (uint64_t) r << 32 | (uint32_t) col[e]) < rule->tag_dropout;
+		bool		drop = tr_uniform_of(key, (uint64_t) r << 32 | (uint32_t) col[e]) < rule->tag_dropout;
 
 		col[left] = col[e];
 		val[left] = val[e];

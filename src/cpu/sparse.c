@@ -7,7 +7,7 @@
 #include "cpu/simd.h"
 #include "cpu/vecmath.h"
 
-#define ROWS 512				/* per task, forward */
+#define ROWS 256				/* per task, forward */
 #define AHEAD 4					/* entries between a prefetch and its use */
 
 typedef struct Sparse
@@ -21,11 +21,23 @@ typedef struct Sparse
 	TrActivation act;
 } Sparse;
 
+/* Floats of a strip of w that stay in the second-level cache. */
+#define CACHED_FLOATS (256 << 10)
+
 /* Narrower strips where there would be too few of them. */
 static int
 strip_of(int H)
 {
 	return H >= 512 ? 64 : H >= 128 ? 32 : 16;
+}
+
+/* Wide ones where w is too large to stay in the cache: then rows make the tasks. */
+static int
+forward_strip_of(const TrCsr *x, int H)
+{
+	int			strip = strip_of(H);
+
+	return (double) x->cols * strip > CACHED_FLOATS && H >= 64 ? 64 : strip;
 }
 
 /* out (width) = bias + sum of val[e] w[col[e]], width a multiple of 16 known when compiling */
@@ -99,7 +111,7 @@ forward_strip(void *argument, int task)
 void
 tr_cpu_sparse_forward(TrBackend *b, float *out, const TrCsr *x, const float *w, const float *bias, int H, TrActivation act)
 {
-	Sparse		s = {out, x, w, bias, H, strip_of(H), act};
+	Sparse		s = {out, x, w, bias, H, forward_strip_of(x, H), act};
 
 	tr_cpu_run(b, forward_strip, &s, tr_blocks(H, s.strip) * tr_blocks(x->rows, ROWS));
 }

@@ -242,6 +242,17 @@ make_dataset(TrAssignments *a, const Keys keys[3], bool with_new)
 	return dataset;
 }
 
+/* The set of items that are not in train.tsv. */
+static uint64_t *
+new_items(const Keys *items)
+{
+	uint64_t   *set = tr_calloc(&memory, TR_BIT_WORDS(items->count), sizeof(uint64_t));
+
+	for (int32_t item = items->old; item < items->count; item++)
+		tr_bit_set(set, item);
+	return set;
+}
+
 static void
 print_dataset(const TrDataset *dataset)
 {
@@ -541,6 +552,7 @@ read_files(Run *run, const char *const path[FILES], bool with_seen)
 {
 	bool		tags = run->algorithm->task == TR_TASK_TAG;
 	TrAssignments a;
+	TrDataset  *all;
 
 	for (int f = 0; f < FILES; f++)
 		if (path[f])
@@ -556,7 +568,9 @@ read_files(Run *run, const char *const path[FILES], bool with_seen)
 	if (path[PROFILES])
 	{
 		add_assignments(&a, &run->files[PROFILES], run->keys);
-		run->all = make_dataset(&a, run->keys, true);
+		all = make_dataset(&a, run->keys, true);
+		all->new_items = new_items(&run->keys[1]);
+		run->all = all;
 		if (!run->algorithm->encode || run->algorithm->features)
 			run->known = run->all;
 	}
@@ -570,7 +584,6 @@ static void
 measure(TrModel *model, const Run *run)
 {
 	TrRanking	ranking = {.dataset = run->all, .held_out = &run->test};
-	uint64_t   *new_items;
 
 	if (run->algorithm->task == TR_TASK_TAG)
 		print_tag_test(model, run->all, &run->test);
@@ -578,11 +591,8 @@ measure(TrModel *model, const Run *run)
 		print_test(model, "test", &ranking, &run->keys[0], run->values_path);
 	else
 	{
-		new_items = tr_calloc(&memory, TR_BIT_WORDS(run->keys[1].count), sizeof(uint64_t));
-		for (int32_t item = run->keys[1].old; item < run->keys[1].count; item++)
-			tr_bit_set(new_items, item);
 		print_test(model, "test among all", &ranking, &run->keys[0], NULL);
-		ranking.candidates = new_items;
+		ranking.candidates = run->all->new_items;
 		print_test(model, "test among new", &ranking, &run->keys[0], run->values_path);
 	}
 }

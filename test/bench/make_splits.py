@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
 """Splits of a data set of (user, item, tag) for recommending items, as TSV files with a header.
 
-    make_splits.py OUTPUT_DIRECTORY [LASTFM_DIRECTORY] [--data lastfm|debtags] [--split clean|paper|new]
+    make_splits.py OUTPUT_DIRECTORY [LASTFM_DIRECTORY] [--split clean|paper|new]
+                   [--data lastfm|debtags|citeulike-t|ml-100k|sparse]
 
 lastfm is HetRec 2011 Last.fm. Its licence is non-commercial, so it is not in this repository: it is read from LASTFM_DIRECTORY,
 else $TAGREC_DATA, else ../shared/data/lastfm, and OUTPUT_DIRECTORY belongs outside the repository. Exits with 77 when the data is
-not there. debtags is test/data/debtags.tsv.gz: Debian's maintainers, their packages, the packages' debtags.
+not there. debtags is test/data/debtags.tsv.gz: Debian's maintainers, their packages, the packages' debtags. Duplicates are
+dropped; tags of fewer than 5 assignments are dropped, once.
 
-Duplicates are dropped; tags of fewer than 5 assignments are dropped, once. fold(key) = the first 8 hex digits of
-md5(key) modulo 100, which is tagrec_fold() in SQL.
+citeulike-t and ml-100k are in directories of these names beside Last.fm's; they are for research only, too. In both, a pair
+has the tags of its item. CiteULike-t: tags of 5 or more items, of which an item keeps the 20 with the most items.
+MovieLens 100k: every rating is a pair, whatever its value; a movie's genres and its year are its tags. sparse is made up
+(synthetic.py): many items of few users each, and tags that say little.
+
+fold(key) = the first 8 hex digits of md5(key) modulo 100, which is tagrec_fold() in SQL.
 
     clean   a (user, item) pair goes, with all its tags, by fold('user:item:tagrec'): below 80 train.tsv, 80..84 valid.tsv, 85 up
             test.tsv. The split that counts.
@@ -26,7 +32,10 @@ import hashlib
 import os
 import sys
 
+import synthetic
+
 MIN_TAG_COUNT = 5
+MOST_TAGS = 20
 SOURCES = {"lastfm": ("userID", "artistID", "tagID"), "debtags": ("maintainer", "package", "tag")}
 # (assignments, pairs) of each part, as an independent implementation counted them; None = it did not
 EXPECTED = {
@@ -37,10 +46,13 @@ EXPECTED = {
 
 
 def find_source(data, directory):
+    """The data's file, or its directory."""
     if data == "debtags":
         return os.path.join(os.path.dirname(os.path.abspath(__file__)), "../data/debtags.tsv.gz")
     directory = directory or os.environ.get("TAGREC_DATA", "../shared/data/lastfm")
-    return os.path.join(directory, "user_taggedartists.dat.gz")
+    if data == "lastfm":
+        return os.path.join(directory, "user_taggedartists.dat.gz")
+    return os.path.join(os.path.dirname(os.path.normpath(directory)), data)
 
 
 def read_assignments(path, names):
@@ -50,6 +62,45 @@ def read_assignments(path, names):
         columns = [header.index(name) for name in names]
         rows = (line.rstrip("\r\n").split("\t") for line in lines)
         return {tuple(key(row[c]) for c in columns) for row in rows}
+
+
+def read_lines(*path):
+    with gzip.open(os.path.join(*path), "rt", encoding="utf-8") as lines:
+        return [line.rstrip("\n") for line in lines]
+
+
+def common_tags(items_of):
+    """item => its tags of MIN_TAG_COUNT items or more, MOST_TAGS of them at most, those of the most items"""
+    tags_of = collections.defaultdict(list)
+    for tag, items in sorted(items_of.items(), key=lambda tag_items: (-len(tag_items[1]), tag_items[0])):
+        if len(items) >= MIN_TAG_COUNT:
+            for item in items:
+                tags_of[item].append(tag)
+    return {item: tags[:MOST_TAGS] for item, tags in tags_of.items()}
+
+
+def read_citeulike(directory):
+    rows = [line.split()[1:] for line in read_lines(directory, "tag-item.dat.gz")]
+    tags_of = common_tags({tag: set(map(int, row)) for tag, row in enumerate(rows)})
+    users = [line.split()[1:] for line in read_lines(directory, "users.dat.gz")]
+    return {(user, item, tag) for user, row in enumerate(users) for item in map(int, row) for tag in tags_of.get(item, [])}
+
+
+def read_movies(directory):
+    movies = [line.split("\t") for line in read_lines(directory, "ml-100k.item.gz")[1:]]
+    tags_of = {movie[0]: [*movie[3].split(), *([f"year:{movie[2]}"] if movie[2] else [])] for movie in movies}
+    pairs = {tuple(line.split("\t")[:2]) for line in read_lines(directory, "ml-100k.inter.gz")[1:]}
+    return {(int(user), int(item), tag) for user, item in pairs for tag in tags_of[item]}
+
+
+def read_data(data, path):
+    if data == "sparse":
+        return synthetic.sparse()
+    if data == "citeulike-t":
+        return read_citeulike(path)
+    if data == "ml-100k":
+        return read_movies(path)
+    return drop_rare_tags(read_assignments(path, SOURCES[data]))
 
 
 def drop_rare_tags(assignments):
@@ -92,6 +143,7 @@ def split_new(assignments):
             yield "test", (user, item, tag)
 
 
+DATA = [*SOURCES, "citeulike-t", "ml-100k", "sparse"]
 SPLITS = {"clean": split_clean, "paper": split_paper, "new": split_new}
 
 
@@ -99,16 +151,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output")
     parser.add_argument("lastfm", nargs="?")
-    parser.add_argument("--data", choices=SOURCES, default="lastfm")
+    parser.add_argument("--data", choices=DATA, default="lastfm")
     parser.add_argument("--split", choices=SPLITS, default="clean")
     arguments = parser.parse_args()
 
     path = find_source(arguments.data, arguments.lastfm)
-    if not os.path.exists(path):
+    if arguments.data != "sparse" and not os.path.exists(path):
         print(f"skipped: no {path}; TAGREC_DATA names the directory that holds it", file=sys.stderr)
         sys.exit(77)
     parts = collections.defaultdict(list)
-    for name, row in SPLITS[arguments.split](sorted(drop_rare_tags(read_assignments(path, SOURCES[arguments.data])))):
+    for name, row in SPLITS[arguments.split](sorted(read_data(arguments.data, path))):
         parts[name].append(row)
 
     os.makedirs(arguments.output, exist_ok=True)

@@ -78,7 +78,7 @@ SELECT tagrec_train('m', 'a', 'popularity') > 0 AS trained;
 SELECT count(*) FROM tagrec_recommend('m', 1, 3);
 
 -- a row of the registry that does not fit the network
-SELECT tagrec_train('both', 'a', 'blend', '{"members": "ease_tags; hybrid layers=4 epochs=1"}') > 0 AS trained;
+SELECT tagrec_train('both', 'a', 'blend', '{"members": "ease_tags; hybrid layers=4 epochs=1", "weights": "1 1"}') > 0 AS trained;
 UPDATE tagrec_version SET features = 0 WHERE model_id = (SELECT model_id FROM tagrec_model WHERE model = 'both');
 SELECT tagrec_refresh('both');
 SELECT tagrec_drop('both');

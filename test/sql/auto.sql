@@ -44,7 +44,9 @@ SELECT settings ->> 'algorithm' AS algorithm, best FROM tagrec_trials WHERE job 
 
 -- all candidates of our own, a sample of the users, time that runs out
 SELECT choose('s', '{"candidates": "", "sample": 900, "metric": "recall", "metric_k": 5}') AS job \gset
-SELECT count(*) AS trials, count(*) FILTER (WHERE state = 'done') = count(*) AS done, min(metric) AS metric FROM tagrec_trials WHERE job = :job;
+SELECT count(*) AS trials, min(metric) AS metric FROM tagrec_trials WHERE job = :job;
+-- where tags say nothing, what lives on them is not tried
+SELECT settings, state, sqlstate, error FROM tagrec_trials WHERE job = :job AND state <> 'done' ORDER BY trial;
 SELECT v.pairs = (SELECT count(DISTINCT (user_id, item_id)) FROM grouped) AS on_all, requested_options ? 'stop_after' AS stop_after
 	FROM tagrec_versions v WHERE job = :job;
 SELECT choose('t', '{"max_seconds": 1.5, "candidates": "popularity, hdlpr_ns, ease", "epochs": 100000, "patience": 0}') AS job \gset

@@ -67,10 +67,10 @@ SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease; nonsense"}');
 \set VERBOSITY default
 SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease lamda=3"}');
 SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease; blend"}');
-SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease; ease_tags"}');
+SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease_tags; ease_tags lambda=3"}');
 SELECT tagrec_train('m', 'posts', 'blend', '{"members": "ease; ials", "weights": "1"}');
 SELECT tagrec_train('m', 'posts', 'ease', '{"method": "best"}');
-SELECT tagrec_train('m', 'posts', 'ease', '{"lambda": 0}');
+SELECT tagrec_train('m', 'posts', 'ease', '{"lambda": -1}');
 SET tagrec.max_memory = '8MB';
 CREATE TABLE wide AS SELECT i % 997 AS user_id, i AS item_id, 't' AS tag FROM generate_series(1, 3000) i;
 SELECT tagrec_train('m', 'wide', 'ease', '{"method": "primal"}');

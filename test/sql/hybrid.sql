@@ -23,7 +23,7 @@ SELECT tagrec_refresh('both') > 0 AS refreshed;
 SELECT count(*) AS items, count(DISTINCT embedding) FILTER (WHERE item_id IN (4, 104)) AS arrays FROM both_item_embedding;
 SELECT count(*) AS offered FROM tagrec_recommend('both', 0, 5);
 
-SELECT tagrec_train('x', 'posts', 'hybrid', '{"item_history": -1}');
+SELECT tagrec_train('x', 'posts', 'hybrid', '{"item_history": -2}');
 SELECT option, default_value FROM tagrec_options WHERE algorithm = 'hybrid' AND option LIKE 'item\_%' ORDER BY option COLLATE "C";
 
 SET client_min_messages = error;

@@ -21,7 +21,7 @@ CREATE VIEW models AS SELECT unnest('{ease,ease_tags,item_knn,user_knn,ials,hdlp
 SELECT m, bool_and(abs(s.score - f.score) <= 1e-4 * abs(s.score)) AS same, count(*) AS items
 	FROM models, LATERAL (SELECT item, score FROM tagrec_recommend(m, 107, 5)) s
 		FULL JOIN LATERAL (SELECT item, score FROM tagrec_recommend(m, 107, 5, fresh => true)) f USING (item)
-	WHERE m NOT IN ('ials', 'blend', 'user_knn', 'popularity') GROUP BY m ORDER BY m COLLATE "C";
+	WHERE m NOT IN ('ials', 'blend', 'user_knn', 'popularity', 'hdlpr_ns') GROUP BY m ORDER BY m COLLATE "C";
 -- he who comes later has nothing until he has a row
 SELECT count(*) FROM models, tagrec_recommend(m, 112, 5, fresh => true);
 INSERT INTO source SELECT * FROM posts WHERE user_id IN (12, 112);
@@ -166,6 +166,18 @@ SELECT count(*) AS newcomer FROM tagrec_explain_items('ials', 112, 105, 2, fresh
 SELECT count(*) AS unknown FROM tagrec_explain_items('ease', 4711, 103);
 SELECT * FROM tagrec_explain_items('hdlpr_ns', 107, 103);
 SELECT * FROM tagrec_explain_items('bpr', 107, 103);
+
+-- ---- items that came after the training: a refresh takes their few users for the first of several
+SET client_min_messages = warning;
+CREATE VIEW popularity_weight AS SELECT item_id, (embedding[9] / ln(1 + users))::numeric(8, 4) AS weight
+	FROM hdlpr_ns_item_embedding JOIN (SELECT item_id, count(DISTINCT user_id) AS users FROM source GROUP BY 1) u USING (item_id);
+DELETE FROM source WHERE item_id IS NULL OR tag IS NULL OR item_id = 999;
+INSERT INTO source VALUES (5, 117, 'g1t1'), (5, 117, 'g1t2');
+SELECT tagrec_refresh('hdlpr_ns') > 0 AS refreshed;
+SELECT count(DISTINCT weight) AS old, (SELECT weight FROM popularity_weight WHERE item_id = 117) / max(weight) > 1.2 AS new
+	FROM popularity_weight WHERE item_id < 117;
+DROP VIEW popularity_weight;
+RESET client_min_messages;
 
 SELECT count(tagrec_drop(m)) AS dropped FROM (SELECT m FROM models UNION VALUES ('bpr'), ('quoted')) x;
 SET client_min_messages = warning;

@@ -47,6 +47,20 @@ CALL tagrec_recommend_into('neighbours', 'knn', 6) \gset
 SELECT * FROM differences('neighbours', 'knn', 6, true);
 SELECT kind, state, version, phase, options - 'n', model FROM tagrec_jobs WHERE kind = 'recommend' ORDER BY job;
 
+-- many items: by bounds, in parts, for all users, or all scored; for one user; and in a table
+SELECT large_model('wide', 'int', 33000, 100, 33, 32);
+SELECT tagrec_warm('wide') > 0 AS warm;
+CREATE TEMP TABLE by_bounds AS SELECT * FROM tagrec_recommend_all('wide', 12);
+SET tagrec.fast_scan = off;
+CREATE TEMP TABLE all_scored AS SELECT * FROM tagrec_recommend_all('wide', 12);
+RESET tagrec.fast_scan;
+CREATE TEMP TABLE one_by_one AS SELECT u.user_id::text, r.* FROM wide_user_v1 u, LATERAL tagrec_recommend('wide', u.user_id, 12) r;
+SELECT count(*), (SELECT count(*) FROM (SELECT * FROM by_bounds EXCEPT ALL SELECT * FROM all_scored) x) AS differ,
+	(SELECT count(*) FROM (SELECT * FROM by_bounds EXCEPT ALL SELECT * FROM one_by_one) x) AS differ FROM by_bounds;
+SELECT by_bounds >= 100 AS by_bounds FROM tagrec_searches;
+CALL tagrec_recommend_into('large_best', 'wide', 12) \gset
+SELECT * FROM differences('large_best', 'wide', 12, true);
+
 -- a table that was there keeps its privileges, what depends on it, its other columns; ids become the columns' types
 CREATE TABLE kept (made_at timestamptz DEFAULT now(), score float8, item text, rank bigint, user_id text, note text DEFAULT 'new');
 CREATE INDEX ON kept (item);

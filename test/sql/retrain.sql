@@ -76,6 +76,22 @@ SELECT * FROM tagrec_stale('stale');
 SELECT tagrec_retrain('stale') > 0 AS trained;
 SELECT version, pairs, new_pairs, new_users, new_items, gone_pairs FROM tagrec_stale('stale');
 
+-- a schema for models
+CREATE SCHEMA kept;
+SET tagrec.model_schema = 'kept';
+SELECT tagrec_train('elsewhere', 'changing', 'popularity') > 0 AS trained;
+SELECT schema FROM tagrec_models WHERE model = 'elsewhere';
+SELECT tagrec_train('here', 'changing', 'popularity', '{"schema": "again"}') > 0 AS trained;
+-- a model stays where it is
+SET tagrec.model_schema = '';
+SELECT tagrec_retrain('elsewhere') > 0 AS trained;
+SELECT schema, deployed_version FROM tagrec_models WHERE model IN ('elsewhere', 'here') ORDER BY model;
+SET tagrec.model_schema = 'nowhere';
+SELECT tagrec_train('nowhere', 'changing', 'popularity');
+RESET tagrec.model_schema;
+SELECT tagrec_drop('elsewhere');
+DROP SCHEMA kept;
+
 -- what is refused
 \set VERBOSITY terse
 SELECT tagrec_retrain('nobody');

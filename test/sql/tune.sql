@@ -39,6 +39,17 @@ SELECT tagrec_tune('m', 'posts', 'popularity', '{"learning_rate": [0.1]}');
 SELECT tagrec_tune('m', 'posts', space => '{"preset": ["best"]}');
 \set VERBOSITY default
 
+-- each option once, also one that both the algorithm and the training loop read
+DO $$
+DECLARE
+	detail text;
+BEGIN
+	PERFORM tagrec_train('m', 'posts', 'blend', '{"nonesuch": 1}');
+EXCEPTION WHEN invalid_parameter_value THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+	RAISE NOTICE 'epochs: % times', (SELECT count(*) FROM regexp_split_to_table(detail, '[ ,.]+') o WHERE o = 'epochs');
+END $$;
+
 -- the other arguments
 SELECT tagrec_tune('m', 'posts', space => '{"keep": [0.3]}', trials => 0);
 SELECT tagrec_tune('m', 'posts', space => '{"keep": [0.3]}', trials => 1001);

@@ -82,7 +82,19 @@ like($stderr, qr{NOTICE:  algorithm "(?:popularity|ease)" ranks \d+ held-out pai
 like($stderr, qr{\nDETAIL:  Tried on \d{3} of 1000 pairs: popularity \d\.\d{4} in \d+\.\d s, ease \d\.\d{4} in \d+\.\d s,},
 	'... and what it tried');
 like($stderr, qr{s, hdlpr_ns: stopped after \d\.\d s, user_knn: not tried: the trials before took \d\.\d s\.\n}, '... and what not, and why');
-like($stderr, qr{\nHINT:  (?:tagrec_refresh\(\) adds u|U)sers and items that come later}, '... and what becomes of new users and items');
+like($stderr, qr{\nHINT:  (?:tagrec_refresh\(\) adds users and items that come later|Items that come later)}, '... and what becomes of new users and items');
+
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('early', 'a', 'hdlpr_ns',
+	'{"validation": 0.2, "layers": 8, "epochs": 2000, "patience": 1, "learning_rate": 0.1}')});
+like($stderr, qr{NOTICE:  trained version 1 of model "early" in \d+\.\d s: ndcg\@20 \d\.\d{4} in epoch (\d+), stopped after (\d+) of 2000 epochs\n},
+	'a training says how good the model is, and how long it was trained');
+$stderr =~ m{in epoch (\d+), stopped after (\d+) of};
+is($2, $1 + 1, '... with the best epoch');
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('closed', 'a', 'ease', '{"validation": 0.2}')});
+like($stderr, qr{NOTICE:  trained version 1 of model "closed" in \d+\.\d s: ndcg\@20 \d\.\d{4}\n}, '... of a closed form there is one epoch');
+($ret, $stdout, $stderr) = $node->psql('postgres', q{SET tagrec.progress_interval = 0; SELECT tagrec_train('parts', 'a', 'blend',
+	'{"members": "bpr epochs=3; ease", "validation": 0.2}')});
+like($stderr, qr{NOTICE:  epoch 2 of \d+: loss [^\n]* pairs/s\n}, 'the epochs of a part of a blend say nothing of the time that is left');
 
 # ---------------------------------------------------------------- what outlives the job
 

@@ -157,6 +157,10 @@ refused('ann', 'team', sprintf($version, qq({"version": 8, $_}), 'm'), qr/violat
   foreach ('"version": 0', '"version": 2147483647', '"items": 2147483647', '"users": 2100000000', '"tags": -2147483648',
 	'"width": 2147483647, "unit_width": 0', '"width": -1', '"unit_width": 1000000', '"features": 8', '"features": -1', '"epochs": -1',
 	'"best_epoch": 2147483647', '"assignments": -1', '"pairs": -1', '"task": "weather"', '"format": 0', '"refreshed_from": -1');
+my $result = q{INSERT INTO tagrec_result SELECT (jsonb_populate_record(r, '%s')).* FROM tagrec_result r JOIN tagrec_model USING (model_id) WHERE model = '%s' LIMIT 1};
+refused('ann', 'team', sprintf($result, '{"version": 7}', 'bens'), qr/must be owner of relation ben\.bens_user_embedding/,
+	'another role\'s model has no result more');
+refused('ann', 'team', sprintf($result, '{"version": 2147483647}', 'm'), qr/violates check constraint/, '... nor one\'s own one that the next version could not follow');
 is($node->psql('team', q{INSERT INTO tagrec_model (model, schema) VALUES ('x', 'pg_temp')}), 3, '... even a superuser');
 foreach my $row (q{'', 'public'}, q{repeat('x', 45), 'public'}, q{'x', 'pg_catalog'}, q{'x', 'pg_toast'}, q{'x', 'pg_temp'},
 	q{'x', 'pg_temp_3'}, q{'x', 'information_schema'}, q{'x', ''})

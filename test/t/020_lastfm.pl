@@ -110,9 +110,9 @@ foreach my $case (
 	[ 'item_knn', '{"neighbours": 0}', .002, .0869, .1417, .1222 ],
 	[ 'user_knn', '{"neighbours": 0}', .002, .1017, .1710, .1388 ],
 	# the other one keeps all weights; this one 500 an item
-	[ 'ease', '{}', .02, .1207, .1990, .1604 ],
+	[ 'ease', '{"lambda": 300}', .02, .1207, .1990, .1604 ],
 	# both start from random numbers, and not from the same
-	[ 'ials', '{"regularization": 0.02}', .04, .1167, .1909, .1540 ])
+	[ 'ials', '{"alpha": 0.1, "regularization": 0.02}', .04, .1167, .1909, .1540 ])
 {
 	my ($algorithm, $options, $tolerance, @expected) = @$case;
 	$node->safe_psql('postgres', "SELECT tagrec_train('known', 'train', '$algorithm', '$options')");

@@ -169,7 +169,7 @@ foreach my $line (split /\n/, query(q{
 	SELECT p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)
 	FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'tagrec'
-	WHERE obj_description(p.oid, 'pg_proc') !~ '^(implements|used by) the (views?|type) ' AND p.prorettype <> 'trigger'::regtype
+	WHERE obj_description(p.oid, 'pg_proc') !~ '^(implements|used by) the (views? |type |planner:)' AND p.prorettype <> 'trigger'::regtype
 	ORDER BY p.proname, p.oid}, 'fixture'))
 {
 	my ($name, $arguments, $result) = map { usual_spelling($_) } split /\|/, $line;

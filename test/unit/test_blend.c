@@ -77,11 +77,11 @@ test_options(void)
 	refuses("members", "ease; blend", "cannot be a member of a blend");
 	refuses("members", "ease; tag_popular", "recommends tags");
 	refuses("members", many, "a blend cannot have more than 8 members");
-	refuses("weights", "1", "1 numbers for 2 members");
-	refuses("weights", "1,2,3", "3 numbers for 2 members");
+	refuses("weights", "1", "1 numbers for 6 members");
+	refuses("weights", "1,2,3", "3 numbers for 6 members");
 	refuses("weights", "1,-2", "\"-2\"");
 	refuses("weights", "1,x", "\"x\"");
-	refuses("weights", "0 0", "has no number greater than 0");
+	refuses("weights", "0 0 0 0 0 0", "has no number greater than 0");
 	refuses("weights", "1e308 1e308", "which is not a number from 0 to 1e+09");
 }
 
@@ -202,6 +202,110 @@ test_sum(void)
 		tr_model_destroy(part[p]);
 }
 
+/* spread (USERS) of the scores of parts that share neighbours: the mean of their deviations, each beside its typical one */
+static void
+measure_spread(TrModel **part, int n, double *typical, double *spread)
+{
+	memset(spread, 0, USERS * sizeof(double));
+	for (int p = 0; p < n; p++)
+	{
+		double		own[USERS];
+		int			users = 0;
+
+		typical[p] = 0;
+		for (int u = 0; u < USERS; u++)
+		{
+			double		score[ITEMS];
+
+			score_user(part[p], u, score);
+			own[u] = deviation(score);
+			typical[p] += own[u];
+			users += own[u] > 0;
+		}
+		typical[p] /= users;
+		for (int u = 0; u < USERS; u++)
+			spread[u] += own[u] / typical[p] / n;
+	}
+}
+
+/* Members with neighbours among items have one row of weights between them. */
+static void
+test_shared(void)
+{
+	static const char *const names[] = {"ease", "item_knn", "ease_tags"};
+	static const double given[] = {0.5, 0.3, 0.2};
+	TrModel    *part[3];
+	TrModel    *blend;
+	double		typical[3];
+	double		spread[USERS];
+	double		most = 0;
+	TrError		err = {0};
+
+	for (int p = 0; p < 3; p++)
+		CHECK(train(&part[p], names[p], NULL, NULL, NULL, &err) == TR_OK, "%s by itself %s", names[p], err.message);
+	CHECK(train(&blend, "blend", "ease; item_knn; ease_tags", "5 3 2", NULL, &err) == TR_OK, "neighbours shared %s", err.message);
+	measure_spread(part, 3, typical, spread);
+	for (int u = 0; u < USERS; u++)
+	{
+		double		got[ITEMS];
+		double		sum[ITEMS] = {0};
+
+		score_user(blend, u, got);
+		for (int p = 0; p < 3; p++)
+		{
+			double		own[ITEMS];
+
+			score_user(part[p], u, own);
+			for (int i = 0; i < ITEMS; i++)
+				sum[i] += given[p] * own[i] / typical[p] / spread[u];
+		}
+		for (int i = 0; i < ITEMS; i++)
+			most = fmax(most, fabs(sum[i] - got[i]));
+	}
+	CHECK_NEAR(most, 0, 2e-4, "the score is the weighted sum of scores with a common unit");
+	tr_model_destroy(blend);
+	for (int p = 0; p < 3; p++)
+		tr_model_destroy(part[p]);
+}
+
+/* Of a member without weight nothing is stored; the others answer as before, also when they were restored. */
+static void
+test_dropped(void)
+{
+	static const double given[] = {0.7, 0.3};
+	const TrAlgorithm *a = tr_algorithm_find("blend");
+	char		options[8192];
+	TrOptionTarget target = {a->options, options};
+	TrSetting	settings[] = {{"members", "ease; ials; popularity"}, {"weights", "7 0 3"}, {NULL, NULL}};
+	TrModel    *part[2];
+	TrModel    *blend;
+	TrModel    *other;
+	TrTensor   *tensors;
+	int			n;
+	int			stored = 0;
+	TrError		err = {0};
+
+	(void) train(&part[0], "ease", NULL, NULL, NULL, &err);
+	(void) train(&part[1], "popularity", NULL, NULL, NULL, &err);
+	CHECK(train(&blend, "blend", settings[0].value, settings[1].value, NULL, &err) == TR_OK, "one of three weighs nothing %s",
+		  err.message);
+	tr_model_save(blend, &tensors, &n, &err);
+	for (int t = 0; t < n; t++)
+		stored += strncmp(tensors[t].name, "1:", 2) == 0;
+	CHECK(stored == 0 && blend->width == part[1]->width, "nothing of it is stored");
+	CHECK_NEAR(apart_from(blend, part, given, 2), 0, 2e-4, "the score is that of the others");
+	tr_options_set(&target, 1, settings, NULL);
+	CHECK(tr_model_create(&other, a, &memory, backend, &dataset, options, &err) == TR_OK
+		  && tr_model_restore(other, tensors, n, &err) == TR_OK, "restore %s", err.message);
+	CHECK_NEAR(apart_from(other, part, given, 2), 0, 2e-4, "also of the restored ones");
+	tensors[0].value[5 + 3] = 1;
+	CHECK(tr_model_restore(other, tensors, n, &err) == TR_BAD_DATA, "what was dropped has no width");
+	tr_model_destroy(other);
+	tr_model_destroy(blend);
+	tr_model_destroy(part[0]);
+	tr_model_destroy(part[1]);
+}
+
 /* A spectral member has arrays, and so no neighbours that another could have, too. */
 static void
 test_spectral_member(void)
@@ -312,8 +416,8 @@ test_refusals(void)
 	float		array[256];
 	TrError		err = {0};
 
-	CHECK(train(&model, "blend", "ease; ease_tags", "", NULL, &err) == TR_BAD_OPTION && strstr(err.message, "same kind of neighbours"),
-		  "two members with neighbours among items are refused");
+	CHECK(train(&model, "blend", "ease_tags; ease_tags lambda=3", "", NULL, &err) == TR_BAD_OPTION
+		  && strstr(err.message, "same kind of neighbours"), "two members with neighbours among tags are refused");
 	CHECK(train(&model, "blend", "ease; ials", "", NULL, &err) == TR_OK, "two members without tags");
 	CHECK(model->algorithm->encode(model, TR_USER, &profile, array, &err) == TR_UNSUPPORTED
 		  && strstr(err.message, "no member of the blend can encode"), "they cannot encode tags");
@@ -398,7 +502,7 @@ free_catalogue(TrCatalogue *c)
 static void
 test_fold_in(const char *weights)
 {
-	static const char *const members = "bpr; popularity; user_knn; ials factors=8; ease; hdlpr_ns epochs=2";
+	static const char *const members = "bpr; popularity; user_knn; ials factors=8; ease; tag_cosine";
 	const TrAlgorithm *a = tr_algorithm_find("blend");
 	char		options[8192];
 	TrOptionTarget target = {a->options, options};
@@ -469,6 +573,8 @@ main(void)
 	test_options();
 	used = memory.used;
 	test_sum();
+	test_shared();
+	test_dropped();
 	test_width();
 	test_spectral_member();
 	test_choice();

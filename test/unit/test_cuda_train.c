@@ -261,6 +261,7 @@ main(void)
 	check_run("pitf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("nltf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250");
+	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250 samples=20");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250 preset=paper touched_rows=false");
 	check_run("abnt", "dimensions=8 sequence=20 layers=12 optimizer=sgd learning_rate=0.05 batch=250");
 	check_run("hybrid", "layers=16,8 optimizer=sgd batch=12");

@@ -115,6 +115,7 @@ test_gradients(void)
 	check_gradients("activation=tanh touched_rows=false drop=share corruption=0.5 rescale=true profiles=true");
 	check_gradients("activation=tanh loss=bce targets=dropped regularization=5 touched_rows=false");
 	check_gradients("activation=sigmoid loss=softmax targets=all drop=share corruption=0.7 prior=product");
+	check_gradients("activation=tanh samples=4 dropout=0 prior=product");
 }
 
 /* ------------------------------------------------------------------ scores */
@@ -241,6 +242,8 @@ test_checks(void)
 		  "nothing dropped leaves nothing to learn");
 	CHECK(!set_options(&run, "corruption=1 drop=share rescale=true targets=all", &err)
 		  && strstr(err.message, "rescale"), "nothing left cannot be rescaled");
+	CHECK(!set_options(&run, "loss=bce samples=5", &err) && strstr(err.message, "samples requires"),
+		  "samples are of a softmax");
 	CHECK(set_options(&run, "corruption=1 drop=share", &err), "no input at all is a model without tags");
 	CHECK(set_options(&run, "preset=paper", &err) && run.train.epochs > 0, "the paper's preset");
 }
@@ -262,14 +265,39 @@ test_touched_rows(void)
 		tr_model_destroy(run[i].model);
 }
 
+/* The largest difference between the decoders of two trainings. */
+static double
+decoders_apart(const char *one, const char *other)
+{
+	Run			run[2] = {0};
+	double		most = 0;
+
+	CHECK(train(&run[0], one) && train(&run[1], other), "%s and %s: train", one, other);
+	for (int i = 0; i < TAGS * 6; i++)
+		most = fmax(most, fabs(tensor(&run[0], "W_out")->value[i] - tensor(&run[1], "W_out")->value[i]));
+	tr_model_destroy(run[0].model);
+	tr_model_destroy(run[1].model);
+	return most;
+}
+
+/* A sample of all tags is no sample; one of few is another model. */
 static void
-train_with_threads(int threads, float *out)
+test_samples(void)
+{
+	CHECK_NEAR(decoders_apart("hidden=6 epochs=3 batch=9", "hidden=6 epochs=3 batch=9 samples=100000"), 0, 1e-5,
+			   "all tags sampled are all tags");
+	CHECK(decoders_apart("hidden=6 epochs=3 batch=2 samples=2", "hidden=6 epochs=3 batch=2") > 1e-3,
+		  "a few are another model");
+}
+
+static void
+train_with_threads(const char *settings, int threads, float *out)
 {
 	TrBackendConfig config = {.threads = threads};
 	Run			run = {0};
 
 	tagrec_backend_ops()->open(&backend, &config, NULL);
-	if (CHECK(train(&run, "hidden=200 epochs=3 batch=7 profiles=true"), "%d threads: trains", threads))
+	if (CHECK(train(&run, settings), "%d threads: trains", threads))
 	{
 		memcpy(out, tensor(&run, "W_out")->value, TAGS * 200 * sizeof(float));
 		tr_model_destroy(run.model);
@@ -278,16 +306,16 @@ train_with_threads(int threads, float *out)
 }
 
 static void
-test_threads(void)
+test_threads(const char *settings)
 {
 	static float one[TAGS * 200];
 	static float other[TAGS * 200];
 
-	train_with_threads(1, one);
+	train_with_threads(settings, 1, one);
 	for (int threads = 2; threads <= 3; threads++)
 	{
-		train_with_threads(threads, other);
-		CHECK(memcmp(one, other, sizeof(one)) == 0, "%d threads give the same model, bit by bit", threads);
+		train_with_threads(settings, threads, other);
+		CHECK(memcmp(one, other, sizeof(one)) == 0, "%s: %d threads give the same model, bit by bit", settings, threads);
 	}
 }
 
@@ -308,9 +336,11 @@ main(void)
 		test_scores();
 		test_checks();
 		test_touched_rows();
+		test_samples();
 		backend->ops->close(backend);
 	}
-	test_threads();
+	test_threads("hidden=200 epochs=3 batch=7 profiles=true");
+	test_threads("hidden=200 epochs=3 batch=7 samples=5");
 	tr_memory_release(&memory);
 	return check_done();
 }

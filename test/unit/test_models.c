@@ -414,6 +414,18 @@ test_contributions(Run *run, const Stored *s, const TrHistory *history, const do
 	CHECK_NEAR(most, 0, 1e-4, "%s: what items contribute adds up to the score", run->algorithm->name);
 }
 
+/*
+ * The average user of the two groups' items is much like each of them, so that towers, which take a stranger's tags from his
+ * items, agree nearly.
+ */
+static bool
+borrows_tags(const TrAlgorithm *algorithm)
+{
+	return strcmp(algorithm->name, "dspr") == 0 || strcmp(algorithm->name, "hdlpr") == 0
+		|| strcmp(algorithm->name, "hdlpr_ns") == 0 || strcmp(algorithm->name, "hybrid") == 0
+		|| strcmp(algorithm->name, "blend") == 0;
+}
+
 /* A stranger with the history of somebody who was trained on gets the scores that he has. */
 static void
 test_fold_in(Run *run, Run *trained, const float *arrays, int width)
@@ -444,8 +456,8 @@ test_fold_in(Run *run, Run *trained, const float *arrays, int width)
 			&& !(tr_features(trained->model) & TR_FEATURES_ITEMS))
 			test_contributions(run, &s, &history, score);
 	}
-	CHECK(worst > 0.9999, "%s: a user who is folded in scores items as one who was trained on, %.6f", run->algorithm->name,
-		  worst);
+	CHECK(worst > (borrows_tags(run->algorithm) ? 0.9 : 0.9999),
+		  "%s: a user who is folded in scores items as one who was trained on, %.6f", run->algorithm->name, worst);
 	free(array);
 	free(s.ptr);
 	free(s.item);
@@ -483,7 +495,7 @@ test_save(Run *run, const Answer *expected, int width)
 		tr_free(&model_memory, stored);
 		return;
 	}
-	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, stored, 1,
+	CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS, run->options, stored, count - 1,
 						&other.err) != TR_OK && other.err.message[0], "%s: says what is missing", run->algorithm->name);
 	if (run->algorithm->encode || run->algorithm->encode_features)
 		CHECK(tr_model_load(&other.model, run->algorithm, &model_memory, backend, TAGS + 1, run->options, stored, count,

@@ -68,7 +68,7 @@ draw_table(TrBackend *b, Draw *draw, int N, int T, bool weighted)
 			{
 				float		w = weighted ? draw_in(draw, 0.5f, 3) : 1;
 
-				post[t.n_occurrences] = draw_below(draw, 50);
+				post[t.n_occurrences] = 12 * i + draw_below(draw, 12);
 				weight[t.n_occurrences++] = w;
 				count[t.n_entries] += w;
 			}
@@ -124,13 +124,15 @@ run_profiles(TrBackend *b, Draw *draw, const Case *c, Output *out)
 
 /* One entity: tag 1 by posts 3 and 4, tag 2 by post 4, tag 6 by post 5; without post 4 */
 static void
-test_by_hand(const TrBackendOps *ops)
+test_by_hand(const TrBackendOps *ops, bool both_ways)
 {
 	static const int64_t entry_ptr[] = {0, 3};
 	static const int64_t occurrence_ptr[] = {0, 2, 3, 4};
 	static const int32_t tag[] = {1, 2, 6};
 	static const float count[] = {2, 1, 1};
 	static const int32_t post[] = {3, 4, 4, 5};
+	static const int64_t post_ptr[] = {0, 0, 0, 0, 1, 3, 4};
+	static const int32_t post_tag[] = {1, 1, 2, 6};
 	static const float idf[] = {1, 2, 1, 1, 1, 1, 3};
 	static const int32_t without = 4;
 	TrBackend  *b = open_backend(ops, 2);
@@ -138,7 +140,8 @@ test_by_hand(const TrBackendOps *ops)
 	TrProfileTable table = {
 		1, 3, 4, to_backend(b, entry_ptr, sizeof(entry_ptr)), to_backend(b, tag, sizeof(tag)),
 		to_backend(b, count, sizeof(count)), to_backend(b, occurrence_ptr, sizeof(occurrence_ptr)),
-		to_backend(b, post, sizeof(post)), NULL
+		to_backend(b, post, sizeof(post)), NULL, both_ways ? to_backend(b, post_ptr, sizeof(post_ptr)) : NULL,
+		both_ways ? to_backend(b, post_tag, sizeof(post_tag)) : NULL
 	};
 	TrProfileWeights weights = {TR_WEIGHT_TFIDF, TR_NORM_MAX, 1, 0, 1, to_backend(b, idf, sizeof(idf))};
 	TrProfileRule rule = {1, 0, 1, 1};
@@ -160,10 +163,12 @@ main(void)
 {
 	const TrBackendOps *last = NULL;
 
-	test_by_hand(&tr_plain_ops);
+	for (int both = 0; both < 2; both++)
+		test_by_hand(&tr_plain_ops, both);
 	for (int i = 0; i < N_CANDIDATES; last = candidates[i++].ops())
 		if (candidates[i].ops() != last)
-			test_by_hand(candidates[i].ops());
+			for (int both = 0; both < 2; both++)
+				test_by_hand(candidates[i].ops(), both);
 	for (int kind = 0; kind < 18; kind++)
 		compare_flags("profile_rows", run_profiles, (Case) {.d = {9, 23, 40, kind}}, 4, 3e-6);
 	compare_flags("profile_rows", run_profiles, (Case) {.d = {3, 1, 2, 16}}, 4, 3e-6);

@@ -348,6 +348,123 @@ test_threads(void)
 	CHECK(memcmp(one, other, sizeof(one)) == 0, "and three");
 }
 
+static void
+check_fold_in(TrModel *model, const TrHistory *history, const TrSparse *tags)
+{
+	TrCatalogue catalogue = {.n_items = ITEMS, .width = model->width};
+	int64_t		ptr[] = {0, tags->n};
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
+	float		array[129];
+	float		expected[129];
+	TrSparse	features;
+	TrError		err = {0};
+
+	tr_model_encode(model, TR_USER, &profile, expected, &err);
+	CHECK(tr_model_fold_in(model, history, &catalogue, array, &features, &err) == TR_OK && features.n == 0, "folds in");
+	CHECK(memcmp(array, expected, (size_t) model->width * sizeof(float)) == 0, "a user of %d tags, whose items have %d",
+		  history->tags.n, history->item_tags.n);
+}
+
+/* A new user is encoded by the tags of his items, if these have any, else by his own. */
+static void
+test_fold_in(void)
+{
+	static const int32_t index[] = {2, 5};
+	static const float value[] = {1, 3};
+	TrSparse	own = {2, index, value};
+	TrSparse	of_items = {1, index, value};
+	TrDataset	dataset;
+	TrModel    *model;
+	Run			run = {.dataset = &dataset};
+	TrError		err = {0};
+
+	make_dataset(&dataset, 3);
+	set_options(&run, "hdlpr_ns", "layers=128", &err);
+	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) == TR_OK, "a tower");
+	check_fold_in(model, &(TrHistory) {.tags = own, .item_tags = of_items}, &of_items);
+	check_fold_in(model, &(TrHistory) {.item_tags = of_items}, &of_items);
+	check_fold_in(model, &(TrHistory) {.tags = own}, &own);
+	tr_model_destroy(model);
+	tr_dataset_free(&dataset);
+}
+
+/* w (T) by elimination: (x^T x + 10) w = x^T (y - mean) over the items below `old` */
+static double
+regress(const TrDataset *d, int32_t old, double w[TAGS])
+{
+	double		a[TAGS][TAGS + 1] = {{0}};
+	double		mean = 0;
+
+	for (int32_t i = 0; i < old; i++)
+		mean += log1p(d->item_ptr[i + 1] - d->item_ptr[i]) / old;
+	for (int32_t i = 0; i < old; i++)
+		for (int64_t e = d->item.entry_ptr[i]; e < d->item.entry_ptr[i + 1]; e++)
+		{
+			for (int64_t f = d->item.entry_ptr[i]; f < d->item.entry_ptr[i + 1]; f++)
+				a[d->item.tag[e]][d->item.tag[f]] += 1;
+			a[d->item.tag[e]][TAGS] += log1p(d->item_ptr[i + 1] - d->item_ptr[i]) - mean;
+		}
+	for (int k = 0; k < TAGS; k++)
+	{
+		a[k][k] += 10;
+		for (int i = k + 1; i < TAGS; i++)
+			for (int j = TAGS; j >= k; j--)
+				a[i][j] -= a[i][k] / a[k][k] * a[k][j];
+	}
+	for (int k = TAGS - 1; k >= 0; k--)
+	{
+		w[k] = a[k][TAGS];
+		for (int j = k + 1; j < TAGS; j++)
+			w[k] -= a[k][j] * w[j];
+		w[k] /= a[k][k];
+	}
+	return mean;
+}
+
+/* Items that a model was not trained on count by their users and what their tags promise; the others stay to the bit. */
+static void
+test_new_items(const char *algorithm)
+{
+	enum
+	{
+		OLD = ITEMS - 2
+	};
+	uint64_t	new_items = 3 << OLD;
+	TrDataset	dataset;
+	TrDataset	present;
+	TrModel    *model;
+	Run			run = {.dataset = &dataset};
+	float		before[ITEMS * 129];
+	float		after[ITEMS * 129];
+	double		w[TAGS];
+	double		mean;
+	TrError		err = {0};
+
+	make_dataset(&dataset, 3);
+	present = dataset;
+	present.new_items = &new_items;
+	set_options(&run, algorithm, "layers=128", &err);
+	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) == TR_OK, "a tower");
+	tr_model_embed(model, TR_ITEM, &dataset, 0, ITEMS, before, &err);
+	tr_model_embed(model, TR_ITEM, &present, 0, OLD + 1, after, &err);
+	tr_model_embed(model, TR_ITEM, &present, OLD + 1, 1, after + (OLD + 1) * 129, &err);
+	CHECK(memcmp(before, after, OLD * 129 * sizeof(float)) == 0, "%s: old items stay as they are", algorithm);
+	mean = regress(&dataset, OLD, w);
+	for (int32_t i = OLD; i < ITEMS; i++)
+	{
+		double		users = dataset.item_ptr[i + 1] - dataset.item_ptr[i];
+		double		promise = mean;
+
+		for (int64_t e = dataset.item.entry_ptr[i]; e < dataset.item.entry_ptr[i + 1]; e++)
+			promise += w[dataset.item.tag[e]];
+		CHECK_NEAR(after[i * 129 + 128] / before[i * 129 + 128], log1p(users + expm1(promise) / sqrt(1 + users)) / log1p(users),
+				   1e-5, "%s: a new item of %g users", algorithm, users);
+		CHECK(memcmp(after + i * 129, before + i * 129, 128 * sizeof(float)) == 0, "its direction is that of its tags");
+	}
+	tr_model_destroy(model);
+	tr_dataset_free(&dataset);
+}
+
 int
 main(void)
 {
@@ -364,6 +481,8 @@ main(void)
 			check_golden(&golden[g]);
 		test_checks();
 		test_validation();
+		test_fold_in();
+		test_new_items("hdlpr_ns");
 		backend->ops->close(backend);
 	}
 	test_blocks();

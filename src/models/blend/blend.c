@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/metrics.h"
-#include "models/blend/blend.h"
+#include "models/blend/blend_choose.h"
 #include "core/tensors.h"
 
 #define OPTION(field) offsetof(BlendOptions, field)
@@ -16,7 +16,7 @@ static const char *const members_range[] = {"algorithms, optionally with options
 static const char *const weights_range[] = {"one number per member, or nothing", NULL};
 
 static const TrOption option_rows[] = {
-	{"members", TR_OPTION_TEXT, OPTION(members), "ease_tags; hybrid", 0, 0, members_range,
+	{"members", TR_OPTION_TEXT, OPTION(members), "ease_tags; hybrid; ease; item_knn; user_knn; ials", 0, 0, members_range,
 	"algorithms to blend, with their options: algorithm option=value; algorithm option=value"},
 	{"weights", TR_OPTION_TEXT, OPTION(weights), "", 0, 0, weights_range,
 	"weights of the members; by default the best on the held-out pairs, or equal weights if there are none"},
@@ -108,14 +108,14 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	TR_TRY(tr_enough_memory(&m->model, err, "%d users", d->n_users));
 	for (BlendMember *other = m->member; other < member; other++)
 		known |= other->features;
-	if (!(member->features & known))
+	if (!(member->features & known & ~TR_FEATURES_ITEMS))
 		return check_items(m, member->features | known, err);
 	tr_fail(err, TR_BAD_OPTION,
-			"member \"%s\" uses the same kind of neighbours (items, tags or users) as an earlier member",
+			"member \"%s\" uses the same kind of neighbours (tags or users) as an earlier member",
 			member->algorithm->name);
 	if (err)
-		snprintf(err->hint, sizeof(err->hint), "A blend can have one member with neighbours of each kind, and any number "
-											   "of members with embeddings.");
+		snprintf(err->hint, sizeof(err->hint), "A blend can have one member with neighbours among tags, one with neighbours "
+											   "among users, and any number of others.");
 	return TR_BAD_OPTION;
 }
 
@@ -159,6 +159,61 @@ planned(const Blend *m)
 	return epochs;
 }
 
+/* Nothing of a member without weight is kept, but what its options say. */
+static void
+drop(BlendMember *member)
+{
+	if (member->model)
+		tr_model_destroy(member->model);
+	member->model = NULL;
+	member->width = member->features = 0;
+	member->typical = member->encoded = 0;
+}
+
+static void
+drop_useless(Blend *m)
+{
+	for (int i = 0; i < m->n_members; i++)
+		if (m->member[i].weight == 0)
+			drop(&m->member[i]);
+	blend_set_width(m);
+}
+
+/* Those that do best on the held-out pairs, which the members are measured with, too. */
+static TrStatus
+choose_weights(Blend *m, double *weight, const TrPoll *poll, TrError *err)
+{
+	BlendLists	lists;
+	TrStatus	status = blend_lists_open(&lists, m, err);
+
+	if (status == TR_OK)
+		status = blend_measure(m, &lists, poll, err);
+	if (status == TR_OK)
+		status = blend_lists_choose(&lists, weight, poll, err);
+	blend_lists_close(&lists);
+	return status;
+}
+
+/* Weights add up to 1: those given, those that do best on the held-out pairs, or the same for all. */
+static TrStatus
+set_weights(Blend *m, const TrPoll *poll, TrError *err)
+{
+	double		weight[BLEND_MOST];
+	bool		given;
+
+	TR_TRY(blend_read_weights(weight, m->n_members, &m->options, &given, err));
+	for (int i = 0; !given && i < m->n_members; i++)
+		weight[i] = 1.0 / m->n_members;
+	if (!given && m->held_out && m->n_members > 1)
+		TR_TRY(choose_weights(m, weight, poll, err));
+	else
+		TR_TRY(blend_measure(m, NULL, poll, err));
+	for (int i = 0; i < m->n_members; i++)
+		m->member[i].weight = (float) weight[i];	/* as it is stored */
+	drop_useless(m);
+	return TR_OK;
+}
+
 /* One epoch of the member whose turn it is; after the last one of all, the weights. */
 static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
@@ -182,8 +237,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	stats->partial = !stats->last;
 	if (!stats->last)
 		return TR_OK;
-	TR_TRY(blend_measure(m, poll, err));
-	return blend_choose_weights(m, poll, err);
+	return set_weights(m, poll, err);
 }
 
 /* ------------------------------------------------------------------ tensors */
@@ -251,6 +305,8 @@ save(TrModel *model, TrTensor **tensors, int *count, TrError *err)
 		TrTensor   *all;
 		int			n = model->n_tensors;
 
+		if (i >= 0 && !m->member[i].model)
+			continue;
 		if (i >= 0)
 			TR_TRY(tr_model_save(m->member[i].model, &from, &n, err));
 		all = tr_realloc(model->memory, m->saved, (size_t) (*count + n) * sizeof(TrTensor) + 1);
@@ -324,13 +380,26 @@ check_summary(Blend *m, TrError *err)
 	return TR_OK;
 }
 
+/* Was the member dropped? */
+static bool
+is_dropped(const float *row)
+{
+	return row[WEIGHT] == 0 && row[WIDTH] == 0 && row[FEATURES] == 0;
+}
+
 /*
  * Into a member that was created, or, when loading, into one that this makes. Of one that cannot be loaded there is nothing
  * to read.
  */
 static TrStatus
-restore_member(Blend *m, BlendMember *member, const TrTensor *own, int n, TrError *err)
+restore_member(Blend *m, BlendMember *member, const float *row, const TrTensor *own, int n, TrError *err)
 {
+	if (is_dropped(row))
+		drop(member);
+	else if (!member->model && m->model.dataset)
+		TR_TRY(create_member(m, member, err));
+	if (is_dropped(row))
+		return n == 0 ? TR_OK : tr_fail(err, TR_BAD_DATA, "a member without weight has stored weights");
 	if (member->model)
 		return tr_model_restore(member->model, own, n, err);
 	if (!tr_folds_in(member->algorithm))
@@ -353,7 +422,7 @@ adopt_row(Blend *m, BlendMember *member, const float *row, TrError *err)
 	member->width = member->model && member->algorithm->loads ? member->model->width : (int) row[WIDTH];
 	member->features = member->model && member->algorithm->loads ? tr_features(member->model) : (int) row[FEATURES];
 	blend_set_width(m);
-	if (member->width != (int) row[WIDTH] || member->features != (int) row[FEATURES] || (member->features & known)
+	if (member->width != (int) row[WIDTH] || member->features != (int) row[FEATURES] || (member->features & known & ~TR_FEATURES_ITEMS)
 		|| (member->features && !member->algorithm->features))
 		return tr_fail(err, TR_BAD_DATA, "stored weight \"members\" does not match member \"%s\"", member->algorithm->name);
 	return TR_OK;
@@ -373,7 +442,7 @@ restore_all(Blend *m, const TrTensor *tensors, int count, TrError *err)
 		status = check_summary(m, err);
 	for (int i = 0; status == TR_OK && i < m->n_members; i++)
 	{
-		status = restore_member(m, &m->member[i], own, take_tensors(m, i, own, tensors, count), err);
+		status = restore_member(m, &m->member[i], m->summary + i * COLUMNS, own, take_tensors(m, i, own, tensors, count), err);
 		if (status == TR_OK)
 			status = adopt_row(m, &m->member[i], m->summary + i * COLUMNS, err);
 	}
@@ -388,7 +457,7 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 	Blend	   *m = (Blend *) model;
 
 	TR_TRY(restore_all(m, tensors, count, err));
-	return blend_measure(m, NULL, err);
+	return blend_measure(m, NULL, NULL, err);
 }
 
 static TrStatus

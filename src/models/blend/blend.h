@@ -7,10 +7,17 @@
  * count by how far an item stands out among the user's others, not by their unit. (What z-scores subtract is the same for
  * all items of a user, so nothing is subtracted.) Everything of a member's score is linear in what belongs to the user,
  * which is where w / d goes: arrays lie side by side, and so do features. So a network cannot be the one to say a member's
- * scores. No two members may have features of one kind, as these have one row of weights.
+ * scores.
  *
- * blend_members.c reads the options, blend_weights.c finds d and w, blend_serve.c answers, blend.c does
- * the rest. Legend: M members, U users, N items.
+ * Features of one kind have one row of weights, so members that have neighbours among items share theirs: with these, a
+ * user's items count 1 each. What they share cannot be divided by a user's d for each member: in their place stands, with
+ * t_m the mean of d_m over the users, t_m e(u), e(u) being the mean of d_m(u) / t_m over those members. Tags and users as
+ * features are of one member.
+ *
+ * Members that get no weight are dropped, from what is stored, too.
+ *
+ * blend_members.c reads the options, blend_scores.c scores for one member, blend_weights.c finds d, blend_choose.c w,
+ * blend_serve.c answers, blend.c does the rest. Legend: M members, U users, N items.
  */
 #ifndef BLEND_H
 #define BLEND_H
@@ -36,7 +43,7 @@ typedef struct BlendMember
 	void	   *options;		/* its own */
 	int			epochs;			/* planned at most */
 	double		weight;			/* w */
-	TrModel    *model;			/* NULL when it was loaded and can neither encode nor fold in */
+	TrModel    *model;			/* NULL when it was dropped, or loaded and can neither encode nor fold in */
 	int			width;			/* of its arrays */
 	int			features;		/* TrFeatures */
 	float	   *deviation;		/* (U) d; NULL when loaded */
@@ -60,6 +67,10 @@ typedef struct Blend
 	float	   *value;
 	int32_t    *merged_index;
 	float	   *merged_value;
+	float	   *row;			/* (N) of a feature that members share; zeros between calls */
+	uint64_t   *row_items;		/* those that are in it */
+	int32_t    *row_index;		/* (N) the answer */
+	float	   *row_value;
 	float	   *array;			/* (array_room) arrays of one member */
 	size_t		array_room;
 	TrTensor   *saved;			/* tensors of the last save() */
@@ -73,9 +84,12 @@ extern TrStatus blend_read_members(BlendMember *members, int *n, const BlendOpti
 /* weight (n) from the option weights; *given = false when it is empty. */
 extern TrStatus blend_read_weights(double *weight, int n, const BlendOptions *options, bool *given, TrError *err);
 
-/* blend_weights.c: deviations of all members; then the weights, by the held-out pairs when there are any. */
-extern TrStatus blend_measure(Blend *m, const TrPoll *poll, TrError *err);
-extern TrStatus blend_choose_weights(Blend *m, const TrPoll *poll, TrError *err);
+/* blend_weights.c: deviations of all members; lists (NULL = none) get the items they put first. */
+struct BlendLists;
+extern TrStatus blend_measure(Blend *m, struct BlendLists *lists, const TrPoll *poll, TrError *err);
+
+/* blend_serve.c: what the member's scores of a user of the training are multiplied by when it weighs 1 */
+extern float blend_unit_scale(const Blend *m, const BlendMember *member, int32_t user);
 
 /* blend_serve.c: functions of the TrAlgorithm. */
 /* blend_serve.c: the model is as wide as its members together */

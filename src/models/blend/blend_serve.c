@@ -24,20 +24,87 @@ blend_set_width(Blend *m)
 	}
 }
 
+/* What is not a number to multiply by is none. */
+static float
+number(double scale)
+{
+	return isfinite((float) scale) ? (float) scale : 0;
+}
+
 /* weight / deviation; 0 without a deviation, or with one too small to divide by */
 static float
 scale_of(const BlendMember *member, float deviation)
 {
-	float		scale = deviation > 0 ? (float) (member->weight / deviation) : 0;
+	return deviation > 0 ? number(member->weight / deviation) : 0;
+}
 
-	return isfinite(scale) ? scale : 0;
+/* Do the two share features? */
+static bool
+shares(const BlendMember *a, const BlendMember *b)
+{
+	return a == b || (a->features & b->features & TR_FEATURES_ITEMS);
+}
+
+/* The first with scores that the member shares features with: its weights of neighbours are stored as they are. */
+static const BlendMember *
+leader(const Blend *m, const BlendMember *member)
+{
+	for (const BlendMember *first = m->member; first < m->member + m->n_members; first++)
+		if (shares(first, member) && first->typical > 0)
+			return first;
+	return member;
+}
+
+/* e: how far the scores of those who share features with the member spread for the user, beside what is typical of them */
+static double
+spread(const Blend *m, const BlendMember *member, int32_t user)
+{
+	double		sum = 0;
+	int			n = 0;
+
+	for (const BlendMember *other = m->member; other < m->member + m->n_members; other++)
+		if (shares(other, member) && other->typical > 0)
+		{
+			sum += other->deviation[user] / other->typical;
+			n++;
+		}
+	return n > 0 ? sum / n : 0;
+}
+
+float
+blend_unit_scale(const Blend *m, const BlendMember *member, int32_t user)
+{
+	double		e = spread(m, member, user);
+
+	return e > 0 && member->typical > 0 ? number(1 / (member->typical * e)) : 0;
 }
 
 /* What the member's part of the user counts; of a user of another dataset no more is known than of users on the whole. */
 static float
 user_scale(const Blend *m, const BlendMember *member, const TrDataset *dataset, int32_t user)
 {
-	return scale_of(member, dataset == m->model.dataset && member->deviation ? member->deviation[user] : member->typical);
+	if (dataset == m->model.dataset && member->deviation)
+		return number(member->weight * blend_unit_scale(m, member, user));
+	return scale_of(member, member->typical);
+}
+
+/* What the member's weights of neighbours are multiplied by: they are stored with those of its leader. */
+static float
+row_scale(const Blend *m, const BlendMember *member)
+{
+	const BlendMember *first = leader(m, member);
+	float		unit = scale_of(first, first->typical);
+
+	return member == first ? 1 : unit > 0 ? number(scale_of(member, member->typical) / unit) : 0;
+}
+
+/* What a user known by tags alone counts of the member's features */
+static float
+encoded_scale(const Blend *m, const BlendMember *member)
+{
+	float		row = row_scale(m, member);
+
+	return row > 0 ? number(scale_of(member, member->encoded) / row) : 0;
 }
 
 static TrStatus
@@ -200,7 +267,10 @@ reserve_features(Blend *m, int32_t n, TrError *err)
 	return TR_OK;
 }
 
-/* index, value (found.n) += those of a member, renumbered and scaled; both lists ascend and have nothing in common. */
+/*
+ * index, value (found.n) += those of a member, renumbered and scaled; both lists ascend. What is there already, a member
+ * that shares it has put there, and it is the same.
+ */
 static TrStatus
 merge(Blend *m, const BlendMember *member, const TrSparse *from, float scale, TrError *err)
 {
@@ -222,6 +292,7 @@ merge(Blend *m, const BlendMember *member, const TrSparse *from, float scale, Tr
 		}
 		if (f == from->n)
 			break;
+		a += a < m->found.n && m->index[a] == next;
 		m->merged_index[n] = (int32_t) next;
 		m->merged_value[n++] = from->value[f] * scale;
 	}
@@ -246,7 +317,7 @@ blend_user_features(TrModel *model, const TrDataset *dataset, int32_t user, TrSp
 		if (!member->features)
 			continue;
 		TR_TRY(member->algorithm->user_features(member->model, dataset, user, &own, err));
-		TR_TRY(merge(m, member, &own, user_scale(m, member, dataset, user), err));
+		TR_TRY(merge(m, member, &own, user_scale(m, leader(m, member), dataset, user), err));
 	}
 	*out = (TrSparse) {m->found.n, m->index, m->value};
 	return TR_OK;
@@ -266,26 +337,101 @@ blend_encode_features(TrModel *model, const TrProfiles *profiles, int32_t row, T
 		if (!member->model || !member->algorithm->encode_features)
 			continue;
 		TR_TRY(member->algorithm->encode_features(member->model, profiles, row, &own, err));
-		TR_TRY(merge(m, member, &own, scale_of(member, member->encoded), err));
+		TR_TRY(merge(m, member, &own, encoded_scale(m, member), err));
 	}
 	*out = (TrSparse) {m->found.n, m->index, m->value};
 	return TR_OK;
 }
 
-/* Of the one member that has features of this kind. */
+/* How many members have features of this kind, and the first of them */
+static int
+holders(const Blend *m, TrFeatures kind, const BlendMember **first)
+{
+	int			n = 0;
+
+	for (const BlendMember *member = m->member + m->n_members - 1; member >= m->member; member--)
+		if (member->features & (int) kind)
+		{
+			*first = member;
+			n++;
+		}
+	return n;
+}
+
+static TrStatus
+member_row(const Blend *m, const BlendMember *member, int64_t feature, TrSparse *out, TrError *err)
+{
+	return member->algorithm->feature_weights(member->model,
+											  (int32_t) renumber(m, blend_features(&m->model), member->features,
+																 (int32_t) feature), out, err);
+}
+
+static TrStatus
+reserve_row(Blend *m, TrError *err)
+{
+	TrModel    *model = &m->model;
+
+	if (m->row_value)
+		return TR_OK;
+	m->row = TR_NEW(model, float, m->n_items);
+	m->row_items = TR_NEW(model, uint64_t, TR_BIT_WORDS(m->n_items));
+	m->row_index = TR_NEW(model, int32_t, m->n_items);
+	m->row_value = TR_NEW(model, float, m->n_items);
+	return tr_enough_memory(model, err, "the neighbours of an item");
+}
+
+/* out = what was added up in row, which is empty again */
+static void
+collect_row(Blend *m, TrSparse *out)
+{
+	size_t		words = TR_BIT_WORDS(m->n_items);
+	int32_t		n = 0;
+
+	for (size_t w = 0; w < words; w++)
+	{
+		for (uint64_t left = m->row_items[w]; left != 0; left &= left - 1)
+		{
+			int32_t		i = (int32_t) (64 * w) + __builtin_ctzll(left);
+
+			m->row_index[n] = i;
+			m->row_value[n++] = m->row[i];
+			m->row[i] = 0;
+		}
+		m->row_items[w] = 0;
+	}
+	*out = (TrSparse) {n, m->row_index, m->row_value};
+}
+
+/* Of the member that has features of this kind; of several, their weighted sum. */
 TrStatus
 blend_feature_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 {
 	Blend	   *m = (Blend *) model;
-	int			all = blend_features(model);
-	TrFeatures	kind = kind_of(m, all, feature);
+	TrFeatures	kind = kind_of(m, blend_features(model), feature);
+	const BlendMember *first = NULL;
+	int			n = holders(m, kind, &first);
 
-	for (int i = 0; i < m->n_members; i++)
-		if (m->member[i].features & (int) kind)
-			return m->member[i].algorithm->feature_weights(m->member[i].model,
-														   (int32_t) renumber(m, all, m->member[i].features, feature),
-														   out, err);
 	*out = (TrSparse) {0};
+	if (n == 0)
+		return TR_OK;
+	if (n == 1 && row_scale(m, first) == 1)
+		return member_row(m, first, feature, out, err);
+	TR_TRY(reserve_row(m, err));
+	for (const BlendMember *member = first; member < m->member + m->n_members; member++)
+	{
+		float		scale = row_scale(m, member);
+		TrSparse	row;
+
+		if (!(member->features & (int) kind))
+			continue;
+		TR_TRY(member_row(m, member, feature, &row, err));
+		for (int32_t i = 0; i < row.n; i++)
+		{
+			m->row[row.index[i]] += scale * row.value[i];
+			tr_bit_set(m->row_items, row.index[i]);
+		}
+	}
+	collect_row(m, out);
 	return TR_OK;
 }
 
@@ -317,6 +463,15 @@ history_scale(const BlendMember *member, const TrHistory *history)
 	return scale_of(member, history->items.n > 0 || member->encoded == 0 ? member->typical : member->encoded);
 }
 
+/* The same for what the member's features count, whose weights are stored with those of its leader. */
+static float
+history_feature_scale(const Blend *m, const BlendMember *member, const TrHistory *history)
+{
+	const BlendMember *first = leader(m, member);
+
+	return history->items.n > 0 || member->encoded == 0 ? scale_of(first, first->typical) : encoded_scale(m, member);
+}
+
 TrStatus
 blend_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
 			  TrError *err)
@@ -338,7 +493,7 @@ blend_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catal
 		TR_TRY(prepare_array(m, member, 1, &one, err));
 		TR_TRY(tr_model_fold_in(member->model, history, &part, m->array, &own, err));
 		put_array(array + offset, member->width, m->array, member->width, &scale, 1);
-		TR_TRY(merge(m, member, &own, scale, err));
+		TR_TRY(merge(m, member, &own, history_feature_scale(m, member, history), err));
 		any = true;
 	}
 	*features = (TrSparse) {m->found.n, m->index, m->value};

@@ -33,6 +33,9 @@ static const TrOption option_rows[] = {
 	"divide the remaining input by 1 - corruption"},
 	{"loss", TR_OPTION_ENUM, FIELD(loss), "softmax", 0, 0, loss_names,
 	"binary cross-entropy per tag (bce, Eq. 11), or cross-entropy of a softmax over all tags"},
+	{"samples", TR_OPTION_INT, FIELD(samples), "0", 0, 1e9, NULL,
+	"with loss softmax: number of tags sampled for each mini-batch, in place of all that no post of it has; 0 = all tags "
+	"if there are at most 20,000, else 2,048"},
 	{"targets", TR_OPTION_ENUM, FIELD(targets), "dropped", 0, 0, target_names,
 	"tags to predict: all tags of the post, or only the dropped ones among the tags not in the input"},
 	{"post_balance", TR_OPTION_REAL, FIELD(post_balance), "1", 0, 1, NULL,
@@ -103,6 +106,8 @@ check(const void *values, TrError *err)
 					 "Set corruption above 0, drop to \"random\" or \"one\", or targets to \"all\".");
 		return TR_BAD_OPTION;
 	}
+	if (o->samples > 0 && (o->loss != DAE_SOFTMAX || !o->touched_rows))
+		return tr_fail(err, TR_BAD_OPTION, "samples requires loss \"softmax\" and touched_rows");
 	if (o->drop == DAE_DROP_SHARE && o->rescale && o->corruption == 1)
 	{
 		tr_fail(err, TR_BAD_OPTION, "rescale cannot be used with corruption 1, which leaves no input");

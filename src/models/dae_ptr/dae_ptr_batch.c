@@ -229,6 +229,8 @@ dae_plan_step(Dae *m, bool *more, TrError *err)
 		TR_TRY(add_post(m, m->order[m->next++], err));
 	if (m->options.touched_rows)
 		tr_touched_find(&b->touched, &input, 1);
+	if (dae_samples(m))
+		dae_sample_step(m);
 	return TR_OK;
 }
 
@@ -252,5 +254,6 @@ dae_planner_create(Dae *m, TrError *err)
 		done = done && tr_rows_init(memory, &b->part[j], most, false);
 	if (!done || (touched && !tr_touched_init(memory, &b->touched, m->layout.rows)))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
+	TR_TRY(dae_sample_create(m, err));
 	return dae_known_create(m, err);
 }

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "models/choice.h"
 #include "models/ease/ease_spectral.h"
 
 typedef struct EaseOptions
@@ -23,8 +24,8 @@ typedef struct EaseOptions
 static const char *const methods[] = {"auto", "primal", "dual", "spectral", NULL};
 
 static const TrOption option_rows[] = {
-	{"lambda", TR_OPTION_REAL, OPTION(lambda), "300", 1e-3, 1e9, NULL,
-	"L2 strength; raise it for sparse or noisy data"},
+	{"lambda", TR_OPTION_REAL, OPTION(lambda), "0", 0, 1e9, NULL,
+	"L2 strength; 0 = chosen on held-out pairs of the training data; 300 with the method spectral"},
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "500", 0, 1e9, NULL,
 	"number of weights stored per item, the largest by absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
@@ -36,6 +37,14 @@ static const TrOption option_rows[] = {
 };
 
 static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseOptions);
+
+/* Lambdas that are worth a try; the first is right where popular items are noise enough. */
+static const double tried[] = {300, 50};
+
+#define TRIED ((int) (sizeof(tried) / sizeof(tried[0])))
+
+/* A choice takes no more users: the matrix to invert then is small, and lambda goes by what they are of all. */
+#define CHOOSING_USERS 800
 
 typedef struct Ease
 {
@@ -62,6 +71,9 @@ estimate(const TrShape *shape, const void *values)
 	if (tr_ease_is_spectral(shape->n_users, shape->n_items, shape->n_posts, settings.method))
 		return tr_ease_spectral_bytes(shape->n_users, shape->n_items, shape->n_posts, ((const EaseOptions *) values)->rank)
 			+ (size_t) data;
+	if (settings.lambda == 0)
+		data += (double) tr_choice_bytes(shape) + 16.0 * shape->n_posts
+			+ (double) tr_ease_bytes(fmin(shape->n_users, CHOOSING_USERS), shape->n_items, shape->n_items, shape->n_posts, &settings);
 	return tr_ease_bytes(shape->n_users, shape->n_items, shape->n_items, shape->n_posts, &settings) + (size_t) data;
 }
 
@@ -73,6 +85,8 @@ create(TrModel *model, TrError *err)
 	const TrDataset *d = model->dataset;
 
 	m->settings = settings_of(model->options);
+	if (m->settings.lambda == 0)
+		m->settings.lambda = tried[0];	/* until one is chosen */
 	TR_TRY(tr_tensor(model, "lambda", 1, 1, TR_FROM_ZERO, &m->lambda, err));
 	*m->lambda = (float) m->settings.lambda;
 	if (tr_ease_is_spectral(d->n_users, d->n_items, d->n_posts, m->settings.method))
@@ -106,14 +120,45 @@ fill(const TrModel *model, TrModel *work, TrEaseData *data, TrError *err)
 }
 
 static TrStatus
+choose_lambda(Ease *m, const TrPoll *poll, TrError *err)
+{
+	EaseOptions options[TRIED];
+	const void *list[TRIED];
+	TrChoice	choice = {.options = list, .n = TRIED, .epochs = 1, .most_users = CHOOSING_USERS, .seed = 1};
+	double		share = tr_choice_share(m->model.dataset, CHOOSING_USERS);
+	int			best;
+
+	for (int i = 0; i < TRIED; i++)
+	{
+		options[i] = *(const EaseOptions *) m->model.options;
+		options[i].lambda = tried[i] * share;
+		list[i] = &options[i];
+	}
+	TR_TRY(tr_choose(&best, &m->model, &choice, poll, err));
+	m->settings.lambda = tried[best];
+	*m->lambda = (float) m->settings.lambda;
+	return TR_OK;
+}
+
+static TrStatus
+solve(TrModel *model, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	Ease	   *m = (Ease *) model;
+
+	if (m->spectral.rank > 0)
+		return tr_ease_spectral_train(&m->spectral, model, fill, m->settings.lambda, poll, stats, err);
+	return tr_ease_train(&m->weights, model, fill, &m->settings, poll, stats, err);
+}
+
+static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	Ease	   *m = (Ease *) model;
 
 	(void) epoch;
-	if (m->spectral.rank > 0)
-		return tr_ease_spectral_train(&m->spectral, model, fill, m->settings.lambda, poll, stats, err);
-	return tr_ease_train(&m->weights, model, fill, &m->settings, poll, stats, err);
+	if (((const EaseOptions *) model->options)->lambda == 0 && m->spectral.rank == 0)
+		TR_TRY(choose_lambda(m, poll, err));
+	return solve(model, poll, stats, err);
 }
 
 /* ------------------------------------------------------------------ result */
@@ -124,11 +169,13 @@ restored(TrModel *model, TrError *err)
 {
 	Ease	   *m = (Ease *) model;
 
+	if (((const EaseOptions *) model->options)->lambda == 0 && *m->lambda > 0)
+		m->settings.lambda = *m->lambda;
 	if (*m->lambda != (float) m->settings.lambda)
 		return tr_fail(err, TR_BAD_DATA, "stored lambda is not %g", m->settings.lambda);
 	if (m->spectral.rank > 0)
 		return tr_ease_spectral_restored(&m->spectral, err);
-	return train_epoch(model, 1, NULL, &(TrEpochStats) {0}, err);
+	return solve(model, NULL, &(TrEpochStats) {0}, err);
 }
 
 static TrStatus

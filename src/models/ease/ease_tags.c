@@ -403,12 +403,12 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 {
 	EaseTags   *m = (EaseTags *) model;
 	const TrSparse *items = &history->items;
-	const TrSparse *tags = &history->tags;
+	TrSparse	tags = tr_history_tags(history);
 
 	if (m->spectral.rank == 0)
-		return user_row(m, items->index, items->value, items->n, tags->index, tags->value, tags->n, features, err);
-	TR_TRY(reserve(m, tags->n, err));
-	add_tags(m, tags->index, tags->value, tags->n, array);
+		return user_row(m, items->index, items->value, items->n, tags.index, tags.value, tags.n, features, err);
+	TR_TRY(reserve(m, tags.n, err));
+	add_tags(m, tags.index, tags.value, tags.n, array);
 	tr_ease_fold_in(items, catalogue, array);
 	return TR_OK;
 }

@@ -8,7 +8,9 @@
  *
  * Where pairs have values v, the first sum has a weight for every pair: v divided by their mean, or 1 + confidence v.
  *
- * A sweep is an epoch: the best users for these items, then the best items for these users.
+ * A sweep is an epoch: the best users for these items, then the best items for these users. What alpha and regularization
+ * should be depends on how dense the data is, and on how much of it repeats: unless they are given, alpha is a multiple of
+ * the density, and the multiple and the regularization are chosen on held-out pairs (choice.h).
  * Legend: U users, I items, D factors, P pairs; "side" is what is being solved for, the other one is held fixed.
  */
 #include <math.h>
@@ -16,7 +18,7 @@
 
 #include "core/cholesky.h"
 #include "core/simd.h"
-#include "models/base.h"
+#include "models/choice.h"
 
 typedef struct IalsOptions
 {
@@ -35,12 +37,12 @@ typedef struct IalsOptions
 static const TrOption option_rows[] = {
 	{"factors", TR_OPTION_INT, OPTION(factors), "64", 1, 1024, NULL,
 	"embedding size"},
-	{"alpha", TR_OPTION_REAL, OPTION(alpha), "0.1", 0, 1000, NULL,
-	"weight of unobserved pairs, relative to 1 for an observed pair"},
+	{"alpha", TR_OPTION_REAL, OPTION(alpha), "0", 0, 1000, NULL,
+	"weight of unobserved pairs, relative to 1 for an observed pair; 0 = chosen on held-out pairs of the training data"},
 	{"confidence", TR_OPTION_REAL, OPTION(confidence), "0", 0, 1e6, NULL,
 	"of pairs with values: an observed pair's weight is 1 + confidence * value; 0 = value / mean value"},
-	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.01", 1e-9, 1e9, NULL,
-	"L2 strength, multiplied by (pairs of the user + alpha items) ^ nu; likewise for items"},
+	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0", 0, 1e9, NULL,
+	"L2 strength, multiplied by (pairs of the user + alpha items) ^ nu; likewise for items; 0 = chosen as alpha is"},
 	{"nu", TR_OPTION_REAL, OPTION(nu), "1", 0, 2, NULL,
 	"exponent that increases regularization with the number of pairs; 0 = equal for all"},
 	{"init_std", TR_OPTION_REAL, OPTION(init_std), "0.1", 1e-6, 1000, NULL,
@@ -71,9 +73,17 @@ typedef struct Ials
 	double	   *loss;			/* backend memory */
 	float	   *host_ridge;		/* (U) of the users */
 	float	   *saved[2];		/* by TrSide: tensors "users" (U,D), "items" (I,D) */
+	float	   *weights;		/* (2) tensor "weights": alpha and regularization, as they were chosen; NULL = both were given */
 	double	   *host_gram;		/* folding in: (D,D) of the items, with alpha; and room for the equations of a user */
 	double	   *equations;		/* (D,D) and (D) */
 } Ials;
+
+/* Is something to be chosen? */
+static bool
+is_open(const IalsOptions *o)
+{
+	return o->alpha == 0 || o->regularization == 0;
+}
 
 static size_t
 estimate(const TrShape *shape, const void *values)
@@ -83,7 +93,10 @@ estimate(const TrShape *shape, const void *values)
 	double		rows = (double) shape->n_users + shape->n_items;
 
 	/* in the backend, saved, and the best ones kept; the pairs both ways; a backend's equations, for some rows at once */
-	return (size_t) (sizeof(float) * (3 * rows * D + 4 * rows + 4.0 * shape->n_posts + 34 * (D * D + 65 * D)));
+	double		model = sizeof(float) * (3 * rows * D + 4 * rows + 4.0 * shape->n_posts + 34 * (D * D + 65 * D));
+
+	/* a choice trains a smaller one meanwhile */
+	return (size_t) model + (!is_open(o) ? 0 : (size_t) model / 2 + tr_choice_bytes(shape));
 }
 
 /* ------------------------------------------------------------------ life */
@@ -135,32 +148,6 @@ upload_pairs(Ials *m, TrSide side)
 	tr_free(model->memory, val);
 }
 
-static float
-ridge_of(const IalsOptions *o, int32_t pairs, int32_t others)
-{
-	return (float) (o->regularization * pow(pairs + o->alpha * others, o->nu));
-}
-
-/* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu; the users' stays on the host, too */
-static void
-upload_ridge(Ials *m, TrSide side)
-{
-	const IalsOptions *o = &m->options;
-	const TrDataset *d = m->model.dataset;
-	const TrCsr *pairs = &m->side[side].pairs;
-	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
-	float	   *ridge = TR_NEW(&m->model, float, pairs->rows);
-
-	for (int32_t r = 0; ridge && r < pairs->rows; r++)
-		ridge[r] = ridge_of(o, from[r + 1] - from[r], pairs->cols);
-	if (ridge)
-		m->side[side].ridge = tr_to_device(&m->model, ridge, (size_t) pairs->rows * sizeof(float));
-	if (side == TR_USER)
-		m->host_ridge = ridge;
-	else
-		tr_free(m->model.memory, ridge);
-}
-
 /* The items at random; the users follow from them. */
 static TrStatus
 fill_side(Ials *m, TrSide side, TrError *err)
@@ -178,12 +165,25 @@ fill_side(Ials *m, TrSide side, TrError *err)
 	if (side == TR_ITEM)
 		tr_normals(m->saved[side], (int64_t) s->pairs.rows * o->factors, o->init_std / sqrt(D), o->seed, TR_ITEM);
 	upload_pairs(m, side);
-	upload_ridge(m, side);
+	s->ridge = tr_device_floats(&m->model, (size_t) s->pairs.rows);
 	s->factors = tr_device_floats(&m->model, (size_t) s->pairs.rows * (size_t) o->factors);
 	m->model.rows[side] = s->factors;
 	row_work = D * D * (D / 3 + (double) d->n_posts / s->pairs.rows);
 	s->step = (int) fmax(1, fmin(s->pairs.rows, tr_step_work(m->model.backend) / row_work));
 	return tr_mirror(&m->model, m->saved[side], s->factors, (size_t) s->pairs.rows * (size_t) o->factors, err);
+}
+
+static TrStatus
+restored(TrModel *model, TrError *err)
+{
+	Ials	   *m = (Ials *) model;
+
+	(void) err;
+	if (!m->weights)
+		return TR_OK;
+	m->options.alpha = m->weights[0];
+	m->options.regularization = m->weights[1];
+	return TR_OK;
 }
 
 static TrStatus
@@ -195,6 +195,12 @@ create(TrModel *model, TrError *err)
 
 	m->options = *(const IalsOptions *) model->options;
 	D = (size_t) m->options.factors;
+	/* similar users and items are those whose embeddings point the same way */
+	model->width = model->unit = m->options.factors;
+	if (is_open(&m->options))
+		TR_TRY(tr_tensor(model, "weights", 1, 2, TR_FROM_ZERO, &m->weights, err));
+	if (!model->dataset)
+		return restored(model, err);
 	if (!b->ops->regress_rows)
 	{
 		tr_fail(err, TR_UNSUPPORTED, "algorithm \"ials\" cannot be trained on device \"%s\"", b->ops->name);
@@ -202,14 +208,100 @@ create(TrModel *model, TrError *err)
 			snprintf(err->hint, sizeof(err->hint), "Train it on the CPU, with device => 'cpu'.");
 		return TR_UNSUPPORTED;
 	}
-	/* similar users and items are those whose embeddings point the same way */
-	model->width = model->unit = m->options.factors;
 	m->gram = tr_device_floats(model, D * D);
 	m->loss = tr_device_new(model, sizeof(double));
+	m->host_ridge = TR_NEW(model, float, model->dataset->n_users);
 	TR_TRY(fill_side(m, TR_USER, err));
 	TR_TRY(fill_side(m, TR_ITEM, err));
 	TR_TRY(tr_enough_memory(model, err, "the factors of users and items"));
 	return b->ops->finish(b, err);
+}
+
+/* ------------------------------------------------------------------ what the data wants */
+
+/* Multiples of the density, and regularizations, that are worth a try; the first are a compromise. */
+static const double tried[][2] = {{8, 0.027}, {14, 0.03}, {6, 0.013}, {0.6, 0.012}};
+
+#define TRIED ((int) (sizeof(tried) / sizeof(tried[0])))
+
+/* The trainings that choose are shorter, and their embeddings smaller. */
+#define CHOOSING_EPOCHS 4
+#define CHOOSING_FACTORS 64
+
+static double
+density(const TrDataset *d)
+{
+	return (double) d->n_posts / ((double) d->n_users * d->n_items);
+}
+
+/* o = the i-th of those tried, where it is not given */
+static void
+set_tried(IalsOptions *o, const IalsOptions *given, const TrDataset *d, int i)
+{
+	*o = *given;
+	if (given->alpha == 0)
+		o->alpha = fmin(tried[i][0] * density(d), 1);
+	if (given->regularization == 0)
+		o->regularization = tried[i][1];
+}
+
+static TrStatus
+choose(Ials *m, const TrPoll *poll, TrError *err)
+{
+	IalsOptions options[TRIED];
+	const void *list[TRIED];
+	IalsOptions *o = &m->options;
+	TrChoice	choice = {.options = list, .n = TRIED, .epochs = CHOOSING_EPOCHS, .seed = o->seed};
+	int			best;
+
+	for (int i = 0; i < TRIED; i++)
+	{
+		set_tried(&options[i], o, m->model.dataset, i);
+		options[i].factors = o->factors < CHOOSING_FACTORS ? o->factors : CHOOSING_FACTORS;
+		list[i] = &options[i];
+	}
+	TR_TRY(tr_choose(&best, &m->model, &choice, poll, err));
+	m->weights[0] = (float) options[best].alpha;
+	m->weights[1] = (float) options[best].regularization;
+	return restored(&m->model, err);
+}
+
+static float
+ridge_of(const IalsOptions *o, int32_t pairs, int32_t others)
+{
+	return (float) (o->regularization * pow(pairs + o->alpha * others, o->nu));
+}
+
+/* ridge (n) = regularization (pairs + alpha n of the other side) ^ nu; the users' stays on the host, too */
+static TrStatus
+upload_ridge(Ials *m, TrSide side, TrError *err)
+{
+	const IalsOptions *o = &m->options;
+	TrBackend  *b = m->model.backend;
+	const TrDataset *d = m->model.dataset;
+	const TrCsr *pairs = &m->side[side].pairs;
+	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
+	float	   *ridge = side == TR_USER ? m->host_ridge : TR_NEW(&m->model, float, pairs->rows);
+	TrStatus	status;
+
+	TR_TRY(tr_enough_memory(&m->model, err, "the regularization of %d items", pairs->rows));
+	for (int32_t r = 0; r < pairs->rows; r++)
+		ridge[r] = ridge_of(o, from[r + 1] - from[r], pairs->cols);
+	b->ops->upload(b, m->side[side].ridge, ridge, (size_t) pairs->rows * sizeof(float));
+	status = b->ops->finish(b, err);
+	if (side == TR_ITEM)
+		tr_free(m->model.memory, ridge);
+	return status;
+}
+
+/* Before the first sweep */
+static TrStatus
+set_weights(Ials *m, const TrPoll *poll, TrError *err)
+{
+	if (m->weights)
+		TR_TRY(choose(m, poll, err));
+	TR_TRY(upload_ridge(m, TR_USER, err));
+	return upload_ridge(m, TR_ITEM, err);
 }
 
 /* ------------------------------------------------------------------ training */
@@ -265,7 +357,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	TrBackend  *b = model->backend;
 	double		loss;
 
-	(void) epoch;
+	if (epoch == 1)
+		TR_TRY(set_weights(m, poll, err));
 	TR_TRY(solve(m, TR_USER, poll, err));
 	b->ops->zero(b, m->loss, sizeof(double));
 	TR_TRY(solve(m, TR_ITEM, poll, err));
@@ -333,7 +426,6 @@ prepare(Ials *m, const TrCatalogue *catalogue, TrError *err)
 {
 	size_t		D = (size_t) catalogue->width;
 
-	m->options = *(const IalsOptions *) m->model.options;
 	if (catalogue->width != m->options.factors)
 		return tr_fail(err, TR_BAD_DATA, "the stored embeddings have %d numbers, not %d", catalogue->width,
 					   m->options.factors);
@@ -403,8 +495,10 @@ const TrAlgorithm tr_algorithm_ials = {
 	.options = &options,
 	.estimate = estimate,
 	.size = sizeof(Ials),
+	.loads = true,
 	.create = create,
 	.train_epoch = train_epoch,
+	.restored = restored,
 	.embed = tr_embed_rows,
 	.fold_in = fold_in,
 	.contributions = contributions,

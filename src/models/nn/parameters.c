@@ -136,6 +136,23 @@ tr_parameters_update(TrParameters *p, TrBackend *b, TrOptimizer optimizer)
 }
 
 void
+tr_parameters_start_step_but(TrParameters *p, TrBackend *b, int64_t from, int64_t end)
+{
+	p->steps++;
+	b->ops->zero(b, p->gradient, (size_t) (from - p->dense) * sizeof(float));
+	b->ops->zero(b, tr_gradient(p, end), (size_t) (p->size - end) * sizeof(float));
+}
+
+void
+tr_parameters_update_but(TrParameters *p, TrBackend *b, TrOptimizer optimizer, int64_t from, int64_t end)
+{
+	update(p, b, &optimizer, p->dense, from);
+	update(p, b, &optimizer, end, p->regularized);
+	optimizer.decay = 0;
+	update(p, b, &optimizer, p->regularized, p->size);
+}
+
+void
 tr_parameters_update_rows(TrParameters *p, TrBackend *b, const TrOptimizer *optimizer, const float *gradient,
 						  const int32_t *touched, int n, int width)
 {

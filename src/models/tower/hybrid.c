@@ -7,13 +7,18 @@
  * is left out of the item's profile, and dropout and weighting treat an item as they treat a tag. One matrix maps tags and
  * items, so that an item in a user's profile and the item itself share a row.
  *
+ * How much of a profile should be items depends on how much the tags say of who will like what. What is not given of the two
+ * weights and of the dropout is chosen on held-out pairs (choice.h), before the first epoch.
+ *
  * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset that the model was not trained
  * on, as in a refresh: its items have other numbers.
  *
  * Legend: T tags, N items, E entries of a table, P posts.
  */
+#include <math.h>
 #include <string.h>
 
+#include "models/choice.h"
 #include "models/tower/tower.h"
 
 typedef struct HybridOptions
@@ -24,22 +29,37 @@ typedef struct HybridOptions
 } HybridOptions;
 
 static const TrOption options[] = {
-	TOWER_OPTIONS_WITH("0.7", "0.1"),
+	TOWER_OPTIONS_WITH("-1", "-1", -1, "; -1 = chosen on held-out pairs of the training data", "0.1"),
 	TOWER_MASK_OPTION,
 	TOWER_SAMPLING_WITH("popularity", "2000"),
-	{"item_history", TR_OPTION_REAL, offsetof(HybridOptions, item_history), "2", 0, 1000, NULL,
-	"weight of the user's items in the user's profile, relative to 1 for a tag; 0 = no items"},
-	{"item_term", TR_OPTION_REAL, offsetof(HybridOptions, item_term), "0", 0, 1000, NULL,
-	"weight of the item itself in the item's profile, per user, relative to 1 for a tag; 0 = tags only"},
+	{"item_history", TR_OPTION_REAL, offsetof(HybridOptions, item_history), "-1", -1, 1000, NULL,
+	"weight of the user's items in the user's profile, relative to 1 for a tag; 0 = no items; -1 = chosen"},
+	{"item_term", TR_OPTION_REAL, offsetof(HybridOptions, item_term), "-1", -1, 1000, NULL,
+	"weight of the item itself in the item's profile, per user, relative to 1 for a tag; 0 = tags only; -1 = chosen"},
 };
 
-static const TrOptionSet option_set = TR_OPTION_SET(options, HybridOptions, .check = tower_check_options);
+/* What is below 0 is chosen, so that nothing lies between. */
+static TrStatus
+check_options(const void *values, TrError *err)
+{
+	const HybridOptions *o = values;
+	const double value[] = {o->item_history, o->item_term, o->tower.user_dropout, o->tower.item_dropout};
+	static const char *const names[] = {"item_history", "item_term", "user_dropout", "item_dropout"};
+
+	for (int i = 0; i < 4; i++)
+		if (value[i] < 0 && value[i] != -1)
+			return tr_fail(err, TR_BAD_OPTION, "option \"%s\" is %g, which is neither -1 nor 0 or more", names[i], value[i]);
+	return tower_check_options(values, err);
+}
+
+static const TrOptionSet option_set = TR_OPTION_SET(options, HybridOptions, .check = check_options);
 
 typedef struct Hybrid
 {
 	Tower		tower;			/* over T + N tags */
 	TrDataset	augmented;		/* the dataset with items among the tags; of it, the two profile tables alone are our own */
 	float	   *n_tags;			/* (1) T, saved */
+	float	   *chosen;			/* (4) item_history, item_term, user_dropout, item_dropout; NULL = all given */
 } Hybrid;
 
 /* ------------------------------------------------------------------ profiles with items */
@@ -153,8 +173,121 @@ augment(Hybrid *h, const TrDataset *d, const HybridOptions *o, TrError *err)
 		return tr_fail(err, TR_BAD_DATA, "too many tags and items: %d and %d", d->n_tags, d->n_items);
 	h->augmented = *d;
 	h->augmented.n_tags = d->n_tags + d->n_items;
-	TR_TRY(augment_users(model, &h->augmented.user, d, (float) o->item_history, err));
-	return augment_items(model, &h->augmented.item, d, (float) o->item_term, err);
+	TR_TRY(augment_users(model, &h->augmented.user, d, (float) fabs(o->item_history), err));
+	return augment_items(model, &h->augmented.item, d, (float) fabs(o->item_term), err);
+}
+
+/* The items of all profiles of a side, where there are any, count so much. */
+static TrStatus
+weigh_items(Hybrid *h, TrSide side, float times, TrError *err)
+{
+	TrBackend  *b = h->tower.model.backend;
+	const TrProfileTable *table = side == TR_USER ? &h->augmented.user : &h->augmented.item;
+	float	   *count = (float *) table->count;	/* the tables are our own, and so are the backend's */
+	float	   *weight = (float *) table->weight;
+
+	for (int64_t e = 0; e < table->n_entries; e++)
+	{
+		int64_t		first = table->occurrence_ptr[e];
+		int64_t		end = table->occurrence_ptr[e + 1];
+
+		if (table->tag[e] < h->tower.model.n_tags)
+			continue;
+		count[e] = times * (float) (end - first);
+		for (int64_t o = first; o < end; o++)
+			weight[o] = times;
+	}
+	b->ops->upload(b, (float *) h->tower.side[side].count, count, (size_t) table->n_entries * sizeof(float));
+	b->ops->upload(b, (float *) h->tower.side[side].weight, weight, (size_t) table->n_occurrences * sizeof(float));
+	return b->ops->finish(b, err);
+}
+
+/* ------------------------------------------------------------------ what the data wants */
+
+/* item_history, item_term, user_dropout, item_dropout: tags with a few items; items with a few tags */
+static const double tried[][4] = {{2, 0, 0.7, 0.5}, {10, 10, 0.3, 0.3}};
+
+#define TRIED ((int) (sizeof(tried) / sizeof(tried[0])))
+
+/* The trainings that choose take half the epochs, and no more than this: in fewer, items have not been learned. */
+#define CHOOSING_EPOCHS 15
+
+/* Tags gain more by the other half of the epochs: items have to be ahead by more than that. */
+#define MARGIN 0.1
+
+static bool
+is_open(const HybridOptions *o)
+{
+	return o->item_history < 0 || o->item_term < 0 || o->tower.user_dropout < 0 || o->tower.item_dropout < 0;
+}
+
+/* o = the i-th of those tried, where it is not given */
+static void
+set_tried(HybridOptions *o, const HybridOptions *given, int i)
+{
+	*o = *given;
+	if (given->item_history < 0)
+		o->item_history = tried[i][0];
+	if (given->item_term < 0)
+		o->item_term = tried[i][1];
+	if (given->tower.user_dropout < 0)
+		o->tower.user_dropout = tried[i][2];
+	if (given->tower.item_dropout < 0)
+		o->tower.item_dropout = tried[i][3];
+}
+
+/* The training and the profiles follow what was chosen. */
+static TrStatus
+apply_chosen(Hybrid *h, TrError *err)
+{
+	const HybridOptions *o = h->tower.model.options;
+
+	h->tower.options.user_dropout = h->chosen[2];
+	h->tower.options.item_dropout = h->chosen[3];
+	if (o->item_history != 0)
+		TR_TRY(weigh_items(h, TR_USER, h->chosen[0], err));
+	return o->item_term != 0 ? weigh_items(h, TR_ITEM, h->chosen[1], err) : TR_OK;
+}
+
+static TrStatus
+choose(Hybrid *h, const TrPoll *poll, TrError *err)
+{
+	HybridOptions options[TRIED];
+	const void *list[TRIED];
+	TrChoice	choice = {.options = list, .n = TRIED, .margin = MARGIN, .seed = h->tower.options.seed};
+	int			epochs = (h->tower.model.epochs + 1) / 2;
+	int			best;
+
+	for (int i = 0; i < TRIED; i++)
+	{
+		set_tried(&options[i], h->tower.model.options, i);
+		list[i] = &options[i];
+	}
+	choice.epochs = epochs < CHOOSING_EPOCHS ? epochs : CHOOSING_EPOCHS;
+	TR_TRY(tr_choose(&best, &h->tower.model, &choice, poll, err));
+	h->chosen[0] = (float) options[best].item_history;
+	h->chosen[1] = (float) options[best].item_term;
+	h->chosen[2] = (float) options[best].tower.user_dropout;
+	h->chosen[3] = (float) options[best].tower.item_dropout;
+	return apply_chosen(h, err);
+}
+
+static TrStatus
+train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	Hybrid	   *h = (Hybrid *) model;
+
+	if (epoch == 1 && h->chosen)
+		TR_TRY(choose(h, poll, err));
+	return tower_train_epoch(model, epoch, poll, stats, err);
+}
+
+static TrStatus
+restored(TrModel *model, TrError *err)
+{
+	Hybrid	   *h = (Hybrid *) model;
+
+	return h->chosen && model->dataset ? apply_chosen(h, err) : TR_OK;
 }
 
 /* ------------------------------------------------------------------ life */
@@ -168,7 +301,8 @@ estimate(const TrShape *shape, const void *values)
 	augmented.n_tags += shape->n_items;
 	augmented.n_assignments += shape->n_posts;
 	/* two tables; an entry has 16 bytes, an occurrence 8 */
-	return tower_estimate(&augmented, values) + 2 * occurrences * 24;
+	return (is_open(values) ? 2 : 1) * (tower_estimate(&augmented, values) + 2 * occurrences * 24)
+		+ (is_open(values) ? tr_choice_bytes(shape) : 0);
 }
 
 /* The first layer's inputs say how many items there were. */
@@ -201,7 +335,7 @@ create(TrModel *model, TrError *err)
 	TR_TRY(tower_create_over(&h->tower, dataset, h->augmented.n_tags, model->n_tags, err));
 	TR_TRY(tr_tensor(model, "tags", 1, 1, (TrRange) {T, T, true}, &h->n_tags, err));
 	*h->n_tags = T;
-	return TR_OK;
+	return is_open(model->options) ? tr_tensor(model, "chosen", 1, 4, TR_FROM_ZERO, &h->chosen, err) : TR_OK;
 }
 
 /* With items in the profiles where they are those of the training. */
@@ -210,7 +344,7 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 {
 	const TrDataset *used = dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset;
 
-	return tr_embed_profiles(model, side, used, first, n, out, err);
+	return tower_embed(model, side, used, first, n, out, err);
 }
 
 /* The profile of a user with this history, as augment_users() would have it. */
@@ -218,10 +352,11 @@ static TrStatus
 fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
 		TrError *err)
 {
-	float		times = (float) ((const HybridOptions *) model->options)->item_history;
-	const TrSparse *tags = &history->tags;
+	const float *chosen = ((const Hybrid *) model)->chosen;
+	float		times = chosen ? chosen[0] : (float) ((const HybridOptions *) model->options)->item_history;
+	TrSparse	tags = tr_history_tags(history);
 	const TrSparse *items = &history->items;
-	int32_t		n = tags->n + (times > 0 ? items->n : 0);
+	int32_t		n = tags.n + (times > 0 ? items->n : 0);
 	int64_t		ptr[2] = {0, n};
 	int32_t    *tag = TR_NEW(model, int32_t, n);
 	float	   *count = TR_NEW(model, float, n);
@@ -231,10 +366,10 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 	(void) catalogue, (void) features;
 	for (int32_t i = 0; status == TR_OK && i < n; i++)
 	{
-		bool		is_tag = i < tags->n;
+		bool		is_tag = i < tags.n;
 
-		tag[i] = is_tag ? tags->index[i] : model->n_tags + items->index[i - tags->n];
-		count[i] = is_tag ? tags->value[i] : times * items->value[i - tags->n];
+		tag[i] = is_tag ? tags.index[i] : model->n_tags + items->index[i - tags.n];
+		count[i] = is_tag ? tags.value[i] : times * items->value[i - tags.n];
 	}
 	if (status == TR_OK)
 		status = tower_encode(model, TR_USER, &profile, array, err);
@@ -247,12 +382,16 @@ const TrAlgorithm tr_algorithm_hybrid = {
 	.name = "hybrid",
 	.summary = "The tag tower of hdlpr_ns, with profiles that also contain the user's items and the item itself.",
 	.source = "tower of Xu et al., IJCAI 2017, over profiles with items",
-	TOWER_SHARED_SLOTS,
+	.task = TR_TASK_ITEM,
+	.loads = true,
+	.encode = tower_encode,
 	.size = sizeof(Hybrid),
 	.knows_items = true,
 	.options = &option_set,
 	.estimate = estimate,
 	.create = create,
+	.train_epoch = train_epoch,
+	.restored = restored,
 	.embed = embed,
 	.fold_in = fold_in,
 };

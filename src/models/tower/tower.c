@@ -34,7 +34,7 @@ tower_estimate(const TrShape *shape, const void *values)
 	if (o->reconstruction > 0)
 		floats += fmin(rows * l.dim[0], fmax(4 * 1024 * 1024, 64.0 * l.dim[0]));
 	/* the dataset's copy in backend memory, and the kept best weights */
-	floats += 3.0 * (double) shape->n_assignments + 2.0 * (double) p.size;
+	floats += 4.0 * (double) shape->n_assignments + 2.0 * (double) shape->n_posts + 2.0 * (double) p.size;
 	return (size_t) (floats * 1.125 * sizeof(float));
 }
 
@@ -66,6 +66,11 @@ upload_table(Tower *t, TrProfileTable *to, const TrProfileTable *from)
 	to->occurrence_ptr = tr_to_device(model, from->occurrence_ptr, (E + 1) * sizeof(int64_t));
 	to->post = tr_to_device(model, from->post, n * sizeof(int32_t));
 	to->weight = from->weight ? tr_to_device(model, from->weight, n * sizeof(float)) : NULL;
+	if (from->post_ptr)
+	{
+		to->post_ptr = tr_to_device(model, from->post_ptr, ((size_t) t->dataset->n_posts + 1) * sizeof(int64_t));
+		to->post_tag = tr_to_device(model, from->post_tag, n * sizeof(int32_t));
+	}
 }
 
 static TrStatus
@@ -173,6 +178,18 @@ profile_rows(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n
 	return status;
 }
 
+TrStatus
+tower_popularity_factor(Tower *t, float *factor, TrError *err)
+{
+	TrBackend  *b = t->model.backend;
+	float		weight = 0;
+
+	b->ops->download(b, &weight, t->p.value + t->popularity_weight, sizeof(float));
+	TR_TRY(b->ops->finish(b, err));
+	*factor = (float) t->options.temperature * weight;
+	return TR_OK;
+}
+
 /*
  * Users (x / |x|, 1), items (x / |x|, temperature w ln(1 + users)): the training's score times the temperature, which
  * ranks alike and leaves unit vectors in front.
@@ -183,17 +200,17 @@ encode_block(Tower *t, TrSide side, const TrProfiles *profiles, int first, int n
 	TrBackend  *b = t->model.backend;
 	int			width = t->model.width;
 	TrCsr		csr;
-	float		weight = 0;
+	float		factor = 0;
 
 	TR_TRY(profile_rows(t, side, profiles, first, n, &csr, err));
 	TR_TRY(tower_forward(t, &csr, 1, n, 1.0f, NULL, err));
 	b->ops->download(b, out, t->embedding.data, (size_t) n * width * sizeof(float));
-	if (t->options.popularity)
-		b->ops->download(b, &weight, t->p.value + t->popularity_weight, sizeof(float));
+	if (t->options.popularity && side == TR_ITEM)
+		TR_TRY(tower_popularity_factor(t, &factor, err));
 	TR_TRY(b->ops->finish(b, err));
 	if (t->options.popularity && side == TR_ITEM)
 		for (int i = 0; i < n; i++)
-			out[(size_t) i * width + width - 1] = (float) t->options.temperature * weight
+			out[(size_t) i * width + width - 1] = factor
 				* log1pf(profiles->posts ? (float) profiles->posts[first + i] : 0.0f);
 	return TR_OK;
 }
@@ -210,4 +227,22 @@ tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out
 		TR_TRY(encode_block(t, side, profiles, first, n, out + (size_t) first * t->model.width, err));
 	}
 	return TR_OK;
+}
+
+/* ------------------------------------------------------------------ new users */
+
+/*
+ * By the tags that others give to his items, where he has any: training has brought the users it saw close to their items,
+ * which own tags alone do not do for somebody it did not see.
+ */
+TrStatus
+tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+			  TrError *err)
+{
+	const TrSparse *tags = history->item_tags.n > 0 ? &history->item_tags : &history->tags;
+	int64_t		ptr[2] = {0, tags->n};
+	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
+
+	(void) catalogue, (void) features;
+	return tower_encode(model, TR_USER, &profile, array, err);
 }

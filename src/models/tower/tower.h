@@ -8,7 +8,8 @@
  * tower_network.c  parameters, forward and backward passes
  * tower_batch.c    which users, items and pairs make up a step (host)
  * tower_train.c    one epoch
- * tower.c          the TrAlgorithm functions: create, save, load, encode
+ * tower.c          the TrAlgorithm functions: create, save, load, encode, fold in
+ * tower_popularity.c  embed(), with the popularity of new items
  *
  * Legend: T tags, K layers, D width of the last one, R rows of a batch, U users, C candidate items, P pairs, G target
  * items.
@@ -48,6 +49,10 @@ typedef struct Tower
 	TrBuffer	pair_grad;		/* (P) */
 	TrUpload	upload;			/* the batch's integers and floats */
 	int32_t    *encoded;		/* 0, 1, … while encoding */
+
+	/* tower_popularity.c: (items) users that new items are expected to get, of this dataset */
+	float	   *expected;
+	const TrDataset *expected_of;
 } Tower;
 
 /* Rows of one batch: users 0..U-1, candidates U..U+C-1 (the G targets first), positives U+C..U+C+P-1. */
@@ -122,12 +127,21 @@ extern TrStatus tower_encode(TrModel *model, TrSide side, const TrProfiles *prof
  * What the algorithms of the family share: the slots of TrAlgorithm, some of which hybrid has its own for; and the
  * description of a table of options.
  */
+extern TrStatus tower_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
+							TrError *err);
+/* What ln(1 + users) is multiplied by in an item's array. */
+extern TrStatus tower_popularity_factor(Tower *t, float *factor, TrError *err);
+
+/* fold_in() */
+extern TrStatus tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
+							  TrSparse *features, TrError *err);
+
 #define TOWER_SHARED_SLOTS \
 	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .encode = tower_encode
 
 #define TOWER_SLOTS \
 	TOWER_SHARED_SLOTS, .size = sizeof(Tower), .estimate = tower_estimate, .create = tower_create, \
-	.embed = tr_embed_profiles
+	.embed = tower_embed, .fold_in = tower_fold_in
 
 #define TOWER_OPTION_SET(table, preset_list) \
 	{.options = (table), .count = sizeof(table) / sizeof((table)[0]), .presets = (preset_list), \

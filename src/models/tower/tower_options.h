@@ -104,9 +104,9 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 #define TOWER_FIELD(field) offsetof(TowerOptions, field)
 
 /* Rows for the option table of each algorithm of the family; _WITH leaves some defaults to it. */
-#define TOWER_COMMON_OPTIONS TOWER_OPTIONS_WITH("0.3", "0.05")
+#define TOWER_COMMON_OPTIONS TOWER_OPTIONS_WITH("0.3", "0.5", 0, "", "0.05")
 
-#define TOWER_OPTIONS_WITH(user_dropout_default, temperature_default) \
+#define TOWER_OPTIONS_WITH(user_dropout_default, item_dropout_default, least_dropout, dropout_note, temperature_default) \
 	{"layers", TR_OPTION_INTS, TOWER_FIELD(layers), "128", 1, 65536, NULL, \
 	"sizes of the tower's layers; the last one is the embedding size"}, \
 	{"weighting", TR_OPTION_ENUM, TOWER_FIELD(weighting), "log_tfidf", 0, 0, tower_weighting_names, \
@@ -123,10 +123,10 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"add ln(1 + users of the item) to the score, with a learned weight"}, \
 	{"keep", TR_OPTION_REAL, TOWER_FIELD(keep), "0.5", 0.01, 1, NULL, \
 	"share of a user's posts used as the profile in a training step; the others are targets; 1 = all posts are both"}, \
-	{"user_dropout", TR_OPTION_REAL, TOWER_FIELD(user_dropout), user_dropout_default, 0, 0.99, NULL, \
-	"dropout rate of the tags in user profiles"}, \
-	{"item_dropout", TR_OPTION_REAL, TOWER_FIELD(item_dropout), "0.5", 0, 0.99, NULL, \
-	"dropout rate of the tags in item profiles"}, \
+	{"user_dropout", TR_OPTION_REAL, TOWER_FIELD(user_dropout), user_dropout_default, least_dropout, 0.99, NULL, \
+	"dropout rate of the tags in user profiles" dropout_note}, \
+	{"item_dropout", TR_OPTION_REAL, TOWER_FIELD(item_dropout), item_dropout_default, least_dropout, 0.99, NULL, \
+	"dropout rate of the tags in item profiles" dropout_note}, \
 	{"temperature", TR_OPTION_REAL, TOWER_FIELD(temperature), temperature_default, 0.001, 1000, NULL, \
 	"softmax temperature, which divides the cosine"}, \
 	{"regularization", TR_OPTION_REAL, TOWER_FIELD(regularization), "0", 0, 1, NULL, \

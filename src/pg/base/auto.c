@@ -5,7 +5,8 @@
 
 /*
  * Cheap ones first: where the time runs out, the others are not tried. What is worse than another one everywhere, and no
- * cheaper, is not here (doc/quality.md).
+ * cheaper, is not here (doc/quality.md). Towers, and blends with them, live on what tags say: where these add nothing to a
+ * closed form, they are slow and worse.
  */
 static const TagrecCandidate item_candidates[] = {
 	{"popularity", NULL},
@@ -14,9 +15,9 @@ static const TagrecCandidate item_candidates[] = {
 	{"ease", NULL},
 	{"ials", NULL},
 	{"ease_tags", NULL},
-	{"hdlpr_ns", NULL},
-	{"hybrid", NULL},
-	{"blend", NULL},
+	{"hdlpr_ns", NULL, "ease_tags", "ease"},
+	{"hybrid", NULL, "ease_tags", "ease"},
+	{"blend", NULL, "ease_tags", "ease"},
 	{NULL, NULL}
 };
 

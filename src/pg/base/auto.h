@@ -21,6 +21,9 @@ typedef struct TagrecCandidate
 {
 	const char *algorithm;
 	const char *options;		/* a JSON object, or NULL */
+	/* not tried where the first of these two, tried before, is no better than the second; NULL = always tried */
+	const char *better,
+			   *than;
 } TagrecCandidate;
 
 /* Ends with NULL. */

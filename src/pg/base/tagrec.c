@@ -24,6 +24,7 @@ int			tagrec_cache_size;
 int			tagrec_mapped_size;
 bool		tagrec_fast_scan;
 int			tagrec_progress_interval;
+char	   *tagrec_model_schema;
 void		(*tagrec_told) (const char *unit, int64 done, int64 total);
 
 PGDLLEXPORT void _PG_init(void);
@@ -54,6 +55,11 @@ define_training_settings(void)
 							NULL,
 							&tagrec_progress_interval, 3, 0, 3600,
 							PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomStringVariable("tagrec.model_schema",
+							   "Sets the schema for the tables and views of new models.",
+							   "An empty string means the current schema.",
+							   &tagrec_model_schema, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 static void

@@ -18,6 +18,7 @@ extern int	tagrec_max_finished_jobs;	/* tagrec.max_finished_jobs: of one role th
 extern int	tagrec_cache_size;	/* tagrec.cache_size: MB of item matrices a backend keeps */
 extern int	tagrec_mapped_size;	/* tagrec.mapped_size: MB of files that sessions share, 0 = none */
 extern bool tagrec_fast_scan;	/* tagrec.fast_scan: are rows left out by bounds? */
+extern char *tagrec_model_schema;	/* tagrec.model_schema: of new models; "" = the current schema */
 extern int	tagrec_progress_interval;	/* tagrec.progress_interval: seconds between progress notices */
 
 /* machine.c: tagrec.max_memory in MB, with half of the machine's, or the control group's, in place of -1. */

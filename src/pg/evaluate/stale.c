@@ -10,6 +10,7 @@
 #include "pg/serve/matrix.h"
 #include "pg/source/source.h"
 #include "utils/memutils.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tagrec_stale);
 
@@ -96,11 +97,10 @@ tagrec_stale(PG_FUNCTION_ARGS)
 	Stale		s = {NULL};
 	Datum		values[7];
 	bool		nulls[7] = {false};
-	TupleDesc	desc;
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	int64		rows;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	InitMaterializedSRF(fcinfo, 0);
 	read_source(&s, version, &rows);
 	s.call = tagrec_call_begin_version(model, version->version);
 	tagrec_test_settle(s.test, &s.call->tables);
@@ -114,5 +114,6 @@ tagrec_stale(PG_FUNCTION_ARGS)
 	values[4] = Int64GetDatum(s.test->users.count - s.known_users);
 	values[5] = Int64GetDatum(s.test->items.count - s.known_items);
 	values[6] = Int64GetDatum(s.trained_pairs - s.known_pairs);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	return (Datum) 0;
 }

@@ -81,10 +81,11 @@ tagrec_wants_tags(const TagrecVersion *version)
 }
 
 /* The tags of the items: of each as many as its average user gave it. */
-static void
-borrow_tags(TagrecCall *call, TagrecHistory *history)
+static TrSparse
+tags_of_items(TagrecCall *call, const TagrecHistory *history)
 {
 	const TagrecMatrix *items = tagrec_call_items(call);
+	TagrecCounts counts = {0};
 
 	for (int i = 0; i < history->items.n; i++)
 	{
@@ -94,8 +95,9 @@ borrow_tags(TagrecCall *call, TagrecHistory *history)
 		if (!tagrec_find_item_key(call, tagrec_matrix_key(items, history->items.index[i]), &item))
 			continue;
 		for (int t = 0; t < item.n_tags; t++)
-			tagrec_count(&history->tags, item.tag[t], history->items.value[i] * item.count[t] / Max(item.posts, 1));
+			tagrec_count(&counts, item.tag[t], history->items.value[i] * item.count[t] / Max(item.posts, 1));
 	}
+	return sorted(&counts, false);
 }
 
 /* What the version stores of its items. */
@@ -128,9 +130,9 @@ tagrec_fold_in(TagrecCall *call, TagrecHistory *history, TagrecRow *user)
 	TrHistory	known = {.items = sorted(&history->items, history->items_once)};
 	TrCatalogue catalogue = tagrec_catalogue(call);
 
-	if (tagrec_wants_tags(call->version) && history->tags.n == 0)
-		borrow_tags(call, history);
 	known.tags = sorted(&history->tags, false);
+	if (tagrec_wants_tags(call->version))
+		known.item_tags = tags_of_items(call, history);
 	memset(user, 0, sizeof(*user));
 	user->embedding = tagrec_padded_vectors(1, call->version->width);
 	user->sparse = tagrec_encode_history(tagrec_call_folder(call), &known, &catalogue, user->embedding);

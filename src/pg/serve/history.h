@@ -38,8 +38,7 @@ extern bool tagrec_wants_tags(const TagrecVersion *version);
 extern TrCatalogue tagrec_catalogue(TagrecCall *call);
 
 /*
- * The user with this history, its items being `seen`. Without tags, those of the items stand for them: the tags that an
- * average user gives to each. False when the history is empty.
+ * The user with this history, its items being `seen`. False when the history is empty.
  */
 extern bool tagrec_fold_in(TagrecCall *call, TagrecHistory *history, TagrecRow *user);
 

@@ -6,8 +6,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "core/scan.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "pg/base/tagrec.h"
 #include "pg/serve/rank.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
@@ -18,6 +20,12 @@ PG_FUNCTION_INFO_V1(tagrec_recommend_all_as);
 /* A block's vectors and a tile's rows stay in the second level cache, at widths of some hundreds. */
 #define BLOCK_USERS 64
 #define TILE_ITEMS 252
+
+/* Of fewer items, all scores of a block take no longer than the bounds of each of its users. */
+#define LEAST_BOUNDED 32768
+
+/* Lists of more than one in so many items have all scored. */
+#define LIMIT_SHARE 16
 
 typedef struct Pass
 {
@@ -38,8 +46,22 @@ typedef struct Pass
 	Datum		user[BLOCK_USERS];
 	float	   *score;			/* (B,T) */
 	uint64	   *out;			/* (B) sets of items left out */
+	int32	   *seen[BLOCK_USERS];	/* lists of those, where they are all */
+	int32		n_seen[BLOCK_USERS];
 	TrScored   *room;			/* (B,n) */
+
+	const TrCodes *codes;		/* NULL = all items are scored; else: */
+	TrCodeQuery *query;			/* (B) */
+	TrScanRoom *scan_room;
 } Pass;
+
+/* Filters and boosts go with all scores. */
+static bool
+may_go_by_bounds(const Pass *pass)
+{
+	return tagrec_fast_scan && !pass->scorer->network && !pass->choice.out && pass->choice.n_boosts == 0 &&
+		pass->items->rows >= LEAST_BOUNDED && pass->n <= pass->items->rows / LIMIT_SHARE;
+}
 
 static void
 begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, Oid user_type, Oid item_type)
@@ -59,6 +81,13 @@ begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, Oid user_type,
 	pass->out = MemoryContextAllocHuge(call->context,
 									   BLOCK_USERS * (TR_BIT_WORDS(pass->items->rows) + 1) * sizeof(uint64));
 	pass->room = MemoryContextAllocHuge(call->context, BLOCK_USERS * ((Size) pass->n + 1) * sizeof(TrScored));
+	if (may_go_by_bounds(pass))
+		pass->codes = tagrec_matrix_codes(pass->scorer->items);
+	if (pass->codes)
+	{
+		pass->query = (TrCodeQuery *) TYPEALIGN(64, palloc(BLOCK_USERS * sizeof(TrCodeQuery) + 64));
+		pass->scan_room = palloc(sizeof(TrScanRoom));
+	}
 }
 
 static uint64 *
@@ -94,6 +123,8 @@ take_user(Pass *pass, const TagrecScan *scan)
 	tagrec_get_user(&row, scan);
 	tagrec_scorer_add(pass->scorer, row.embedding, &row.sparse);
 	pass->user[u] = tagrec_copy_key(&pass->user_writer, tagrec_get_key(scan, User_user_id));
+	pass->seen[u] = row.seen;
+	pass->n_seen[u] = pass->exclude_seen ? row.n_seen : 0;
 	if (pass->choice.out)
 		memcpy(out_of(pass, u), pass->choice.out, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
 	else
@@ -139,16 +170,12 @@ boost_tile(Pass *pass, int *next, int32 first, int32 n)
 }
 
 static void
-score_block(Pass *pass)
+score_all_items(Pass *pass, TrTopN *top)
 {
 	const TagrecMatrix *items = pass->items;
-	int			users = pass->scorer->users;
 	bool		any_out = pass->exclude_seen || pass->choice.out;
 	int			boost = 0;
-	TrTopN		top[BLOCK_USERS];
 
-	for (int u = 0; u < users; u++)
-		tr_topn_init(&top[u], pass->room + (Size) u * pass->n, pass->n);
 	for (int32 first = 0; first < items->rows; first += TILE_ITEMS)
 	{
 		int32		n = Min(TILE_ITEMS, items->rows - first);
@@ -156,9 +183,59 @@ score_block(Pass *pass)
 		CHECK_FOR_INTERRUPTS();
 		tagrec_score_tile(pass->scorer, pass->score, TILE_ITEMS, first, n);
 		boost_tile(pass, &boost, first, n);
-		for (int u = 0; u < users; u++)
+		for (int u = 0; u < pass->scorer->users; u++)
 			tr_topn_scan(&top[u], pass->score + u * TILE_ITEMS, first, n, any_out ? out_of(pass, u) : NULL);
 	}
+}
+
+static void
+score_rows(void *scorer, float *score, int32 first, int32 n)
+{
+	CHECK_FOR_INTERRUPTS();
+	tagrec_score_tile(scorer, score, n, first, n);
+}
+
+static void
+finish_rows(void *scorer, float *score, int32 first, int32 n)
+{
+	CHECK_FOR_INTERRUPTS();
+	tagrec_score_finish(scorer, score, first, n);
+}
+
+/* False when there is a user without bounds: then nothing is done. */
+static bool
+score_by_bounds(Pass *pass, TrTopN *top)
+{
+	TagrecScorer one[BLOCK_USERS];
+	TrScan		scan[BLOCK_USERS];
+	int			users = pass->scorer->users;
+
+	for (int u = 0; u < users; u++)
+	{
+		one[u] = tagrec_scorer_of(pass->scorer, u);
+		if (!tr_codes_query(&pass->query[u], pass->codes, one[u].vector))
+			return false;
+		scan[u] = (TrScan) {
+			.rows = pass->items->rows, .score = score_rows, .finish = finish_rows, .arg = &one[u], .skip = pass->seen[u],
+			.n_skip = pass->n_seen[u], .matrix = pass->items->value, .stride = pass->items->stride
+		};
+	}
+	for (int32 first = 0; first < pass->items->rows; first += TR_SCAN_CHUNK)
+		for (int u = 0; u < users; u++)
+			tr_scan_part(&scan[u], &pass->query[u], &top[u], pass->scan_room, first);
+	return true;
+}
+
+static void
+score_block(Pass *pass)
+{
+	int			users = pass->scorer->users;
+	TrTopN		top[BLOCK_USERS];
+
+	for (int u = 0; u < users; u++)
+		tr_topn_init(&top[u], pass->room + (Size) u * pass->n, pass->n);
+	if (!pass->codes || !score_by_bounds(pass, top))
+		score_all_items(pass, top);
 	for (int u = 0; u < users; u++)
 		return_user(pass, pass->user[u], &top[u]);
 }

@@ -43,6 +43,18 @@ tagrec_scorer_add(TagrecScorer *scorer, const float *embedding, const TrSparse *
 	tagrec_neighbours_scatter(scorer->neighbours, features, sparse_part(scorer, u));
 }
 
+TagrecScorer
+tagrec_scorer_of(const TagrecScorer *scorer, int u)
+{
+	TagrecScorer one = *scorer;
+
+	one.vector += u * one.stride;
+	if (one.neighbours)
+		one.sparse = sparse_part(scorer, u);
+	one.users = one.limit = 1;
+	return one;
+}
+
 static void
 score_by_network(const TagrecScorer *scorer, float *score, size_t ld, int32 first, int32 n)
 {

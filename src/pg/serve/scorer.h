@@ -33,6 +33,9 @@ extern TagrecScorer *tagrec_scorer(TagrecCall *call, int users);
 /* Takes the next user's arrays; the array may be padded or not. users = 0 forgets all. */
 extern void tagrec_scorer_add(TagrecScorer *scorer, const float *embedding, const TrSparse *features);
 
+/* The same scorer for user u alone, as its first user. */
+extern TagrecScorer tagrec_scorer_of(const TagrecScorer *scorer, int u);
+
 /* score[u * ld + i] = the score of item first + i for user u, i = 0 .. n-1, for all users */
 extern void tagrec_score_tile(const TagrecScorer *scorer, float *score, size_t ld, int32 first, int32 n);
 

@@ -240,20 +240,49 @@ read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 		tagrec_out_of_memory(reader->to->memory);
 }
 
+/* All columns at once, so that nobody mends one after the other. */
+static void
+check_nulls(const Reading *reading)
+{
+	const TagrecReader *reader = reading->reader;
+	StringInfoData names;
+	StringInfoData counts;
+	StringInfoData condition;
+	int64		nulls = 0;
+	int			n = 0;
+
+	initStringInfo(&names);
+	initStringInfo(&counts);
+	initStringInfo(&condition);
+	for (int c = 0; c < reading->columns; c++)
+	{
+		const Column *column = &reading->column[c];
+
+		if (column->nulls == 0)
+			continue;
+		n++;
+		nulls = column->nulls;
+		appendStringInfo(&names, "%s\"%s\"", n > 1 ? ", " : "", column->name);
+		appendStringInfo(&counts, "%s%s is NULL in %lld", n > 1 ? ", " : "", column->name, (long long) column->nulls);
+		appendStringInfo(&condition, "%s%s IS NOT NULL", n > 1 ? " AND " : "", quote_identifier(column->name));
+	}
+	if (n > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg_plural("column %s of %s contains NULL", "columns %s of %s contain NULL", n, names.data,
+							   reader->relation),
+				 errdetail("%s of %lld rows.", n > 1 ? counts.data : psprintf("It is NULL in %lld", (long long) nulls),
+						   (long long) reader->rows),
+				 errhint("Exclude these rows with a view: SELECT ... FROM %s WHERE %s.", reader->relation,
+						 condition.data)));
+}
+
 static void
 check_rows(const Reading *reading)
 {
 	const TagrecReader *reader = reading->reader;
 
-	for (int c = 0; c < reading->columns; c++)
-		if (reading->column[c].nulls > 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_NOT_NULL_VIOLATION),
-					 errmsg("column \"%s\" of %s contains NULL", reading->column[c].name, reader->relation),
-					 errdetail("It is NULL in %lld of %lld rows.", (long long) reading->column[c].nulls,
-							   (long long) reader->rows),
-					 errhint("Exclude these rows with a view: SELECT ... FROM %s WHERE %s IS NOT NULL.", reader->relation,
-							 quote_identifier(reading->column[c].name))));
+	check_nulls(reading);
 	if (reader->rows == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),

@@ -86,6 +86,7 @@ settings_of(const TagrecCandidate *candidate)
 static void
 set_trial(TagrecTrial *trial, const TagrecCandidate *candidate, Jsonb *common)
 {
+	trial->candidate = candidate;
 	trial->settings = settings_of(candidate);
 	trial->asked = tagrec_jsonb_with(common, without(trial->settings, "algorithm"));
 	trial->options = tagrec_options_read(tagrec_algorithm(candidate->algorithm), trial->asked);

@@ -182,11 +182,16 @@ tagrec_progress_tick(TagrecProgress *progress)
 
 /* ------------------------------------------------------------------ epochs */
 
-/* Estimated time for the remaining epochs, from those that are done; early stopping may shorten it. */
-static double
-seconds_left(const TagrecProgress *progress, const TrEpoch *epoch)
+/*
+ * Estimated time for the remaining epochs, from those that are done; early stopping may shorten it. Those of one part of a
+ * model say nothing about those of the next.
+ */
+static char *
+time_left(const TagrecProgress *progress, const TrEpoch *epoch)
 {
-	return tagrec_seconds_since(progress->training) / epoch->epoch * (epoch->epochs - epoch->epoch);
+	double		each = tagrec_seconds_since(progress->training) / epoch->epoch;
+
+	return epoch->partial ? "" : psprintf(", %.0f s left", each * (epoch->epochs - epoch->epoch));
 }
 
 static void
@@ -197,9 +202,9 @@ notice(TagrecProgress *progress, const TrEpoch *epoch)
 	double		rate = epoch->seconds > 0 ? epoch->pairs / epoch->seconds : 0;
 
 	ereport(NOTICE,
-			(errmsg("%sepoch %d of %d: loss %.4f%s, %.0f pairs/s, %.0f s left",
+			(errmsg("%sepoch %d of %d: loss %.4f%s, %.0f pairs/s%s",
 					progress->trial > 0 ? psprintf("trial %d of %d, ", progress->trial, progress->trials) : "",
-					epoch->epoch, epoch->epochs, epoch->loss, measured, rate, seconds_left(progress, epoch))));
+					epoch->epoch, epoch->epochs, epoch->loss, measured, rate, time_left(progress, epoch))));
 	INSTR_TIME_SET_CURRENT(progress->noticed);
 }
 

@@ -11,6 +11,8 @@
 #include "pg/train/job_recommend.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include "core/screen.h"
 #include "miscadmin.h"
@@ -23,12 +25,18 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#define BLOCK_USERS 512
-#define TILE_ITEMS 2048
+/* A product, 600 kB, stays in the second level cache of who makes it. */
+#define BLOCK_USERS 384
+#define TILE_ITEMS 384
+
+/* Blocks of a thread between two looks at the interrupts: some 10 ms */
+#define ROUND_BLOCKS 16
 
 /* Blocks and tiles of scores that are computed here */
 #define SLOW_BLOCK_USERS 64
 #define SLOW_TILE_ITEMS 252
+
+#define MOST_HANDS 64
 
 /* Seconds between two notes of how far it is */
 #define NOTE_INTERVAL 1.0
@@ -237,31 +245,6 @@ exact_score(void *argument, int32 item)
 	return tr_dot(r->vector + (Size) pair->user * r->stride, tagrec_matrix_row(r->scorer->items, item), r->stride);
 }
 
-/* near (B,T) = nearly the scores of items first .. first+n-1 for a block's users */
-static void
-screen_block(Recommending *r, const float *near, int32 user, int32 users, int32 first, int32 n, double most)
-{
-	for (int32 u = 0; u < users; u++)
-	{
-		Pair		pair = {r, user + u};
-		TrScreen	screen = {
-			.score = exact_score, .arg = &pair, .skip = r->seen[user + u], .n_skip = r->n_seen[user + u]
-		};
-
-		tr_screen(&screen, &r->top[user + u], near + (Size) u * n,
-				  tr_screen_slack(r->width, r->stride, r->norm[user + u], most), first, n);
-	}
-}
-
-/* Memory of the backend's, and what comes out of there. */
-typedef struct Room
-{
-	float	   *users;			/* (U,K) padded */
-	float	   *items;			/* (T,K) padded */
-	float	   *product;		/* (B,T) */
-	float	   *near;			/* (B,T) in the host's memory */
-} Room;
-
 static float *
 on_device(TrBackend *b, Size floats)
 {
@@ -277,60 +260,165 @@ on_device(TrBackend *b, Size floats)
 	return NULL;
 }
 
-static Room
-make_room(Recommending *r, TrBackend *b)
+/*
+ * Who multiplies and screens: this process alone on a GPU, else as many threads as a training has. A thread has users of its
+ * own, runs nothing of the server's, and serves no signals.
+ */
+typedef struct Hand
 {
-	Room		room = {
-		.users = on_device(b, (Size) r->users * r->stride),
-		.items = on_device(b, TILE_ITEMS * r->stride),
-		.product = on_device(b, (Size) BLOCK_USERS * TILE_ITEMS),
-		.near = palloc((Size) BLOCK_USERS * TILE_ITEMS * sizeof(float))
-	};
-
-	b->ops->upload(b, room.users, r->vector, (Size) r->users * r->stride * sizeof(float));
-	return room;
-}
+	Recommending *r;
+	TrBackend  *b;
+	const float *vectors;		/* (U,K) and */
+	const float *tile;			/* (T,K), both in the backend's memory */
+	float	   *product;		/* (B,T) there */
+	float	   *near;			/* (B,T) in the host's: the product itself, where that is the backend's */
+	int32		user;			/* the first of its users of this round, */
+	int32		end;			/* and behind the last */
+	int32		first;			/* the first item of the tile */
+	int32		n;				/* its items */
+	double		most;			/* the largest length of an item */
+	TrStatus	status;
+	TrError		err;
+} Hand;
 
 static void
-finish(TrBackend *b)
+screen_block(Hand *hand, int32 user, int32 users)
 {
-	TrError		err = {0};
+	Recommending *r = hand->r;
 
-	tagrec_check(b->ops->finish(b, &err), &err);
+	for (int32 u = 0; u < users; u++)
+	{
+		Pair		pair = {r, user + u};
+		TrScreen	screen = {
+			.score = exact_score, .arg = &pair, .skip = r->seen[user + u], .n_skip = r->n_seen[user + u]
+		};
+
+		tr_screen(&screen, &r->top[user + u], hand->near + (Size) u * hand->n,
+				  tr_screen_slack(r->width, r->stride, r->norm[user + u], hand->most), hand->first, hand->n);
+	}
 }
 
-static void
-multiply_tile(Recommending *r, TrBackend *b, const Room *room, int32 first, int32 n)
+/* All of a hand's users of a round against the tile. */
+static void *
+work(void *argument)
 {
-	const float *tile = tagrec_matrix_row(r->scorer->items, first);
+	Hand	   *hand = argument;
+	Recommending *r = hand->r;
+	TrBackend  *b = hand->b;
+	int			stride = (int) r->stride;
+
+	for (int32 user = hand->user; user < hand->end && hand->status == TR_OK; user += BLOCK_USERS)
+	{
+		int32		users = Min(BLOCK_USERS, hand->end - user);
+
+		b->ops->gemm(b, hand->product, hand->n, hand->vectors + (Size) user * r->stride, stride, false, hand->tile, stride,
+					 true, users, hand->n, r->width, 1, 0);
+		if (hand->near != hand->product)
+			b->ops->download(b, hand->near, hand->product, (Size) users * hand->n * sizeof(float));
+		hand->status = b->ops->finish(b, &hand->err);
+		if (hand->status == TR_OK)
+			screen_block(hand, user, users);
+	}
+	return NULL;
+}
+
+/* Runs all hands, this thread being the first one. No thread is left when it returns; a hand without one is run here. */
+static void
+work_together(Hand *hand, int hands)
+{
+	pthread_t	thread[MOST_HANDS];
+	bool		runs[MOST_HANDS] = {false};
+	sigset_t	all;
+	sigset_t	before;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	for (int i = 1; i < hands; i++)
+		runs[i] = pthread_create(&thread[i], NULL, work, &hand[i]) == 0;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	for (int i = 0; i < hands; i++)
+		if (!runs[i])
+			(void) work(&hand[i]);
+	for (int i = 1; i < hands; i++)
+		if (runs[i])
+			(void) pthread_join(thread[i], NULL);
+	for (int i = 0; i < hands; i++)
+		tagrec_check(hand[i].status, &hand[i].err);
+}
+
+/* Backends of one thread each, that several threads multiply at once; they go with the process if the job fails. */
+static int
+take_hands(Recommending *r, Hand *hand, TrBackend *b)
+{
+	bool		host = !b->ops->available;
+	int			hands = host ? Min(r->job->request->threads, MOST_HANDS) : 1;
+
+	for (int i = 0; i < hands; i++)
+	{
+		hand[i] = (Hand) {.r = r, .b = b};
+		if (hands > 1)
+			hand[i].b = tagrec_backend_open((TagrecDevice) {.kind = TAGREC_CPU}, 1, TR_FP32);
+		hand[i].product = on_device(hand[i].b, (Size) BLOCK_USERS * TILE_ITEMS);
+		hand[i].near = host ? hand[i].product : palloc((Size) BLOCK_USERS * TILE_ITEMS * sizeof(float));
+	}
+	return hands;
+}
+
+/* The users, in rounds, against items first .. first+n-1, which are in the backend's memory. */
+static void
+multiply_tile(Recommending *r, Hand *hand, int hands, int32 first, int32 n)
+{
+	const float *rows = tagrec_matrix_row(r->scorer->items, first);
+	int32		share = BLOCK_USERS * ROUND_BLOCKS;
 	double		most = 0;
 
 	for (int32 i = 0; i < n; i++)
-		most = Max(most, length_of(tile + (Size) i * r->stride, r->width));
-	b->ops->upload(b, room->items, tile, (Size) n * r->stride * sizeof(float));
-	for (int32 user = 0; user < r->users; user += BLOCK_USERS)
+		most = Max(most, length_of(rows + (Size) i * r->stride, r->width));
+	for (int64 user = 0; user < r->users; user += (int64) share * hands)
 	{
-		int32		users = Min(BLOCK_USERS, r->users - user);
+		int64		users = Min((int64) share * hands, r->users - user);
 
-		b->ops->gemm(b, room->product, n, room->users + (Size) user * r->stride, (int) r->stride, false, room->items,
-					 (int) r->stride, true, users, n, r->width, 1, 0);
-		b->ops->download(b, room->near, room->product, (Size) users * n * sizeof(float));
-		finish(b);
-		screen_block(r, room->near, user, users, first, n, most);
-		poll(r, (int64) users * n);
+		for (int i = 0; i < hands; i++)
+		{
+			hand[i].user = (int32) (user + users * i / hands);
+			hand[i].end = (int32) (user + users * (i + 1) / hands);
+			hand[i].first = first;
+			hand[i].n = n;
+			hand[i].most = most;
+		}
+		work_together(hand, hands);
+		poll(r, users * n);
 	}
 }
 
 static void
 find_by_products(Recommending *r)
 {
-	TrBackend  *b;
-	Room		room;
+	TrBackend  *b = tagrec_backend_open(tagrec_device(r->job->request->device), r->job->request->threads, TR_FP32);
+	Hand		hand[MOST_HANDS];
+	int			hands;
+	float	   *vectors;
+	float	   *tile;
 
-	b = r->training->backend = tagrec_backend_open(tagrec_device(r->job->request->device), r->job->request->threads, TR_FP32);
-	room = make_room(r, b);
+	r->training->backend = b;
+	hands = take_hands(r, hand, b);
+	vectors = on_device(b, (Size) r->users * r->stride);
+	tile = on_device(b, TILE_ITEMS * r->stride);
+	b->ops->upload(b, vectors, r->vector, (Size) r->users * r->stride * sizeof(float));
+	for (int i = 0; i < hands; i++)
+	{
+		hand[i].vectors = vectors;
+		hand[i].tile = tile;
+	}
 	for (int32 first = 0; first < r->items; first += TILE_ITEMS)
-		multiply_tile(r, b, &room, first, Min(TILE_ITEMS, r->items - first));
+	{
+		int32		n = Min(TILE_ITEMS, r->items - first);
+
+		b->ops->upload(b, tile, tagrec_matrix_row(r->scorer->items, first), (Size) n * r->stride * sizeof(float));
+		multiply_tile(r, hand, hands, first, n);
+	}
+	for (int i = 0; i < hands && hands > 1; i++)
+		hand[i].b->ops->close(hand[i].b);
 }
 
 /* Users `user` and on, as many as the scorer takes; returns how many. */

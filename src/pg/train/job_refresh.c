@@ -8,9 +8,12 @@
  */
 #include "pg/train/job_refresh.h"
 
+#include "core/topn.h"
 #include "miscadmin.h"
+#include "pg/base/id.h"
 #include "pg/base/identity.h"
 #include "pg/base/tagrec.h"
+#include "pg/store/read.h"
 #include "pg/store/version_read.h"
 #include "pg/train/backend_load.h"
 
@@ -79,6 +82,36 @@ load_network(TagrecTraining *t, const TagrecVersion *version)
 		tagrec_version_corrupted(version, "Its network uses neighbours of other kinds than are stored.");
 }
 
+/* Which items the version does not have. From here on, no key of an item is added. */
+static void
+mark_new_items(TagrecTraining *t, const TagrecVersion *version)
+{
+	TagrecKeys *keys = &t->data.items;
+	uint64	   *new_items = tagrec_calloc(&t->memory, TR_BIT_WORDS(keys->count) + 1, sizeof(uint64));
+	TagrecActing before = tagrec_act_as(version->owner);
+	TagrecTable *items = tagrec_table_open(version, TAGREC_ITEMS);
+	TagrecScan	scan = tagrec_scan_all(items);
+	FmgrInfo	output;
+
+	keys->closed = true;
+	memset(new_items, 0xff, (TR_BIT_WORDS(keys->count) + 1) * sizeof(uint64));
+	tagrec_key_output(items->key_type, &output);
+	while (tagrec_scan_next(&scan))
+	{
+		char	   *key = OutputFunctionCall(&output, tagrec_get_key(&scan, Item_item_id));
+		int32		item = tagrec_keys_intern(keys, key, strlen(key));
+
+		CHECK_FOR_INTERRUPTS();
+		if (item >= 0)
+			new_items[item / 64] &= ~(UINT64CONST(1) << (item % 64));
+		pfree(key);
+	}
+	tagrec_scan_end(&scan);
+	tagrec_table_close(items);
+	tagrec_act_again(before);
+	t->data.all.new_items = new_items;
+}
+
 void
 tagrec_refresh_model(TagrecTraining *t)
 {
@@ -90,6 +123,9 @@ tagrec_refresh_model(TagrecTraining *t)
 	if (t->options->algorithm->counts)
 		count_again(t);
 	else
+	{
 		load_network(t, version);
+		mark_new_items(t, version);
+	}
 	t->backend_bytes = t->backend->ops->allocated(t->backend);
 }

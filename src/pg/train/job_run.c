@@ -302,6 +302,25 @@ write_version(TagrecRun *run)
 	return place.version;
 }
 
+/* ": ndcg@20 0.1523 in epoch 9, stopped after 12 of 30 epochs", as far as it is so */
+static char *
+outcome(const TagrecTraining *t)
+{
+	const TrTrainResult *result = &t->result;
+	const TrTrainOptions *train = &t->options->train;
+	char	   *metric = tagrec_metric_name(t->options);
+	int			without_gain = result->epochs - result->best_epoch;
+	bool		early = train->patience > 0 && without_gain >= train->patience * train->validation_every;
+	char	   *epoch = result->epochs > 1 ? psprintf(" in epoch %d", result->best_epoch) : "";
+
+	if (!metric || result->epochs == 0 || isnan(result->metric))
+		return "";
+	if (early && result->epochs < t->model->epochs)
+		return psprintf(": %s %.4f%s, stopped after %d of %d epochs", metric, result->metric, epoch, result->epochs,
+						t->model->epochs);
+	return psprintf(": %s %.4f%s", metric, result->metric, epoch);
+}
+
 static void
 announce(const TagrecRun *run, int32 version)
 {
@@ -311,8 +330,8 @@ announce(const TagrecRun *run, int32 version)
 	const char *algorithm = run->training.options->algorithm->name;
 
 	ereport(NOTICE,
-			(errmsg("%s version %d of model \"%s\" in %.1f s", tagrec_request_is_refresh(request) ? "refreshed" :
-					"trained", version, request->model, tagrec_seconds_since(run->job.started)),
+			(errmsg("%s version %d of model \"%s\" in %.1f s%s", tagrec_request_is_refresh(request) ? "refreshed" :
+					"trained", version, request->model, tagrec_seconds_since(run->job.started), outcome(&run->training)),
 			 d->n_tags == 0
 			 ? errdetail("%s, %d pairs of %d users and %d items; %s.", algorithm, d->n_posts, d->n_users, d->n_items,
 						 backend->ops->describe(backend))

@@ -332,17 +332,35 @@ tell(Tuning *t, int i, const ErrorData *error)
 	t->training->progress->noticed = t->told;
 }
 
-/* There is no time left for it. */
 static void
-skip_trial(Tuning *t, int i)
+skip_trial(Tuning *t, int i, int sqlstate, char *why)
 {
-	ErrorData	error = {
-		.sqlerrcode = ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-		.message = psprintf("not tried: the trials before took %.1f s", t->seconds)
-	};
+	ErrorData	error = {.sqlerrcode = sqlstate, .message = psprintf("not tried: %s", why)};
 
 	t->failed++;
 	record(t, i, &error, 0);
+}
+
+/* The trial of an algorithm that has a figure; -1 = there is none. */
+static int
+done_trial(const Tuning *t, const char *algorithm)
+{
+	for (int i = 0; algorithm && i < t->count; i++)
+		if (t->done[i] && strcmp(t->trials[i].options->algorithm->name, algorithm) == 0)
+			return i;
+	return -1;
+}
+
+/* Have the trials before shown that this one is not worth its time? */
+static bool
+is_pointless(const Tuning *t, int i)
+{
+	const TagrecCandidate *candidate = t->trials[i].candidate;
+	int			better = candidate ? done_trial(t, candidate->better) : -1;
+	int			than = candidate ? done_trial(t, candidate->than) : -1;
+	TrMetric	metric = (TrMetric) t->trials[i].options->train.metric;
+
+	return better >= 0 && than >= 0 && !tr_metric_better(metric, t->rows[better].value, t->rows[than].value);
 }
 
 static void
@@ -371,6 +389,19 @@ run_trial(Tuning *t, int i)
 	else if (t->failed++ == 0)
 		t->failure = error;
 	tell(t, i, error);
+}
+
+static void
+consider_trial(Tuning *t, int i)
+{
+	const TagrecCandidate *candidate = t->trials[i].candidate;
+
+	if (t->budget > 0 && t->seconds >= t->budget)
+		skip_trial(t, i, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, psprintf("the trials before took %.1f s", t->seconds));
+	else if (is_pointless(t, i))
+		skip_trial(t, i, ERRCODE_WARNING, psprintf("%s is no better than %s", candidate->better, candidate->than));
+	else
+		run_trial(t, i);
 }
 
 /* ------------------------------------------------------------------ the model to deploy */
@@ -425,6 +456,8 @@ announce_chosen(const Tuning *t)
 					   : "", tried_text(t)),
 			 chosen->counts || (chosen->encode && chosen->loads && !chosen->features)
 			 ? errhint("tagrec_refresh() adds users and items that come later.")
+			 : tr_folds_in(chosen)
+			 ? errhint("Items that come later take part after the next training, users with fresh => true.")
 			 : errhint("Users and items that come later take part after the next training.")));
 }
 
@@ -499,12 +532,8 @@ run_trials(Tuning *t)
 
 	training->trial = true;
 	for (int i = 0; i < t->count; i++)
-	{
-		if (!t->done[i] && t->budget > 0 && t->seconds >= t->budget)
-			skip_trial(t, i);
-		else if (!t->done[i])
-			run_trial(t, i);
-	}
+		if (!t->done[i])
+			consider_trial(t, i);
 	training->trial = false;
 	training->seconds = 0;
 	training->progress->trial = 0;

@@ -31,9 +31,11 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
-/* Where the caller names none. */
+/* What is trained where the caller names none: could be "auto" as well; and what is tuned, which could not. */
 #define DEFAULT_ALGORITHM "hdlpr_ns"
 #define DEFAULT_WITHOUT_TAGS "ease"
+#define DEFAULT_TUNED "hdlpr_ns"
+#define DEFAULT_TUNED_WITHOUT_TAGS "ease"
 
 /* ------------------------------------------------------------------ where and when training is possible */
 
@@ -104,13 +106,16 @@ tagrec_submit_check_role(void)
 static char *
 creation_schema(void)
 {
-	List	   *path = fetch_search_path(false);
+	List	   *path;
 
+	if (tagrec_model_schema[0] != '\0')
+		return pstrdup(tagrec_model_schema);
+	path = fetch_search_path(false);
 	if (path == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("no schema has been selected to create the model in"),
-				 errhint("Set search_path, or specify a schema with the option schema.")));
+				 errhint("Set search_path or tagrec.model_schema, or specify a schema with the option schema.")));
 	return get_namespace_name(linitial_oid(path));
 }
 
@@ -194,11 +199,15 @@ tagrec_submit_columns(TagrecRequest *request, FunctionCallInfo fcinfo, int first
 }
 
 char *
-tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecRequest *request)
+tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecRequest *request, bool tuned)
 {
+	bool		tags = request->columns.tag != NULL;
+
 	if (!PG_ARGISNULL(argument))
 		return text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	return pstrdup(request->columns.tag ? DEFAULT_ALGORITHM : DEFAULT_WITHOUT_TAGS);
+	if (tuned)
+		return pstrdup(tags ? DEFAULT_TUNED : DEFAULT_TUNED_WITHOUT_TAGS);
+	return pstrdup(tags ? DEFAULT_ALGORITHM : DEFAULT_WITHOUT_TAGS);
 }
 
 void

@@ -25,7 +25,7 @@ extern void tagrec_submit_check_role(void);
 extern void tagrec_submit_columns(TagrecRequest *request, FunctionCallInfo fcinfo, int first, int then);
 
 /* An argument that may be NULL: the default, which depends on whether there are tags. */
-extern char *tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecRequest *request);
+extern char *tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecRequest *request, bool tuned);
 
 /* When the version is to be deployed: one of the values of the argument. */
 extern char *tagrec_submit_deploy(FunctionCallInfo fcinfo, int argument, const char *function);

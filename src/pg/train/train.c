@@ -73,7 +73,7 @@ tagrec_train_2(PG_FUNCTION_ARGS)
 	request.options = PG_ARGISNULL(Arg_options) ? tagrec_jsonb("{}") : PG_GETARG_JSONB_P(Arg_options);
 	request.source = PG_GETARG_OID(Arg_source);
 	tagrec_submit_columns(&request, fcinfo, Arg_user_column, Arg_value_column);
-	request.algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, &request);
+	request.algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, &request, false);
 	request.deploy = tagrec_submit_deploy(fcinfo, Arg_deploy, "tagrec_train");
 	if (tagrec_request_is_auto(&request))
 		tagrec_auto_request(&request);
@@ -84,6 +84,14 @@ tagrec_train_2(PG_FUNCTION_ARGS)
 	if (!tagrec_request_is_auto(&request))
 		tagrec_tell_differences(&request, options);
 	PG_RETURN_INT64(tagrec_submit(&request, wait, "tagrec_train()"));
+}
+
+static const char *
+refresh_hint(const TrAlgorithm *algorithm)
+{
+	return tr_folds_in(algorithm)
+		? "Train it again with tagrec_retrain(). Until then, queries with fresh => true go by what users have now."
+		: "Train it again with tagrec_retrain().";
 }
 
 static void
@@ -105,19 +113,19 @@ check_refreshable(const TagrecVersion *version)
 				 errmsg("model \"%s\" cannot be refreshed", version->model),
 				 errdetail("The neighbour weights that its algorithm, %s, stores can only be computed by training.",
 						   version->algorithm),
-				 errhint("Train it again with tagrec_train().")));
+				 errhint("%s", refresh_hint(algorithm))));
 	if (!algorithm->encode || !algorithm->loads)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot be refreshed", version->model),
 				 errdetail("Its algorithm, %s, has no network that encodes tag profiles.", version->algorithm),
-				 errhint("Train it again with tagrec_train().")));
+				 errhint("%s", refresh_hint(algorithm))));
 	if (algorithm->knows_items)
 		ereport(WARNING,
 				(errmsg("refreshed model \"%s\" knows users and items only by their tags", version->model),
 				 errdetail("What its algorithm, %s, learns from (user, item) pairs requires training.",
 						   version->algorithm),
-				 errhint("Train it again with tagrec_train() to use both.")));
+				 errhint("Train it again with tagrec_retrain() to use both.")));
 }
 
 /* It is read as the owner: see job_refresh.c. */

@@ -206,7 +206,7 @@ fill_request(TagrecRequest *request, FunctionCallInfo fcinfo)
 	request->device = text_to_cstring(PG_GETARG_TEXT_PP(Arg_device));
 	request->source = PG_GETARG_OID(Arg_source);
 	tagrec_submit_columns(request, fcinfo, Arg_user_column, Arg_value_column);
-	request->algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, request);
+	request->algorithm = tagrec_submit_algorithm(fcinfo, Arg_algorithm, request, true);
 	request->space = PG_GETARG_JSONB_P(Arg_space);
 	request->trials = PG_GETARG_INT32(Arg_trials);
 	request->search_seed = PG_GETARG_INT64(Arg_seed);

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "pg/base/auto.h"
 #include "pg/base/options.h"
 
 #define TAGREC_MAX_TRIALS 1000
@@ -17,6 +18,7 @@ extern TagrecSpace *tagrec_space_read(const TrAlgorithm *algorithm, Jsonb *objec
 
 typedef struct TagrecTrial
 {
+	const TagrecCandidate *candidate;	/* auto: of which it is; NULL = a tuning */
 	Jsonb	   *settings;		/* what the space says: {"keep": 0.4} */
 	Jsonb	   *asked;			/* the fixed options, and these over them */
 	TagrecOptions *options;		/* all of them, set */

@@ -1,0 +1,130 @@
+/*
+ * Options chosen on held-out pairs: the better ones, the first ones in doubt, and what comes of it in a model.
+ */
+#include "backends.h"
+#include "models/choice.h"
+
+#define USERS 60
+#define ITEMS 40
+
+static TrMemory memory;
+static TrBackend *backend;
+static TrDataset dataset;
+
+/* Two groups; a user has items of his own group, for the most part. */
+static void
+make_data(void)
+{
+	TrAssignments a;
+	Draw		draw = {.seed = 3};
+
+	tr_assignments_init(&a, &memory);
+	for (int u = 0; u < USERS; u++)
+		for (int i = 0; i < ITEMS; i++)
+			if (draw_below(&draw, 10) < (i % 2 == u % 2 ? 5 : 1))
+				tr_assignments_add(&a, u, i, i % 4, false, 0);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&dataset, &a, USERS, ITEMS, 4, NULL);
+}
+
+static TrModel *
+create(const char *name, TrSetting *settings, void *options)
+{
+	const TrAlgorithm *a = tr_algorithm_find(name);
+	TrOptionTarget target = {a->options, options};
+	TrModel    *model = NULL;
+	TrError		err = {0};
+
+	CHECK(tr_options_set(&target, 1, settings, &err) == TR_OK
+		  && tr_model_create(&model, a, &memory, backend, &dataset, options, &err) == TR_OK, "%s %s", name, err.message);
+	return model;
+}
+
+/* Which of two lambdas is chosen */
+static int
+chosen(const char *first, const char *second, double margin)
+{
+	char		options[2][1024];
+	const void *list[] = {options[0], options[1]};
+	TrSetting	a[] = {{"lambda", first}, {NULL, NULL}};
+	TrSetting	b[] = {{"lambda", second}, {NULL, NULL}};
+	TrModel    *one = create("ease", a, options[0]);
+	TrModel    *two = create("ease", b, options[1]);
+	TrChoice	choice = {.options = list, .n = 2, .epochs = 1, .margin = margin, .seed = 1};
+	int			best = -1;
+	TrError		err = {0};
+
+	CHECK(tr_choose(&best, one, &choice, NULL, &err) == TR_OK, "lambda %s or %s %s", first, second, err.message);
+	tr_model_destroy(one);
+	tr_model_destroy(two);
+	return best;
+}
+
+static float
+tensor_value(TrModel *model, const char *name, int at)
+{
+	TrTensor   *tensors;
+	int			n;
+
+	tr_model_save(model, &tensors, &n, NULL);
+	for (int t = 0; t < n; t++)
+		if (strcmp(tensors[t].name, name) == 0)
+			return tensors[t].value[at];
+	return -1;
+}
+
+static TrModel *
+train(const char *name, TrSetting *settings, void *options)
+{
+	TrModel    *model = create(name, settings, options);
+	TrEpochStats stats = {0};
+	TrError		err = {0};
+
+	model->epochs = 2;
+	CHECK(model->algorithm->train_epoch(model, 1, NULL, &stats, &err) == TR_OK, "%s trains %s", name, err.message);
+	return model;
+}
+
+/* What is chosen is stored; what is given is not chosen. */
+static void
+test_models(void)
+{
+	static char options[4][4096];
+	TrSetting	none[] = {{NULL, NULL}};
+	TrSetting	given[] = {{"alpha", "0.2"}, {"regularization", "0.05"}, {NULL, NULL}};
+	TrSetting	half[] = {{"alpha", "0.2"}, {NULL, NULL}};
+	TrModel    *open = train("ials", none, options[0]);
+	TrModel    *closed = train("ials", given, options[1]);
+	TrModel    *mixed = train("ials", half, options[2]);
+	TrModel    *ease = train("ease", none, options[3]);
+	float		lambda = tensor_value(ease, "lambda", 0);
+
+	CHECK(tensor_value(open, "weights", 0) > 0 && tensor_value(open, "weights", 1) > 0, "alpha and regularization are stored");
+	CHECK(tensor_value(closed, "weights", 0) < 0, "not where they were given");
+	CHECK(tensor_value(mixed, "weights", 0) == 0.2f && tensor_value(mixed, "weights", 1) > 0, "one given stays as it is");
+	CHECK(lambda == 300 || lambda == 50, "a lambda is chosen");
+	tr_model_destroy(open);
+	tr_model_destroy(closed);
+	tr_model_destroy(mixed);
+	tr_model_destroy(ease);
+}
+
+int
+main(void)
+{
+	size_t		used;
+
+	tr_memory_init(&memory, 0);
+	backend = open_backend(tagrec_backend_ops(), 2);
+	make_data();
+	used = memory.used;
+	CHECK(chosen("0.01", "100", 0) == 1, "what ranks better is chosen");
+	CHECK(chosen("100", "0.01", 0) == 0, "in either order");
+	CHECK(chosen("20", "20", 0) == 0, "in doubt the first");
+	CHECK(chosen("0.01", "100", 1000) == 0, "also where the other is not better by the margin");
+	test_models();
+	CHECK(memory.used == used, "all memory is given back");
+	backend->ops->close(backend);
+	tr_memory_release(&memory);
+	return check_done();
+}
