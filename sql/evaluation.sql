@@ -33,3 +33,21 @@ AS 'MODULE_PATHNAME', 'tagrec_stale'
 LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 1;
 COMMENT ON FUNCTION tagrec_stale(text) IS
 	'how much of the present rows of its source, read as the caller, the deployed version of a model does not know';
+
+CREATE OR REPLACE FUNCTION tagrec_evaluate_users(model text, test regclass, k int[] DEFAULT '{10}',
+		exclude_seen boolean DEFAULT true, user_column name DEFAULT NULL, item_column name DEFAULT NULL,
+		version int DEFAULT NULL, candidates tagrec_ids DEFAULT 'all')
+	RETURNS TABLE (user_id text, metric text, k int, value float8)
+AS 'MODULE_PATHNAME', 'tagrec_evaluate_users'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 10000;
+COMMENT ON FUNCTION tagrec_evaluate_users(text, regclass, int[], boolean, name, name, int, tagrec_ids) IS
+	'the metrics of tagrec_evaluate() and tagrec_evaluate_lists() for each user alone';
+
+CREATE OR REPLACE FUNCTION tagrec_evaluate_lists(model text, test regclass, k int[] DEFAULT '{5,10,20,50}',
+		exclude_seen boolean DEFAULT true, user_column name DEFAULT NULL, item_column name DEFAULT NULL,
+		version int DEFAULT NULL, candidates tagrec_ids DEFAULT 'all')
+	RETURNS TABLE (metric text, k int, value float8, stderr float8)
+AS 'MODULE_PATHNAME', 'tagrec_evaluate_lists'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 13;
+COMMENT ON FUNCTION tagrec_evaluate_lists(text, regclass, int[], boolean, name, name, int, tagrec_ids) IS
+	'coverage, novelty and diversity of the lists of the users that tagrec_evaluate() measures';

@@ -7,8 +7,8 @@
 #include "core/metrics.h"
 #include "core/simd.h"
 
-const char *const tr_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", "f1", "rmse", "mae", NULL};
-const char *const tr_ranking_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", "f1", NULL};
+const char *const tr_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", "f1", "map", "rmse", "mae", NULL};
+const char *const tr_ranking_metric_names[] = {"ndcg", "recall", "precision", "hit", "mrr", "mrr_pair", "f1", "map", NULL};
 const char *const tr_error_metric_names[] = {"rmse", "mae", NULL};
 
 /* How many scores are above the bar; of those that equal it, with_ties says. */
@@ -90,6 +90,33 @@ f1(double precision, double recall)
 	return precision > 0 ? 2 * precision * recall / (precision + recall) : 0;
 }
 
+static double
+average_precision(int k, const int32_t *rank, int32_t n)
+{
+	double		sum = 0;
+
+	for (int32_t i = 0; i < n && within(rank[i], k); i++)
+		sum += (i + 1.0) / rank[i];
+	return sum / (n < k ? n : k);
+}
+
+double
+tr_auc(int32_t *rank, int32_t n, int32_t candidates)
+{
+	int32_t		ranked = 0;
+	int32_t		others;
+	double		ahead = 0;		/* pairs in the wrong order */
+
+	qsort(rank, (size_t) n, sizeof(*rank), compare_ranks);
+	for (; ranked < n && rank[ranked] < TR_UNRANKED; ranked++)
+		ahead += rank[ranked] - 1.0 - ranked;
+	others = candidates - ranked;
+	if (others <= 0)
+		return NAN;
+	ahead += (double) (n - ranked) * others;
+	return 1 - ahead / ((double) n * others);
+}
+
 double
 tr_metric(TrMetric metric, int k, int32_t *rank, int32_t n)
 {
@@ -114,6 +141,8 @@ tr_metric(TrMetric metric, int k, int32_t *rank, int32_t n)
 			return mean_reciprocal(rank, n);
 		case TR_METRIC_F1:
 			return f1((double) hits / k, (double) hits / n);
+		case TR_METRIC_MAP:
+			return average_precision(k, rank, n);
 		case TR_METRIC_RMSE:
 		case TR_METRIC_MAE:
 			break;

@@ -19,6 +19,7 @@ typedef enum TrMetric
 	TR_METRIC_MRR,				/* 1 / rank of the first relevant item, whatever k */
 	TR_METRIC_MRR_PAIR,			/* mean of 1 / rank over the relevant items, whatever k */
 	TR_METRIC_F1,				/* at k, harmonic mean of precision and recall; 0 when both are */
+	TR_METRIC_MAP,				/* at k, mean precision at the hits; of min(k, relevant) */
 
 	/* of predicted values, over all pairs; smaller is better */
 	TR_METRIC_RMSE,				/* square root of the mean squared error */
@@ -63,6 +64,12 @@ extern void tr_ranks_tile(int32_t *ahead, const int32_t *relevant, const float *
 
 /* The metric of one user from the ranks of the user's n > 0 relevant items; the ranks get sorted. */
 extern double tr_metric(TrMetric metric, int k, int32_t *rank, int32_t n);
+
+/*
+ * The area under the ROC curve: how likely a relevant item comes before one that is not, of so many candidates; an item
+ * that can never be recommended comes behind all. NAN when all candidates are relevant. The ranks get sorted.
+ */
+extern double tr_auc(int32_t *rank, int32_t n, int32_t candidates);
 
 /* Of one user's n > 0 predictions: the mean squared error for TR_METRIC_RMSE, the mean absolute one for TR_METRIC_MAE. */
 extern double tr_metric_of_errors(TrMetric metric, const float *predicted, const float *value, int32_t n);

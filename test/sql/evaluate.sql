@@ -34,6 +34,9 @@ WITH expected (metric, k, value, stderr) AS (VALUES
 	('mrr', NULL, (1 / 2.0 + 1) / 2, (1 - 1 / 2.0) / 2),
 	-- residuals of the ratio: .7 - .425 * 3 and 1 - .425
 	('mrr_pair', NULL, (1 / 2.0 + 1 / 5.0 + 0 + 1) / 4, .575 / 2),
+	-- user 1: of 9 candidates 7 are others, 1, 3 and all of which come before the relevant ones
+	('auc', NULL, (1 - 11 / 21.0 + 1) / 2, 11 / 21.0 / 2),
+	('map', 1, (0 + 1) / 2.0, 1 / 2.0), ('map', 2, (1 / 4.0 + 1) / 2, (1 - 1 / 4.0) / 2), ('map', 5, (3 / 10.0 + 1) / 2, (1 - 3 / 10.0) / 2),
 	('precision', 1, (0 + 1) / 2.0, 1 / 2.0), ('recall', 1, (0 + 1) / 2.0, 1 / 2.0), ('f1', 1, (0 + 1) / 2.0, 1 / 2.0),
 	('ndcg', 1, (0 + 1) / 2.0, 1 / 2.0), ('hit', 1, (0 + 1) / 2.0, 1 / 2.0),
 	('precision', 2, (1 / 2.0 + 1 / 2.0) / 2, 0), ('recall', 2, (1 / 3.0 + 1) / 2, (1 - 1 / 3.0) / 2),
@@ -76,19 +79,22 @@ BEGIN
 			FROM %I u, %I i WHERE u.version = $3 AND i.version = $3),
 		list AS (SELECT u, i, row_number() OVER (PARTITION BY u ORDER BY s DESC, position) AS rank FROM score
 			WHERE NOT ($2 AND seen) AND ($4 IS NULL OR i = ANY ($4))),
-		pair AS (SELECT t.u, rank, rank <= $1 AS found FROM test t LEFT JOIN list USING (u, i)
+		pair AS (SELECT t.u, rank, rank <= $1 AS found, row_number() OVER (PARTITION BY t.u ORDER BY rank) AS nth,
+				(SELECT count(*) FROM list l WHERE l.u = t.u) AS candidates FROM test t LEFT JOIN list USING (u, i)
 			WHERE t.u IN (SELECT u FROM score) AND ($4 IS NULL OR t.i = ANY ($4)) AND NOT EXISTS (SELECT FROM score s WHERE $2 AND s.seen AND s.u = t.u AND s.i = t.i)),
 		person AS (SELECT u, count(*)::float8 AS n, count(*) FILTER (WHERE found)::float8 AS hits,
 				coalesce(sum(1 / ln(rank + 1)) FILTER (WHERE found), 0) AS gain, coalesce(1.0 / min(rank), 0) AS reciprocal,
-				coalesce(sum(1.0 / rank), 0) AS reciprocals
+				coalesce(sum(1.0 / rank), 0) AS reciprocals, coalesce(sum(nth::float8 / rank) FILTER (WHERE found), 0) AS precisions,
+				coalesce(sum(rank - nth), 0) AS wrong, count(*) - count(rank) AS unranked, max(candidates) - count(rank) AS others
 			FROM pair GROUP BY u),
-		figure AS (SELECT *, hits / $1 AS precision, hits / n AS recall,
+		figure AS (SELECT *, precisions / least(n, $1) AS map, 1 - (wrong + unranked * others)::float8 / nullif(n * others, 0) AS auc,
+				hits / $1 AS precision, hits / n AS recall,
 				gain / (SELECT sum(1 / ln(place + 1)) FROM generate_series(1, $1) place WHERE place <= n) AS ndcg FROM person)
-		SELECT x.metric, x.k, x.value::float8 FROM (SELECT avg(precision) AS p, avg(recall) AS r, avg(ndcg) AS ndcg,
+		SELECT x.metric, x.k, x.value::float8 FROM (SELECT avg(precision) AS p, avg(recall) AS r, avg(ndcg) AS ndcg, avg(map) AS map, avg(auc) AS auc,
 				avg(CASE WHEN hits > 0 THEN 2 * precision * recall / (precision + recall) ELSE 0 END) AS f1,
 				avg((hits > 0)::int) AS hit, avg(reciprocal) AS mrr, sum(reciprocals) / sum(n) AS mrr_pair FROM figure) AS m,
 			LATERAL (VALUES ('precision', $1, p), ('recall', $1, r), ('f1', $1, f1), ('ndcg', $1, ndcg), ('hit', $1, hit),
-				('mrr', NULL, mrr), ('mrr_pair', NULL, mrr_pair)) AS x (metric, k, value)$sql$,
+				('map', $1, map), ('auc', NULL, auc), ('mrr', NULL, mrr), ('mrr_pair', NULL, mrr_pair)) AS x (metric, k, value)$sql$,
 		test, model || '_user_versions', model || '_item_versions')
 	USING n, exclude_seen, coalesce(brute.version, (SELECT deployed_version FROM tagrec_model m WHERE m.model = brute.model)), candidates;
 END $$;
@@ -170,7 +176,7 @@ SELECT model, versus, metric, k, abs(difference - (value - versus_value)) < 1e-1
 	users FROM tagrec_compare('{by_int,other}', 'drawn_by_int', '{2,5}');
 -- the figures are those of each model alone where they know the same users and have seen the same
 SELECT c.metric, c.k, abs(c.value - a.value) < 1e-12 AS value, abs(c.versus_value - b.value) < 1e-12 AS versus_value
-FROM unnest(ARRAY['ndcg', 'recall', 'precision', 'f1', 'hit', 'mrr', 'mrr_pair']) AS m (metric),
+FROM unnest(ARRAY['ndcg', 'recall', 'precision', 'f1', 'hit', 'map', 'mrr', 'mrr_pair']) AS m (metric),
 	LATERAL tagrec_compare('{by_int,other}', 'drawn_by_int', '{3}', m.metric, samples => 100) AS c
 	JOIN tagrec_evaluate('by_int', 'drawn_by_int', '{3}') AS a ON a.metric = c.metric
 	JOIN tagrec_evaluate('other', 'drawn_by_int', '{3}') AS b ON b.metric = c.metric

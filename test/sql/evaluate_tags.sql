@@ -39,14 +39,14 @@ CREATE FUNCTION expected(model text, n int) RETURNS TABLE (metric text, k int, v
 		FROM test t LEFT JOIN LATERAL tagrec_recommend_tags(model, t.user_id, t.item_id, 1000) l USING (tag)),
 	s AS (SELECT '' AS prefix, * FROM r UNION ALL SELECT 'given_', * FROM r WHERE given)
 	SELECT s.prefix || m.metric, m.k, avg(m.value) FROM s, LATERAL (VALUES ('mrr', NULL, 1.0 / rank), ('mrr_pair', NULL, 1.0 / rank),
-		('hit', n, (rank <= n)::int), ('recall', n, (rank <= n)::int), ('precision', n, (rank <= n)::int / n::float8),
+		('hit', n, (rank <= n)::int), ('map', n, CASE WHEN rank <= n THEN 1.0 / rank ELSE 0 END), ('recall', n, (rank <= n)::int), ('precision', n, (rank <= n)::int / n::float8),
 		('f1', n, (rank <= n)::int * 2.0 / (n + 1)), ('ndcg', n, CASE WHEN rank <= n THEN ln(2) / ln(rank + 1) ELSE 0 END)) m (metric, k, value)
 	GROUP BY 1, 2
 $$;
 SELECT model, n, count(*) AS figures, count(*) FILTER (WHERE (abs(e.value - x.value) < 1e-9) IS NOT TRUE) AS different
 FROM (VALUES ('m'), ('by_user')) models (model), (VALUES (1), (3), (8)) lengths (n), LATERAL (
 	SELECT e.value, x.value FROM expected(model, n) x FULL JOIN (SELECT * FROM tagrec_evaluate(model, 'test', ARRAY[n])
-		WHERE metric ~ '(mrr|mrr_pair|hit|recall|precision|f1|ndcg)$') e ON e.metric = x.metric AND e.k IS NOT DISTINCT FROM x.k) f (e, x),
+		WHERE metric ~ '(mrr|mrr_pair|hit|recall|precision|f1|ndcg|map)$') e ON e.metric = x.metric AND e.k IS NOT DISTINCT FROM x.k) f (e, x),
 	LATERAL (SELECT f.e AS value) e, LATERAL (SELECT f.x AS value) x
 GROUP BY model, n ORDER BY model, n;
 SELECT metric, value FROM tagrec_evaluate('m', 'test', '{1}') WHERE metric ~ 'posts|assignments|unknown';

@@ -41,7 +41,12 @@ check_by_hand(void)
 	CHECK_NEAR(metric(TR_METRIC_HIT, 2, rank, 3), 1, EXACT, "hit@2");
 	CHECK_NEAR(metric(TR_METRIC_NDCG, 2, rank, 3), (1 / log2_3) / (1 + 1 / log2_3), EXACT, "ndcg@2");
 	CHECK_NEAR(metric(TR_METRIC_NDCG, 5, rank, 3), (1 / log2_3 + 1 / log2(6.0)) / (1 + 1 / log2_3 + 0.5), EXACT, "ndcg@5");
+	CHECK_NEAR(metric(TR_METRIC_MAP, 2, rank, 3), 0.5 / 2, EXACT, "map@2");
+	CHECK_NEAR(metric(TR_METRIC_MAP, 5, rank, 3), (0.5 + 0.4) / 3, EXACT, "map@5");
 	CHECK_NEAR(metric(TR_METRIC_MRR, 0, rank, 3), 0.5, EXACT, "mrr");
+	CHECK_NEAR(tr_auc((int32_t[]) {TR_UNRANKED, 5, 2}, 3, 10), 0.5, EXACT, "auc");
+	CHECK_NEAR(tr_auc((int32_t[]) {1, 2}, 2, 3), 1, EXACT, "auc of the best list");
+	CHECK(isnan(tr_auc((int32_t[]) {2, 1}, 2, 2)), "no auc without other candidates");
 	CHECK_NEAR(metric(TR_METRIC_MRR_PAIR, 0, rank, 3), (0.5 + 0.2) / 3, EXACT, "mrr_pair");
 	CHECK_NEAR(metric(TR_METRIC_NDCG, 10, (int32_t[]) {3, 1, 2}, 3), 1, EXACT, "nothing is better than the ideal list");
 	CHECK_NEAR(metric(TR_METRIC_MRR, 0, (int32_t[]) {TR_UNRANKED}, 1), 0, EXACT, "nothing found, nothing gained");
@@ -66,6 +71,35 @@ brute_ndcg(const int *relevance, int length, int n, int k)
 		ideal += place <= n ? 1 / log2(place + 1) : 0;
 	}
 	return gain / ideal;
+}
+
+static double
+brute_map(const int *relevance, int length, int n, int k)
+{
+	double		hits = 0;
+	double		sum = 0;
+
+	for (int place = 1; place <= k && place <= length; place++)
+	{
+		hits += relevance[place - 1];
+		sum += relevance[place - 1] * hits / place;
+	}
+	return sum / (n < k ? n : k);
+}
+
+/* Pairs of a relevant item and another: the share in the right order; what is not in the list comes behind all. */
+static double
+brute_auc(const int *relevance, int length, int n)
+{
+	double		right = 0;
+	int			others = 0;
+
+	for (int place = length; place >= 1; place--)
+	{
+		right += relevance[place - 1] ? others : 0;
+		others += !relevance[place - 1];
+	}
+	return others > 0 ? right / ((double) n * others) : NAN;
 }
 
 static double
@@ -97,6 +131,8 @@ brute_metric(TrMetric which, const int *relevance, int length, int n, int k)
 			return sum / n;
 		case TR_METRIC_F1:
 			return hits > 0 ? 2 / (k / hits + n / hits) : 0;
+		case TR_METRIC_MAP:
+			return brute_map(relevance, length, n, k);
 		case TR_METRIC_RMSE:
 		case TR_METRIC_MAE:
 			break;
@@ -197,6 +233,9 @@ check_by_force(void)
 {
 	static const int ks[] = {1, 2, 5, 20, 299, 1000};
 	double		worst[TR_METRICS] = {0};
+	double		auc;
+	double		expected_auc;
+	int			wrong_auc = 0;
 	bool		same = true;
 
 	for (uint64_t seed = 0; seed < 400; seed++)
@@ -219,8 +258,12 @@ check_by_force(void)
 
 				worst[which] = fmax(worst[which], isnan(got) ? INFINITY : fabs(got - expected));
 			}
+		auc = tr_auc(rank, n, length);
+		expected_auc = brute_auc(relevance, length, n);
+		wrong_auc += isnan(auc) != isnan(expected_auc) || fabs(auc - expected_auc) > EXACT;
 	}
 	CHECK(same, "ranks do not depend on the tiles");
+	CHECK(wrong_auc == 0, "auc of 400 random lists, %d wrong", wrong_auc);
 	for (int which = 0; which < TR_METRIC_RMSE; which++)
 		CHECK(worst[which] < EXACT, "%s of 400 random lists, off by %g", tr_metric_names[which], worst[which]);
 }

@@ -29,7 +29,7 @@ enum
 
 /* The metrics of a list of a length, in the order of the rows. */
 static const TrMetric at_length[] = {
-	TR_METRIC_PRECISION, TR_METRIC_RECALL, TR_METRIC_F1, TR_METRIC_NDCG, TR_METRIC_HIT
+	TR_METRIC_PRECISION, TR_METRIC_RECALL, TR_METRIC_F1, TR_METRIC_NDCG, TR_METRIC_HIT, TR_METRIC_MAP
 };
 
 #define AT_LENGTH ((int) lengthof(at_length))
@@ -53,6 +53,7 @@ typedef struct Means
 {
 	TrMean		mrr;
 	TrMean		mrr_pair;
+	TrMean		auc;			/* over groups that have a candidate beside their answers */
 	TrMean	   *at;				/* (n_k,AT_LENGTH) */
 } Means;
 
@@ -81,8 +82,12 @@ add(TrMean *mean, TrMetric metric, int k, int32 *rank, int32 n)
 }
 
 static void
-measure_group(const Evaluation *e, Means *means, int32 *rank, int32 n)
+measure_group(const Evaluation *e, Means *means, int32 *rank, int32 n, int32 candidates)
 {
+	double		auc = tr_auc(rank, n, candidates);
+
+	if (!isnan(auc))
+		tr_mean_add(&means->auc, auc, 1);
 	add(&means->mrr, TR_METRIC_MRR, 0, rank, n);
 	add(&means->mrr_pair, TR_METRIC_MRR_PAIR, 0, rank, n);
 	for (int i = 0; i < e->n_k; i++)
@@ -161,11 +166,11 @@ measure(Evaluation *e)
 		if (n == 0)
 			continue;
 		e->counts.groups++;
-		measure_group(e, &e->all, rank, n);
+		measure_group(e, &e->all, rank, n, e->ranking->candidates[g]);
 		if (!e->ranking->given[g])
 			continue;
 		e->counts.given++;
-		measure_group(e, &e->given, rank, n);
+		measure_group(e, &e->given, rank, n, e->ranking->candidates[g]);
 	}
 }
 
@@ -212,6 +217,8 @@ put_means(Evaluation *e, const char *prefix, const Means *means)
 {
 	put_metric(e, prefix, TR_METRIC_MRR, 0, &means->mrr);
 	put_metric(e, prefix, TR_METRIC_MRR_PAIR, 0, &means->mrr_pair);
+	if (means->auc.count > 0)
+		put(e, psprintf("%sauc", prefix), 0, tr_mean_value(&means->auc), tr_mean_error(&means->auc));
 	for (int i = 0; i < e->n_k; i++)
 		for (int m = 0; m < AT_LENGTH; m++)
 			put_metric(e, prefix, at_length[m], e->k[i], &means->at[i * AT_LENGTH + m]);

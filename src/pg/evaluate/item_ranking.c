@@ -38,6 +38,7 @@ typedef struct Pass
 	const TagrecMatrix *items;
 	int32	   *position;		/* (items of the test) -1 = unknown */
 	uint64	   *candidate;		/* bits of (items); NULL = every item is one */
+	int32		n_candidates;
 	float	   *score;			/* (B,T) */
 
 	/* the block, of the scorer's users */
@@ -97,6 +98,17 @@ take_pairs(Pass *pass, int u)
 	user->n_pairs = pass->pairs - user->first_pair;
 }
 
+/* How many items the user's are ranked among */
+static int32
+candidates_of(const Pass *pass, const BlockUser *user)
+{
+	int32		count = pass->n_candidates;
+
+	for (int i = 0; pass->exclude_seen && i < user->n_seen; i++)
+		count -= !pass->candidate || tr_bit_test(pass->candidate, user->seen[i]);
+	return count;
+}
+
 /* A user of the test joins the block. */
 static void
 take_user(Pass *pass, int32 test_user, const TagrecRow *row)
@@ -107,6 +119,7 @@ take_user(Pass *pass, int32 test_user, const TagrecRow *row)
 	pass->user[u] = (BlockUser) {.user = test_user, .seen = row->seen, .n_seen = row->n_seen};
 	take_pairs(pass, u);
 	pass->ranking->known[test_user] = true;
+	pass->ranking->candidates[test_user] = candidates_of(pass, &pass->user[u]);
 	pass->ranking->known_users++;
 }
 
@@ -213,6 +226,7 @@ find_candidates(Pass *pass)
 	pass->candidate = palloc0((TR_BIT_WORDS(pass->items->rows) + 1) * sizeof(uint64));
 	for (int i = 0; i < n; i++)
 		tr_bit_set(pass->candidate, position[i]);
+	pass->n_candidates = n;
 }
 
 static void
@@ -220,6 +234,7 @@ prepare(Pass *pass)
 {
 	pass->scorer = tagrec_scorer(pass->call, BLOCK_USERS);
 	pass->items = pass->scorer->items;
+	pass->n_candidates = pass->items->rows;
 	pass->score = palloc(BLOCK_USERS * TILE_ITEMS * sizeof(float));
 }
 

@@ -135,6 +135,7 @@ rank_post(Pass *pass, int32 group, const TrPost *post, float *score)
 
 	pass->ranking->known[group] = true;
 	pass->ranking->given[group] = post->n_given > 0;
+	pass->ranking->candidates[group] = pass->n_tags - (pass->exclude_seen ? post->n_given : 0);
 	for (int64 p = first; p < test->group_ptr[group + 1]; p++)
 		pass->ranking->seen[p] = pass->tag[test->pairs.tag[p]] >= 0 && is_given(post, pass->tag[test->pairs.tag[p]]);
 	for (int32 i = 0; pass->exclude_seen && i < post->n_given; i++)

@@ -52,6 +52,7 @@ typedef struct TagrecTest
 typedef struct TagrecRanking
 {
 	bool	   *known;			/* (groups) measured, if a pair counts */
+	int32	   *candidates;		/* (groups) how many the answers are among */
 	bool	   *given;			/* (groups) task tag: the version was given a tag of the post, or more */
 	int32		known_users;
 	int32		known_items;

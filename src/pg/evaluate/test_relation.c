@@ -230,6 +230,7 @@ tagrec_ranking_make(const TagrecTest *test)
 	int32		answers = tagrec_test_answers(test)->count;
 
 	ranking->known = zeros(test->groups, sizeof(bool));
+	ranking->candidates = zeros(test->groups, sizeof(int32));
 	ranking->given = zeros(test->groups, sizeof(bool));
 	ranking->unknown = zeros(answers, sizeof(bool));
 	ranking->seen = zeros(test->pairs.count, sizeof(bool));
