@@ -17,21 +17,21 @@ CREATE TABLE items AS SELECT 'item ' || i AS item_id, CASE i % 2 WHEN 0 THEN 'Dr
 	FROM generate_series(1, 30) i;
 
 -- as tags: of every pair once, with the source's own; values that only one item has are left out, and a column of these
-SELECT tagrec_train('t', 'ratings', 'tag_cosine', tag_column => NULL, item_features => 'items') > 0 AS trained;
-SELECT tag_column, item_features, user_features, pairs = (SELECT count(*) FROM ratings) AS all_pairs, tags FROM tagrec_versions WHERE model = 't';
-SELECT string_agg(tag, ' ' ORDER BY tag COLLATE "C") AS tags FROM t_tag_versions;
-SELECT count(*) AS wrong FROM t_item_versions v, unnest(v.tags, v.counts) p (position, count) JOIN t_tag_versions t USING (position)
+SELECT tagrec_train('tagged_by', 'ratings', 'tag_cosine', tag_column => NULL, item_features => 'items') > 0 AS trained;
+SELECT tag_column, item_features, user_features, pairs = (SELECT count(*) FROM ratings) AS all_pairs, tags FROM tagrec_versions WHERE model = 'tagged_by';
+SELECT string_agg(tag, ' ' ORDER BY tag COLLATE "C") AS tags FROM tagged_by_tag_versions;
+SELECT count(*) AS wrong FROM tagged_by_item_versions v, unnest(v.tags, v.counts) p (position, count) JOIN tagged_by_tag_versions t USING (position)
 	WHERE t.tag LIKE 'genre=%' AND (p.count <> v.posts OR t.tag <> 'genre=' || (SELECT genre FROM items i WHERE i.item_id = v.item_id));
-SELECT DISTINCT genre FROM tagrec_recommend_for_tags('t', '{genre=Drama}', n => 5) r JOIN items i ON i.item_id = r.item;
+SELECT DISTINCT genre FROM tagrec_recommend_for_tags('tagged_by', '{genre=Drama}', n => 5) r JOIN items i ON i.item_id = r.item;
 -- beside the tags that there are; every algorithm for items that reads tags
 CREATE VIEW tagged AS SELECT user_id, item_id, 'tag ' || stars AS tag FROM ratings;
 SELECT tagrec_train('both', 'tagged', 'tag_cosine', item_features => 'items') > 0 AS trained;
 SELECT count(*) FILTER (WHERE tag LIKE 'tag %') > 0 AS tags, count(*) FILTER (WHERE tag LIKE 'year=%') AS years FROM both_tag_versions;
 SELECT bool_and(tagrec_train('all_' || algorithm, 'ratings', algorithm, '{"epochs": 1, "validation": 0.1}', tag_column => NULL,
 	item_features => 'items') > 0) AS trained FROM unnest('{hdlpr_ns,hybrid,ease_tags,acf,ccf,blend}'::text[]) algorithm;
-SELECT tagrec_refresh('t');
-SELECT tagrec_retrain('t') > 0 AS trained;
-SELECT item_features, tags FROM tagrec_versions WHERE model = 't' ORDER BY version;
+SELECT tagrec_refresh('tagged_by');
+SELECT tagrec_retrain('tagged_by') > 0 AS trained;
+SELECT item_features, tags FROM tagrec_versions WHERE model = 'tagged_by' ORDER BY version;
 
 -- as profiles, by an algorithm that uses them; what it learns is another model
 SELECT tagrec_train('f1', 'ratings', 'fm', '{"epochs": 20, "burn_in": 5, "samples": 5}', tag_column => NULL, value_column => 'stars') > 0 AS without,

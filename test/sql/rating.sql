@@ -77,9 +77,9 @@ SELECT model, versus, metric, k, difference <> 0 AS differ, low <= difference AN
 	FROM tagrec_compare('{b,f}', 'test', metric => 'rmse');
 SELECT abs(c.value - e.value) < 1e-9 AS same FROM tagrec_compare('{b,f}', 'test', metric => 'mae') c, tagrec_evaluate('b', 'test') e WHERE e.metric = 'mae';
 SELECT metric, users > 50 AS users FROM tagrec_compare('{b,f}', 'test');
-SELECT tagrec_tune('t', 'train', 'mf', '{"factors": [2, 4], "learning_rate": [0.00001, 0.01]}', 4, '{"epochs": 10}', tag_column => NULL,
+SELECT tagrec_tune('tuned_rating', 'train', 'mf', '{"factors": [2, 4], "learning_rate": [0.00001, 0.01]}', 4, '{"epochs": 10}', tag_column => NULL,
 	value_column => 'stars') > 0 AS tuned;
-SELECT metric, bool_and(best = (value = least)) AS best_is_least FROM (SELECT *, min(value) OVER () AS least FROM tagrec_trials WHERE job = (SELECT max(job) FROM tagrec_jobs WHERE model = 't')) t GROUP BY 1;
+SELECT metric, bool_and(best = (value = least)) AS best_is_least FROM (SELECT *, min(value) OVER () AS least FROM tagrec_trials WHERE job = (SELECT max(job) FROM tagrec_jobs WHERE model = 'tuned_rating')) t GROUP BY 1;
 SELECT tagrec_train('v', 'train', 'mf', '{"validation_source": "test", "metric": "mae", "factors": 2, "epochs": 3}', tag_column => NULL,
 	value_column => 'stars') > 0 AS trained;
 SELECT metric, metric_value = (SELECT min(e.metric_value) FROM tagrec_epochs e WHERE e.job = v.job) AS least,

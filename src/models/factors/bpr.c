@@ -61,7 +61,7 @@ static const TrOption option_rows[] = {
 	"scale of the initial embeddings: standard deviation of a factor times the square root of factors"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
 	"random seed; the same seed gives the same model"},
-	{"epochs", TR_OPTION_INT, OPTION(epochs), "60", 1, 100000, NULL,
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "120", 1, 100000, NULL,
 	"maximum number of passes over the training pairs"},
 };
 
