@@ -190,7 +190,6 @@ const TrAlgorithm tr_algorithm_fm = {
 	.uses_attributes = true,
 	.options = &options,
 	.pairs_alone = true,
-	.uses_attributes = true,
 	.loads = true,
 	.estimate = estimate,
 	.size = sizeof(Fm),
