@@ -104,7 +104,7 @@ recall() {
 make_hnsw() {
 	ask -c 'CREATE INDEX ON item_vector USING hnsw (v vector_ip_ops)' || return
 	for ef in 40 80 160 320 640 1000; do
-		[ "$(awk "BEGIN { print $(recall $ef) >= .99 }")" = 1 ] && return
+		[ "$(awk "BEGIN { print ($(recall $ef) >= .99) }")" = 1 ] && return
 	done
 }
 
