@@ -43,7 +43,7 @@ extern bool tagrec_hold(const TagrecVersion *version);
 
 extern TagrecCall *tagrec_call_begin(const char *model);	/* asks for items */
 extern TagrecCall *tagrec_call_begin_for(const char *model, TagrecAsks asks);
-extern TagrecCall *tagrec_call_begin_at(const char *model, int32 version, TagrecAsks asks);	/* version 0 = the deployed one */
+extern TagrecCall *tagrec_call_begin_at(const char *model, int32 version, TagrecAsks asks);	/* 0 = the deployed one */
 extern TagrecCall *tagrec_call_begin_version(const char *model, int32 version);	/* need not be the deployed one */
 extern void tagrec_call_end(TagrecCall *call);
 
