@@ -77,6 +77,11 @@ SET search_path = newcomers, pg_catalog, public;
 SELECT count(*) > 0 AS offered FROM tagrec_recommend('item_knn', 112, fresh => true);
 SET search_path = newcomers, public;
 DROP OPERATOR newcomers.= (int, int);
+-- the registry's name of the source is a name and nothing else
+BEGIN;
+UPDATE tagrec_version SET source = 'newcomers.source,LATERAL(SELECT/**/1/0)x' WHERE model_id = (SELECT model_id FROM tagrec_model WHERE model = 'ease');
+SELECT count(*) FROM tagrec_recommend('ease', 112, fresh => true);
+ROLLBACK;
 -- names that have to be quoted, keys of another type, weights
 CREATE TABLE "so""urce" AS SELECT md5(user_id::text)::uuid AS "the user", item_id::text || ' "x"' AS "it'em", tag AS "TAG", 2.5 AS "w t" FROM source
 	WHERE user_id IS NOT NULL AND item_id IS NOT NULL AND tag IS NOT NULL;
