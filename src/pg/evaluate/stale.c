@@ -1,7 +1,7 @@
 /*
  * tagrec_stale(): how much of a model's source its deployed version does not know. See test.h for the pairs of a relation;
- * here the relation is the source. Whoever has the owner's privileges reads it as the owner, who has named it and whose code
- * may be in it, as in a refresh; anybody else as himself.
+ * here the relation is the source. Whoever has the owner's privileges reads it as the owner, who has named it and whose
+ * code may be in it, as in a refresh; anybody else as himself.
  */
 #include "pg/evaluate/test.h"
 

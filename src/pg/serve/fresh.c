@@ -52,7 +52,7 @@ equality(Oid type)
 	return text;
 }
 
-/* The name as it was found to be one: a row that was imported or restored may say it in other ways, and more than a name. */
+/* Only the name: a row that was imported or restored may say it in other ways, and more than that. */
 static char *
 source_name(const char *source)
 {
@@ -79,8 +79,8 @@ query_text(const TagrecVersion *version, Oid key_type, bool tags)
 		appendStringInfo(&sql, ", %s::pg_catalog.text", quote_identifier(columns->tag));
 	if (tags && columns->weight)
 		appendStringInfo(&sql, ", pg_catalog.sum(%s::pg_catalog.float8)", quote_identifier(columns->weight));
-	appendStringInfo(&sql, " FROM %s WHERE %s %s $1 GROUP BY 1%s", source_name(version->source), quote_identifier(columns->user),
-					 equality(key_type), tags ? ", 2" : "");
+	appendStringInfo(&sql, " FROM %s WHERE %s %s $1 GROUP BY 1%s", source_name(version->source),
+					 quote_identifier(columns->user), equality(key_type), tags ? ", 2" : "");
 	return sql.data;
 }
 

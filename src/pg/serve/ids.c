@@ -103,8 +103,8 @@ texts_of(ArrayType *array)
 }
 
 /*
- * The cast of arrays. An array may be stored, and then be read after its type was altered or dropped, which knows nothing of
- * columns of the type tagrec_ids: so ids of a type that a user has made become text.
+ * The cast of arrays. An array may be stored, and then be read after its type was altered or dropped, which knows nothing
+ * of columns of the type tagrec_ids: so ids of a type that a user has made become text.
  */
 Datum
 tagrec_ids(PG_FUNCTION_ARGS)
