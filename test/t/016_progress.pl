@@ -82,7 +82,7 @@ query("CALL tagrec_wait($job)");
 # ---- a call that waits
 my ($status, $out, $err) = $node->psql('postgres',
 	q{SET tagrec.progress_interval = 0;
-	  SELECT tagrec_train('m', 'slow', 'hdlpr_ns', '{"layers": [256, 64], "epochs": 2, "batch": 2, "validation": 0.1}')});
+	  SELECT tagrec_train('m', 'slow', 'hdlpr_ns', '{"layers": [2000, 300], "epochs": 2, "batch": 50, "batch_by": "pairs", "validation": 0.1}')});
 is($status, 0, 'a training with notices');
 like($err, qr/NOTICE:  reading: \d+ rows/, '... while it reads');
 like($err, qr/NOTICE:  epoch 1 of 2: \d+ of \d+ pairs, \d+ pairs\/s, \d+ s left/, '... within an epoch');
