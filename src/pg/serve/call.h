@@ -79,6 +79,9 @@ extern bool tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row);	/
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 extern bool tagrec_find_item_key(TagrecCall *call, Datum key, TagrecRow *row);	/* likewise */
 
+/* ERROR unless the SQL function has so many arguments: another version of the extension may have declared it. */
+extern void tagrec_check_arguments(FunctionCallInfo fcinfo, int n);
+
 /* Arguments that must not be NULL. n, a bigint, must not be negative; more than there can be is as good as all. */
 extern char *tagrec_model_argument(FunctionCallInfo fcinfo, int n);
 extern int	tagrec_limit_argument(FunctionCallInfo fcinfo, int n);

@@ -1,8 +1,9 @@
 /*
  * Ids that an argument holds, and the rows of a matrix that they are the keys of.
  *
- * The SQL type tagrec_ids is an array of any type, as it is: the cast to it does nothing. Its text form is that of text[],
- * or the word all. So one argument takes '{1,2}', ARRAY[1,2], a parameter whose type is left open, and 'all'.
+ * The SQL type tagrec_ids is an array of one of the system's plain types, as it is; the cast makes text of ids of other
+ * types. Its text form is that of text[], or the word all. So one argument takes '{1,2}', ARRAY[1,2], a parameter whose
+ * type is left open, and 'all'.
  */
 #ifndef TAGREC_IDS_H
 #define TAGREC_IDS_H
