@@ -99,3 +99,8 @@ AS 'MODULE_PATHNAME', 'tagrec_explain_items'
 LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
 COMMENT ON FUNCTION tagrec_explain_items(text, "any", "any", bigint, int, boolean) IS
 	'items of the user that contribute most to a score; a last row, without item, has the rest of it';
+
+ALTER FUNCTION tagrec_recommend_for_items SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_recommend_for_items_as SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_recommend_users SUPPORT tagrec_planner_support;
+ALTER FUNCTION tagrec_recommend_users_as SUPPORT tagrec_planner_support;

@@ -237,7 +237,7 @@ GRANT SELECT (model_id, version, features) ON tagrec_version TO PUBLIC;
 GRANT SELECT, INSERT ON tagrec_model, tagrec_version, tagrec_result, tagrec_job, tagrec_epoch, tagrec_trial TO pg_database_owner;
 GRANT SELECT, UPDATE ON SEQUENCE tagrec_model_model_id_seq, tagrec_job_job_seq TO pg_database_owner;
 
--- Ids of users or items in an argument: any array, or the word all. An array is taken as it is, without a look into it.
+-- Ids of users or items in an argument: any array, or the word all. Ids of types that users make are kept as text.
 CREATE TYPE tagrec_ids;
 CREATE FUNCTION tagrec_ids_in(cstring) RETURNS tagrec_ids
 AS 'MODULE_PATHNAME', 'tagrec_ids_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

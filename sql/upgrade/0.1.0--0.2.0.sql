@@ -19,7 +19,7 @@ DROP FUNCTION tagrec_recommend(text, text, int, boolean, text[]), tagrec_recomme
 	tagrec_explain(text, "any", text, int), tagrec_explain(text, "any", "any", int),
 	tagrec_feature_tags(text, int, int);
 
--- Ids of users or items in an argument: any array, or the word all. An array is taken as it is, without a look into it.
+-- Ids of users or items in an argument: any array, or the word all. Ids of types that users make are kept as text.
 CREATE TYPE tagrec_ids;
 CREATE FUNCTION tagrec_ids_in(cstring) RETURNS tagrec_ids
 AS 'MODULE_PATHNAME', 'tagrec_ids_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

@@ -155,7 +155,7 @@ typedef struct TrFeatureRows
 
 extern TrStatus tr_dataset_add_profiles(TrDataset *dataset, const char *name, bool of_items, int32_t n_features,
 										const TrFeatureRows *rows, TrError *err);
-extern const TrNamedProfiles *tr_dataset_profiles(const TrDataset *dataset, const char *name);	/* NULL = none of the name */
+extern const TrNamedProfiles *tr_dataset_profiles(const TrDataset *dataset, const char *name);	/* NULL = none */
 
 /* Builds the dataset from distinct assignments with dense indices (every count taken from the arguments). */
 extern TrStatus tr_dataset_build(TrDataset *dataset, const TrAssignments *a, int32_t n_users, int32_t n_items,

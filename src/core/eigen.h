@@ -1,7 +1,8 @@
 /*
- * Eigenvectors of a symmetric matrix, in double, on the host: for small matrices, and for backends that have nothing better.
- * Householder's reflections make it tridiagonal, the implicit QL algorithm diagonal (Golub & Van Loan, Matrix Computations,
- * chapter 8). Eigenvectors are rows, so that reflections and rotations run along memory. Legend: n rows and columns.
+ * Eigenvectors of a symmetric matrix, in double, on the host: for small matrices, and for backends that have nothing
+ * better. Householder's reflections make it tridiagonal, the implicit QL algorithm diagonal (Golub & Van Loan, Matrix
+ * Computations, chapter 8). Eigenvectors are rows, so that reflections and rotations run along memory. Legend: n rows and
+ * columns.
  */
 #ifndef TR_EIGEN_H
 #define TR_EIGEN_H
@@ -16,7 +17,10 @@
 /* Doubles of work space that tr_eigen() takes. */
 #define TR_EIGEN_WORK(n) ((size_t) (n) * (size_t) (n) + 3 * (size_t) (n))
 
-/* v (n), which may be x, of length sqrt(2) or 0, whose reflection x - v (v . x) brings x to a multiple of the first axis: the multiple */
+/*
+ * v (n), which may be x, of length sqrt(2) or 0, whose reflection x - v (v . x) brings x to a multiple of the first axis:
+ * the multiple
+ */
 static inline double
 tr_eigen_reflector(double *v, const double *x, int n)
 {
@@ -67,7 +71,9 @@ tr_eigen_reflect(double *a, int n, int first, const double *v, double *w)
 	}
 }
 
-/* diagonal (n) and beside (n) = the tridiagonal form of a (n,n), whose rows come to hold the reflectors; w (n) work space */
+/*
+ * diagonal (n) and beside (n) = the tridiagonal form of a (n,n), whose rows come to hold the reflectors; w (n) work space
+ */
 static inline void
 tr_eigen_tridiagonal(double *a, double *diagonal, double *beside, double *w, int n)
 {

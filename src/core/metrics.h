@@ -1,6 +1,6 @@
 /*
- * Ranking quality of one user's list, and errors of predicted values (DESIGN of the evaluation: candidates are all items but the user's training items;
- * ties go to the smaller index, that is, to the smaller key).
+ * Ranking quality of one user's list, and errors of predicted values: see doc/evaluation.md. Ties go to the smaller
+ * index, that is, to the smaller key.
  */
 #ifndef TR_METRICS_H
 #define TR_METRICS_H
@@ -75,8 +75,8 @@ extern double tr_auc(int32_t *rank, int32_t n, int32_t candidates);
 extern double tr_metric_of_errors(TrMetric metric, const float *predicted, const float *value, int32_t n);
 
 /*
- * Of one user's n > 0 predictions: how many of the top percent of them, rounded up, are among as many of the highest values;
- * ties go to the smaller index. room (2n) is work space.
+ * Of one user's n > 0 predictions: how many of the top percent of them, rounded up, are among as many of the highest
+ * values; ties go to the smaller index. room (2n) is work space.
  */
 extern double tr_top_precision(const float *predicted, const float *value, int32_t n, int percent, TrScored *room);
 

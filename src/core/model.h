@@ -315,30 +315,30 @@ typedef struct TrAlgorithm
 	TrStatus	(*encode_features) (TrModel *model, const TrProfiles *profiles, int32_t row, TrSparse *out, TrError *err);
 
 	/*
-	 * (optional, not for the task tag) array (width), features = what embed() and user_features() would give for a user with this
-	 * history; the array is zeroed before. Of a model that was loaded; where the algorithm has not set `loads`, that is one
-	 * with options and nothing else, which create() was not called for. The catalogue is the same in every call, so that
-	 * what follows from it may be kept. Without this function, a user is what encode() and encode_features() make of the
-	 * tags. features are the model's until the next call.
+	 * (optional, not for the task tag) array (width), features = what embed() and user_features() would give for a user
+	 * with this history; the array is zeroed before. Of a model that was loaded; where the algorithm has not set `loads`,
+	 * that is one with options and nothing else, which create() was not called for. The catalogue is the same in every
+	 * call, so that what follows from it may be kept. Without this function, a user is what encode() and encode_features()
+	 * make of the tags. features are the model's until the next call.
 	 */
 	TrStatus	(*fold_in) (TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
 							TrSparse *features, TrError *err);
 
 	/*
-	 * (optional, with fold_in) out (items of the history) = what having each of them adds to the score of an item, so far as
-	 * it does not come from features that stand for items.
+	 * (optional, with fold_in) out (items of the history) = what having each of them adds to the score of an item, so far
+	 * as it does not come from features that stand for items.
 	 */
 	TrStatus	(*contributions) (TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item,
 								  float *out, TrError *err);
 
 	/*
-	 * (optional, not for the task tag) In place of the inner product: out (n) = what a network says of a user's array and each of n
-	 * items' arrays, which start at items[0], items[stride], … . Also on a model that was loaded, so `loads` must be set;
-	 * such a model has what create() asked of the stored tensors, not the arrays, which the caller has. Needs a width above
-	 * 0. Reads host memory alone, as the weights that tr_mirror() keeps there: in training, they are what save() copied
-	 * last, which validation sees to. An item's value is the same, to the bit, whichever others it is asked with, and
-	 * wherever they lie. For many users and items in turn, by one thread: work space may be the model's, taken in create().
-	 * A member of a blend cannot have it.
+	 * (optional, not for the task tag) In place of the inner product: out (n) = what a network says of a user's array and
+	 * each of n items' arrays, which start at items[0], items[stride], … . Also on a model that was loaded, so `loads` must
+	 * be set; such a model has what create() asked of the stored tensors, not the arrays, which the caller has. The width
+	 * must be above 0. Reads host memory alone, as the weights that tr_mirror() keeps there: in training, they are what
+	 * save() copied last, which validation sees to. An item's value is the same, to the bit, whichever others it is asked
+	 * with, and wherever they lie. For many users and items in turn, by one thread: work space may be the model's, taken in
+	 * create(). A member of a blend cannot have it.
 	 */
 	TrStatus	(*score_items) (TrModel *model, const float *user, const float *items, size_t stride, int32_t n, float *out,
 								TrError *err);
@@ -402,8 +402,8 @@ extern TrStatus tr_model_save(TrModel *model, TrTensor **tensors, int *count, Tr
 extern TrStatus tr_model_restore(TrModel *model, const TrTensor *tensors, int count, TrError *err);
 
 /*
- * A model that can encode, score or fold in but not train, from what save() gave but for tensors of training, which need not
- * outlive the call; n_tags is the size of its vocabulary. How many users and items the model was trained on is what the
+ * A model that can encode, score or fold in but not train, from what save() gave but for tensors of training, which need
+ * not outlive the call; n_tags is the size of its vocabulary. How many users and items the model was trained on is what the
  * tensors say: positions that encode_features() gives are for the caller to hold against those that it knows of.
  */
 extern TrStatus tr_model_load(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,

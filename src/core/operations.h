@@ -169,7 +169,8 @@ OPERATION(regress_rows,
 
 /*
  * Eigenvectors of the symmetric matrix a (n,n), which they replace: row i is that of values[i] (n), of length 1; values
- * ascend. Which of several eigenvectors there are, up to their signs and, where values are equal, rotations, is the backend's.
+ * ascend. Which of several eigenvectors there are, up to their signs and, where values are equal, rotations, is the
+ * backend's.
  */
 OPERATION(symmetric_eigen, (TrBackend *b, float *a, float *values, int n))
 

@@ -86,7 +86,9 @@ typedef struct TrProfileTable
 	const int32_t *post;		/* (assignments) ascending within an entry, distinct */
 	const float *weight;		/* (assignments), NULL = every assignment weighs 1 */
 
-	/* (optional, without weights) The other way: post p gave the tags post_tag[post_ptr[p] .. post_ptr[p + 1]), ascending */
+	/*
+	 * (optional, without weights) The other way: post p gave the tags post_tag[post_ptr[p] .. post_ptr[p + 1]), ascending
+	 */
 	const int64_t *post_ptr;
 	const int32_t *post_tag;
 } TrProfileTable;

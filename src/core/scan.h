@@ -44,8 +44,8 @@ extern void tr_scan_plain(TrScan *scan, TrTopN *top, TrScanRoom *room);
 extern void tr_scan_by_bounds(TrScan *scan, const TrCodeQuery *query, TrTopN *top, TrScanRoom *room);
 
 /*
- * A part of tr_scan_by_bounds(): TR_SCAN_CHUNK rows from `first` on, or those that are left. The parts come in their order; for
- * many queries, one part after the other for all of them reads the codes once.
+ * A part of tr_scan_by_bounds(): TR_SCAN_CHUNK rows from `first` on, or those that are left. The parts come in their order;
+ * for many queries, one part after the other for all of them reads the codes once.
  */
 extern void tr_scan_part(TrScan *scan, const TrCodeQuery *query, TrTopN *top, TrScanRoom *room, int32_t first);
 

@@ -1,8 +1,8 @@
 /*
  * Exact scores of those rows alone that nearly right ones leave in the race. See screen.h.
  *
- * The bar is the worst of the n best exact scores so far, and only rises. A row whose score is not below it has a nearly right
- * score that is not below the bar less the slack. What is not a number passes.
+ * The bar is the worst of the n best exact scores so far, and only rises. A row whose score is not below it has a nearly
+ * right score that is not below the bar less the slack. What is not a number passes.
  */
 #include "core/screen.h"
 
@@ -16,9 +16,9 @@
 
 /*
  * u = 2^-24. A float sum of n products, in any order, fused or not, differs from the true one by at most n u / (1 - n u)
- * times the sum of the products' sizes, which is at most the product of the lengths; products that underflow, or are flushed
- * to zero, add at most 2^-126 each. tr_dot() adds up stride / 8 products in a lane, and then lanes. The few more terms make
- * up for the denominators, and for scaling by 1.
+ * times the sum of the products' sizes, which is at most the product of the lengths; products that underflow, or are
+ * flushed to zero, add at most 2^-126 each. tr_dot() adds up stride / 8 products in a lane, and then lanes. The few more
+ * terms make up for the denominators, and for scaling by 1.
  */
 double
 tr_screen_slack(int terms, size_t stride, double norm, double row_norm)

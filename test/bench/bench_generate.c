@@ -4,9 +4,9 @@
  *     bench_generate ASSIGNMENTS [SEED]
  *
  * For a million there are 27,000 users, 20,000 items and 9,500 tags; users and items grow with the assignments, tags with
- * their square root. Users, items and tags belong to topics, of which a user has three; in a topic, and among users, few have
- * most. A post has the tags that its item mostly has. What is random is a pure function of the seed and the row, so that the
- * rows are the same on every machine.
+ * their square root. Users, items and tags belong to topics, of which a user has three; in a topic, and among users, few
+ * have most. A post has the tags that its item mostly has. What is random is a pure function of the seed and the row, so
+ * that the rows are the same on every machine.
  */
 #include <stdio.h>
 #include <stdlib.h>

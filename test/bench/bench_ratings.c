@@ -6,8 +6,8 @@
  *     bench_ratings [-b plain|cpu|cuda] [-t threads] [-n seeds] [-e] [-a] [-q] ALGORITHM DIRECTORY [option=value …]
  *
  * -n trains with the seeds 1 to n, and prints the mean over them and its standard error. -a adds the attributes of users
- * and items, the profiles "user" and "item". -q says nothing of the epochs. -b cuda opens the library that TAGREC_CUDA_LIBRARY
- * names, ./tagrec_cuda.so if none.
+ * and items, the profiles "user" and "item". -q says nothing of the epochs. -b cuda opens the library that
+ * TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none.
  */
 #include <dlfcn.h>
 #include <math.h>

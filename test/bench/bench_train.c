@@ -2,8 +2,8 @@
  * bench_train: trains an algorithm on tab-separated files, without a server, and prints seconds per epoch, the loss, and
  * the ranking quality on a test file.
  *
- *     bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-e test.tsv] [-p profiles.tsv]
- *                 [-u values.tsv] ALGORITHM train.tsv [option=value …]
+ *     bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-e test.tsv]
+ *                 [-p profiles.tsv] [-u values.tsv] ALGORITHM train.tsv [option=value …]
  *     bench_train -l
  *
  * Files have a header line and the columns user, item, tag. With -v that file's pairs are measured after each epoch and
@@ -17,10 +17,10 @@
  * which there is nothing of the new items, and encodes users and items with all profiles afterwards, as tagrec_refresh()
  * does. Others learn from both.
  *
- * -b cuda opens the library that TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none. -b host does nothing but plan: what an
- * epoch costs without its operations. With -f the backend's operations are counted, and the floor of an epoch is printed: what
- * they cost at the measured ceilings of the device. With -s as well, the training stops once its steps, from the eleventh on,
- * have taken so long; the counts are then those of all steps until there.
+ * -b cuda opens the library that TAGREC_CUDA_LIBRARY names, ./tagrec_cuda.so if none. -b host does nothing but plan: what
+ * an epoch costs without its operations. With -f the backend's operations are counted, and the floor of an epoch is
+ * printed: what they cost at the measured ceilings of the device. With -s as well, the training stops once its steps, from
+ * the eleventh on, have taken so long; the counts are then those of all steps until there.
  */
 #include <dlfcn.h>
 #include <math.h>

@@ -77,6 +77,16 @@ CREATE TYPE size AS ENUM ('i05', 'i06');
 CREATE DOMAIN sku AS text;
 SELECT item FROM tagrec_recommend('by_text', 'bob', 1, false, candidates => tagrec_ids('{i06,i05}'::size[]));
 SELECT item FROM tagrec_recommend('by_text', 'bob', 1, false, candidates => tagrec_ids('{i06,i05}'::sku[]));
+-- stored ones stay what they were when their type is altered or dropped
+CREATE TABLE pair (a bigint);
+CREATE TABLE basket (id int, ids tagrec_ids);
+INSERT INTO basket VALUES (1, tagrec_ids(ARRAY[ROW(81985529216486895)::pair, NULL])), (2, tagrec_ids('{i06,i05}'::sku[])),
+	(3, tagrec_ids('{}'::pair[])), (4, tagrec_ids('{i06,i05}'::size[]));
+ALTER TABLE pair ALTER a TYPE text;
+SELECT ids FROM basket WHERE id <> 2 ORDER BY id;
+SELECT item FROM basket, tagrec_recommend('by_text', 'bob', 1, false, candidates => ids) WHERE id = 2;
+DROP DOMAIN sku;
+SELECT ids FROM basket WHERE id = 2;
 SELECT item FROM tagrec_recommend('by_text', 'bob', 1, false, candidates => ARRAY['i06', 'i05']);
 SELECT item FROM tagrec_recommend('by_text', 'bob', 1, false, candidates => '{i06,i05}'::char(5)[]);
 SELECT item FROM tagrec_recommend('by_uuid', 'ffffffff-0000-4000-8000-000000000001', 1,

@@ -77,6 +77,28 @@ SET search_path = newcomers, pg_catalog, public;
 SELECT count(*) > 0 AS offered FROM tagrec_recommend('item_knn', 112, fresh => true);
 SET search_path = newcomers, public;
 DROP OPERATOR newcomers.= (int, int);
+-- the registry's name of the source is a name and nothing else
+BEGIN;
+UPDATE tagrec_version SET source = 'newcomers.source,LATERAL(SELECT/**/1/0)x' WHERE model_id = (SELECT model_id FROM tagrec_model WHERE model = 'ease');
+SELECT count(*) FROM tagrec_recommend('ease', 112, fresh => true);
+ROLLBACK;
+-- a source that asks more models than there are plans kept: the one in use stays; a build that clobbers freed memory tells
+BEGIN;
+CREATE FUNCTION ask_many() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 70 LOOP
+		EXECUTE format('CREATE VIEW newcomers.source_%s AS TABLE newcomers.source', i);
+		UPDATE tagrec_version v SET source = format('newcomers.source_%s', i) FROM tagrec_model m
+			WHERE m.model_id = v.model_id AND model = 'ease';
+		PERFORM count(*) FROM tagrec_recommend('ease', 112, fresh => true);
+	END LOOP;
+	RETURN true;
+END $$;
+CREATE VIEW asking AS SELECT * FROM source WHERE (SELECT ask_many());
+UPDATE tagrec_version v SET source = 'newcomers.asking' FROM tagrec_model m WHERE m.model_id = v.model_id AND model = 'item_knn';
+SELECT count(*) > 0 AS offered FROM tagrec_recommend('item_knn', 112, fresh => true);
+SELECT count(*) FROM pg_class WHERE relname LIKE 'source_%' AND relnamespace = 'newcomers'::regnamespace AND relkind = 'v';
+ROLLBACK;
 -- names that have to be quoted, keys of another type, weights
 CREATE TABLE "so""urce" AS SELECT md5(user_id::text)::uuid AS "the user", item_id::text || ' "x"' AS "it'em", tag AS "TAG", 2.5 AS "w t" FROM source
 	WHERE user_id IS NOT NULL AND item_id IS NOT NULL AND tag IS NOT NULL;

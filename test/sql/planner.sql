@@ -17,6 +17,9 @@ SELECT call, expected_rows('SELECT * FROM ' || call) FROM (VALUES
 	('tagrec_recommend_all(''m'')'),
 	('tagrec_recommend_all_as(NULL::int, NULL::int, ''m'', n => 4)'),
 	('tagrec_recommend_for_tags(''m'', ''{a}'', n => 30)'),
+	('tagrec_recommend_for_items(''m'', ''{1}'', n => 30)'),
+	('tagrec_recommend_users(''m'', 1, 40)'),
+	('tagrec_recommend_users_as(NULL::int, ''m'', 1, 40)'),
 	('tagrec_similar_items(''m'', 1, 20)'),
 	('tagrec_similar_items_as(NULL::int, ''m'', 1, 20)'),
 	('tagrec_similar_users(''m'', 1, 8)')) AS c (call);

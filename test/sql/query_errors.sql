@@ -23,6 +23,18 @@ SELECT * FROM tagrec_recommend(NULL, 1);
 SELECT tagrec_score('music', 1, 2);
 SELECT tagrec_embed('music', '{a}');
 
+-- functions that another version has declared
+SELECT probin AS library FROM pg_proc WHERE proname = 'tagrec_recommend' LIMIT 1 \gset
+CREATE FUNCTION one(text) RETURNS TABLE (rank int, item text, score real) AS :'library', 'tagrec_recommend_2' LANGUAGE C;
+CREATE FUNCTION five(text, int, bigint, boolean, tagrec_ids) RETURNS TABLE (rank int, item text, score real) AS :'library', 'tagrec_recommend_2' LANGUAGE C;
+CREATE FUNCTION five(text, int, bigint) RETURNS TABLE (rank int, item text, score real) AS :'library', 'tagrec_similar_items_2' LANGUAGE C;
+\set VERBOSITY sqlstate
+SELECT * FROM one('by_int');
+SELECT * FROM five('by_int', 1, 3, true, '{1}');
+SELECT * FROM five('by_int', 10, 3);
+\set VERBOSITY default
+DROP FUNCTION one, five(text, int, bigint, boolean, tagrec_ids), five(text, int, bigint);
+
 -- numbers
 SELECT * FROM tagrec_recommend('by_int', 1, -1);
 SELECT * FROM tagrec_recommend('by_int', 1, NULL);

@@ -95,6 +95,18 @@ foreach my $role ('member', $node->safe_psql('postgres', 'SELECT current_user'))
 }
 as_mallory(q{SELECT tagrec_refresh('m')});
 is(who(), 'view mallory', 'the owner as well');
+foreach my $role ('mallory', 'member', $node->safe_psql('postgres', 'SELECT current_user'))
+{
+	query(q{SELECT tagrec_retrain('m', '{"epochs": 1}')}, extra_params => [ '-U', $role ]);
+	is(who(), 'view mallory', "a retraining by $role reads the source as the owner");
+	query(q{SELECT tagrec_stale('m')}, extra_params => [ '-U', $role ]);
+	is(who(), 'view mallory', "tagrec_stale() by $role as well");
+}
+# a model that is gone, or has another name, when its retraining begins
+query(q{BEGIN; SELECT tagrec_retrain('m', wait => false); ALTER VIEW mallory.m_item_embedding RENAME TO away; COMMIT});
+$node->poll_query_until('postgres', q{SELECT state = 'failed' FROM tagrec_jobs ORDER BY job DESC LIMIT 1}) or die 'the job does not fail';
+is(who(), '', 'nobody reads it without the owner');
+query(q{ALTER VIEW mallory.away RENAME TO m_item_embedding});
 query('REVOKE SELECT ON a FROM mallory');
 query(q{SET ROLE mallory; CREATE OR REPLACE VIEW mallory.b AS SELECT * FROM mallory.c});
 query(q{ALTER TABLE mallory.c OWNER TO CURRENT_USER; REVOKE ALL ON mallory.c FROM mallory});

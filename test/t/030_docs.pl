@@ -240,6 +240,7 @@ foreach my $task ('item', 'tag', 'rating')
 # What each algorithm can answer, by asking it.
 my %asked = (
 	'users known by tags alone' => q{tagrec_recommend_for_tags('m', '{maps}')},
+	'users known by items alone' => q{tagrec_recommend_for_items('m', '{7}')},
 	'explanations' => q{tagrec_explain('m', 42, 7)},
 	'similar items' => q{tagrec_similar_items('m', 7)},
 	'similar users' => q{tagrec_similar_users('m', 42)},

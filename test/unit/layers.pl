@@ -107,9 +107,9 @@ exit((@unknown || @wrong || @cycles || @postgres || @lonely) ? 1 : 0);
 # Rooms in rows, each above those it includes; an arrow's width says how many includes there are.
 sub draw
 {
-	my @rows = ([ 'pg/evaluate', 'pg/train' ], ['pg/serve'], ['pg/store'], [ 'pg/registry', 'pg/source' ], ['pg/base'],
-		[ 'models', 'cpu', 'gpu' ], ['core']);
-	my ($width, $height, $box_w, $box_h) = (760, 640, 130, 40);
+	my @rows = (['pg/transfer'], ['pg/train'], ['pg/evaluate'], ['pg/serve'], ['pg/store'], [ 'pg/registry', 'pg/source' ],
+		['pg/base'], [ 'models', 'cpu', 'gpu' ], ['core']);
+	my ($width, $height, $box_w, $box_h) = (760, 820, 130, 40);
 	my (%x, %y, $lines);
 	foreach my $r (0 .. $#rows)
 	{
@@ -121,7 +121,8 @@ sub draw
 		}
 	}
 	# beside the column that most arrows go down
-	@x{ 'pg/serve', 'models', 'cpu', 'gpu' } = map { $width * $_ } (0.38, 0.13, 0.32, 0.87);
+	@x{ 'pg/transfer', 'pg/train', 'pg/evaluate', 'pg/serve', 'models', 'cpu', 'gpu' } =
+	  map { $width * $_ } (0.8, 0.62, 0.24, 0.38, 0.13, 0.32, 0.87);
 	$lines = '';
 	foreach my $from (sort keys %arrows)
 	{

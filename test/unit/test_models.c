@@ -415,8 +415,8 @@ test_contributions(Run *run, const Stored *s, const TrHistory *history, const do
 }
 
 /*
- * The average user of the two groups' items is much like each of them, so that towers, which take a stranger's tags from his
- * items, agree nearly.
+ * The average user of the two groups' items is much like each of them, so that towers, which take a stranger's tags from
+ * his items, agree nearly.
  */
 static bool
 borrows_tags(const TrAlgorithm *algorithm)

@@ -1,6 +1,6 @@
 /*
- * The best by nearly right scores against the best by exact ones: the same list, ties and all, whatever the sums' order; and
- * that few rows are scored.
+ * The best by nearly right scores against the best by exact ones: the same list, ties and all, whatever the sums' order;
+ * and that few rows are scored.
  */
 #include "check.h"
 
@@ -30,8 +30,10 @@ exact(void *arg, int32_t row)
 	return tr_dot(e->query, e->matrix + (size_t) row * e->stride, e->stride);
 }
 
-/* The kinds of matrices: as trained; many equal rows; tiny numbers; of all sizes; a few huge ones; products that underflow; rows
- * that differ in their last digits */
+/*
+ * The kinds of matrices: as trained; many equal rows; tiny numbers; of all sizes; a few huge ones; products that underflow;
+ * rows that differ in their last digits
+ */
 enum
 {
 	TRAINED, EQUAL, TINY_NORMS, ALL_SIZES, HUGE_ONES, DENORMAL, CLOSE, KINDS
@@ -69,7 +71,10 @@ norm_of(const float *x, int n)
 	return sqrt(sum) * (1 + 1e-12);
 }
 
-/* A sum from the back, in float, and with what underflows flushed to zero: another order than tr_dot()'s, and a rougher one. */
+/*
+ * A sum from the back, in float, and with what underflows flushed to zero: another order than tr_dot()'s, and a rougher
+ * one.
+ */
 static float
 another_sum(const float *x, const float *y)
 {

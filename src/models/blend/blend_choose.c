@@ -5,7 +5,7 @@
  * A ranking metric jumps, and what is fitted to it is fitted to the few users there are. So the weights are those that make
  * the held-out items likely: with p the softmax over a user's list of the blend's scores,
  *
- *     maximise sum over users of the mean of ln p over the held-out items there - sum over members of penalty_m w_m,   w >= 0
+ *     maximise sum over users of the mean of ln p over the held-out items there - sum over members of penalty_m w_m, w >= 0
  *
  * which is concave, by Newton steps. The penalty is the standard error of the gradient: what helps no more than chance
  * gets no weight. Only the ratios of w count for the ranking. The weights are kept if they rank better than the best member
@@ -323,7 +323,9 @@ measure_slope(const BlendLists *l, const double *weight, int without, Slope *s)
 
 /* ------------------------------------------------------------------ the search */
 
-/* direction = the Newton step of one coordinate after the other, round by round, for the quadratic that s is at weight >= 0 */
+/*
+ * direction = the Newton step of one coordinate after the other, round by round, for the quadratic that s is at weight >= 0
+ */
 static void
 descend(const Slope *s, const double *weight, const double *penalty, int M, double *direction)
 {
@@ -451,7 +453,10 @@ round_weights(double *weight, int n)
 	return rest > 0;
 }
 
-/* A little of the weight (M) goes to a member that reads tags, if none of these has any: it is what new users and items get. */
+/*
+ * A little of the weight (M) goes to a member that reads tags, if none of these has any: it is what new users and items
+ * get.
+ */
 static void
 keep_reader(const BlendLists *l, double *weight)
 {

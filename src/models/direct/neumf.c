@@ -1,7 +1,7 @@
 /*
  * neumf: neural matrix factorization (He, Liao, Zhang, Nie, Hu & Chua, "Neural Collaborative Filtering", 2017, Eq. 12),
- * with squared errors of ratings, as Raziperchikolaei, Li & Chung (2020) use it. The product of the vectors is weighted by the
- * last layer in the paper; the weights are part of the vectors here.
+ * with squared errors of ratings, as Raziperchikolaei, Li & Chung (2020) use it. The product of the vectors is weighted by
+ * the last layer in the paper; the weights are part of the vectors here.
  */
 #include "models/direct/direct.h"
 

@@ -92,7 +92,10 @@ upload(TrSpectrumSide *side, TrModel *work, const TrCsr *x, TrError *err)
 	return tr_enough_memory(work, err, "%zu entries", entries);
 }
 
-/* The arrays of columns of X: from the vectors (C,r) that were found, or from what X^T makes of the vectors (M,r) of its rows. */
+/*
+ * The arrays of columns of X: from the vectors (C,r) that were found, or from what X^T makes of the vectors (M,r) of its
+ * rows.
+ */
 typedef struct Arrays
 {
 	TrModel    *work;

@@ -64,8 +64,9 @@ extern void tr_ease_item_array(const TrEaseSpectral *s, float *out, int32_t item
 extern void tr_ease_new_item(const TrEaseSpectral *s, float *array, double squares, double lambda, int32_t posts);
 
 /*
- * array (r) += the arrays of these items as features, from the items' arrays that are stored; out (items) = what each of them
- * adds to the score of an item. Both do nothing, out being zeros, for a model that is not spectral, whose arrays are empty.
+ * array (r) += the arrays of these items as features, from the items' arrays that are stored; out (items) = what each of
+ * them adds to the score of an item. Both do nothing, out being zeros, for a model that is not spectral, whose arrays are
+ * empty.
  */
 extern void tr_ease_fold_in(const TrSparse *items, const TrCatalogue *catalogue, float *array);
 extern TrStatus tr_ease_contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, int32_t item,

@@ -161,8 +161,9 @@ draw_columns(Lanczos *l, TrError *err)
 
 /*
  * host (B,B) = what next is multiplied by for its columns to be orthonormal, from their inner products: by the eigenvectors
- * of the columns scaled to length 1. Columns whose squares are not above `bar`, and directions that the columns hardly have,
- * become zeros. *least = the smallest eigenvalue of those kept, *kept how many they are; filled (B) says which columns are.
+ * of the columns scaled to length 1. Columns whose squares are not above `bar`, and directions that the columns hardly
+ * have, become zeros. *least = the smallest eigenvalue of those kept, *kept how many they are; filled (B) says which
+ * columns are.
  */
 static TrStatus
 find_rotation(Lanczos *l, double bar, double *least, int *kept, bool *filled, TrError *err)

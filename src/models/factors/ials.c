@@ -73,7 +73,7 @@ typedef struct Ials
 	double	   *loss;			/* backend memory */
 	float	   *host_ridge;		/* (U) of the users */
 	float	   *saved[2];		/* by TrSide: tensors "users" (U,D), "items" (I,D) */
-	float	   *weights;		/* (2) tensor "weights": alpha and regularization, as they were chosen; NULL = both were given */
+	float	   *weights;		/* (2) tensor "weights": alpha and regularization, as chosen; NULL = both were given */
 	double	   *host_gram;		/* folding in: (D,D) of the items, with alpha; and room for the equations of a user */
 	double	   *equations;		/* (D,D) and (D) */
 } Ials;

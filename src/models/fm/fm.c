@@ -57,7 +57,9 @@ estimate(const TrShape *shape, const void *values)
 	double		rows = (double) shape->n_users + shape->n_items;
 	double		features = (o->implicit ? 2 : 1) * rows;
 
-	/* arrays, and the best ones; vectors and their sums; the features both ways; residuals; sums over an entity's ratings */
+	/*
+	 * arrays, and the best ones; vectors and their sums; the features both ways; residuals; sums over an entity's ratings
+	 */
 	return (size_t) (sizeof(float) * (2 * rows * width_of(o) + (features + rows) * (o->factors + 1)
 									  + (o->implicit ? 8.0 : 0) * shape->n_posts + 4 * features + shape->n_posts + 12 * rows));
 }

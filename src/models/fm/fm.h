@@ -3,7 +3,8 @@
  * samples make.
  *
  * A rating's row of features is its user's beside its item's, so that sums over ratings are sums over users, and over
- * items, of what was added up for each (Rendle 2013). "Side" is one of the two, by TrSide; its entities are users, or items.
+ * items, of what was added up for each (Rendle 2013). "Side" is one of the two, by TrSide; its entities are users, or
+ * items.
  *
  * Legend: n entities of a side, F its features, G its groups, D factors, P ratings.
  */

@@ -68,7 +68,9 @@ tr_gradient(const TrParameters *p, int64_t at)
 /* A step starts with a gradient of zeros, and ends with an update. */
 extern void tr_parameters_start_step(TrParameters *p, TrBackend *b);
 extern void tr_parameters_update(TrParameters *p, TrBackend *b, TrOptimizer optimizer);
-/* The same of all but those from..end-1, which are no part of the table of vectors; their rows are updated by themselves. */
+/*
+ * The same of all but those from..end-1, which are no part of the table of vectors; their rows are updated by themselves.
+ */
 extern void tr_parameters_start_step_but(TrParameters *p, TrBackend *b, int64_t from, int64_t end);
 extern void tr_parameters_update_but(TrParameters *p, TrBackend *b, TrOptimizer optimizer, int64_t from, int64_t end);
 /* The touched ones of the table's rows of this width; or of others, which start at a multiple of it. */

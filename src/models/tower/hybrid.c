@@ -7,8 +7,8 @@
  * is left out of the item's profile, and dropout and weighting treat an item as they treat a tag. One matrix maps tags and
  * items, so that an item in a user's profile and the item itself share a row.
  *
- * How much of a profile should be items depends on how much the tags say of who will like what. What is not given of the two
- * weights and of the dropout is chosen on held-out pairs (choice.h), before the first epoch.
+ * How much of a profile should be items depends on how much the tags say of who will like what. What is not given of the
+ * two weights and of the dropout is chosen on held-out pairs (choice.h), before the first epoch.
  *
  * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset that the model was not trained
  * on, as in a refresh: its items have other numbers.

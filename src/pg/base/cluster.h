@@ -10,8 +10,8 @@
 extern bool tagrec_is_worker_node(void);
 
 /*
- * What is created from here on is not created on other nodes; within the current level of settings (identity.h). Without Citus
- * it does nothing.
+ * What is created from here on is not created on other nodes; within the current level of settings (identity.h). Without
+ * Citus it does nothing.
  */
 extern void tagrec_create_locally(void);
 

@@ -60,6 +60,7 @@ candidates_argument(FunctionCallInfo fcinfo, int argument)
 	{
 		TagrecId	id = {.type = ARR_ELEMTYPE(ids), .value = value[i]};
 
+		CHECK_FOR_INTERRUPTS();
 		if (!nulls[i])
 			texts[kept++] = CStringGetTextDatum(tagrec_id_text(&id));
 	}

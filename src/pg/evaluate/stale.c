@@ -1,12 +1,15 @@
 /*
  * tagrec_stale(): how much of a model's source its deployed version does not know. See test.h for the pairs of a relation;
- * here the relation is the source, read as the caller.
+ * here the relation is the source. Whoever has the owner's privileges reads it as the owner, who has named it and whose
+ * code may be in it, as in a refresh; anybody else as himself.
  */
 #include "pg/evaluate/test.h"
 
 #include "core/ascending.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "pg/base/identity.h"
+#include "pg/registry/version.h"
 #include "pg/serve/matrix.h"
 #include "pg/source/source.h"
 #include "utils/memutils.h"
@@ -29,6 +32,8 @@ static void
 read_source(Stale *s, const TagrecVersion *version, int64 *rows)
 {
 	TagrecTest *test = tagrec_test_make(version);
+	bool		for_owner = version->owner != GetUserId() && tagrec_owns_relation(version->item_relation, GetUserId());
+	TagrecActing before = for_owner ? tagrec_act_as(version->owner) : tagrec_act_aside();
 
 	/* pairs, whatever the task: a user's items are what a version has of him */
 	test->task = TR_TASK_ITEM;
@@ -36,6 +41,7 @@ read_source(Stale *s, const TagrecVersion *version, int64 *rows)
 	test->source.columns = (TagrecColumns) {.user = version->columns.user, .item = version->columns.item};
 	tagrec_held_out_check(&test->source);
 	*rows = tagrec_held_out_read(&test->source, &test->users, &test->items, NULL, &test->pairs);
+	tagrec_act_again(before);
 	s->test = test;
 }
 

@@ -13,8 +13,8 @@
  * tagrec_recommend_tags() answers for them: of unknown users and items, too. A post's input is the tags that it has in
  * training; every tag of the version is a candidate, but for these when they are excluded, and the rest is as above.
  *
- * Task rating. As the task item, and the values of all test pairs are predicted, but for those that are in the training data
- * when these are excluded; of repeated pairs, the mean counts.
+ * Task rating. As the task item, and the values of all test pairs are predicted, but for those that are in the training
+ * data when these are excluded; of repeated pairs, the mean counts.
  *
  * Below, a group is what is measured (a user, a post), and an answer is what is to be found (an item, a tag); a test holds
  * pairs of a group and an answer.

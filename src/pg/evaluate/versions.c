@@ -1,7 +1,8 @@
 /*
  * Ranking held-out pairs by a version. See versions.h.
  *
- * A pair that the version knows is in what it has stored of its user, even if it was not trained on it: so it does not count.
+ * A pair that the version knows is in what it has stored of its user, even if it was not trained on it: so it does not
+ * count.
  */
 #include "pg/evaluate/versions.h"
 

@@ -15,7 +15,7 @@ typedef struct TagrecVersus
 	int32		version;
 	TrMetric	metric;
 	int			k;
-	TrPairs		pairs;			/* out: the held-out pairs that the version does not know, of users, or posts, that it knows */
+	TrPairs		pairs;			/* out: held-out pairs that the version does not know, of users, or posts, that it knows */
 	int32		groups;			/* out: so many users, or posts */
 	double		value;			/* out: mean over these */
 } TagrecVersus;

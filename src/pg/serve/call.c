@@ -307,9 +307,20 @@ tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row)
 
 /* ------------------------------------------------------------------ arguments */
 
+void
+tagrec_check_arguments(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_NARGS() < n)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function %u has %d arguments, but the library expects %d", fcinfo->flinfo->fn_oid, PG_NARGS(), n),
+				 errhint("The extension \"tagrec\" in this database is of another version: create it again.")));
+}
+
 static void
 check_not_null(FunctionCallInfo fcinfo, int n, const char *name)
 {
+	tagrec_check_arguments(fcinfo, n + 1);
 	if (PG_ARGISNULL(n))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

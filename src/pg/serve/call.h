@@ -43,7 +43,7 @@ extern bool tagrec_hold(const TagrecVersion *version);
 
 extern TagrecCall *tagrec_call_begin(const char *model);	/* asks for items */
 extern TagrecCall *tagrec_call_begin_for(const char *model, TagrecAsks asks);
-extern TagrecCall *tagrec_call_begin_at(const char *model, int32 version, TagrecAsks asks);	/* version 0 = the deployed one */
+extern TagrecCall *tagrec_call_begin_at(const char *model, int32 version, TagrecAsks asks);	/* 0 = the deployed one */
 extern TagrecCall *tagrec_call_begin_version(const char *model, int32 version);	/* need not be the deployed one */
 extern void tagrec_call_end(TagrecCall *call);
 
@@ -78,6 +78,9 @@ extern bool tagrec_find_user(TagrecCall *call, const TagrecId *id, TagrecRow *ro
 extern bool tagrec_find_user_key(TagrecCall *call, Datum key, TagrecRow *row);	/* of the type of the users' keys */
 extern bool tagrec_find_item(TagrecCall *call, const TagrecId *id, TagrecRow *row);
 extern bool tagrec_find_item_key(TagrecCall *call, Datum key, TagrecRow *row);	/* likewise */
+
+/* ERROR unless the SQL function has so many arguments: another version of the extension may have declared it. */
+extern void tagrec_check_arguments(FunctionCallInfo fcinfo, int n);
 
 /* Arguments that must not be NULL. n, a bigint, must not be negative; more than there can be is as good as all. */
 extern char *tagrec_model_argument(FunctionCallInfo fcinfo, int n);

@@ -173,7 +173,9 @@ move_to_front(int at)
 	kept[0] = plan;
 }
 
-/* A plan that may be in use further up is not taken away. type: of its parameter, which the text names; InvalidOid = none */
+/*
+ * A plan that may be in use further up is not taken away. type: of its parameter, which the text names; InvalidOid = none
+ */
 static SPIPlanPtr
 plan_of(const char *sql, Oid type)
 {

@@ -1,6 +1,6 @@
 /*
- * Relations that a caller names in a query: keys to choose from, to leave out or to boost, and groups of items. They are read
- * by SQL as the caller, with the caller's privileges and row security, in the snapshot of the query.
+ * Relations that a caller names in a query: keys to choose from, to leave out or to boost, and groups of items. They are
+ * read by SQL as the caller, with the caller's privileges and row security, in the snapshot of the query.
  */
 #ifndef TAGREC_CALLER_RELATION_H
 #define TAGREC_CALLER_RELATION_H

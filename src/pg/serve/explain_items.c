@@ -1,7 +1,7 @@
 /*
  * tagrec_explain_items(): which of a user's items a score comes from. What an item contributes is its term of the score,
- * where the score is a sum over the user's items: by the weights between items, or as the algorithm says (contributions() in
- * core/model.h). What is left over is a row of its own, without an item, so that the rows add up to the score.
+ * where the score is a sum over the user's items: by the weights between items, or as the algorithm says (contributions()
+ * in core/model.h). What is left over is a row of its own, without an item, so that the rows add up to the score.
  */
 #include "postgres.h"
 

@@ -10,6 +10,7 @@ tagrec_fallback_argument(FunctionCallInfo fcinfo, int n)
 {
 	char	   *fallback;
 
+	tagrec_check_arguments(fcinfo, n + 1);
 	if (PG_ARGISNULL(n))
 		return false;
 	fallback = text_to_cstring(PG_GETARG_TEXT_PP(n));

@@ -1,6 +1,6 @@
 /*
- * What somebody gets of whom the model knows nothing: the items with the most users, by the rules of the query. Their score is
- * NULL, by which a caller tells them from recommendations: it would be on no scale with other scores.
+ * What somebody gets of whom the model knows nothing: the items with the most users, by the rules of the query. Their score
+ * is NULL, by which a caller tells them from recommendations: it would be on no scale with other scores.
  */
 #ifndef TAGREC_FALLBACK_H
 #define TAGREC_FALLBACK_H

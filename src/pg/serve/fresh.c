@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "catalog/namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -15,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
+#include "utils/varlena.h"
 
 /* Statements that a session keeps; beyond that, it starts anew. */
 #define MAX_PLANS 64
@@ -30,6 +32,7 @@ typedef struct KeptPlan
 
 static KeptPlan kept[MAX_PLANS];
 static int	n_kept = 0;
+static int	running;			/* reads under way: the source may be a view that asks a model itself */
 
 /* "= of the type", whatever the search path: OPERATOR(schema.=) */
 static char *
@@ -49,6 +52,19 @@ equality(Oid type)
 	return text;
 }
 
+/* Only the name: a row that was imported or restored may say it in other ways, and more than that. */
+static char *
+source_name(const char *source)
+{
+	List	   *names = textToQualifiedNameList(cstring_to_text(source));
+
+	if (list_length(names) != 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("source %s of a version is not schema-qualified", source)));
+	return NameListToQuotedString(names);
+}
+
 /* A repeated (user, item, tag) counts once, with the sum of its weights, as in training (source.h). */
 static char *
 query_text(const TagrecVersion *version, Oid key_type, bool tags)
@@ -63,8 +79,8 @@ query_text(const TagrecVersion *version, Oid key_type, bool tags)
 		appendStringInfo(&sql, ", %s::pg_catalog.text", quote_identifier(columns->tag));
 	if (tags && columns->weight)
 		appendStringInfo(&sql, ", pg_catalog.sum(%s::pg_catalog.float8)", quote_identifier(columns->weight));
-	appendStringInfo(&sql, " FROM %s WHERE %s %s $1 GROUP BY 1%s", version->source, quote_identifier(columns->user),
-					 equality(key_type), tags ? ", 2" : "");
+	appendStringInfo(&sql, " FROM %s WHERE %s %s $1 GROUP BY 1%s", source_name(version->source),
+					 quote_identifier(columns->user), equality(key_type), tags ? ", 2" : "");
 	return sql.data;
 }
 
@@ -80,7 +96,7 @@ forget_plans(void)
 	}
 }
 
-/* Within an SPI connection. */
+/* Within an SPI connection. A plan that may be in use further up is not taken away. */
 static SPIPlanPtr
 find_plan(const char *sql, Oid type)
 {
@@ -90,11 +106,13 @@ find_plan(const char *sql, Oid type)
 	for (int i = 0; i < n_kept; i++)
 		if (kept[i].type == type && strcmp(kept[i].sql, sql) == 0)
 			return kept[i].plan;
-	if (n_kept == MAX_PLANS)
-		forget_plans();
 	plan = SPI_prepare(sql, 1, &type);
 	if (!plan)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	if (n_kept == MAX_PLANS && running > 0)
+		return plan;
+	if (n_kept == MAX_PLANS)
+		forget_plans();
 	copy = MemoryContextStrdup(TopMemoryContext, sql);
 	if (SPI_keepplan(plan) != 0)
 		elog(ERROR, "SPI_keepplan failed");
@@ -153,6 +171,26 @@ take_rows(TagrecHistory *history, const TagrecMatrix *items, const TagrecEncoder
 	}
 }
 
+/* Within an SPI connection. */
+static void
+run(SPIPlanPtr plan, Datum key)
+{
+	int			result = 0;
+
+	running++;
+	PG_TRY();
+	{
+		result = SPI_execute_plan(plan, &key, NULL, true, 0);
+	}
+	PG_FINALLY();
+	{
+		running--;
+	}
+	PG_END_TRY();
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "reading the source failed: %s", SPI_result_code_string(result));
+}
+
 bool
 tagrec_fresh_user(TagrecCall *call, const TagrecId *id, TagrecRow *user)
 {
@@ -162,7 +200,6 @@ tagrec_fresh_user(TagrecCall *call, const TagrecId *id, TagrecRow *user)
 	const TagrecEncoder *encoder;
 	TagrecHistory history = {.items_once = true};
 	char	   *sql;
-	int			result;
 	MemoryContext before;
 
 	tagrec_check_folds_in(call->version);
@@ -171,9 +208,7 @@ tagrec_fresh_user(TagrecCall *call, const TagrecId *id, TagrecRow *user)
 	sql = query_text(call->version, type, tagrec_wants_tags(call->version));
 	before = CurrentMemoryContext;
 	SPI_connect();
-	result = SPI_execute_plan(find_plan(sql, type), &key, NULL, true, 0);
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "reading the source failed: %s", SPI_result_code_string(result));
+	run(find_plan(sql, type), key);
 	MemoryContextSwitchTo(before);
 	take_rows(&history, items, encoder);
 	SPI_finish();

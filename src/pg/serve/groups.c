@@ -119,8 +119,8 @@ group_column(const TagrecCallerRelation *relation, const char *named, const char
 }
 
 /*
- * The keys of a list's rows as an array of a type; false when they are not the same in it, or too many to be worth it. Keys that
- * it has no room for are nobody's there.
+ * The keys of a list's rows as an array of a type; false when they are not the same in it, or too many to be worth it. Keys
+ * that it has no room for are nobody's there.
  */
 static bool
 keys_as(const TagrecMatrix *matrix, const TrTopN *list, Oid type, Datum *array)

@@ -10,8 +10,8 @@
 #include "pg/serve/rules.h"
 
 /*
- * Fills the members of the choice from the relation that its rules name, in the current memory context: of the rows of a list
- * at least.
+ * Fills the members of the choice from the relation that its rules name, in the current memory context: of the rows of a
+ * list at least.
  */
 extern void tagrec_find_groups(TagrecChoice *choice, const TrTopN *list);
 

@@ -9,11 +9,17 @@
 
 /* ------------------------------------------------------------------ collecting */
 
+#define MOST_COUNTS (1 << 28)
+
 void
 tagrec_count(TagrecCounts *counts, int32 index, float value)
 {
 	if (!(value > 0))
 		return;
+	if (counts->n == MOST_COUNTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many tags and items to fold in")));
 	if (counts->n == counts->room)
 	{
 		Size		room = Max(16, 2 * (Size) counts->room);

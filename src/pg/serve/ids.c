@@ -55,11 +55,71 @@ tagrec_ids_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(array)));
 }
 
-/* The cast of arrays. */
+/* Do values of the type mean the same for ever? What a row is made of, for example, can be altered. */
+static bool
+is_plain(Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case NAMEOID:
+		case UUIDOID:
+		case OIDOID:
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case BYTEAOID:
+		case INETOID:
+			return true;
+	}
+	return false;
+}
+
+static ArrayType *
+texts_of(ArrayType *array)
+{
+	bool	   *nulls;
+	int			n;
+	Datum	   *values = tagrec_ids_values(array, &nulls, &n);
+	int			first = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		TagrecId	id = {ARR_ELEMTYPE(array), values[i]};
+
+		CHECK_FOR_INTERRUPTS();
+		if (!nulls[i])
+			values[i] = CStringGetTextDatum(tagrec_id_text(&id));
+	}
+	if (n == 0)
+		return construct_empty_array(TEXTOID);
+	return construct_md_array(values, nulls, 1, &n, &first, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+/*
+ * The cast of arrays. An array may be stored, and then be read after its type was altered or dropped, which knows nothing
+ * of columns of the type tagrec_ids: so ids of a type that a user has made become text.
+ */
 Datum
 tagrec_ids(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	Oid			base = getBaseType(ARR_ELEMTYPE(array));
+
+	if (!is_plain(base))
+		array = texts_of(array);
+	else if (base != ARR_ELEMTYPE(array))
+	{
+		array = PG_GETARG_ARRAYTYPE_P_COPY(0);
+		ARR_ELEMTYPE(array) = base;
+	}
+	PG_RETURN_ARRAYTYPE_P(array);
 }
 
 ArrayType *

@@ -1,8 +1,9 @@
 /*
  * Ids that an argument holds, and the rows of a matrix that they are the keys of.
  *
- * The SQL type tagrec_ids is an array of any type, as it is: the cast to it does nothing. Its text form is that of text[], or
- * the word all. So one argument takes '{1,2}', ARRAY[1,2], a parameter whose type is left open, and 'all'.
+ * The SQL type tagrec_ids is an array of one of the system's plain types, as it is; the cast makes text of ids of other
+ * types. Its text form is that of text[], or the word all. So one argument takes '{1,2}', ARRAY[1,2], a parameter whose
+ * type is left open, and 'all'.
  */
 #ifndef TAGREC_IDS_H
 #define TAGREC_IDS_H
@@ -67,8 +68,9 @@ extern void tagrec_key_finder(TagrecKeyFinder *finder, const TagrecMatrix *matri
 extern int32 tagrec_find_row(TagrecKeyFinder *finder, Datum value);
 
 /*
- * The set of rows that the ids of an array name. from: what the matrix was read from. Not to be changed: arrays of some length
- * that are asked for again are remembered, with their sets, so that page after page by the same filter costs next to nothing.
+ * The set of rows that the ids of an array name. from: what the matrix was read from. Not to be changed: arrays of some
+ * length that are asked for again are remembered, with their sets, so that page after page by the same filter costs next to
+ * nothing.
  */
 extern const uint64 *tagrec_id_set(const TagrecMatrix *matrix, const TagrecStored *from, ArrayType *ids);
 

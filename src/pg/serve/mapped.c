@@ -1,8 +1,8 @@
 /*
  * Files that sessions share. See mapped.h.
  *
- * base/pgsql_tmp/pgsql_tmp.tagrec.<database>.<relation>.<file>: a header, and the pieces, each on a boundary of 64 bytes, or,
- * if it is a large one, of 2 MB, so that the kernel can map it by large pages.
+ * base/pgsql_tmp/pgsql_tmp.tagrec.<database>.<relation>.<file>: a header, and the pieces, each on a boundary of 64 bytes,
+ * or, if it is a large one, of 2 MB, so that the kernel can map it by large pages.
  *
  * A file is written as <name>.new, under a lock of the file system, which goes when its holder goes; read back and compared
  * with its checksum; and then renamed. Whoever maps it looks at the checksum of the header, which says how long the file

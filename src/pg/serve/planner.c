@@ -14,7 +14,9 @@
 
 PG_FUNCTION_INFO_V1(tagrec_planner_support);
 
-/* Users of a model, where a function returns a list for each: the planner's ROWS of such functions are ten times as many. */
+/*
+ * Users of a model, where a function returns a list for each: the planner's ROWS of such functions are ten times as many.
+ */
 #define SOME_USERS 1000
 
 /* The place of an argument; -1 when the function has none of that name. */

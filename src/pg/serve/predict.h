@@ -1,7 +1,8 @@
 /*
- * Predicted values of pairs, of the task rating. A prediction is the score of the pair's arrays, clipped to the range of the
- * values that the version was trained on. In place of a user, or an item, that the version does not know there is an array
- * that says nothing of it (core/model.h): what is known of the other one remains, and the mean where neither is known.
+ * Predicted values of pairs, of the task rating. A prediction is the score of the pair's arrays, clipped to the range of
+ * the values that the version was trained on. In place of a user, or an item, that the version does not know there is an
+ * array that says nothing of it (core/model.h): what is known of the other one remains, and the mean where neither is
+ * known.
  */
 #ifndef TAGREC_PREDICT_H
 #define TAGREC_PREDICT_H

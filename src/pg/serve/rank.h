@@ -2,8 +2,8 @@
  * From scores to a list: the rules of a query applied to a search, and the rows returned.
  *
  * The list is: the rows that the filters leave, by their boosted scores, ties in the order of the keys; of each group the
- * first ones; the head of that list in the order that diversity makes. A page of it is what comes after `after` rows. All of it
- * is exact: no row is missed because it was not among the best before a rule applied.
+ * first ones; the head of that list in the order that diversity makes. A page of it is what comes after `after` rows. All
+ * of it is exact: no row is missed because it was not among the best before a rule applied.
  */
 #ifndef TAGREC_RANK_H
 #define TAGREC_RANK_H

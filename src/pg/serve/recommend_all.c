@@ -1,5 +1,6 @@
 /*
- * tagrec_recommend_all() and tagrec_recommend_all_as(): the best items of every user, in passes over blocks of users and tiles of items.
+ * tagrec_recommend_all() and tagrec_recommend_all_as(): the best items of every user, in passes over blocks of users and
+ * tiles of items.
  *
  * Legend: B users of a block, T items of a tile.
  */

@@ -60,6 +60,7 @@ required(FunctionCallInfo fcinfo, int n, const char *name)
 void
 tagrec_filter_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules)
 {
+	tagrec_check_arguments(fcinfo, first + TAGREC_FILTER_ARGUMENTS);
 	memset(rules, 0, sizeof(*rules));
 	rules->candidates = tagrec_ids_argument(fcinfo, first + Arg_candidates, &rules->all);
 	rules->candidates_from = tagrec_relation_argument(fcinfo, first + Arg_candidates_from, "candidates_from");
@@ -78,6 +79,7 @@ tagrec_version_argument(FunctionCallInfo fcinfo, int n)
 {
 	int32		version;
 
+	tagrec_check_arguments(fcinfo, n + 1);
 	if (PG_ARGISNULL(n))
 		return 0;
 	version = PG_GETARG_INT32(n);
@@ -127,6 +129,7 @@ group_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules)
 void
 tagrec_rules_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules)
 {
+	tagrec_check_arguments(fcinfo, first + TAGREC_RULES_ARGUMENTS);
 	tagrec_filter_arguments(fcinfo, first, rules);
 	diversity_arguments(fcinfo, first, rules);
 	group_arguments(fcinfo, first, rules);
@@ -320,9 +323,12 @@ boost_ids(Reading *reading, const TagrecRules *rules)
 	Datum	   *addend = numbers_for(rules->addend, n, &no_addend, &addend_step, "boost_addend");
 
 	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		add_boost(reading, row_of(reading, id[i], nulls[i], ARR_ELEMTYPE(rules->boost)),
 				  factor_of("boost", no_factor[i * factor_step], factor[i * factor_step]),
 				  addend_of("boost", no_addend[i * addend_step], addend[i * addend_step]));
+	}
 }
 
 static void

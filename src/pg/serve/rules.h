@@ -1,8 +1,8 @@
 /*
  * What a query that ranks may return, and in what order: filters, boosts, diversity, groups, pages, the version.
  *
- * These arguments are the same in every such function, in this order (sql/queries.sql). Defaults cost nothing: they are told
- * apart before anything is read.
+ * These arguments are the same in every such function, in this order (sql/queries.sql). Defaults cost nothing: they are
+ * told apart before anything is read.
  *
  *     TagrecRules rules;
  *     tagrec_rules_arguments(fcinfo, first, &rules);     before the call begins: rules.version says which version
@@ -10,7 +10,8 @@
  *     tagrec_choose(&choice, call, &rules, matrix, users);    looks up what the arguments name, in the call's memory
  *
  * NULL as candidates is nobody, NULL as exclude or boost nothing; NULL as a relation is an error, because it is what
- * to_regclass() makes of a name that does not exist. NULLs among ids, and ids that the model does not know, count for nothing.
+ * to_regclass() makes of a name that does not exist. NULLs among ids, and ids that the model does not know, count for
+ * nothing.
  */
 #ifndef TAGREC_RULES_H
 #define TAGREC_RULES_H

@@ -4,12 +4,12 @@
  *
  *     text, enum, boolean     a feature for each value
  *     array of these          a feature for each element
- *     number, date, time      a feature for each value, or, of more than 20 different ones, for each of 10 bins with about as
- *                             many users or items
+ *     number, date, time      a feature for each value, or, of more than 20 different ones, for each of 10 bins with about
+ *                             as many users or items
  *
  * Keys match where their texts are the same. NULL is no feature, and neither is what fewer than two of the users or items
- * have. Columns of other types are an error that lists them, and so are repeated and NULL keys, numbers that are not finite,
- * and texts that are no category: TAGREC_MAX_FEATURE_BYTES. Rows of who is not in the source count for nothing.
+ * have. Columns of other types are an error that lists them, and so are repeated and NULL keys, numbers that are not
+ * finite, and texts that are no category: TAGREC_MAX_FEATURE_BYTES. Rows of who is not in the source count for nothing.
  */
 #ifndef TAGREC_ATTRIBUTES_H
 #define TAGREC_ATTRIBUTES_H

@@ -3,9 +3,9 @@
  * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
  *
  * Rules: a NULL in the user or item column is an error, which counts them; so are weights that are NULL, negative, not
- * finite or above 1e12, and keys of users and items too long to be indexed. A NULL tag is an interaction without one, except
- * to those that recommend tags. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told apart by
- * their type's equality. Tags may be of any type: their text counts.
+ * finite or above 1e12, and keys of users and items too long to be indexed. A NULL tag is an interaction without one,
+ * except to those that recommend tags. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told
+ * apart by their type's equality. Tags may be of any type: their text counts.
  */
 #ifndef TAGREC_SOURCE_H
 #define TAGREC_SOURCE_H
@@ -113,9 +113,9 @@ extern void tagrec_data_sample(TagrecData *data, const TrAssignments *raw);
 extern void tagrec_data_thin_validation(TagrecData *data, int users);
 
 /*
- * source_attributes.c: can the algorithm use the attributes, and can the current user read them? ereport(ERROR) if not. Reads
- * them, after the source, into raw as tags where the algorithm reads tags; adds them to a dataset as profiles where it does
- * not.
+ * source_attributes.c: can the algorithm use the attributes, and can the current user read them? ereport(ERROR) if not.
+ * Reads them, after the source, into raw as tags where the algorithm reads tags; adds them to a dataset as profiles where
+ * it does not.
  */
 extern void tagrec_source_check_attributes(TagrecSource *source, const TrAlgorithm *algorithm);
 extern void tagrec_source_read_attributes(TagrecSource *source, const TrAlgorithm *algorithm, TagrecData *data,

@@ -51,8 +51,8 @@ check_options(const TagrecSource *source, const TrTrainOptions *train)
 }
 
 /*
- * Unless the option duplicates says it: rows with tags mostly repeat the value of their pair. Without values, a repeated row
- * counts once, as old as the latest.
+ * Unless the option duplicates says it: rows with tags mostly repeat the value of their pair. Without values, a repeated
+ * row counts once, as old as the latest.
  */
 static TrMerge
 merge_of(const TagrecSource *source, const TagrecOptions *options)

@@ -18,8 +18,8 @@ tagrec_request_is_auto(const TagrecRequest *request)
 extern const TagrecAutoOptions *tagrec_auto_options(const TagrecOptions *options);
 
 /*
- * The rest of a request that tagrec_train() was given with auto for an algorithm: held-out pairs, if none are asked for, and
- * a look at the candidates. ereport(ERROR) when there is nothing to choose from.
+ * The rest of a request that tagrec_train() was given with auto for an algorithm: held-out pairs, if none are asked for,
+ * and a look at the candidates. ereport(ERROR) when there is nothing to choose from.
  */
 extern void tagrec_auto_request(TagrecRequest *request);
 

@@ -1,9 +1,9 @@
 /*
- * A job of tagrec_recommend_into(): reads the users and items of the deployed version, finds the best items of each user, and
- * writes the table. No transaction is open in between.
+ * A job of tagrec_recommend_into(): reads the users and items of the deployed version, finds the best items of each user,
+ * and writes the table. No transaction is open in between.
  *
- * Where scores are inner products alone, a backend multiplies blocks of users by tiles of items, and what that leaves in the
- * race is scored exactly (core/screen.h). Other scores are computed as tagrec_recommend_all() does. Either way they are
+ * Where scores are inner products alone, a backend multiplies blocks of users by tiles of items, and what that leaves in
+ * the race is scored exactly (core/screen.h). Other scores are computed as tagrec_recommend_all() does. Either way they are
  * those of every other query, to the bit.
  *
  * Legend: U users, B users of a block, N items, T items of a tile, K numbers of a vector, n items of a user.
@@ -261,8 +261,8 @@ on_device(TrBackend *b, Size floats)
 }
 
 /*
- * Who multiplies and screens: this process alone on a GPU, else as many threads as a training has. A thread has users of its
- * own, runs nothing of the server's, and serves no signals.
+ * Who multiplies and screens: this process alone on a GPU, else as many threads as a training has. A thread has users of
+ * its own, runs nothing of the server's, and serves no signals.
  */
 typedef struct Hand
 {

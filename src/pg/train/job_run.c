@@ -94,14 +94,23 @@ owner_to_be(const char *name)
 	return OidIsValid(view) && tagrec_owns_relation(view, GetUserId()) ? tagrec_relation_owner(view) : GetUserId();
 }
 
+static Oid
+remembering_owner(const char *name)
+{
+	TagrecVersion *version = tagrec_version_deployed_now(name);
+
+	tagrec_check_owner(version);
+	return version->owner;
+}
+
 /*
  * What the source's own code sets (views' functions, policies) ends with the reading of it. A name that was remembered is
- * the owner's, as in a refresh.
+ * the owner's, as in a refresh: without the owner, nobody reads it.
  */
 static void
 read_relations(TagrecTraining *t, const TagrecRequest *request, TrAssignments *raw, TrAssignments *held_out)
 {
-	Oid			owner = request->remembered ? owner_to_be(request->model) : GetUserId();
+	Oid			owner = request->remembered ? remembering_owner(request->model) : GetUserId();
 	TagrecActing before = owner == GetUserId() ? tagrec_act_aside() : tagrec_act_as(owner);
 
 	tagrec_source_check(&t->source);

@@ -36,8 +36,8 @@ extern void tagrec_submit_comparison(TagrecRequest *request);
 
 /*
  * The rest of the request of a new training, once it is sure of its device, its source and held-out pairs, its role, and
- * that the model's relations can be made, or that the caller owns the model if there is one. What is remembered is looked at
- * as the model's owner: a name in the registry may refer to another relation by now.
+ * that the model's relations can be made, or that the caller owns the model if there is one. What is remembered is looked
+ * at as the model's owner: a name in the registry may refer to another relation by now.
  */
 extern void tagrec_submit_check(TagrecRequest *request, const TagrecOptions *options);
 
@@ -46,9 +46,9 @@ extern void tagrec_submit_check_source(TagrecSource *source, const TagrecRequest
 extern void tagrec_submit_check_schema(const char *schema, Oid owner);
 
 /*
- * The schema of a model that is there, or of one that is to be made, by the option schema; ereport(ERROR) unless the current
- * user may write a version there, with keys of the source's types. Models trained earlier by this statement or transaction
- * count, though its snapshot does not show them.
+ * The schema of a model that is there, or of one that is to be made, by the option schema; ereport(ERROR) unless the
+ * current user may write a version there, with keys of the source's types. Models trained earlier by this statement or
+ * transaction count, though its snapshot does not show them.
  */
 extern char *tagrec_submit_schema(const char *model, const TagrecOptions *options, const TagrecSource *source);
 

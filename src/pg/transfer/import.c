@@ -233,9 +233,12 @@ import_weights(const Import *import, const TagrecPlace *place)
 		const TagrecTensor *tensor = lfirst(cell);
 		float	   *value;
 
+		/* there may be millions */
+		CHECK_FOR_INTERRUPTS();
 		if (strncmp(tensor->name, prefix, strlen(prefix)) != 0)
 			continue;
-		(void) find(import, tensor->name, TAGREC_F32, 2);
+		if (tensor->dtype != TAGREC_F32 || tensor->dims != 2)
+			tagrec_archive_wrong(psprintf("Tensor \"%s\" must be of type F32 with 2 dimensions.", tensor->name));
 		if (tensor->shape[0] > PG_INT32_MAX || tensor->shape[1] > PG_INT32_MAX ||
 			strlen(tensor->name + strlen(prefix)) >= sizeof(weights->name))
 			tagrec_archive_wrong(psprintf("Tensor \"%s\" is too large, or its name is too long.", tensor->name));
