@@ -8,8 +8,9 @@
  *     maximise sum over users of the mean of ln p over the held-out items there - sum over members of penalty_m w_m, w >= 0
  *
  * which is concave, by Newton steps. The penalty is the standard error of the gradient: what helps no more than chance
- * gets no weight. Only the ratios of w count for the ranking. The weights are kept if they rank better than the best member
- * by itself, where both are fitted to four fifths of the users and measured on the others, five times.
+ * gets no weight. Only the ratios of w count for the ranking. The weights are kept unless the best member by itself ranks
+ * better by more than the standard error, where both are fitted to four fifths of the users and measured on the others, five
+ * times.
  *
  * Legend: H users, M members, K items of a member.
  */
@@ -478,24 +479,43 @@ keep_reader(const BlendLists *l, double *weight)
 		weight[i] = (1 - LEAST_WEIGHT) * weight[i] + (i == best ? LEAST_WEIGHT : 0);
 }
 
-/* weight (M) = those fitted to all users, or the best member alone if that is the better rule */
+/* Is the mean of these (PARTS) below 0 by more than its standard error? */
+static bool
+clearly_negative(const double *value)
+{
+	double		sum = 0;
+	double		squares = 0;
+	double		mean;
+
+	for (int i = 0; i < PARTS; i++)
+		sum += value[i];
+	mean = sum / PARTS;
+	for (int i = 0; i < PARTS; i++)
+		squares += (value[i] - mean) * (value[i] - mean);
+	return mean < -sqrt(squares / (PARTS - 1) / PARTS);
+}
+
+/*
+ * weight (M) = those fitted to all users, or the best member alone if that is clearly the better rule: the fit is penalised
+ * already, and which member is best by itself is luck, too.
+ */
 static TrStatus
 search(const BlendLists *l, double *weight, const TrPoll *poll)
 {
 	int			M = l->blend->n_members;
 	double		alone[BLEND_MOST];
-	double		gain = 0;
+	double		gain[PARTS] = {0};
 
 	for (int part = 0; part < PARTS; part++)
 	{
 		TR_TRY(fit(l, weight, part, poll));
 		best_alone(l, alone, part);
 		if (round_weights(weight, M))
-			gain += value_of(l, weight, -1, part) - value_of(l, alone, -1, part);
+			gain[part] = value_of(l, weight, -1, part) - value_of(l, alone, -1, part);
 	}
 	TR_TRY(fit(l, weight, -1, poll));
 	best_alone(l, alone, -1);
-	if (!round_weights(weight, M) || gain < 0)
+	if (!round_weights(weight, M) || clearly_negative(gain))
 		memcpy(weight, alone, sizeof(alone));
 	keep_reader(l, weight);
 	return TR_OK;
