@@ -8,7 +8,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
+#include "pg/source/cursor.h"
 #include "pg/source/source.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -157,8 +157,9 @@ find_entity(Reading *reading, Datum key, bool isnull)
 }
 
 static void
-read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
+read_row(void *argument, HeapTuple tuple, TupleDesc desc)
 {
+	Reading    *reading = argument;
 	const TagrecAttributes *a = reading->attributes;
 	bool		isnull;
 	Datum		key = heap_getattr(tuple, 1, desc, &isnull);
@@ -183,27 +184,6 @@ read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
 	}
 }
 
-/* False at the end. */
-static bool
-read_batch(Reading *reading, Portal portal, MemoryContext scratch)
-{
-	uint64		count;
-
-	SPI_cursor_fetch(portal, true, BATCH_ROWS);
-	count = SPI_processed;
-	for (uint64 i = 0; i < count; i++)
-	{
-		MemoryContext before = MemoryContextSwitchTo(scratch);
-
-		CHECK_FOR_INTERRUPTS();
-		read_row(reading, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-		MemoryContextSwitchTo(before);
-		MemoryContextReset(scratch);
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return count > 0;
-}
-
 static void
 read_rows(Reading *reading)
 {
@@ -218,7 +198,7 @@ read_rows(Reading *reading)
 	portal = SPI_cursor_open_with_args(NULL, query_text(reading->attributes), 0, NULL, NULL, NULL, true, 0);
 	getTypeOutputInfo(SPI_gettypeid(portal->tupDesc, 1), &output, &varlena);
 	fmgr_info_cxt(output, &reading->output, CurrentMemoryContext);
-	while (read_batch(reading, portal, scratch))
+	while (tagrec_fetch_rows(portal, BATCH_ROWS, scratch, read_row, reading) > 0)
 		;
 	SPI_cursor_close(portal);
 	SPI_finish();

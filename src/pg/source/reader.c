@@ -8,10 +8,10 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
+#include "pg/base/told.h"
+#include "pg/source/cursor.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "pg/base/told.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -220,8 +220,9 @@ read_numbers(Reading *reading, HeapTuple tuple, TupleDesc desc, TrAssignment *ro
 
 /* Keys come last: a row that is left out adds none. */
 static void
-read_row(Reading *reading, HeapTuple tuple, TupleDesc desc)
+read_row(void *argument, HeapTuple tuple, TupleDesc desc)
 {
+	Reading    *reading = argument;
 	TagrecReader *reader = reading->reader;
 	int32		key[KEY_COLUMNS] = {0, 0, TR_NO_TAG};
 	TrAssignment row = {.weight = 1};
@@ -296,29 +297,6 @@ check_rows(const Reading *reading)
 				 errhint("Lower the option like_from.")));
 }
 
-/* Fetches and reads one batch; false at the end. */
-static bool
-read_batch(Reading *reading, Portal portal, MemoryContext scratch)
-{
-	uint64		count;
-
-	SPI_cursor_fetch(portal, true, BATCH_ROWS);
-	count = SPI_processed;
-	for (uint64 i = 0; i < count; i++)
-	{
-		MemoryContext before = MemoryContextSwitchTo(scratch);
-
-		CHECK_FOR_INTERRUPTS();
-		read_row(reading, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-		MemoryContextSwitchTo(before);
-		MemoryContextReset(scratch);
-	}
-	reading->reader->rows += (int64) count;
-	tagrec_tell("rows", reading->reader->rows, 0);
-	SPI_freetuptable(SPI_tuptable);
-	return count > 0;
-}
-
 void
 tagrec_read_interactions(TagrecReader *reader)
 {
@@ -328,6 +306,7 @@ tagrec_read_interactions(TagrecReader *reader)
 	MemoryContext outside = CurrentMemoryContext;
 	MemoryContext scratch;
 	Portal		portal;
+	uint64		fetched;
 
 	tr_assignments_set_columns(reader->to,
 							   (columns->weight || decays ? TR_COLUMN_WEIGHT : 0) |
@@ -340,8 +319,11 @@ tagrec_read_interactions(TagrecReader *reader)
 	add_column(&reading, columns->item, reader->items, portal->tupDesc, reader->longest);
 	if (columns->tag)
 		add_column(&reading, columns->tag, reader->tags, portal->tupDesc, 0);
-	while (read_batch(&reading, portal, scratch))
-		;
+	while ((fetched = tagrec_fetch_rows(portal, BATCH_ROWS, scratch, read_row, &reading)) > 0)
+	{
+		reader->rows += (int64) fetched;
+		tagrec_tell("rows", reader->rows, 0);
+	}
 	SPI_cursor_close(portal);
 	check_rows(&reading);
 	SPI_finish();

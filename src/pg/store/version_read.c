@@ -17,10 +17,9 @@ typedef struct WeightReader
 	int64		room;			/* values that it has memory for */
 } WeightReader;
 
-/* Calls take for each row of a partition, in the order of its key, in a context that is emptied after each. */
-static void
-for_each_row(const TagrecVersion *version, TagrecRelation which, void (*take) (void *argument, const TagrecScan *scan),
-			 void *argument)
+void
+tagrec_each_row(const TagrecVersion *version, TagrecRelation which, void (*take) (void *argument, const TagrecScan *scan),
+				void *argument)
 {
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "tagrec rows", ALLOCSET_DEFAULT_SIZES);
 	TagrecTable *table;
@@ -68,7 +67,7 @@ tagrec_read_tags(const TagrecVersion *version, void (*take) (void *argument, con
 {
 	TagReader	reader = {.version = version, .take = take, .argument = argument};
 
-	for_each_row(version, TAGREC_TAGS, take_tag, &reader);
+	tagrec_each_row(version, TAGREC_TAGS, take_tag, &reader);
 	if (reader.read != version->tags)
 		tagrec_version_corrupted(version, psprintf("It has %d tags instead of %d.", reader.read, version->tags));
 }
@@ -159,7 +158,7 @@ tagrec_read_weights(const TagrecVersion *version, TrMemory *memory, int *count)
 {
 	WeightReader reader = {.version = version, .memory = memory};
 
-	for_each_row(version, TAGREC_WEIGHTS, take_part, &reader);
+	tagrec_each_row(version, TAGREC_WEIGHTS, take_part, &reader);
 	check_filled(&reader);
 	*count = reader.count;
 	return reader.tensor;

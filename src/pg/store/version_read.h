@@ -9,6 +9,10 @@
 #include "core/model.h"
 #include "pg/store/read.h"
 
+/* Calls take for each row of a partition, in the order of its key, in a memory context that is emptied after each. */
+extern void tagrec_each_row(const TagrecVersion *version, TagrecRelation which,
+							void (*take) (void *argument, const TagrecScan *scan), void *argument);
+
 /* Calls take for every tag, in the order of the positions 0, 1, … */
 extern void tagrec_read_tags(const TagrecVersion *version, void (*take) (void *argument, const char *tag), void *argument);
 

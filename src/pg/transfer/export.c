@@ -15,19 +15,39 @@
 #include "pg/base/tagrec.h"
 #include "pg/registry/version_write.h"
 #include "pg/store/version_read.h"
-#include "pg/transfer/safetensors.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(tagrec_export);
 
-const char *const tagrec_archive_relations[] = {"user", "item", "tag", "weight", "neighbour"};
+static const char *const relations[] = {"user", "item", "tag", "weight", "neighbour"};
 
-char *
-tagrec_archive_name(TagrecRelation which, int column, const char *suffix)
+static TagrecDtype
+dtype_of(Oid type)
 {
-	return psprintf("%s.%s%s", tagrec_archive_relations[which], tagrec_layout[which].column[column].name, suffix);
+	switch (type)
+	{
+		case FLOAT4ARRAYOID:
+			return TAGREC_F32;
+		case INT4ARRAYOID:
+		case INT4OID:
+			return TAGREC_I32;
+		default:
+			return TAGREC_U8;
+	}
+}
+
+TagrecArchiveColumn
+tagrec_archive_column(TagrecRelation which, int place)
+{
+	const TagrecColumn *of = &tagrec_layout[which].column[place];
+	TagrecArchiveColumn column = {.place = place, .type = of->type, .dtype = dtype_of(of->type)};
+
+	column.embedding = strcmp(of->name, "embedding") == 0;
+	column.values = psprintf("%s.%s", relations[which], of->name);
+	column.ends = of->type == INT4OID || column.embedding ? NULL : psprintf("%s.end", column.values);
+	return column;
 }
 
 void
@@ -45,10 +65,9 @@ tagrec_archive_text_settings(void)
 /* A column of the rows that are read. */
 typedef struct Column
 {
-	int			place;			/* in columns.h */
-	Oid			type;			/* InvalidOid = that of the key */
+	TagrecArchiveColumn is;
 	TagrecTensor *values;
-	TagrecTensor *ends;			/* NULL = rows have one value, or one embedding, each */
+	TagrecTensor *ends;
 } Column;
 
 typedef struct Export
@@ -57,24 +76,19 @@ typedef struct Export
 	const TagrecVersion *version;
 	Column		column[TAGREC_MOST_COLUMNS];
 	int			columns;
-	FmgrInfo	output;			/* of the keys */
+	FmgrInfo	output;			/* of the keys, from the first row on */
+	MemoryContext context;		/* outlives a row */
 } Export;
 
 static void
 add_column(Export *export, TagrecRelation which, int place)
 {
 	Column	   *column = &export->column[export->columns++];
-	bool		embedding = strcmp(tagrec_layout[which].column[place].name, "embedding") == 0;
-	TagrecDtype dtype;
 
-	column->place = place;
-	column->type = tagrec_layout[which].column[place].type;
-	dtype = column->type == FLOAT4ARRAYOID ? TAGREC_F32 : column->type == INT4ARRAYOID || column->type == INT4OID ? TAGREC_I32 :
-		TAGREC_U8;
-	column->values = tagrec_tensor_add(&export->archive, tagrec_archive_name(which, place, ""), dtype);
-	column->ends = column->type == INT4OID || embedding ? NULL :
-		tagrec_tensor_add(&export->archive, tagrec_archive_name(which, place, TAGREC_ENDS), TAGREC_I64);
-	if (embedding)
+	column->is = tagrec_archive_column(which, place);
+	column->values = tagrec_tensor_add(&export->archive, column->is.values, column->is.dtype);
+	column->ends = column->is.ends ? tagrec_tensor_add(&export->archive, column->is.ends, TAGREC_I64) : NULL;
+	if (column->is.embedding)
 	{
 		column->values->dims = 2;
 		column->values->shape[1] = export->version->width;
@@ -107,67 +121,58 @@ append_value(Export *export, const Column *column, const TagrecScan *scan)
 	int32		n;
 	int32		number;
 
-	if (column->values->dims == 2)
-		append_embedding(column->values, scan, column->place);
-	else if (column->type == INT4OID)
+	if (column->is.embedding)
+		append_embedding(column->values, scan, column->is.place);
+	else if (column->is.type == INT4OID)
 	{
-		number = tagrec_get_int(scan, column->place, PG_INT32_MAX);
+		number = tagrec_get_int(scan, column->is.place, PG_INT32_MAX);
 		tagrec_tensor_append(column->values, &number, 1);
 	}
-	else if (column->type == TEXTOID)
-		append_text(column->values, tagrec_get_text(scan, column->place));
-	else if (column->type == INT4ARRAYOID)
+	else if (column->is.type == TEXTOID)
+		append_text(column->values, tagrec_get_text(scan, column->is.place));
+	else if (column->is.type == INT4ARRAYOID)
 	{
-		int32	   *positions = tagrec_get_positions(scan, column->place, PG_INT32_MAX, false, &n);
+		int32	   *positions = tagrec_get_positions(scan, column->is.place, PG_INT32_MAX, false, &n);
 
 		tagrec_tensor_append(column->values, positions, n);
 	}
-	else if (column->type == FLOAT4ARRAYOID)
+	else if (column->is.type == FLOAT4ARRAYOID)
 	{
-		float	   *numbers = tagrec_get_numbers(scan, column->place, &n);
+		float	   *numbers = tagrec_get_numbers(scan, column->is.place, &n);
 
 		tagrec_tensor_append(column->values, numbers, n);
 	}
 	else
-		append_text(column->values, OutputFunctionCall(&export->output, tagrec_get_key(scan, column->place)));
+		append_text(column->values, OutputFunctionCall(&export->output, tagrec_get_key(scan, column->is.place)));
 	if (column->ends)
 		tagrec_tensor_append(column->ends, &column->values->shape[0], 1);
 }
 
 static void
-export_rows(Export *export, TagrecTable *table)
+export_row(void *argument, const TagrecScan *scan)
 {
-	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "tagrec rows", ALLOCSET_DEFAULT_SIZES);
-	TagrecScan	scan = tagrec_scan_ordered(table);
+	Export	   *export = argument;
 
-	while (tagrec_scan_next(&scan))
+	if (OidIsValid(scan->table->key_type) && !OidIsValid(export->output.fn_oid))
 	{
-		MemoryContext before = MemoryContextSwitchTo(batch);
+		MemoryContext before = MemoryContextSwitchTo(export->context);
 
-		for (int i = 0; i < export->columns; i++)
-			append_value(export, &export->column[i], &scan);
+		tagrec_key_output(scan->table->key_type, &export->output);
 		MemoryContextSwitchTo(before);
-		MemoryContextReset(batch);
 	}
-	tagrec_scan_end(&scan);
-	MemoryContextDelete(batch);
+	for (int i = 0; i < export->columns; i++)
+		append_value(export, &export->column[i], scan);
 }
 
 static void
 export_relation(Export *export, TagrecRelation which)
 {
-	TagrecTable *table;
-
-	(void) tagrec_lock_partition(export->version, which);
-	table = tagrec_table_open(export->version, which);
-	if (OidIsValid(table->key_type))
-		tagrec_key_output(table->key_type, &export->output);
 	export->columns = 0;
+	export->output.fn_oid = InvalidOid;
 	/* the version is in the metadata */
 	for (int place = 1; place < tagrec_layout[which].columns; place++)
 		add_column(export, which, place);
-	export_rows(export, table);
-	tagrec_table_close(table);
+	tagrec_each_row(export->version, which, export_row, export);
 }
 
 static void
@@ -223,6 +228,7 @@ tagrec_export(PG_FUNCTION_ARGS)
 	version = PG_ARGISNULL(1) ? tagrec_version_deployed(model) : tagrec_version_find(model, PG_GETARG_INT32(1));
 	tagrec_check_owner(version);
 	export.version = version;
+	export.context = CurrentMemoryContext;
 	export.archive.metadata = tagrec_version_json(version->model_id, version->version);
 	export_version(&export);
 	PG_RETURN_BYTEA_P(tagrec_archive_pack(&export.archive));

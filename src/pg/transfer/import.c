@@ -24,7 +24,6 @@
 #include "pg/store/row_writer.h"
 #include "pg/train/job_prune.h"
 #include "pg/train/submit.h"
-#include "pg/transfer/safetensors.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -36,10 +35,9 @@ PG_FUNCTION_INFO_V1(tagrec_import);
 /* A column of the rows that are written. */
 typedef struct Column
 {
-	int			place;			/* in columns.h */
-	Oid			type;			/* InvalidOid = that of the key */
+	TagrecArchiveColumn is;
 	const TagrecTensor *values;
-	const TagrecTensor *ends;	/* NULL = rows have one value, or one embedding, each */
+	const TagrecTensor *ends;
 } Column;
 
 typedef struct Import
@@ -113,16 +111,10 @@ static void
 add_column(Import *import, TagrecRelation which, int place)
 {
 	Column	   *column = &import->column[import->columns++];
-	bool		embedding = strcmp(tagrec_layout[which].column[place].name, "embedding") == 0;
-	TagrecDtype dtype;
 
-	column->place = place;
-	column->type = tagrec_layout[which].column[place].type;
-	dtype = column->type == FLOAT4ARRAYOID ? TAGREC_F32 : column->type == INT4ARRAYOID || column->type == INT4OID ? TAGREC_I32 :
-		TAGREC_U8;
-	column->values = find(import, tagrec_archive_name(which, place, ""), dtype, embedding ? 2 : 1);
-	column->ends = column->type == INT4OID || embedding ? NULL :
-		find(import, tagrec_archive_name(which, place, TAGREC_ENDS), TAGREC_I64, 1);
+	column->is = tagrec_archive_column(which, place);
+	column->values = find(import, column->is.values, column->is.dtype, column->is.embedding ? 2 : 1);
+	column->ends = column->is.ends ? find(import, column->is.ends, TAGREC_I64, 1) : NULL;
 }
 
 static int64
@@ -183,14 +175,14 @@ read_value(Import *import, const Column *column, int64 row, Size *bytes)
 	int32		number;
 
 	*bytes += n * 4;
-	if (column->type == INT4ARRAYOID || column->type == FLOAT4ARRAYOID)
-		return tagrec_array_of(column->values->data + first * 4, n, column->type == INT4ARRAYOID ? INT4OID : FLOAT4OID);
-	if (column->type == INT4OID)
+	if (column->is.type == INT4ARRAYOID || column->is.type == FLOAT4ARRAYOID)
+		return tagrec_array_of(column->values->data + first * 4, n, column->is.type == INT4ARRAYOID ? INT4OID : FLOAT4OID);
+	if (column->is.type == INT4OID)
 	{
 		memcpy(&number, column->values->data + first * 4, 4);
 		return Int32GetDatum(number);
 	}
-	if (column->type == TEXTOID)
+	if (column->is.type == TEXTOID)
 		return CStringGetTextDatum(read_text(column->values->data + first, n));
 	return tagrec_key_read(&import->input, read_text(column->values->data + first, n));
 }
@@ -214,7 +206,7 @@ import_relation(Import *import, const TagrecPlace *place, TagrecRelation which)
 		Size		bytes = 0;
 
 		for (int i = 0; i < import->columns; i++)
-			values[import->column[i].place] = read_value(import, &import->column[i], row, &bytes);
+			values[import->column[i].is.place] = read_value(import, &import->column[i], row, &bytes);
 		tagrec_writer_add(&writer, bytes);
 	}
 	tagrec_writer_close(&writer);

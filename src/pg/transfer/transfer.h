@@ -18,13 +18,20 @@
 #include "postgres.h"
 
 #include "pg/store/columns.h"
+#include "pg/transfer/safetensors.h"
 
-/* "user", "item", "tag", "weight", "neighbour" */
-extern const char *const tagrec_archive_relations[];
+/* What stands for a column of columns.h. */
+typedef struct TagrecArchiveColumn
+{
+	int			place;			/* in columns.h */
+	Oid			type;			/* InvalidOid = that of the key */
+	TagrecDtype dtype;
+	bool		embedding;		/* a matrix */
+	char	   *values;			/* the name of the tensor of its values */
+	char	   *ends;			/* and of the one that says where each row's end; NULL = rows have one value, or embedding */
+} TagrecArchiveColumn;
 
-/* "user.seen", with a suffix for where its rows end */
-extern char *tagrec_archive_name(TagrecRelation which, int column, const char *suffix);
-#define TAGREC_ENDS ".end"
+extern TagrecArchiveColumn tagrec_archive_column(TagrecRelation which, int place);
 
 /* Ids as text, and back, whatever the session's settings: to be called while acting as somebody. */
 extern void tagrec_archive_text_settings(void);

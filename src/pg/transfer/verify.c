@@ -5,38 +5,39 @@
 
 #include "core/model.h"
 #include "core/topn.h"
-#include "miscadmin.h"
 #include "pg/base/options.h"
 #include "pg/serve/encoder.h"
 #include "pg/store/version_read.h"
-#include "utils/memutils.h"
 
-typedef void (*Check) (const TagrecScan *scan, uint64 *taken);
+/* The rows of a relation that were looked at. */
+typedef struct Rows
+{
+	int32		count;
+	uint64	   *taken;			/* positions of items */
+	void		(*check) (const TagrecScan *scan, uint64 *taken);
+} Rows;
+
+static void
+check_row(void *argument, const TagrecScan *scan)
+{
+	Rows	   *rows = argument;
+
+	rows->check(scan, rows->taken);
+	rows->count++;
+}
 
 /* Calls check for every row; returns how many there are. */
 static int32
-check_rows(const TagrecVersion *version, TagrecRelation which, Check check)
+check_rows(const TagrecVersion *version, TagrecRelation which, void (*check) (const TagrecScan *scan, uint64 *taken))
 {
-	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "tagrec rows", ALLOCSET_DEFAULT_SIZES);
-	TagrecTable *table = tagrec_table_open(version, which);
-	TagrecScan	scan = tagrec_scan_ordered(table);
-	/* positions of items */
-	uint64	   *taken = palloc_extended(((Size) version->items / 64 + 1) * sizeof(uint64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	int32		rows = 0;
+	Size		words = (Size) version->items / 64 + 1;
+	Rows		rows = {
+		.taken = palloc_extended(words * sizeof(uint64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO),
+		.check = check
+	};
 
-	while (tagrec_scan_next(&scan))
-	{
-		MemoryContext before = MemoryContextSwitchTo(batch);
-
-		check(&scan, taken);
-		MemoryContextSwitchTo(before);
-		rows++;
-		MemoryContextReset(batch);
-	}
-	tagrec_scan_end(&scan);
-	tagrec_table_close(table);
-	MemoryContextDelete(batch);
-	return rows;
+	tagrec_each_row(version, which, check_row, &rows);
+	return rows.count;
 }
 
 static void
