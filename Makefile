@@ -76,7 +76,7 @@ include $(PGXS)
 
 # PostgreSQL's flags and headers are those of the compiler it was built by.
 ifneq ($(findstring clang,$(shell $(CC) --version)),)
-override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-attributes
+override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-attributes -Wno-ignored-optimization-argument
 endif
 
 CPU_LIB = tagrec_cpu$(DLSUFFIX)
