@@ -269,6 +269,7 @@ main(void)
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250 samples=20");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250 preset=paper touched_rows=false");
 	check_run("abnt", "dimensions=8 sequence=20 layers=12 optimizer=sgd learning_rate=0.05 batch=250");
+	check_run("abnt", "dimensions=8 sequence=20 layers=12 optimizer=sgd learning_rate=0.05 batch=250 samples=20");
 	check_run("hybrid", "layers=16,8 optimizer=sgd batch=12");
 	check_training("ials", "factors=10 alpha=0.3", false);
 	check_training("ials", "factors=72 regularization=0.1", false);

@@ -211,6 +211,8 @@ abnt_plan_step(Abnt *m, int epoch, TrError *err)
 	add_ids(m, posts, TR_USER, (uint64_t) epoch);
 	add_ids(m, posts, TR_ITEM, (uint64_t) epoch);
 	tr_touched_find(&b->touched, reading, 2);
+	if (tr_tag_sampled(&m->sample))
+		tr_tag_sample_step(&m->sample, m->options.seed, (uint64_t) m->p.steps, &b->targets, NULL, 0);
 	return TR_OK;
 }
 
@@ -241,5 +243,5 @@ abnt_planner_create(Abnt *m, TrError *err)
 		|| !tr_rows_init(memory, &b->sequence, most, true) || !tr_rows_init(memory, &b->targets, most, false)
 		|| !tr_rows_init(memory, &b->ids, 2 * most, true) || !tr_rows_reserve(memory, &b->ids, 2 * (int64_t) most))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
-	return TR_OK;
+	return tr_tag_sample_create(&m->sample, &m->model, m->options.samples, err);
 }

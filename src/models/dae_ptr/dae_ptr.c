@@ -34,8 +34,7 @@ static const TrOption option_rows[] = {
 	{"loss", TR_OPTION_ENUM, FIELD(loss), "softmax", 0, 0, loss_names,
 	"binary cross-entropy per tag (bce, Eq. 11), or cross-entropy of a softmax over all tags"},
 	{"samples", TR_OPTION_INT, FIELD(samples), "0", 0, 1e9, NULL,
-	"with loss softmax: number of tags sampled for each mini-batch, in place of all that no post of it has; 0 = all tags "
-	"if there are at most 20,000, else 2,048"},
+	"with loss softmax: " TR_TAG_SAMPLES_TEXT},
 	{"targets", TR_OPTION_ENUM, FIELD(targets), "dropped", 0, 0, target_names,
 	"tags to predict: all tags of the post, or only the dropped ones among the tags not in the input"},
 	{"post_balance", TR_OPTION_REAL, FIELD(post_balance), "1", 0, 1, NULL,

@@ -229,8 +229,8 @@ dae_plan_step(Dae *m, bool *more, TrError *err)
 		TR_TRY(add_post(m, m->order[m->next++], err));
 	if (m->options.touched_rows)
 		tr_touched_find(&b->touched, &input, 1);
-	if (dae_samples(m))
-		dae_sample_step(m);
+	if (tr_tag_sampled(&m->sample))
+		tr_tag_sample_step(&m->sample, m->options.seed, (uint64_t) m->p.steps, &b->targets, b->part, m->layout.parts);
 	return TR_OK;
 }
 
@@ -254,6 +254,7 @@ dae_planner_create(Dae *m, TrError *err)
 		done = done && tr_rows_init(memory, &b->part[j], most, false);
 	if (!done || (touched && !tr_touched_init(memory, &b->touched, m->layout.rows)))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
-	TR_TRY(dae_sample_create(m, err));
+	if (m->options.loss == DAE_SOFTMAX && touched)
+		TR_TRY(tr_tag_sample_create(&m->sample, &m->model, m->options.samples, err));
 	return dae_known_create(m, err);
 }
