@@ -193,6 +193,20 @@ abnt_plan_epoch(Abnt *m, int epoch)
 	m->next = 0;
 }
 
+/* The tags of the step's softmax, where it is not over all. */
+static void
+sample_tags(Abnt *m)
+{
+	TrRows	   *targets = &m->batch.targets;
+
+	tr_tag_sample_draw(&m->sample, m->options.seed, (uint64_t) m->p.steps);
+	for (int64_t e = 0; e < tr_rows_entries(targets); e++)
+		if (targets->val[e] > 0)
+			tr_tag_sample_target(&m->sample, targets->col[e]);
+	tr_tag_sample_number(&m->sample);
+	tr_tag_sample_renumber(&m->sample, targets);
+}
+
 TrStatus
 abnt_plan_step(Abnt *m, int epoch, TrError *err)
 {
@@ -212,7 +226,7 @@ abnt_plan_step(Abnt *m, int epoch, TrError *err)
 	add_ids(m, posts, TR_ITEM, (uint64_t) epoch);
 	tr_touched_find(&b->touched, reading, 2);
 	if (tr_tag_sampled(&m->sample))
-		tr_tag_sample_step(&m->sample, m->options.seed, (uint64_t) m->p.steps, &b->targets, NULL, 0);
+		sample_tags(m);
 	return TR_OK;
 }
 

@@ -92,6 +92,7 @@ typedef struct DaeOptions
 	double		similar;
 	int			neighbours;
 	bool		profiles;
+	int			profile_tags;
 	double		regularization;
 	int			optimizer;		/* TrOptimizerKind */
 	double		learning_rate;
@@ -177,15 +178,21 @@ typedef union DaeWord
 /* What is known of the user and the item of the post at hand, without the post: dae_ptr_known.c. */
 typedef struct DaeKnown
 {
-	TrSparse	user,			/* profiles; counts may be 0 or less */
+	TrSparse	user,			/* profiles, or what the step asks of them; counts may be 0 or less */
 				item;
+	uint8_t    *user_read;		/* (entries) are they an input, too? Those of the profile's most used tags are */
+	uint8_t    *item_read;
 	TrTagLogs	user_logs,		/* of the prior */
 				item_logs;
 
 	bool		thinned;		/* keep says which of the user's posts count, else all but this one */
 	uint8_t    *keep;			/* (posts of the user) */
+	int32_t    *entry;			/* (entries) of a profile: those that the step asks for */
+	int32_t    *user_tag;
+	int32_t    *item_tag;
 	float	   *user_count;
 	float	   *item_count;
+	uint8_t    *most_used[2];	/* (entries of all users, items) is it one of the most used tags? NULL = all are */
 	int32_t    *position;		/* (I) of an item among the user's posts, from 1; zeros between calls */
 	DaeMatch   *match;			/* (neighbours) */
 	DaeLess    *less;			/* (tags dropped) */
@@ -210,6 +217,7 @@ typedef struct Dae
 	DaeLayout	layout;
 	TrParameters p;
 	double		rate;			/* of this epoch */
+	int32_t		most_read;		/* tags of a profile as input */
 
 	TrTagPrior	prior;			/* its log_share (T) is stored */
 	float	   *log_share;
@@ -249,10 +257,15 @@ extern void dae_plan_epoch(Dae *m, int epoch);
 /* *more = false when the epoch is over; a batch may come out without rows. */
 extern TrStatus dae_plan_step(Dae *m, bool *more, TrError *err);
 /*
- * col, val = a profile's tags, as a row of the table's profile columns: from `first` on, of length 1; tags counted 0 times
- * or less are left out. Returns how many; at most counts->n.
+ * col, val = a profile's tags, as a row of the table's profile columns: from `first` on, of length 1; tags that are not
+ * read, or counted 0 times or less, are left out. Returns how many; at most counts->n.
  */
-extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, int32_t first, int32_t *col, float *val);
+extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, const uint8_t *read, int32_t first, int32_t *col,
+							   float *val);
+/* read (n) = is it one of the `most` largest counts? Ties go to those that come first; best has room for `most`. */
+extern void dae_most_used(const float *count, int32_t n, int32_t most, uint8_t *read, TrScored *best);
+/* Posts of a mini-batch */
+extern int	dae_batch(const DaeOptions *o, double posts);
 
 /* dae_ptr_known.c */
 extern TrStatus dae_known_create(Dae *m, TrError *err);

@@ -59,19 +59,29 @@ draw(int32_t *place, const uint32_t *limit, int32_t T, uint64_t key)
 		place[t] = tr_random_of(key, (uint64_t) t) >> 40 < limit[t] ? 1 : -1;
 }
 
-/* place (T) = 0 for targets, 1 for sampled tags, else -1 */
-static void
-choose(TrTagSample *s, uint64_t key, const TrRows *targets)
+void
+tr_tag_sample_draw(TrTagSample *s, uint64_t seed, uint64_t step)
 {
-	draw(s->place, s->limit, s->T, key);
-	for (int64_t e = 0; e < tr_rows_entries(targets); e++)
-		if (targets->val[e] > 0)
-			s->place[targets->col[e]] = 0;
+	draw(s->place, s->limit, s->T, tr_random_key(seed, TR_STREAM_NEGATIVE, step));
 }
 
-/* The columns of rows by their places; entries of other tags go. */
-static void
-renumber(const TrTagSample *s, TrRows *rows)
+/* place is 0 for targets, 1 for sampled tags, else -1 */
+void
+tr_tag_sample_number(TrTagSample *s)
+{
+	s->n = 0;
+	for (int32_t t = 0; t < s->T; t++)
+	{
+		if (s->place[t] < 0)
+			continue;
+		s->offset[s->n] = s->place[t] == 1 ? s->minus_log[t] : 0;
+		s->tag[s->n] = t;
+		s->place[t] = s->n++;
+	}
+}
+
+void
+tr_tag_sample_renumber(const TrTagSample *s, TrRows *rows)
 {
 	int64_t		at = 0;
 	int64_t		from = 0;
@@ -88,24 +98,6 @@ renumber(const TrTagSample *s, TrRows *rows)
 			}
 		rows->ptr[r + 1] = at;
 	}
-}
-
-void
-tr_tag_sample_step(TrTagSample *s, uint64_t seed, uint64_t step, TrRows *targets, TrRows *others, int n_others)
-{
-	choose(s, tr_random_key(seed, TR_STREAM_NEGATIVE, step), targets);
-	s->n = 0;
-	for (int32_t t = 0; t < s->T; t++)
-	{
-		if (s->place[t] < 0)
-			continue;
-		s->offset[s->n] = s->place[t] == 1 ? s->minus_log[t] : 0;
-		s->tag[s->n] = t;
-		s->place[t] = s->n++;
-	}
-	renumber(s, targets);
-	for (int j = 0; j < n_others; j++)
-		renumber(s, &others[j]);
 }
 
 /* ------------------------------------------------------------------ in the backend */

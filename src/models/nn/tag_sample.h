@@ -54,8 +54,26 @@ tr_tag_sampled(const TrTagSample *s)
 	return s->tag != NULL;
 }
 
-/* The candidates of a step, and the columns of its rows by them: targets, and others, of which some tags' entries go. */
-extern void tr_tag_sample_step(TrTagSample *s, uint64_t seed, uint64_t step, TrRows *targets, TrRows *others, int n_others);
+/* The candidates of a step: what is drawn, then its targets, one by one; then they are numbered. */
+extern void tr_tag_sample_draw(TrTagSample *s, uint64_t seed, uint64_t step);
+
+static inline void
+tr_tag_sample_target(TrTagSample *s, int32_t tag)
+{
+	s->place[tag] = 0;
+}
+
+extern void tr_tag_sample_number(TrTagSample *s);
+
+/* Once they are: may a row of the step have this tag? */
+static inline bool
+tr_tag_sample_has(const TrTagSample *s, int32_t tag)
+{
+	return !s->place || s->place[tag] >= 0;
+}
+
+/* The columns of rows, which are tags, by the candidates; entries of other tags go. */
+extern void tr_tag_sample_renumber(const TrTagSample *s, TrRows *rows);
 
 #define TR_TAG_SAMPLE_PIECES 3
 extern int	tr_tag_sample_pieces(TrPiece *piece, TrTagSample *s);
