@@ -20,6 +20,7 @@ typedef struct TagrecTrialRow
 	const char *library;		/* version of tagrec */
 	const char *metric;
 	double		value;
+	double		value_error;	/* its standard error; NAN = unknown */
 	int			epochs,
 				best_epoch;
 	double		seconds;

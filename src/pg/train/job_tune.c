@@ -285,6 +285,7 @@ record(Tuning *t, int i, ErrorData *error, double seconds)
 
 	row->seconds = seconds;
 	row->value = result->metric;
+	row->value_error = result->metric_error;
 	row->epochs = result->epochs;
 	row->best_epoch = result->best_epoch;
 	if (error)
