@@ -20,7 +20,7 @@ static TagrecQuery insert_query = {
 
 /* Runs as the registry's owner, because fingerprints are not public. */
 static TagrecQuery find_query = {
-	"SELECT t.done_by, t.value, t.stderr, t.epochs, t.best_epoch, t.seconds, t.device, t.library,"
+	"SELECT t.done_by, t.settings, t.value, t.stderr, t.epochs, t.best_epoch, t.seconds, t.device, t.library,"
 	" t.fingerprint OPERATOR(pg_catalog.=) $2 AS same_data"
 	" FROM @.tagrec_job j JOIN @.tagrec_trial t ON t.job OPERATOR(pg_catalog.=) j.job"
 	" JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) j.role"
@@ -78,9 +78,13 @@ row_bool(const char *name)
 }
 
 static void
-take_result(TagrecTrialRow *row)
+take_result(TagrecTrialRow *row, MemoryContext to)
 {
 	bool		isnull;
+	MemoryContext before = MemoryContextSwitchTo(to);
+
+	row->earlier = DatumGetJsonbPCopy(tagrec_row_datum(0, "settings", &isnull));
+	MemoryContextSwitchTo(before);
 
 	row->done_by = DatumGetInt64(tagrec_row_datum(0, "done_by", &isnull));
 	row->value = row_float("value");
@@ -105,7 +109,7 @@ compare(TagrecTrialRow *row, MemoryContext to, char **other)
 	*other = library;
 	if (strcmp(library, row->library) != 0)
 		return TAGREC_TRIAL_OTHER_LIBRARY;
-	take_result(row);
+	take_result(row, to);
 	return TAGREC_TRIAL_SAME;
 }
 

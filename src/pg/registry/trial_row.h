@@ -24,6 +24,7 @@ typedef struct TagrecTrialRow
 	int			epochs,
 				best_epoch;
 	double		seconds;
+	Jsonb	   *earlier;		/* out: settings of the trial that was found */
 	const char *sqlstate;		/* NULL = the trial is done; else why it failed */
 	const char *error;
 } TagrecTrialRow;
