@@ -174,7 +174,11 @@ tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
 	TagrecOptions *options;
 	TrError		err = {0};
 
-	tagrec_options_check(tagrec_options_try(algorithm, object, &options, &err), &err);
+	TrStatus	status = tagrec_options_try(algorithm, object, &options, &err);
+
+	if (status == TR_BAD_OPTION && strncmp(err.message, "unknown option", 14) == 0 && tagrec_auto_find(algorithm->name))
+		snprintf(err.hint, sizeof(err.hint), "An option of one algorithm requires its name, as the argument algorithm.");
+	tagrec_options_check(status, &err);
 	check_validation(options);
 	return options;
 }
