@@ -73,6 +73,9 @@ CREATE VIEW held AS SELECT * FROM grouped WHERE tagrec_fold(user_id, item_id) >=
 SELECT choose('v', '{"validation_source": "held"}', source => 'fit') AS job \gset
 SELECT v.metric_value = t.value AS same, v.options ->> 'validation_source' AS source, requested_options
 	FROM tagrec_versions v JOIN tagrec_trials t ON t.job = v.job AND t.best WHERE v.job = :job;
+-- also for an algorithm that holds out a share by default
+SELECT choose('v', '{"validation_source": "held", "candidates": "blend"}', source => 'fit') AS job \gset
+SELECT algorithm, options ->> 'validation' AS validation, metric_value IS NOT NULL AS measured FROM tagrec_versions WHERE job = :job;
 CREATE TABLE tagged AS SELECT user_id, item_id, 't' || (user_id + item_id * t) % 9 AS tag FROM grouped, generate_series(1, 3) t;
 SELECT choose('w', '{"candidates": "", "epochs": 2}', 'auto_tags', 'tagged') AS job \gset
 SELECT settings, state, metric FROM tagrec_trials WHERE job = :job ORDER BY trial;

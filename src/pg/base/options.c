@@ -86,7 +86,16 @@ own_option(TagrecOptions *options, const char *name)
 	return NULL;
 }
 
-/* The object's members, except those that the core does not know. Ends with a NULL name. */
+static bool
+has_member(Jsonb *object, const char *name)
+{
+	return getKeyJsonValueFromContainer(&object->root, name, strlen(name), NULL) != NULL;
+}
+
+/*
+ * The object's members, except those that the core does not know. Ends with a NULL name. An algorithm that holds out a share
+ * by default does not when there is a relation to validate on.
+ */
 static TrSetting *
 settings_of(Jsonb *object, TagrecOptions *options)
 {
@@ -102,7 +111,7 @@ settings_of(Jsonb *object, TagrecOptions *options)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options must be a JSON object"),
 				 errhint("For example: '{\"epochs\": 20, \"seed\": 7}'.")));
-	settings = palloc0((JB_ROOT_COUNT(object) + 1) * sizeof(TrSetting));
+	settings = palloc0((JB_ROOT_COUNT(object) + 2) * sizeof(TrSetting));
 	it = JsonbIteratorInit(&object->root);
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
@@ -125,6 +134,8 @@ settings_of(Jsonb *object, TagrecOptions *options)
 			n++;
 		}
 	}
+	if (options->validation_source && !has_member(object, "validation"))
+		settings[n] = (TrSetting) {"validation", "0"};
 	return settings;
 }
 

@@ -156,20 +156,22 @@ tagrec_auto_request(TagrecRequest *request)
 				 errmsg("algorithm \"%s\" has no candidates for a source without tags", request->algorithm)));
 }
 
-/* Those that may come in question once it is known what the data have. */
-void
-tagrec_auto_keep(TagrecTrial *trials, int *count, bool items_are_new)
+int
+tagrec_auto_sort(TagrecTrial *trials, int count, bool items_are_new)
 {
-	int			kept = 0;
+	TagrecTrial *sorted = palloc(count * sizeof(TagrecTrial));
+	int			first = 0;
+	int			last = count;
 
-	for (int i = 0; i < *count; i++)
+	for (int i = 0; i < count; i++)
 	{
 		TagrecWhen	when = trials[i].candidate->when;
+		bool		fits = when == TAGREC_ALWAYS || (when == TAGREC_WHEN_ITEMS_ARE_NEW) == items_are_new;
 
-		if (when == TAGREC_ALWAYS || (when == TAGREC_WHEN_ITEMS_ARE_NEW) == items_are_new)
-			trials[kept++] = trials[i];
+		sorted[fits ? first++ : --last] = trials[i];
 	}
-	*count = kept;
+	memcpy(trials, sorted, count * sizeof(TagrecTrial));
+	return first;
 }
 
 int

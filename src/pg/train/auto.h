@@ -24,9 +24,11 @@ extern const TagrecAutoOptions *tagrec_auto_options(const TagrecOptions *options
  */
 extern void tagrec_auto_request(TagrecRequest *request);
 
-/* One trial per candidate that fits the source, *count of them; of these, those that the data read may need. */
+/* One trial per candidate that fits the source, *count of them. */
 extern TagrecTrial *tagrec_auto_trials(const TagrecRequest *request, int *count);
-extern void tagrec_auto_keep(TagrecTrial *trials, int *count, bool items_are_new);
+
+/* Those first that may come in question now that the data are known; returns how many. */
+extern int tagrec_auto_sort(TagrecTrial *trials, int count, bool items_are_new);
 
 /* Estimated seconds of one core. */
 extern double tagrec_auto_trial_work(const TagrecTrial *trial, const TrDataset *dataset);

@@ -228,13 +228,15 @@ announce(const TagrecTrials *t)
 
 /* There is too little to choose by, or everything would take too long. */
 static void
-take_default(TagrecTrials *t)
+take_default(TagrecTrials *t, int of)
 {
 	const TrPairs *held_out = &t->training->data.validation;
 	bool		few = held_out->count < FEWEST_PAIRS;
 
-	t->best = tagrec_auto_default(t->job->request, t->trials, t->count);
-	t->rows[t->best].best_epoch = t->trials[t->best].options->train.epochs;
+	t->best = 0;
+	t->trials[0] = t->trials[tagrec_auto_default(t->job->request, t->trials, of)];
+	t->rows[0].settings = t->trials[0].settings;
+	t->rows[0].best_epoch = t->trials[0].options->train.epochs;
 	if (!t->job->shared)
 		return;
 	if (few)
@@ -252,8 +254,8 @@ take_default(TagrecTrials *t)
 
 /*
  * The options that give the model to deploy: the trial's without what was for the trials alone. An algorithm that makes a
- * choice of its own by held-out pairs, and cannot say it in options, keeps them. The best epoch on a sample is not the best
- * one on the whole.
+ * choice of its own by held-out pairs, and cannot say it in options, keeps them. Where the trial stopped early, so does the
+ * training; else the best of the planned epochs was so by chance. The best epoch on a sample is not the best one on the whole.
  */
 static Jsonb *
 choose_options(TagrecTrials *t)
@@ -264,12 +266,14 @@ choose_options(TagrecTrials *t)
 	bool		needs_held_out = best->options->algorithm->held_out && !is_settled(t, t->best);
 	Jsonb	   *asked = tagrec_auto_final(t->job->request, row->settings);
 	char	   *validation_source = best->options->validation_source;
+	int			patience = best->options->train.patience;
 
 	training->refit = t->job->request->refit && training->data.split && !needs_held_out;
 	if (training->data.split)
 		asked = tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"validation\": %g}", training->refit ? 0
 																: best->options->train.validation)));
-	if (training->refit && !is_settled(t, t->best) && !training->data.sampled && row->best_epoch < best->options->train.epochs)
+	if (training->refit && !is_settled(t, t->best) && !training->data.sampled && patience > 0
+		&& row->epochs - row->best_epoch >= patience * best->options->train.validation_every)
 		asked = tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"stop_after\": %d}", row->best_epoch)));
 	training->options = tagrec_options_read(best->options->algorithm, asked);
 	training->options->validation_source = validation_source;
@@ -280,9 +284,10 @@ Jsonb *
 tagrec_auto_run(TagrecTrials *t)
 {
 	TagrecData *data = &t->training->data;
+	int			all;
 
-	t->trials = tagrec_auto_trials(t->job->request, &t->count);
-	tagrec_auto_keep(t->trials, &t->count, data->items_are_new);
+	t->trials = tagrec_auto_trials(t->job->request, &all);
+	t->count = tagrec_auto_sort(t->trials, all, data->items_are_new);
 	t->settled = settle;
 	t->give_up = true;
 	tagrec_data_thin_validation(data, MOST_USERS, data->validation.tag ? MOST_POSTS : PG_INT32_MAX);
@@ -293,7 +298,7 @@ tagrec_auto_run(TagrecTrials *t)
 		t->training->seconds = 0;
 	}
 	if (t->best < 0 && !t->failure)
-		take_default(t);
+		take_default(t, all);
 	else
 	{
 		tagrec_trials_check_any(t);
