@@ -228,21 +228,3 @@ tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out
 	}
 	return TR_OK;
 }
-
-/* ------------------------------------------------------------------ new users */
-
-/*
- * By the tags that others give to his items, where he has any: training has brought the users it saw close to their items,
- * which own tags alone do not do for somebody it did not see.
- */
-TrStatus
-tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
-			  TrError *err)
-{
-	const TrSparse *tags = history->item_tags.n > 0 ? &history->item_tags : &history->tags;
-	int64_t		ptr[2] = {0, tags->n};
-	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
-
-	(void) catalogue, (void) features;
-	return tower_encode(model, TR_USER, &profile, array, err);
-}
