@@ -347,6 +347,9 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 	return tower_embed(model, side, used, first, n, out, err);
 }
 
+/* Its temperature is twice as high, and its items say more. */
+#define APPROACH_STEPS 3
+
 /* The profile of a user with this history, as augment_users() would have it. */
 static TrStatus
 fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
@@ -373,7 +376,7 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 	if (status == TR_OK)
 		status = tower_encode(model, TR_USER, &profile, array, err);
 	if (status == TR_OK)
-		status = tower_approach(&h->tower, items, catalogue, array, err);
+		status = tower_approach(&h->tower, items, catalogue, APPROACH_STEPS, array, err);
 	tr_free(model->memory, tag);
 	tr_free(model->memory, count);
 	return status;

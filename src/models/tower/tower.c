@@ -48,7 +48,7 @@ profile_statistics(Tower *t)
 
 	tr_dataset_idf(t->host_idf, d);
 	t->mean_length[TR_USER] = (float) ((double) d->n_assignments / d->n_users);
-	t->mean_length[TR_ITEM] = (float) ((double) d->n_assignments / d->n_items);
+	t->mean_length[TR_ITEM] = (float) ((double) d->item.n_occurrences / d->n_items);
 }
 
 /* to = from, in backend memory */
@@ -69,7 +69,7 @@ upload_table(Tower *t, TrProfileTable *to, const TrProfileTable *from)
 	if (from->post_ptr)
 	{
 		to->post_ptr = tr_to_device(model, from->post_ptr, ((size_t) t->dataset->n_posts + 1) * sizeof(int64_t));
-		to->post_tag = tr_to_device(model, from->post_tag, n * sizeof(int32_t));
+		to->post_tag = tr_to_device(model, from->post_tag, (size_t) t->dataset->n_assignments * sizeof(int32_t));
 	}
 }
 

@@ -140,8 +140,9 @@ extern TrStatus tower_fold_in(TrModel *model, const TrHistory *history, const Tr
 /* tag, count (own and items' tags together): the tags of a history, ascending; returns how many there are */
 extern int32_t tower_history_tags(const TrHistory *history, int32_t *tag, float *count);
 
-/* array (width): brought closer to the user's items */
-extern TrStatus tower_approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, float *array, TrError *err);
+/* array (width): brought closer to the user's items, by so many steps */
+extern TrStatus tower_approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, int steps, float *array,
+							   TrError *err);
 
 #define TOWER_SHARED_SLOTS \
 	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .encode = tower_encode

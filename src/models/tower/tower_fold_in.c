@@ -110,26 +110,32 @@ add_mean(float *to, const TrSparse *items, const TrCatalogue *catalogue, int D)
 		add(to, item_array(catalogue, items->index[i]), D, (float) (items->value[i] / sum));
 }
 
+/* to (D) is work space */
+static void
+step(const Tower *t, float *array, const TrSparse *items, const TrCatalogue *catalogue, int32_t every, float *to, float *p)
+{
+	int			D = t->model.unit;
+	float		norm;
+
+	memcpy(to, array, (size_t) D * sizeof(float));
+	add_mean(to, items, catalogue, D);
+	subtract_expected(t, to, array, catalogue, every, p);
+	norm = sqrtf(dot(to, to, D));
+	for (int i = 0; norm > 0 && i < D; i++)
+		array[i] = to[i] / norm;
+}
+
 TrStatus
-tower_approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, float *array, TrError *err)
+tower_approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, int steps, float *array, TrError *err)
 {
 	TrModel    *model = &t->model;
-	int			D = model->unit;
 	int32_t		every = catalogue->n_items / SOFTMAX_ITEMS + 1;
-	float	   *to = TR_NEW(model, float, D);
+	float	   *to = TR_NEW(model, float, model->unit);
 	float	   *p = TR_NEW(model, float, catalogue->n_items / every + 1);
-	float		norm;
 	TrStatus	status = tr_enough_memory(model, err, "a new user");
 
-	if (status == TR_OK && items->n > 0)
-	{
-		memcpy(to, array, (size_t) D * sizeof(float));
-		add_mean(to, items, catalogue, D);
-		subtract_expected(t, to, array, catalogue, every, p);
-		norm = sqrtf(dot(to, to, D));
-		for (int i = 0; norm > 0 && i < D; i++)
-			array[i] = to[i] / norm;
-	}
+	for (int i = 0; status == TR_OK && items->n > 0 && i < steps; i++)
+		step(t, array, items, catalogue, every, to, p);
 	tr_free(model->memory, to);
 	tr_free(model->memory, p);
 	return status;
@@ -153,7 +159,7 @@ tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catal
 		status = tower_encode(model, TR_USER, &profile, array, err);
 	}
 	if (status == TR_OK)
-		status = tower_approach((Tower *) model, &history->items, catalogue, array, err);
+		status = tower_approach((Tower *) model, &history->items, catalogue, 1, array, err);
 	tr_free(model->memory, tag);
 	tr_free(model->memory, count);
 	return status;

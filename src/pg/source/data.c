@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "core/topn.h"
 #include "lib/stringinfo.h"
 #include "pg/base/tagrec.h"
 #include "pg/source/reader.h"
@@ -23,6 +24,19 @@ tagrec_data_init(TagrecData *data, TrMemory *memory)
 	tagrec_keys_init(&data->users, memory);
 	tagrec_keys_init(&data->items, memory);
 	tagrec_keys_init(&data->tags, memory);
+}
+
+static void
+tell_nobody(const TagrecSource *source, const TagrecReader *reader)
+{
+	bool		by_tags = source->rules.nobody == TAGREC_NOBODY_TAG;
+
+	ereport(NOTICE,
+			(errmsg("%lld of %lld rows of %s have no user", (long long) reader->without_user, (long long) reader->rows,
+					source->name),
+			 !by_tags ? errdetail("They are left out, because the algorithm does not know items by their tags alone.")
+			 : source->columns.tag ? errdetail("They count as tags of their items.")
+			 : errdetail("They are left out, because they have no tags.")));
 }
 
 void
@@ -47,6 +61,8 @@ tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *
 				(errmsg("%lld of %lld rows of %s have no tag", (long long) reader.without_tag, (long long) reader.rows,
 						source->name),
 				 errdetail("They count as interactions without a tag.")));
+	if (reader.without_user > 0)
+		tell_nobody(source, &reader);
 	if (reader.disliked > 0)
 		ereport(NOTICE,
 				(errmsg("leaving out %lld of %lld rows of %s, whose values are below %g", (long long) reader.disliked,
@@ -211,6 +227,21 @@ check_values(const TagrecData *data, const TagrecSource *source)
 				 errhint("Train an algorithm for the task \"item\" on the pairs alone, such as ease.")));
 }
 
+/* The items that have tags and no user yet. */
+static void
+mark_waiting_items(const TagrecData *data, TrDataset *d)
+{
+	uint64	   *waiting;
+
+	if (d->n_described == 0)
+		return;
+	waiting = tagrec_calloc(data->memory, TR_BIT_WORDS(d->n_items) + 1, sizeof(uint64));
+	for (int32 i = 0; i < d->n_items; i++)
+		if (d->item_ptr[i + 1] == d->item_ptr[i] && d->item.entry_ptr[i + 1] > d->item.entry_ptr[i])
+			tr_bit_set(waiting, i);
+	d->new_items = waiting;
+}
+
 void
 tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw, const TrTrainOptions *options,
 				  const TrTask *task, TrAssignments *held_out)
@@ -232,6 +263,10 @@ tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *r
 	settle(data, raw, options, task, held_out);
 	tagrec_data_check(tr_dataset_build(&data->all, raw, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
+	if (data->all.n_posts == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("no row of %s that has a user has a tag that the model knows", source->name)));
 	if (task->values)
 		check_values(data, source);
 	if (held_out)
@@ -240,4 +275,7 @@ tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *r
 		tagrec_data_split(data, raw, options, task);
 	tagrec_data_sample(data, raw);
 	tagrec_free_assignments(raw);
+	mark_waiting_items(data, &data->all);
+	mark_waiting_items(data, &data->train);
+	mark_waiting_items(data, &data->sample);
 }
