@@ -46,7 +46,7 @@ SELECT items FROM tagrec_versions WHERE model = 'core';
 INSERT INTO described SELECT g * 100 + 78, 'g' || g || 't' || t FROM generate_series(0, 1) g, generate_series(0, 3) t;
 INSERT INTO had VALUES (1, 77, 'g0t1');
 SELECT new_pairs, new_users, new_items, gone_pairs FROM tagrec_stale('hdlpr_ns');
-SELECT tagrec_refresh('hdlpr_ns'), tagrec_refresh('cosine');
+SELECT tagrec_refresh('hdlpr_ns') > 0 AS refreshed, tagrec_refresh('cosine') > 0 AS refreshed;
 SELECT item_id, posts, counts FROM cosine_item_versions WHERE version = 2 AND item_id % 100 > 70 ORDER BY 1;
 SELECT count(*) AS there FROM tagrec_recommend('hdlpr_ns', 2, 100) WHERE item IN ('77', '78', '177', '178');
 SELECT new_pairs, new_items FROM tagrec_stale('hdlpr_ns');
@@ -76,6 +76,7 @@ SET client_min_messages = warning;
 
 -- attributes: of items that the source does not have
 CREATE TABLE products AS SELECT i AS item_id, CASE WHEN i < 100 THEN 'low' ELSE 'high' END AS price FROM (SELECT DISTINCT item_id FROM had UNION VALUES (88), (188)) x (i);
+INSERT INTO products VALUES (89, NULL);
 SELECT tagrec_train('by_price', 'had', 'hdlpr_ns', '{"epochs": 30, "layers": "8"}', tag_column => NULL, item_features => 'products') > 0 AS trained;
 SELECT tagrec_score('by_price', 1, 88) > tagrec_score('by_price', 1, 188) AS low, tagrec_score('by_price', 101, 188) > tagrec_score('by_price', 101, 88) AS high;
 SELECT tagrec_train('by_both', 'source', 'tag_cosine', item_features => 'products') > 0 AS trained;

@@ -48,6 +48,7 @@ typedef struct TagrecReader
 	TagrecRules rules;
 	Size		longest;		/* bytes that a key of a user or an item may have; 0 = any number */
 	TrAssignments *to;			/* times in microseconds */
+	TrAssignments *disliked_to; /* pairs whose rows have a value below like_from; NULL = not wanted */
 	int64		rows;			/* out: read */
 	int64		without_user;	/* out: with a NULL user, where that is no error */
 	int64		without_tag;	/* out: with a NULL tag, and a user */

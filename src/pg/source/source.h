@@ -2,7 +2,8 @@
  * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row
  * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
  *
- * Rules: a row whose user is NULL says which tag its item has, to algorithms that know items by tags; others leave it out. A NULL
+ * Rules: where there is a column of tags, a row whose user is NULL says which tag its item has, to algorithms that know items
+ * by tags; others leave it out. A NULL
  * in the item column is an error, which counts them; so are weights that are NULL, negative, not
  * finite or above 1e12, and keys of users and items too long to be indexed. A NULL tag is an interaction without one,
  * except to those that recommend tags. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told
@@ -73,6 +74,8 @@ typedef struct TagrecData
 				items,
 				tags;			/* ranked, in the datasets' numbering */
 	TrDataset	all;
+	TrAssignments disliked;		/* pairs, as they were read */
+	TrDislikes	dislikes;		/* what became of them */
 	bool		split;			/* train and validation are filled; else all is trained on */
 	TrDataset	train;			/* users, items and tags numbered as in all */
 	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */

@@ -81,7 +81,8 @@ tagrec_source_read_attributes(TagrecSource *source, const TrAlgorithm *algorithm
 		if (OidIsValid(source->features[side]))
 		{
 			source->attributes[side].may_add = side == TR_ITEM && tagrec_knows_items_by_tags(algorithm);
-			tagrec_attributes_read(&source->attributes[side], side == TR_USER ? &data->users : &data->items);
+			tagrec_attributes_read(&source->attributes[side], side == TR_USER ? &data->users : &data->items,
+								   &data->tags);
 		}
 	if (OidIsValid(source->features[TR_ITEM]) && tagrec_attributes_are_tags(algorithm))
 		tagrec_attributes_as_tags(&source->attributes[TR_ITEM], &data->tags, raw);

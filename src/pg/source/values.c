@@ -69,7 +69,8 @@ tagrec_source_rules(const TagrecSource *source, const TagrecOptions *options)
 {
 	const TrTrainOptions *train = &options->train;
 	TagrecRules rules = {
-		.nobody = tagrec_knows_items_by_tags(options->algorithm) ? TAGREC_NOBODY_TAG : TAGREC_NOBODY_LEFT_OUT,
+		.nobody = !source->columns.tag ? TAGREC_NOBODY_ERROR
+			: tagrec_knows_items_by_tags(options->algorithm) ? TAGREC_NOBODY_TAG : TAGREC_NOBODY_LEFT_OUT,
 		.untagged = !options->algorithm->task->tags,
 		.confidences = !options->algorithm->task->values,
 		.half_life = train->half_life,

@@ -60,19 +60,39 @@ profile(Datum *tags, Datum *counts, const TrProfileTable *table, int32 entity)
 	return n * 8;
 }
 
+/* What the user has, ascending, behind the complements of what the user dislikes. */
+static int32
+seen_items(Datum *value, const TrDataset *d, int32 user)
+{
+	const TrDislikes *dislikes = d->dislikes;
+	int32		first = d->user_ptr[user];
+	int32		seen = d->user_ptr[user + 1] - first;
+	int32		disliked = dislikes ? dislikes->ptr[user + 1] - dislikes->ptr[user] : 0;
+	int32	   *all;
+
+	if (disliked == 0)
+	{
+		*value = tagrec_array_of(d->post_item + first, seen, INT4OID);
+		return seen;
+	}
+	all = palloc_extended(((Size) disliked + seen) * sizeof(int32), MCXT_ALLOC_HUGE);
+	for (int32 i = 0; i < disliked; i++)
+		all[i] = ~dislikes->item[dislikes->ptr[user + 1] - 1 - i];
+	memcpy(all + disliked, d->post_item + first, (Size) seen * sizeof(int32));
+	*value = tagrec_array_of(all, (int64) disliked + seen, INT4OID);
+	return disliked + seen;
+}
+
 static void
 add_user(TagrecWriter *writer, const TagrecData *data, TrModel *model, TagrecKeyInput *input, int32 user, const float *embedding,
 		 int width)
 {
 	const TrDataset *d = &data->all;
-	int32		first = d->user_ptr[user];
-	int32		seen = d->user_ptr[user + 1] - first;
-	Size		bytes = ((Size) width + seen) * 4;
 	Datum	   *values = tagrec_writer_row(writer);
+	Size		bytes = ((Size) width + seen_items(&values[User_seen], d, user)) * 4;
 
 	values[User_user_id] = tagrec_key_read(input, data->users.text[user]);
 	values[User_embedding] = tagrec_array_of(embedding, width, FLOAT4OID);
-	values[User_seen] = tagrec_array_of(d->post_item + first, seen, INT4OID);
 	bytes += profile(&values[User_tags], &values[User_counts], &d->user, user);
 	bytes += sparse_part(&values[User_features], &values[User_feature_values], data, model, user);
 	bytes += posts(&values[User_post_ends], &values[User_post_tags], d, model->algorithm->task, user);
