@@ -379,6 +379,27 @@ tr_dataset_post(const TrDataset *dataset, int32_t user, int32_t item)
 	return place < 0 ? -1 : first + place;
 }
 
+TrStatus
+tr_dislikes_build(TrDislikes *dislikes, const TrAssignments *pairs, const TrDataset *dataset)
+{
+	int32_t		n = 0;
+
+	dislikes->ptr = tr_calloc(dataset->memory, (size_t) dataset->n_users + 1, sizeof(int32_t));
+	dislikes->item = NEW(dataset->memory, int32_t, pairs->count);
+	if (!dislikes->ptr || !dislikes->item)
+		return TR_NO_MEMORY;
+	for (int64_t i = 0; i < pairs->count; i++)
+	{
+		if (tr_dataset_post(dataset, pairs->user[i], pairs->item[i]) >= 0)
+			continue;
+		dislikes->item[n++] = pairs->item[i];
+		dislikes->ptr[pairs->user[i] + 1]++;
+	}
+	for (int32_t u = 0; u < dataset->n_users; u++)
+		dislikes->ptr[u + 1] += dislikes->ptr[u];
+	return TR_OK;
+}
+
 TrValueRange
 tr_dataset_values(const TrDataset *dataset)
 {

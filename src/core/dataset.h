@@ -111,6 +111,13 @@ extern TrStatus tr_assignments_core(TrAssignments *a, int32_t n_users, int32_t n
 extern TrStatus tr_assignments_renumber(TrAssignments *a, const int32_t *user_map, const int32_t *item_map,
 										const int32_t *tag_map);
 
+/* Pairs that are no rows of a dataset: what users dislike, which is never a candidate for them. */
+typedef struct TrDislikes
+{
+	int32_t    *ptr;			/* (users+1) into item */
+	int32_t    *item;			/* ascending of each user */
+} TrDislikes;
+
 typedef struct TrDataset
 {
 	TrMemory   *memory;
@@ -131,6 +138,7 @@ typedef struct TrDataset
 	TrProfileTable user;		/* tags; host memory */
 	TrProfileTable item;
 	const uint64_t *new_items;	/* the set of items that the model was not trained on; not the dataset's own; NULL = none */
+	const TrDislikes *dislikes; /* not the dataset's own; NULL = none */
 	int			n_profiles;
 	struct TrNamedProfiles *profiles;	/* (n_profiles) */
 } TrDataset;
@@ -156,6 +164,9 @@ typedef struct TrFeatureRows
 extern TrStatus tr_dataset_add_profiles(TrDataset *dataset, const char *name, bool of_items, int32_t n_features,
 										const TrFeatureRows *rows, TrError *err);
 extern const TrNamedProfiles *tr_dataset_profiles(const TrDataset *dataset, const char *name);	/* NULL = none */
+
+/* Of distinct pairs, numbered as the dataset's; one that is a post of the dataset is none. In its memory. */
+extern TrStatus tr_dislikes_build(TrDislikes *dislikes, const TrAssignments *pairs, const TrDataset *dataset);
 
 /* Builds the dataset from distinct assignments with dense indices (every count taken from the arguments). */
 extern TrStatus tr_dataset_build(TrDataset *dataset, const TrAssignments *a, int32_t n_users, int32_t n_items,

@@ -66,12 +66,12 @@ static void
 count_user(Stale *s, int32 user, const TagrecRow *row)
 {
 	s->known_users++;
-	s->trained_pairs += row->n_seen;
+	s->trained_pairs += row->n_out;
 	for (int64 p = s->test->group_ptr[user]; p < s->test->group_ptr[user + 1]; p++)
 	{
 		int32		position = s->position[s->test->pairs.item[p]];
 
-		s->known_pairs += position >= 0 && tr_find_ascending(row->seen, row->n_seen, position) >= 0;
+		s->known_pairs += position >= 0 && tr_find_ascending(row->out, row->n_out, position) >= 0;
 	}
 }
 

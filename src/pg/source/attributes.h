@@ -69,8 +69,11 @@ tagrec_attributes_of(const TagrecAttributes *attributes)
  */
 extern void tagrec_attributes_check(TagrecAttributes *attributes);
 
-/* Reads it as the current user, in a transaction with an active snapshot: what is known of these keys. */
-extern void tagrec_attributes_read(TagrecAttributes *attributes, TagrecKeys *keys);
+/*
+ * Reads it as the current user, in a transaction with an active snapshot: what is known of these keys. With tags that are
+ * closed, those of a model, its features are what tags it has of them: numbers are put into the bins that there were.
+ */
+extern void tagrec_attributes_read(TagrecAttributes *attributes, TagrecKeys *keys, const TagrecKeys *tags);
 
 /* The attributes of an item as further tags, "column=value", of all who have it. */
 extern void tagrec_attributes_as_tags(const TagrecAttributes *attributes, TagrecKeys *tags, TrAssignments *raw);

@@ -23,6 +23,7 @@ tagrec_data_init(TagrecData *data, TrMemory *memory)
 	tagrec_keys_init(&data->users, memory);
 	tagrec_keys_init(&data->items, memory);
 	tagrec_keys_init(&data->tags, memory);
+	tr_assignments_init(&data->disliked, memory);
 }
 
 void
@@ -36,7 +37,8 @@ tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *
 		.tags = &data->tags,
 		.rules = source->rules,
 		.longest = TAGREC_MAX_KEY_BYTES,
-		.to = raw
+		.to = raw,
+		.disliked_to = source->rules.untagged ? &data->disliked : NULL
 	};
 
 	tagrec_read_interactions(&reader);
@@ -51,7 +53,9 @@ tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *
 		ereport(NOTICE,
 				(errmsg("leaving out %lld of %lld rows of %s, whose values are below %g", (long long) reader.disliked,
 						(long long) reader.rows, source->name, source->rules.like_from),
-				 errdetail("The option like_from says that they are dislikes.")));
+				 errdetail(reader.disliked_to
+						   ? "The option like_from says that they are dislikes: these items are not recommended to these users."
+						   : "The option like_from says that they are dislikes.")));
 	if (source->rules.half_life > 0)
 		tagrec_decay(raw, source);
 }
@@ -84,6 +88,7 @@ renumber(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, const Tr
 	if (held_out)
 		tagrec_data_check(tr_assignments_renumber(held_out, maps->user, maps->item,
 												  task->tags ? maps->tag : NULL), &err, data->memory);
+	tagrec_data_check(tr_assignments_renumber(&data->disliked, maps->user, maps->item, NULL), &err, data->memory);
 	tr_free(data->memory, maps->user);
 	tr_free(data->memory, maps->item);
 	tr_free(data->memory, maps->tag);
@@ -193,8 +198,22 @@ settle(TagrecData *data, TrAssignments *raw, const TrTrainOptions *options, cons
 		if (options->core > 0)
 			keep_core(data, raw, options->core);
 	}
-	if (held_out || raw->count < before)
+	if (held_out || data->disliked.count > 0 || raw->count < before)
 		drop_unused(data, raw, held_out, task);
+}
+
+/* Of all that may be trained on, as it is known of all users. */
+static void
+add_dislikes(TagrecData *data)
+{
+	TrError		err = {0};
+
+	if (data->disliked.count == 0)
+		return;
+	tagrec_data_check(tr_assignments_distinct(&data->disliked, &err), &err, data->memory);
+	tagrec_data_check(tr_dislikes_build(&data->dislikes, &data->disliked, &data->all), &err, data->memory);
+	tagrec_free_assignments(&data->disliked);
+	data->all.dislikes = &data->dislikes;
 }
 
 /* Where all values are the same, there is nothing to predict. */
@@ -232,6 +251,7 @@ tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *r
 	settle(data, raw, options, task, held_out);
 	tagrec_data_check(tr_dataset_build(&data->all, raw, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
+	add_dislikes(data);
 	if (task->values)
 		check_values(data, source);
 	if (held_out)

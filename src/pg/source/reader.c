@@ -218,6 +218,29 @@ read_numbers(Reading *reading, HeapTuple tuple, TupleDesc desc, TrAssignment *ro
 	return !reader->rules.confidences || value >= reader->rules.like_from;
 }
 
+/* A dislike is of a user and an item, whatever its tag. */
+static void
+take_dislike(Reading *reading, HeapTuple tuple, TupleDesc desc)
+{
+	TrAssignment row = {.tag = TR_NO_TAG};
+	int32	   *key[] = {&row.user, &row.item};
+	bool		complete = true;
+
+	for (int c = 0; c < lengthof(key); c++)
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, c + 1, desc, &isnull);
+
+		reading->column[c].nulls += isnull;
+		complete = complete && !isnull;
+		if (complete)
+			*key[c] = intern(&reading->column[c], value);
+	}
+	if (complete && row.user >= 0 && row.item >= 0
+		&& tr_assignments_add_row(reading->reader->disliked_to, &row) != TR_OK)
+		tagrec_out_of_memory(reading->reader->to->memory);
+}
+
 /* Keys come last: a row that is left out adds none. */
 static void
 read_row(void *argument, HeapTuple tuple, TupleDesc desc)
@@ -230,6 +253,8 @@ read_row(void *argument, HeapTuple tuple, TupleDesc desc)
 	if (!read_numbers(reading, tuple, desc, &row))
 	{
 		reader->disliked++;
+		if (reader->disliked_to)
+			take_dislike(reading, tuple, desc);
 		return;
 	}
 	if (!read_keys(reading, tuple, desc, key))

@@ -37,6 +37,7 @@ typedef struct TagrecReader
 	TagrecRules rules;
 	Size		longest;		/* bytes that a key of a user or an item may have; 0 = any number */
 	TrAssignments *to;			/* times in microseconds */
+	TrAssignments *disliked_to; /* pairs whose rows have a value below like_from; NULL = not wanted */
 	int64		rows;			/* out: read */
 	int64		without_tag;	/* out: with a NULL tag */
 	int64		disliked;		/* out: with a value below like_from */

@@ -90,6 +90,7 @@ build(Sample *s, const TrAssignments *raw)
 			tagrec_data_check(tr_assignments_add_from(&kept, raw, i), &err, data->memory);
 	tagrec_data_check(tr_dataset_build(&data->sample, &kept, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
+	data->sample.dislikes = data->all.dislikes;
 	tagrec_free_assignments(&kept);
 }
 

@@ -72,6 +72,8 @@ typedef struct TagrecData
 				items,
 				tags;			/* ranked, in the datasets' numbering */
 	TrDataset	all;
+	TrAssignments disliked;		/* pairs, as they were read */
+	TrDislikes	dislikes;		/* what became of them */
 	bool		split;			/* train and validation are filled; else all is trained on */
 	TrDataset	train;			/* users, items and tags numbered as in all */
 	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */

@@ -73,7 +73,8 @@ tagrec_source_read_attributes(TagrecSource *source, const TrAlgorithm *algorithm
 	tagrec_source_check_attributes(source, algorithm);
 	for (TrSide side = TR_USER; side <= TR_ITEM; side++)
 		if (OidIsValid(source->features[side]))
-			tagrec_attributes_read(&source->attributes[side], side == TR_USER ? &data->users : &data->items);
+			tagrec_attributes_read(&source->attributes[side], side == TR_USER ? &data->users : &data->items,
+								   &data->tags);
 	if (OidIsValid(source->features[TR_ITEM]) && tagrec_attributes_are_tags(algorithm))
 		tagrec_attributes_as_tags(&source->attributes[TR_ITEM], &data->tags, raw);
 }

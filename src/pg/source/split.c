@@ -161,6 +161,7 @@ build_train(TagrecData *data, const TrAssignments *raw, const uint8 *held_out)
 			tagrec_data_check(tr_assignments_add_from(&kept, raw, i), &err, data->memory);
 	tagrec_data_check(tr_dataset_build(&data->train, &kept, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
+	data->train.dislikes = data->all.dislikes;
 	tagrec_free_assignments(&kept);
 }
 

@@ -55,6 +55,7 @@ tagrec_refresh_read(const TagrecRequest *request, TagrecSource *source, TagrecDa
 	before = version->owner == GetUserId() ? tagrec_act_aside() : tagrec_act_as(version->owner);
 	tagrec_source_check(source);
 	tagrec_source_read(source, data, raw);
+	tagrec_source_read_attributes(source, tagrec_algorithm(version->algorithm), data, raw);
 	tagrec_act_again(before);
 }
 
