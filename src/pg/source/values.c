@@ -40,10 +40,16 @@ check_rating(const TagrecSource *source, const TagrecOptions *options)
 }
 
 static void
-check_options(const TagrecSource *source, const TrTrainOptions *train)
+check_options(const TagrecSource *source, const TagrecOptions *options)
 {
 	const TagrecColumns *columns = &source->columns;
+	const TrTrainOptions *train = &options->train;
 
+	if (train->caution > 0 && !options->algorithm->task->values)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"caution\" cannot be used with algorithm \"%s\"", options->algorithm->name),
+				 errdetail("It does not predict values.")));
 	check_option(train->half_life > 0, "half_life", columns->time, "time_column");
 	check_option(train->like_from > -TR_MOST_WEIGHT, "like_from", columns->value, "value_column");
 	check_option(train->duplicates > 0, "duplicates", columns->value, "value_column");
@@ -81,7 +87,7 @@ tagrec_source_rules(const TagrecSource *source, const TagrecOptions *options)
 
 	if (options->algorithm->task->values)
 		check_rating(source, options);
-	check_options(source, train);
+	check_options(source, options);
 	if (!source->columns.tag
 		&& !(OidIsValid(source->features[TR_ITEM]) && tagrec_attributes_are_tags(options->algorithm)))
 		tagrec_check(tr_check_untagged(options->algorithm, &err), &err);
