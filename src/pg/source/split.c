@@ -34,7 +34,7 @@ first_rows(const TagrecData *data)
 	const TrDataset *d = &data->all;
 	int64	   *row = tagrec_alloc(data->memory, ((Size) d->n_posts + 1) * sizeof(int64));
 
-	row[0] = 0;
+	row[0] = d->n_described;
 	for (int32 p = 0; p < d->n_posts; p++)
 		row[p + 1] = row[p] + Max(d->post_ptr[p + 1] - d->post_ptr[p], 1);
 	return row;

@@ -83,7 +83,7 @@ static Size
 estimate(const TagrecTraining *t)
 {
 	const TrDataset *d = training_data(t);
-	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
+	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments + d->n_described};
 
 	return t->options->algorithm->estimate(&shape, t->options->values);
 }
