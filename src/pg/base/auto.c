@@ -44,10 +44,11 @@ static const char *const candidates_range[] = {"names of algorithms, as in \"eas
 
 static const TrOption option_rows[] = {
 	{"budget", TR_OPTION_REAL, OPTION(budget), "1800", 0, 1e12, NULL,
-	"seconds of one core that the trials and the final training may take, as estimated from the size of the data; algorithms "
-	"that would take more are not tried"},
+	"seconds of one core that the trials and the final training may take, as estimated from the size of the data; "
+	"algorithms that would take more are not tried"},
 	{"max_seconds", TR_OPTION_REAL, OPTION(max_seconds), "0", 0, 1e9, NULL,
-	"seconds after which trials end, whatever the machine has done by then; the final training comes after them; 0 = no limit"},
+	"seconds after which trials end, whatever the machine has done by then; the final training comes after them; 0 = no "
+	"limit"},
 	{"sample", TR_OPTION_INT, OPTION(sample), "200000", 1, 2e9, NULL,
 	"maximum number of (user, item) pairs that a trial is trained on; of more, those of some of the users are taken"},
 	{"candidates", TR_OPTION_TEXT, OPTION(candidates), "", 0, 0, candidates_range,

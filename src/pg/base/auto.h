@@ -1,5 +1,5 @@
 /*
- * auto, auto_tags and auto_ratings: algorithms that are not trained but choose one of the others, by trials on held-out data.
+ * auto, auto_tags and auto_ratings: algorithms that are not trained but choose one of the others by trials on held-out data.
  * They are described, and given options, like any other; pg/train/auto.h does what they do.
  */
 #ifndef TAGREC_AUTO_H

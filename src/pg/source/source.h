@@ -82,7 +82,7 @@ typedef struct TagrecData
 	bool		may_hold_none;	/* in: where the split would leave nothing on a side, there is none */
 	bool		meets_new;		/* in: fill met, where most held-out pairs are of items that train has nothing of */
 	bool		items_are_new;	/* it is */
-	TrDataset	met;			/* train, and the tags of such items, as if somebody else had given them */
+	TrDataset	met;			/* train, and the tags of such items, as if they were from elsewhere */
 	int			most_pairs;		/* in: beyond so many, there is a sample of what is trained on; 0 = never */
 	bool		sampled;		/* sample is filled, and validation is of its users */
 	TrDataset	sample;			/* numbered as in all */

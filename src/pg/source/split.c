@@ -174,6 +174,13 @@ is_new(const TagrecData *data, int32 item)
 	return data->train.item_ptr[item] == data->train.item_ptr[item + 1];
 }
 
+/* From elsewhere */
+static bool
+has_tags(const TrDataset *d, int32 item)
+{
+	return d->item.entry_ptr[item] < d->item.entry_ptr[item + 1];
+}
+
 /* Those of the held-out pairs that nothing else is known of; and how many pairs are of such */
 static uint64 *
 new_items(const TagrecData *data, int32 *pairs)
@@ -192,7 +199,7 @@ new_items(const TagrecData *data, int32 *pairs)
 
 /*
  * Where every item has one user, a pair that is held out takes with it all that is known of its item, and no model could
- * find it. Such items have their tags from elsewhere: it is as if a user whom nobody knows had given them.
+ * find it. Such items have their tags from elsewhere: it is as if nobody had given them.
  */
 static void
 meet_new_items(TagrecData *data, const TrAssignments *raw, const uint8 *held_out)
@@ -212,14 +219,16 @@ meet_new_items(TagrecData *data, const TrAssignments *raw, const uint8 *held_out
 	tr_assignments_set_columns(&met, raw->columns, raw->merge);
 	for (int64 i = 0; i < raw->count; i++)
 	{
-		if (held_out[i] && !tr_bit_test(new, raw->item[i]))
+		bool		tells = tr_bit_test(new, raw->item[i]) && raw->tag[i] != TR_NO_TAG;
+
+		if (held_out[i] && (!tells || has_tags(&data->train, raw->item[i])))
 			continue;
 		tagrec_data_check(tr_assignments_add_from(&met, raw, i), &err, data->memory);
 		if (held_out[i])
-			met.user[met.count - 1] = data->users.count;
+			met.user[met.count - 1] = TR_NO_USER;
 	}
 	tagrec_data_check(tr_assignments_distinct(&met, &err), &err, data->memory);
-	tagrec_data_check(tr_dataset_build(&data->met, &met, data->users.count + 1, data->items.count, data->tags.count, &err),
+	tagrec_data_check(tr_dataset_build(&data->met, &met, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
 	data->met.new_items = new;
 	tagrec_free_assignments(&met);
