@@ -7,7 +7,9 @@
 
 #define ALGORITHMS(X) \
 	X(abnt) \
+	X(accm) \
 	X(acf) \
+	X(asdae) \
 	X(autorec) \
 	X(bias) \
 	X(blend) \
@@ -16,6 +18,7 @@
 	X(ccs) \
 	X(cdae) \
 	X(dae_ptr) \
+	X(dha) \
 	X(dspr) \
 	X(ease) \
 	X(ease_tags) \
@@ -31,6 +34,8 @@
 	X(neumf) \
 	X(nltf) \
 	X(nrp) \
+	X(nrp_asdae) \
+	X(nrp_dha) \
 	X(pitf) \
 	X(popularity) \
 	X(svdpp) \

@@ -8,7 +8,8 @@
  * tower_network.c  parameters, forward and backward passes
  * tower_batch.c    which users, items and pairs make up a step (host)
  * tower_train.c    one epoch
- * tower.c          the TrAlgorithm functions: create, save, load, encode, fold in
+ * tower.c          the TrAlgorithm functions: create, save, load, encode
+ * tower_fold_in.c  users who were not trained on
  * tower_popularity.c  embed(), with the popularity of new items
  *
  * Legend: T tags, K layers, D width of the last one, R rows of a batch, U users, C candidate items, P pairs, G target
@@ -139,9 +140,16 @@ extern TrStatus tower_embed(TrModel *model, TrSide side, const TrDataset *datase
 /* What ln(1 + users) is multiplied by in an item's array. */
 extern TrStatus tower_popularity_factor(Tower *t, float *factor, TrError *err);
 
-/* fold_in() */
+/* tower_fold_in.c: the slot; for profiles with more than tags, what it does before and after they are encoded */
 extern TrStatus tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
 							  TrSparse *features, TrError *err);
+
+/* tag, count (own and items' tags together): the tags of a history, ascending; returns how many there are */
+extern int32_t tower_history_tags(const TrHistory *history, int32_t *tag, float *count);
+
+/* array (width): brought closer to the user's items, by so many steps */
+extern TrStatus tower_approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, int steps, float *array,
+							   TrError *err);
 
 #define TOWER_SHARED_SLOTS \
 	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .encode = tower_encode
