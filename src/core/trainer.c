@@ -37,6 +37,8 @@ static const TrOption options[] = {
 	{"like_from", TR_OPTION_REAL, OPTION(like_from), "-1e12", -1e12, 1e12, NULL,
 	"rows with lower values are dislikes: left out, and these items not recommended to these users; for algorithms that do not "
 	"predict values"},
+	{"caution", TR_OPTION_REAL, OPTION(caution), "0", 0, 1e6, NULL,
+	"of predicted values: recommending takes caution / sqrt(1 + ratings of the item) off them, a lower confidence bound; 0 = off"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0", 0, 0.5, NULL,
 	"share of the (user, item) pairs held out for validation, in steps of 0.01; for the task tag, share of the posts with "
 	"two or more tags of which one tag is held out"},
@@ -136,10 +138,13 @@ due(const Training *t, const TrEpoch *epoch, bool last)
 static TrStatus
 measure(Training *t, TrEpoch *epoch, TrError *err)
 {
-	TR_TRY(tr_validate(t->model, t->dataset, t->validation, (TrMetric) t->options->metric, t->options->metric_k,
-					   &t->hooks->poll, &epoch->metric, err));
-	if (!isnan(t->result->metric)
-		&& !tr_metric_better((TrMetric) t->options->metric, epoch->metric, t->result->metric))
+	TrMetric	metric = (TrMetric) t->options->metric;
+	TrMean		mean = {0};
+
+	TR_TRY(tr_validate_mean(t->model, t->dataset, t->validation, metric, t->options->metric_k, &t->hooks->poll, &mean,
+							err));
+	epoch->metric = mean.count > 0 ? tr_metric_value(metric, &mean) : 0;
+	if (!isnan(t->result->metric) && !tr_metric_better(metric, epoch->metric, t->result->metric))
 	{
 		t->without_gain++;
 		return TR_OK;
@@ -147,6 +152,7 @@ measure(Training *t, TrEpoch *epoch, TrError *err)
 	t->without_gain = 0;
 	t->result->best_epoch = epoch->epoch;
 	t->result->metric = epoch->metric;
+	t->result->metric_error = tr_metric_error(metric, &mean);
 	t->result->loss = epoch->loss;
 	return keep_best(t, err);
 }
@@ -248,7 +254,7 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	TrStatus	status = TR_OK;
 	bool		done = false;
 
-	*result = (TrTrainResult) {.metric = NAN};
+	*result = (TrTrainResult) {.metric = NAN, .metric_error = NAN};
 	if (validates(&t))
 		TR_TRY(check_metric(&t, err));
 	model->epochs = train_options->epochs;
