@@ -3,11 +3,10 @@
  * hand on random data.
  */
 #include <math.h>
+#include <setjmp.h>
 #include <string.h>
 
 #include "check.h"
-#include <setjmp.h>
-
 #include "core/dataset.h"
 #include "core/rng.h"
 
@@ -328,6 +327,7 @@ test_described(void)
 static jmp_buf stopped;
 static int	pauses;
 static int	most_pauses;
+static int	left;
 
 static void
 leave(void)
@@ -343,7 +343,6 @@ test_pauses(void)
 	TrMemory	own;
 	TrAssignments a;
 	TrDataset	dataset;
-	int			left = 0;
 
 	for (most_pauses = 0; left == most_pauses; most_pauses++)
 	{

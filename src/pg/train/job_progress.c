@@ -185,7 +185,8 @@ void
 tagrec_progress_pause(void)
 {
 	CHECK_FOR_INTERRUPTS();
-	tagrec_progress_tick(current);
+	if (current)
+		tagrec_progress_tick(current);
 }
 
 /* ------------------------------------------------------------------ epochs */
