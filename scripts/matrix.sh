@@ -103,12 +103,17 @@ release() {
 		debootstrap --variant=minbase --include=make "$suite" "$root" > "build/matrix/$name.log" 2>&1 && touch "$root/made" ||
 			{ skip "$name" "Debian $suite to be had (build/matrix/$name.log)"; return; }
 		cp /etc/resolv.conf "$root/etc/"
+		# a mirror may be a snapshot of some day
+		echo 'Acquire::Check-Valid-Until "false";' > "$root/etc/apt/apt.conf.d/snapshot"
 	fi
 	if [ -n "$major" ]; then
 		config=/usr/lib/postgresql/$major/bin/pg_config
 		[ -e "$root$config" ] || {
 			sed 's/ sid / experimental /' "$root/etc/apt/sources.list" > "$root/etc/apt/sources.list.d/experimental.list"
-			inside "$root" sh -c "apt-get update -q && apt-get install -y -q --no-install-recommends -t experimental \
+			# nothing else out of there
+			printf '%s\n' 'Package: postgresql* libpq*' 'Pin: release a=experimental' 'Pin-Priority: 600' \
+				> "$root/etc/apt/preferences.d/experimental"
+			inside "$root" sh -c "apt-get update -q && apt-get install -y -q --no-install-recommends \
 				postgresql-$major postgresql-server-dev-$major" > "build/matrix/$name.log" 2>&1
 		} || { skip "$name" "PostgreSQL $major to be had (build/matrix/$name.log)"; return; }
 	fi
