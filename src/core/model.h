@@ -1,5 +1,5 @@
 /*
- * An algorithm: one const TrAlgorithm, in one file of src/models, named in one line of src/models/algorithms.c.
+ * An algorithm: one const TrAlgorithm, in one file of src/models, named in one line of src/models/algorithms.h.
  * An algorithm knows the dataset and the backend's operations; it knows neither a kernel nor PostgreSQL.
  */
 #ifndef TR_MODEL_H
