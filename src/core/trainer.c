@@ -35,7 +35,10 @@ static const TrOption options[] = {
 	{"half_life", TR_OPTION_REAL, OPTION(half_life), "0", 0, 1e6, NULL,
 	"days, or an interval, after which an interaction counts half, compared to the latest one; 0 = all count alike"},
 	{"like_from", TR_OPTION_REAL, OPTION(like_from), "-1e12", -1e12, 1e12, NULL,
-	"rows with lower values are dislikes, and left out; for algorithms that do not predict values"},
+	"rows with lower values are dislikes: left out, and these items not recommended to these users; for algorithms that do not "
+	"predict values"},
+	{"caution", TR_OPTION_REAL, OPTION(caution), "0", 0, 1e6, NULL,
+	"of predicted values: recommending takes caution / sqrt(1 + ratings of the item) off them, a lower confidence bound; 0 = off"},
 	{"validation", TR_OPTION_REAL, OPTION(validation), "0", 0, 0.5, NULL,
 	"share of the (user, item) pairs held out for validation, in steps of 0.01; for the task tag, share of the posts with "
 	"two or more tags of which one tag is held out"},

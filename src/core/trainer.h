@@ -22,6 +22,7 @@ typedef struct TrTrainOptions
 	int			duplicates;		/* 0 = by the task, else 1 + TrMerge */
 	double		half_life;		/* days in which the weight of an interaction halves; 0 = it does not */
 	double		like_from;		/* values below are dislikes */
+	double		caution;		/* what recommending takes off a predicted value, by the square root of its item's ratings */
 	int			keep_versions;	/* versions kept in addition to the deployed one */
 	int			threads;		/* 0 = tagrec.threads */
 	int			precision;		/* TrPrecision */

@@ -58,6 +58,8 @@ leave_out(const Validation *v, int32_t user, float *score)
 {
 	const TrDataset *d = v->dataset;
 
+	for (int32_t i = d->dislikes ? d->dislikes->ptr[user] : 0; d->dislikes && i < d->dislikes->ptr[user + 1]; i++)
+		score[d->dislikes->item[i]] = NAN;
 	if (!v->held_out->with_seen)
 		for (int32_t p = d->user_ptr[user]; p < d->user_ptr[user + 1]; p++)
 			score[d->post_item[p]] = NAN;

@@ -8,7 +8,9 @@
 
 #define ALGORITHMS(X) \
 	X(abnt) \
+	X(accm) \
 	X(acf) \
+	X(asdae) \
 	X(autorec) \
 	X(bias) \
 	X(blend) \
@@ -17,6 +19,7 @@
 	X(ccs) \
 	X(cdae) \
 	X(dae_ptr) \
+	X(dha) \
 	X(dspr) \
 	X(ease) \
 	X(ease_tags) \
@@ -32,6 +35,8 @@
 	X(neumf) \
 	X(nltf) \
 	X(nrp) \
+	X(nrp_asdae) \
+	X(nrp_dha) \
 	X(pitf) \
 	X(popularity) \
 	X(svdpp) \

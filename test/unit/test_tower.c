@@ -349,9 +349,8 @@ test_threads(void)
 }
 
 static void
-check_fold_in(TrModel *model, const TrHistory *history, const TrSparse *tags)
+check_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, const TrSparse *tags)
 {
-	TrCatalogue catalogue = {.n_items = ITEMS, .width = model->width};
 	int64_t		ptr[] = {0, tags->n};
 	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
 	float		array[129];
@@ -360,19 +359,66 @@ check_fold_in(TrModel *model, const TrHistory *history, const TrSparse *tags)
 	TrError		err = {0};
 
 	tr_model_encode(model, TR_USER, &profile, expected, &err);
-	CHECK(tr_model_fold_in(model, history, &catalogue, array, &features, &err) == TR_OK && features.n == 0, "folds in");
+	CHECK(tr_model_fold_in(model, history, catalogue, array, &features, &err) == TR_OK && features.n == 0, "folds in");
 	CHECK(memcmp(array, expected, (size_t) model->width * sizeof(float)) == 0, "a user of %d tags, whose items have %d",
 		  history->tags.n, history->item_tags.n);
 }
 
-/* A new user is encoded by the tags of his items, if these have any, else by his own. */
+/* What the step towards the items makes of an array: tower_fold_in.c has the formula. */
+static void
+check_approach(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue)
+{
+	int			D = model->unit;
+	TrHistory	tags = *history;
+	float		x[129];
+	float		array[129];
+	double		to[128] = {0};
+	double		p[ITEMS];
+	double		sum = 0;
+	double		norm = 0;
+	bool		same = true;
+	TrSparse	features;
+	TrError		err = {0};
+
+	tags.items.n = 0;
+	tr_model_fold_in(model, &tags, catalogue, x, &features, &err);
+	CHECK(tr_model_fold_in(model, history, catalogue, array, &features, &err) == TR_OK, "folds in %s", err.message);
+	for (int j = 0; j < ITEMS; j++)
+	{
+		const float *y = catalogue->array + (size_t) j * catalogue->stride;
+		double		score = y[D];
+
+		for (int i = 0; i < D; i++)
+			score += (double) x[i] * y[i];
+		sum += p[j] = exp(score / 0.05);
+	}
+	for (int i = 0; i < D; i++)
+	{
+		to[i] = x[i] + catalogue->array[(size_t) 1 * catalogue->stride + (size_t) i] / 4
+			+ catalogue->array[(size_t) 4 * catalogue->stride + (size_t) i] * 3 / 4;
+		for (int j = 0; j < ITEMS; j++)
+			to[i] -= p[j] / sum * catalogue->array[(size_t) j * catalogue->stride + (size_t) i];
+		norm += to[i] * to[i];
+	}
+	for (int i = 0; i < D; i++)
+		same &= fabs(array[i] - to[i] / sqrt(norm)) < 1e-5;
+	CHECK(same && array[D] == x[D], "one step towards the items");
+}
+
+/* A new user is encoded by his tags and those of his items, and brought closer to these. */
 static void
 test_fold_in(void)
 {
 	static const int32_t index[] = {2, 5};
 	static const float value[] = {1, 3};
+	static const int32_t both_index[] = {2, 3, 5};
+	static const float both_value[] = {1, 1, 6};
+	static const int32_t items[] = {1, 4};
 	TrSparse	own = {2, index, value};
-	TrSparse	of_items = {1, index, value};
+	TrSparse	of_items = {2, both_index + 1, value};
+	TrSparse	both = {3, both_index, both_value};
+	float		arrays[ITEMS * 132];
+	TrCatalogue catalogue = {.n_items = ITEMS, .array = arrays, .stride = 132};
 	TrDataset	dataset;
 	TrModel    *model;
 	Run			run = {.dataset = &dataset};
@@ -381,9 +427,13 @@ test_fold_in(void)
 	make_dataset(&dataset, 3);
 	set_options(&run, "hdlpr_ns", "layers=128", &err);
 	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) == TR_OK, "a tower");
-	check_fold_in(model, &(TrHistory) {.tags = own, .item_tags = of_items}, &of_items);
-	check_fold_in(model, &(TrHistory) {.item_tags = of_items}, &of_items);
-	check_fold_in(model, &(TrHistory) {.tags = own}, &own);
+	catalogue.width = model->width;
+	for (int32_t i = 0; i < ITEMS; i++)
+		tr_model_embed(model, TR_ITEM, &dataset, i, 1, arrays + (size_t) i * catalogue.stride, &err);
+	check_fold_in(model, &(TrHistory) {.tags = own, .item_tags = of_items}, &catalogue, &both);
+	check_fold_in(model, &(TrHistory) {.item_tags = of_items}, &catalogue, &of_items);
+	check_fold_in(model, &(TrHistory) {.tags = own}, &catalogue, &own);
+	check_approach(model, &(TrHistory) {.items = {2, items, value}, .tags = own}, &catalogue);
 	tr_model_destroy(model);
 	tr_dataset_free(&dataset);
 }

@@ -48,7 +48,7 @@ profile_statistics(Tower *t)
 
 	tr_dataset_idf(t->host_idf, d);
 	t->mean_length[TR_USER] = (float) ((double) d->n_assignments / d->n_users);
-	t->mean_length[TR_ITEM] = (float) ((double) d->n_assignments / d->n_items);
+	t->mean_length[TR_ITEM] = (float) ((double) d->item.n_occurrences / d->n_items);
 }
 
 /* to = from, in backend memory */
@@ -69,7 +69,7 @@ upload_table(Tower *t, TrProfileTable *to, const TrProfileTable *from)
 	if (from->post_ptr)
 	{
 		to->post_ptr = tr_to_device(model, from->post_ptr, ((size_t) t->dataset->n_posts + 1) * sizeof(int64_t));
-		to->post_tag = tr_to_device(model, from->post_tag, n * sizeof(int32_t));
+		to->post_tag = tr_to_device(model, from->post_tag, (size_t) t->dataset->n_assignments * sizeof(int32_t));
 	}
 }
 
@@ -227,22 +227,4 @@ tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out
 		TR_TRY(encode_block(t, side, profiles, first, n, out + (size_t) first * t->model.width, err));
 	}
 	return TR_OK;
-}
-
-/* ------------------------------------------------------------------ new users */
-
-/*
- * By the tags that others give to his items, where he has any: training has brought the users it saw close to their items,
- * which own tags alone do not do for somebody it did not see.
- */
-TrStatus
-tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
-			  TrError *err)
-{
-	const TrSparse *tags = history->item_tags.n > 0 ? &history->item_tags : &history->tags;
-	int64_t		ptr[2] = {0, tags->n};
-	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
-
-	(void) catalogue, (void) features;
-	return tower_encode(model, TR_USER, &profile, array, err);
 }

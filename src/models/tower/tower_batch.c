@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "core/topn.h"
 #include "models/nn/rows.h"
 #include "models/tower/tower.h"
 
@@ -35,6 +36,13 @@ static int32_t
 item_users(const TrDataset *d, int32_t item)
 {
 	return d->item_ptr[item + 1] - d->item_ptr[item];
+}
+
+/* What had no chance yet is nobody's negative. */
+static bool
+is_new(const TrDataset *d, int32_t item)
+{
+	return d->new_items && tr_bit_test(d->new_items, item);
 }
 
 /* ------------------------------------------------------------------ the epoch's order */
@@ -260,7 +268,8 @@ add_candidates(Tower *t, uint64_t step)
 	{
 		case TOWER_FULL:
 			for (int32_t item = 0; item < d->n_items; item++)
-				batch->column_offset[column_for(planner, item)] = 0;
+				if (!is_new(d, item))
+					batch->column_offset[column_for(planner, item)] = 0;
 			break;
 		case TOWER_IN_BATCH:
 			for (int32_t c = 0; c < batch->columns; c++)
@@ -370,7 +379,7 @@ fill_cumulative(const Tower *t, double *cumulative)
 	double		sum = 0;
 
 	for (int32_t i = 0; i < d->n_items; i++)
-		cumulative[i] = sum += pow(item_users(d, i), power);
+		cumulative[i] = sum += is_new(d, i) ? 0 : pow(item_users(d, i), power);
 	for (int32_t i = 0; i < d->n_items; i++)
 		cumulative[i] /= sum;
 }

@@ -130,21 +130,36 @@ ranking_loss(Tower *t, const TowerBatch *h, const TowerBatch *d, int R, float sc
 
 /* ------------------------------------------------------------------ step */
 
+/* A gradient of zeros, but for that of W1 where it is not needed */
 static void
-update(Tower *t, double decay)
+start_step(Tower *t)
+{
+	if (tower_first_apart(t))
+		tr_parameters_start_step_but(&t->p, t->model.backend, 0, tr_stack_first_size(&t->stack));
+	else
+		tr_parameters_start_step(&t->p, t->model.backend);
+}
+
+static void
+update(Tower *t, const TrCsr *groups, int n_groups, double decay)
 {
 	const TowerOptions *o = &t->options;
 	TrOptimizer optimizer = tr_optimizer(o->optimizer == TOWER_ADAM ? TR_ADAM : TR_SGD, t->rate, t->p.steps, decay);
 
 	optimizer.momentum = o->optimizer == TOWER_MOMENTUM ? (float) o->momentum : 0;
-	tr_parameters_update(&t->p, t->model.backend, optimizer);
+	if (tower_first_apart(t))
+	{
+		tr_stack_update_first(&t->stack, &t->p, t->model.backend, &optimizer, groups, n_groups);
+		tr_parameters_update_but(&t->p, t->model.backend, optimizer, 0, tr_stack_first_size(&t->stack));
+	}
+	else
+		tr_parameters_update(&t->p, t->model.backend, optimizer);
 }
 
 static TrStatus
 train_step(Tower *t, const TowerBatch *h, TrError *err)
 {
 	const TowerOptions *o = &t->options;
-	TrBackend  *b = t->model.backend;
 	TowerBatch	d;
 	TrCsr		groups[TOWER_GROUPS];
 	int			n_groups;
@@ -158,14 +173,14 @@ train_step(Tower *t, const TowerBatch *h, TrError *err)
 	TR_TRY(upload_batch(t, h, &d, err));
 	TR_TRY(profile_batch(t, h, &d, groups, &n_groups, err));
 	TR_TRY(tower_forward(t, groups, n_groups, h->users, item_scale, d.item_feature, err));
-	tr_parameters_start_step(&t->p, b);
+	start_step(t);
 	TR_TRY(ranking_loss(t, h, &d, R, (float) ranking, err));
 	if (o->reconstruction > 0)
 		TR_TRY(tower_reconstruct(t, &groups[TOWER_USERS], &groups[TOWER_CANDIDATES], h->targets, d.multiplicity,
 								 (float) reconstruction, err));
 	TR_TRY(tower_backward(t, groups, n_groups, h->users, item_scale, d.item_feature,
 						  o->reconstruction > 0 ? h->users + h->targets : 0, err));
-	update(t, decay);
+	update(t, groups, n_groups, decay);
 	return TR_OK;
 }
 

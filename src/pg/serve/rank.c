@@ -348,7 +348,7 @@ tagrec_rank(FunctionCallInfo fcinfo, const TagrecRanking *ranking)
 
 void
 tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *query, const TrSparse *features,
-					   const TagrecRow *seen, const TagrecRules *rules, int n, Oid item_type)
+					   const TagrecRow *user, bool exclude_seen, const TagrecRules *rules, int n, Oid item_type)
 {
 	TagrecScorer *scorer = tagrec_scorer(call, 1);
 	TagrecRanking ranking = {
@@ -356,10 +356,7 @@ tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *q
 	};
 
 	tagrec_scorer_add(scorer, query, features);
-	if (seen)
-	{
-		ranking.skip = seen->seen;
-		ranking.n_skip = seen->n_seen;
-	}
+	if (user)
+		ranking.skip = tagrec_row_out(user, exclude_seen, &ranking.n_skip);
 	tagrec_rank(fcinfo, &ranking);
 }

@@ -47,8 +47,9 @@ typedef struct Pass
 	Datum		user[BLOCK_USERS];
 	float	   *score;			/* (B,T) */
 	uint64	   *out;			/* (B) sets of items left out */
-	int32	   *seen[BLOCK_USERS];	/* lists of those, where they are all */
-	int32		n_seen[BLOCK_USERS];
+	int32	   *skip[BLOCK_USERS];	/* lists of those, where they are all */
+	int32		n_skip[BLOCK_USERS];
+	bool		any_skip;		/* in this block, or one before */
 	TrScored   *room;			/* (B,n) */
 
 	const TrCodes *codes;		/* NULL = all items are scored; else: */
@@ -124,14 +125,14 @@ take_user(Pass *pass, const TagrecScan *scan)
 	tagrec_get_user(&row, scan);
 	tagrec_scorer_add(pass->scorer, row.embedding, &row.sparse);
 	pass->user[u] = tagrec_copy_key(&pass->user_writer, tagrec_get_key(scan, User_user_id));
-	pass->seen[u] = row.seen;
-	pass->n_seen[u] = pass->exclude_seen ? row.n_seen : 0;
+	pass->skip[u] = tagrec_row_out(&row, pass->exclude_seen, &pass->n_skip[u]);
+	pass->any_skip |= pass->n_skip[u] > 0;
 	if (pass->choice.out)
 		memcpy(out_of(pass, u), pass->choice.out, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
 	else
 		memset(out_of(pass, u), 0, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
-	for (int32 i = 0; pass->exclude_seen && i < row.n_seen; i++)
-		tr_bit_set(out_of(pass, u), row.seen[i]);
+	for (int32 i = 0; i < pass->n_skip[u]; i++)
+		tr_bit_set(out_of(pass, u), pass->skip[u][i]);
 }
 
 /* ------------------------------------------------------------------ scoring a block */
@@ -174,7 +175,7 @@ static void
 score_all_items(Pass *pass, TrTopN *top)
 {
 	const TagrecMatrix *items = pass->items;
-	bool		any_out = pass->exclude_seen || pass->choice.out;
+	bool		any_out = pass->any_skip || pass->choice.out;
 	int			boost = 0;
 
 	for (int32 first = 0; first < items->rows; first += TILE_ITEMS)
@@ -217,8 +218,8 @@ score_by_bounds(Pass *pass, TrTopN *top)
 		if (!tr_codes_query(&pass->query[u], pass->codes, one[u].vector))
 			return false;
 		scan[u] = (TrScan) {
-			.rows = pass->items->rows, .score = score_rows, .finish = finish_rows, .arg = &one[u], .skip = pass->seen[u],
-			.n_skip = pass->n_seen[u], .matrix = pass->items->value, .stride = pass->items->stride
+			.rows = pass->items->rows, .score = score_rows, .finish = finish_rows, .arg = &one[u], .skip = pass->skip[u],
+			.n_skip = pass->n_skip[u], .matrix = pass->items->value, .stride = pass->items->stride
 		};
 	}
 	for (int32 first = 0; first < pass->items->rows; first += TR_SCAN_CHUNK)

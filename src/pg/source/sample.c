@@ -86,10 +86,11 @@ build(Sample *s, const TrAssignments *raw)
 	tr_assignments_init(&kept, data->memory);
 	tr_assignments_set_columns(&kept, raw->columns, raw->merge);
 	for (int64 i = 0; i < raw->count; i++)
-		if (!is_held_out(s, raw, i) && s->taken[raw->user[i]])
+		if (raw->user[i] == TR_NO_USER || (!is_held_out(s, raw, i) && s->taken[raw->user[i]]))
 			tagrec_data_check(tr_assignments_add_from(&kept, raw, i), &err, data->memory);
 	tagrec_data_check(tr_dataset_build(&data->sample, &kept, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
+	data->sample.dislikes = data->all.dislikes;
 	tagrec_free_assignments(&kept);
 }
 

@@ -2,7 +2,9 @@
  * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row
  * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
  *
- * Rules: a NULL in the user or item column is an error, which counts them; so are weights that are NULL, negative, not
+ * Rules: where there is a column of tags, a row whose user is NULL says which tag its item has, to algorithms that know items
+ * by tags; others leave it out. A NULL
+ * in the item column is an error, which counts them; so are weights that are NULL, negative, not
  * finite or above 1e12, and keys of users and items too long to be indexed. A NULL tag is an interaction without one,
  * except to those that recommend tags. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told
  * apart by their type's equality. Tags may be of any type: their text counts.
@@ -72,6 +74,8 @@ typedef struct TagrecData
 				items,
 				tags;			/* ranked, in the datasets' numbering */
 	TrDataset	all;
+	TrAssignments disliked;		/* pairs, as they were read */
+	TrDislikes	dislikes;		/* what became of them */
 	bool		split;			/* train and validation are filled; else all is trained on */
 	TrDataset	train;			/* users, items and tags numbered as in all */
 	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */
@@ -123,8 +127,12 @@ extern void tagrec_source_read_attributes(TagrecSource *source, const TrAlgorith
 extern void tagrec_source_add_profiles(const TagrecSource *source, const TrAlgorithm *algorithm, TagrecData *data,
 									   TrDataset *dataset);
 
-/* source_attributes.c: are the attributes of items tags to the algorithm? */
+/*
+ * source_attributes.c: are the attributes of items tags to the algorithm? Can it recommend an item that has tags, and no
+ * user?
+ */
 extern bool tagrec_attributes_are_tags(const TrAlgorithm *algorithm);
+extern bool tagrec_knows_items_by_tags(const TrAlgorithm *algorithm);
 
 /* Raises the error of a core function that works in this memory. */
 extern void tagrec_data_check(TrStatus status, const TrError *err, const TrMemory *memory);

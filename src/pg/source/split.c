@@ -33,7 +33,7 @@ first_rows(const TagrecData *data)
 	const TrDataset *d = &data->all;
 	int64	   *row = tagrec_alloc(data->memory, ((Size) d->n_posts + 1) * sizeof(int64));
 
-	row[0] = 0;
+	row[0] = d->n_described;
 	for (int32 p = 0; p < d->n_posts; p++)
 		row[p + 1] = row[p] + Max(d->post_ptr[p + 1] - d->post_ptr[p], 1);
 	return row;
@@ -161,6 +161,7 @@ build_train(TagrecData *data, const TrAssignments *raw, const uint8 *held_out)
 			tagrec_data_check(tr_assignments_add_from(&kept, raw, i), &err, data->memory);
 	tagrec_data_check(tr_dataset_build(&data->train, &kept, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
+	data->train.dislikes = data->all.dislikes;
 	tagrec_free_assignments(&kept);
 }
 

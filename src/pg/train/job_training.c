@@ -67,7 +67,7 @@ static Size
 estimate(const TagrecTraining *t)
 {
 	const TrDataset *d = training_data(t);
-	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
+	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments + d->n_described};
 
 	return t->options->algorithm->estimate(&shape, t->options->values);
 }
@@ -183,20 +183,21 @@ check_time(const TagrecTraining *t)
 			 errmsg("stopped after %.1f s", t->seconds)));
 }
 
+static void
+count_backend_bytes(TagrecTraining *t)
+{
+	t->backend_bytes = Max(t->backend_bytes, t->backend->ops->allocated(t->backend));
+}
+
 static bool
 poll(void *argument)
 {
 	TagrecTraining *t = argument;
 
 	check_time(t);
+	count_backend_bytes(t);
 	tagrec_progress_tick(t->progress);
 	return tagrec_running_cancelled(t->job);
-}
-
-static void
-count_backend_bytes(TagrecTraining *t)
-{
-	t->backend_bytes = Max(t->backend_bytes, t->backend->ops->allocated(t->backend));
 }
 
 static void

@@ -102,6 +102,12 @@ hash_data(const TagrecData *data)
 		hash = hash_bytes64(hash, d->post_value, d->n_posts * sizeof(float));
 	if (d->user.weight)
 		hash = hash_bytes64(hash, d->user.weight, d->n_assignments * sizeof(float));
+	if (d->n_described > 0)
+	{
+		hash = hash_bytes64(hash, d->item.entry_ptr, (d->n_items + 1) * sizeof(int64));
+		hash = hash_bytes64(hash, d->item.tag, d->item.n_entries * sizeof(int32));
+		hash = hash_bytes64(hash, d->item.count, d->item.n_entries * sizeof(float));
+	}
 	for (int i = 0; i < d->n_profiles; i++)
 	{
 		const TrNamedProfiles *p = &d->profiles[i];
