@@ -7,6 +7,7 @@
 
 #include "core/tensors.h"
 #include "core/topn.h"
+#include "models/algorithms.h"
 
 /*
  * Zeroed memory of the model, one element longer than asked for so that none is empty; NULL is remembered, and

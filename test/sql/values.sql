@@ -11,7 +11,7 @@ CREATE VIEW tagged AS SELECT user_id, item_id, 'x' AS tag FROM likes;
 
 -- the error on the way says what to write
 SELECT tagrec_train('m', 'likes');
-SELECT tagrec_train('m', 'likes', tag_column => NULL) > 0 AS trained;
+SELECT tagrec_train('m', 'likes', 'ease', tag_column => NULL) > 0 AS trained;
 SELECT algorithm, tag_column, value_column, time_column, user_features, item_features, users, items, tags, assignments, pairs
 	FROM tagrec_versions WHERE model = 'm';
 SELECT count(*) = 5 AS answers FROM tagrec_recommend('m', 1, 5);
