@@ -13,6 +13,12 @@ tagrec_attributes_are_tags(const TrAlgorithm *algorithm)
 		&& (tr_needs_tags(algorithm) || tr_reads_tags(algorithm));
 }
 
+bool
+tagrec_knows_items_by_tags(const TrAlgorithm *algorithm)
+{
+	return algorithm->task == TR_TASK_ITEM && algorithm->encode;
+}
+
 static bool
 can_use(const TrAlgorithm *algorithm, TrSide side)
 {
@@ -73,8 +79,11 @@ tagrec_source_read_attributes(TagrecSource *source, const TrAlgorithm *algorithm
 	tagrec_source_check_attributes(source, algorithm);
 	for (TrSide side = TR_USER; side <= TR_ITEM; side++)
 		if (OidIsValid(source->features[side]))
+		{
+			source->attributes[side].may_add = side == TR_ITEM && tagrec_knows_items_by_tags(algorithm);
 			tagrec_attributes_read(&source->attributes[side], side == TR_USER ? &data->users : &data->items,
 								   &data->tags);
+		}
 	if (OidIsValid(source->features[TR_ITEM]) && tagrec_attributes_are_tags(algorithm))
 		tagrec_attributes_as_tags(&source->attributes[TR_ITEM], &data->tags, raw);
 }

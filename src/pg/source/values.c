@@ -30,7 +30,8 @@ check_rating(const TagrecSource *source, const TagrecOptions *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("algorithm \"%s\" requires value_column", options->algorithm->name),
-				 errdetail("It predicts the values of (user, item) pairs.")));
+				 errdetail("It predicts the values of (user, item) pairs."),
+				 errhint("Name the column of %s that has them: value_column => 'stars'.", source->name)));
 	if (train->half_life > 0 || train->like_from > -TR_MOST_WEIGHT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -75,6 +76,8 @@ tagrec_source_rules(const TagrecSource *source, const TagrecOptions *options)
 {
 	const TrTrainOptions *train = &options->train;
 	TagrecRules rules = {
+		.nobody = !source->columns.tag ? TAGREC_NOBODY_ERROR
+			: tagrec_knows_items_by_tags(options->algorithm) ? TAGREC_NOBODY_TAG : TAGREC_NOBODY_LEFT_OUT,
 		.untagged = !options->algorithm->task->tags,
 		.confidences = !options->algorithm->task->values,
 		.half_life = train->half_life,
@@ -119,11 +122,15 @@ latest_time(const TrAssignments *raw, int64 *future)
 
 	*future = 0;
 	for (int64 i = 0; i < raw->count; i++)
+	{
+		if (raw->user[i] == TR_NO_USER)
+			continue;
 		if (raw->time[i] > now)
 			++*future;
 		else if (raw->time[i] > latest)
 			latest = raw->time[i];
-	return *future < raw->count ? latest : now;
+	}
+	return latest > PG_INT64_MIN ? latest : now;
 }
 
 void
@@ -134,7 +141,7 @@ tagrec_decay(TrAssignments *raw, const TagrecSource *source)
 
 	for (int64 i = 0; i < raw->count; i++)
 	{
-		double		days = Max(0, (double) latest - (double) raw->time[i]) / (double) USECS_PER_DAY;
+		double		days = raw->user[i] == TR_NO_USER ? 0 : Max(0, (double) latest - (double) raw->time[i]) / (double) USECS_PER_DAY;
 		float		share = (float) exp2(-days / source->rules.half_life);
 
 		raw->value[i] *= share;
