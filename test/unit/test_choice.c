@@ -109,6 +109,29 @@ test_models(void)
 	tr_model_destroy(ease);
 }
 
+/* A tower as it chooses by itself is the one that was told to be like that. */
+static void
+test_towers(void)
+{
+	static char options[3][4096];
+	TrSetting	none[] = {{NULL, NULL}};
+	TrSetting	first[] = {{"temperature", "0.1"}, {"batch", "128"}, {NULL, NULL}};
+	TrSetting	second[] = {{"temperature", "0.2"}, {"batch", "32"}, {NULL, NULL}};
+	TrModel    *open = train("hdlpr_ns", none, options[0]);
+	float		temperature = tensor_value(open, "temperature", 0);
+	bool		is_first = temperature == 0.1f;
+	TrModel    *told = train("hdlpr_ns", is_first ? first : second, options[1]);
+	TrModel    *other = train("hdlpr_ns", is_first ? second : first, options[2]);
+
+	CHECK(is_first || temperature == 0.2f, "a temperature is chosen, %g", temperature);
+	CHECK(tensor_value(told, "temperature", 0) < 0, "and not stored where it was given");
+	CHECK(tensor_value(open, "W1", 0) == tensor_value(told, "W1", 0), "the training is by what was chosen");
+	CHECK(tensor_value(open, "W1", 0) != tensor_value(other, "W1", 0), "and not by the other");
+	tr_model_destroy(open);
+	tr_model_destroy(told);
+	tr_model_destroy(other);
+}
+
 int
 main(void)
 {
@@ -123,6 +146,7 @@ main(void)
 	CHECK(chosen("20", "20", 0) == 0, "in doubt the first");
 	CHECK(chosen("0.01", "100", 1000) == 0, "also where the other is not better by the margin");
 	test_models();
+	test_towers();
 	CHECK(memory.used == used, "all memory is given back");
 	backend->ops->close(backend);
 	tr_memory_release(&memory);

@@ -29,7 +29,7 @@ typedef struct HybridOptions
 } HybridOptions;
 
 static const TrOption options[] = {
-	TOWER_OPTIONS_WITH("-1", "-1", -1, "; -1 = chosen on held-out pairs of the training data", "0.1"),
+	TOWER_OPTIONS_WITH("-1", "-1", -1, "; -1 = chosen on held-out pairs of the training data"),
 	TOWER_MASK_OPTION,
 	TOWER_SAMPLING_WITH("popularity", "2000"),
 	{"item_history", TR_OPTION_REAL, offsetof(HybridOptions, item_history), "-1", -1, 1000, NULL,
