@@ -362,6 +362,12 @@ typedef struct TrAlgorithm
 	 */
 	void		(*held_out) (TrModel *model, const TrPairs *pairs);
 
+	/*
+	 * (optional, with held_out) After the last epoch: puts what was chosen by those pairs into options, so that a training on
+	 * all pairs can begin with it. Returns whether there is anything.
+	 */
+	bool		(*settle) (const TrModel *model, void *options);
+
 	/* (optional) Before the model's memory goes, on the host and in the backend. */
 	void		(*destroy) (TrModel *model);
 } TrAlgorithm;

@@ -119,6 +119,21 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	return TR_BAD_OPTION;
 }
 
+/* All but those that are given no weight */
+static TrStatus
+create_members(Blend *m, TrError *err)
+{
+	double		weight[BLEND_MOST];
+	bool		given;
+
+	TR_TRY(blend_read_weights(weight, m->n_members, &m->options, &given, err));
+	for (int i = 0; i < m->n_members; i++)
+		if (!given || weight[i] > 0)
+			TR_TRY(create_member(m, &m->member[i], err));
+	blend_set_width(m);
+	return TR_OK;
+}
+
 static TrStatus
 create(TrModel *model, TrError *err)
 {
@@ -130,10 +145,7 @@ create(TrModel *model, TrError *err)
 	if (!model->dataset)
 		return load(m, err);
 	m->n_items = model->dataset->n_items;
-	for (int i = 0; i < m->n_members; i++)
-		TR_TRY(create_member(m, &m->member[i], err));
-	blend_set_width(m);
-	return TR_OK;
+	return create_members(m, err);
 }
 
 /* ------------------------------------------------------------------ training */
@@ -145,7 +157,7 @@ held_out(TrModel *model, const TrPairs *pairs)
 
 	m->held_out = pairs;
 	for (int i = 0; i < m->n_members; i++)
-		if (m->member[i].algorithm->held_out)
+		if (m->member[i].model && m->member[i].algorithm->held_out)
 			m->member[i].algorithm->held_out(m->member[i].model, pairs);
 }
 
@@ -155,8 +167,16 @@ planned(const Blend *m)
 	int			epochs = 0;
 
 	for (int i = 0; i < m->n_members; i++)
-		epochs += m->member[i].epochs;
+		epochs += m->member[i].model ? m->member[i].epochs : 0;
 	return epochs;
+}
+
+/* To the next member that is trained */
+static void
+skip_untrained(Blend *m)
+{
+	while (m->current < m->n_members && !m->member[m->current].model)
+		m->current++;
 }
 
 /* Nothing of a member without weight is kept, but what its options say. */
@@ -219,8 +239,10 @@ static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	Blend	   *m = (Blend *) model;
-	BlendMember *member = &m->member[m->current];
+	BlendMember *member;
 
+	skip_untrained(m);
+	member = &m->member[m->current];
 	if (epoch == 1)
 		model->epochs = planned(m);
 	member->model->epochs = member->epochs;
@@ -231,6 +253,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 		blend_set_width(m);
 		model->epochs += m->epoch - member->epochs;	/* those that it did not need */
 		m->current++;
+		skip_untrained(m);
 		m->epoch = 0;
 	}
 	stats->last = m->current == m->n_members;
@@ -238,6 +261,27 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	if (!stats->last)
 		return TR_OK;
 	return set_weights(m, poll, err);
+}
+
+/* The weights that were chosen, as they are given */
+static bool
+settle(const TrModel *model, void *options)
+{
+	const Blend *m = (const Blend *) model;
+	TrText	   *weights = &((BlendOptions *) options)->weights;
+	double		weight[BLEND_MOST];
+	bool		given;
+
+	if (blend_read_weights(weight, m->n_members, options, &given, NULL) != TR_OK || given || !m->held_out
+		|| m->n_members == 1)
+		return false;
+	for (int i = 0; i < m->n_members; i++)
+	{
+		size_t		used = strlen(weights->value);
+
+		snprintf(weights->value + used, sizeof(weights->value) - used, "%.9g ", m->member[i].weight);
+	}
+	return true;
 }
 
 /* ------------------------------------------------------------------ tensors */
@@ -495,5 +539,6 @@ const TrAlgorithm tr_algorithm_blend = {
 	.fold_in = blend_fold_in,
 	.contributions = blend_contributions,
 	.held_out = held_out,
+	.settle = settle,
 	.destroy = destroy,
 };
