@@ -101,7 +101,8 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	int			known = 0;
 	const TrDataset *d = m->model.dataset;
 
-	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options, err));
+	TR_TRY(tr_model_create_polled(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options,
+								  m->model.poll, err));
 	member->width = member->model->width;
 	member->features = tr_features(member->model);
 	member->deviation = TR_NEW(&m->model, float, d->n_users);

@@ -160,11 +160,15 @@ check(TagrecTraining *t, TrStatus status, TrError *err)
 	tagrec_check(status, err);
 }
 
+static bool poll(void *argument);
+
 static TrStatus
 try_create(TagrecTraining *t, TrError *err)
 {
-	return tr_model_create(&t->model, t->options->algorithm, &t->model_memory, t->backend, training_data(t),
-						   t->options->values, err);
+	TrPoll		watching = {poll, t, &t->progress->work};
+
+	return tr_model_create_polled(&t->model, t->options->algorithm, &t->model_memory, t->backend, training_data(t),
+								  t->options->values, &watching, err);
 }
 
 /* Not every algorithm runs on every device: 'auto' falls back to the CPU. */
