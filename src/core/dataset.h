@@ -1,7 +1,8 @@
 /*
  * The training data: assignments (user, item, tag) as posts, CSR both ways, and the two profile tables. An assignment may
- * have no tag, and then says of its post only that there is one; a post may have a value (a rating, or how much it counts)
- * and a time; users and items may have further profiles beside their tags. All indices are 0-based and dense; users, items
+ * have no tag, and then says of its post only that there is one, or no user: then it is a tag of the item's profile, and of
+ * no post; a post may have a value (a rating, or how much it counts) and a time; users and items may have further profiles
+ * beside their tags. All indices are 0-based and dense; users, items
  * and tags are numbered in the order of their keys, so that a tie broken by index is a tie broken by key.
  */
 #ifndef TR_DATASET_H
@@ -32,11 +33,12 @@ typedef enum TrMerge
 } TrMerge;
 
 #define TR_NO_TAG (-1)
+#define TR_NO_USER (-1)
 
 /* One row. */
 typedef struct TrAssignment
 {
-	int32_t		user,
+	int32_t		user,			/* TR_NO_USER = none: it has a tag then */
 				item,
 				tag;			/* TR_NO_TAG = none */
 	float		weight;			/* of the tag in profiles */
@@ -111,6 +113,13 @@ extern TrStatus tr_assignments_core(TrAssignments *a, int32_t n_users, int32_t n
 extern TrStatus tr_assignments_renumber(TrAssignments *a, const int32_t *user_map, const int32_t *item_map,
 										const int32_t *tag_map);
 
+/* Pairs that are no rows of a dataset: what users dislike, which is never a candidate for them. */
+typedef struct TrDislikes
+{
+	int32_t    *ptr;			/* (users+1) into item */
+	int32_t    *item;			/* ascending of each user */
+} TrDislikes;
+
 typedef struct TrDataset
 {
 	TrMemory   *memory;
@@ -118,7 +127,8 @@ typedef struct TrDataset
 				n_items,
 				n_tags;
 	int32_t		n_posts;		/* distinct (user, item) pairs */
-	int64_t		n_assignments;
+	int64_t		n_assignments;	/* of a user, with a tag */
+	int64_t		n_described;	/* without a user: they are in the items' profiles alone */
 	int32_t    *post_user;		/* (posts), sorted by (user, item) */
 	int32_t    *post_item;		/* (posts) */
 	int64_t    *post_ptr;		/* (posts+1) into post_tag */
@@ -130,7 +140,13 @@ typedef struct TrDataset
 	int64_t    *post_time;		/* (posts), NULL = the rows had no times */
 	TrProfileTable user;		/* tags; host memory */
 	TrProfileTable item;
-	const uint64_t *new_items;	/* the set of items that the model was not trained on; not the dataset's own; NULL = none */
+
+	/*
+	 * (optional) The set of items that have had no chance yet: a model was not trained on them, or nobody has them. It is not
+	 * the dataset's own.
+	 */
+	const uint64_t *new_items;
+	const TrDislikes *dislikes; /* not the dataset's own; NULL = none */
 	int			n_profiles;
 	struct TrNamedProfiles *profiles;	/* (n_profiles) */
 } TrDataset;
@@ -156,6 +172,9 @@ typedef struct TrFeatureRows
 extern TrStatus tr_dataset_add_profiles(TrDataset *dataset, const char *name, bool of_items, int32_t n_features,
 										const TrFeatureRows *rows, TrError *err);
 extern const TrNamedProfiles *tr_dataset_profiles(const TrDataset *dataset, const char *name);	/* NULL = none */
+
+/* Of distinct pairs, numbered as the dataset's; one that is a post of the dataset is none. In its memory. */
+extern TrStatus tr_dislikes_build(TrDislikes *dislikes, const TrAssignments *pairs, const TrDataset *dataset);
 
 /* Builds the dataset from distinct assignments with dense indices (every count taken from the arguments). */
 extern TrStatus tr_dataset_build(TrDataset *dataset, const TrAssignments *a, int32_t n_users, int32_t n_items,

@@ -3,7 +3,7 @@
  * the ranking quality on a test file.
  *
  *     bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-a] [-e test.tsv]
- *                 [-p profiles.tsv] [-u values.tsv] ALGORITHM train.tsv [option=value …]
+ *                 [-p profiles.tsv] [-d dislikes.tsv] [-u values.tsv] ALGORITHM train.tsv [option=value …]
  *     bench_train -l
  *
  * Files have a header line and the columns user, item, tag. With -v that file's pairs are measured after each epoch and
@@ -12,6 +12,7 @@
  * candidates, unless -k keeps them; the users and items of all files are known from the start, those without training pairs
  * with an empty profile. For an algorithm that recommends tags, the two files hold assignments: the tags of a post that are
  * ranked among all but its others. -u writes what each user's list is worth. -l lists the algorithms with their tasks.
+ * With -d, the pairs of that file are what users dislike.
  *
  * With -p, items that are not in train.tsv are new, and profiles.tsv has posts of theirs. Then there are two measurements:
  * the new items ranked among themselves, and among all. An algorithm whose arrays encode() gives learns from train.tsv, in
@@ -241,6 +242,28 @@ make_dataset(TrAssignments *a, const Keys keys[3], bool with_new)
 	check(tr_dataset_build(dataset, a, with_new ? keys[0].count : keys[0].old, with_new ? keys[1].count : keys[1].old,
 						   keys[2].count, &err), "dataset", &err);
 	return dataset;
+}
+
+/* Pairs that users dislike, of the keys that there are. */
+static void
+add_dislikes(TrDataset *dataset, const char *path, const Keys keys[3])
+{
+	File		file = read_file(path);
+	TrDislikes *dislikes = tr_calloc(&memory, 1, sizeof(TrDislikes));
+	TrAssignments a;
+
+	tr_assignments_init(&a, &memory);
+	for (int i = 0; i < file.rows; i++)
+	{
+		int32_t		user = find(&keys[0], file.column[0][i]);
+		int32_t		item = find(&keys[1], file.column[1][i]);
+
+		if (user >= 0 && item >= 0)
+			tr_assignments_add(&a, user, item, TR_NO_TAG, false, 0);
+	}
+	check(tr_assignments_distinct(&a, NULL), "dislikes", NULL);
+	check(tr_dislikes_build(dislikes, &a, dataset), "dislikes", NULL);
+	dataset->dislikes = dislikes;
 }
 
 /* The set of items that are not in train.tsv. */
@@ -501,6 +524,7 @@ typedef struct Run
 	TrBackend  *backend;
 	File		files[FILES];
 	Keys		keys[3];		/* user, item, tag */
+	const char *dislikes;		/* path; NULL = none */
 	const TrDataset *known;		/* what is learned from */
 	const TrDataset *all;		/* what is measured: the same, but with new items */
 	TrPairs		validation;
@@ -566,7 +590,10 @@ read_files(Run *run, const char *const path[FILES], bool with_seen)
 	}
 	tr_assignments_init(&a, &memory);
 	add_assignments(&a, &run->files[TRAIN], run->keys);
-	run->all = run->known = make_dataset(&a, run->keys, !path[PROFILES]);
+	all = make_dataset(&a, run->keys, !path[PROFILES]);
+	if (run->dislikes)
+		add_dislikes(all, run->dislikes, run->keys);
+	run->all = run->known = all;
 	if (path[PROFILES])
 	{
 		add_assignments(&a, &run->files[PROFILES], run->keys);
@@ -620,7 +647,8 @@ train_again(Run *run, TrModel **model)
 	TrAssignments a;
 	TrError		err = {0};
 
-	if (!run->again || !run->algorithm->settle || !run->algorithm->settle(*model, run->options))
+	if (!run->again || !run->algorithm->held_out || !run->algorithm->settled
+		|| !run->algorithm->settled(*model, run->options))
 		return;
 	tr_model_destroy(*model);
 	tr_assignments_init(&a, &memory);
@@ -685,7 +713,7 @@ main(int argc, char **argv)
 	TrError		err = {0};
 	int			c;
 
-	while ((c = getopt(argc, argv, "b:t:fs:kv:ae:p:u:l")) != -1)
+	while ((c = getopt(argc, argv, "b:t:fs:kv:ae:p:d:u:l")) != -1)
 	{
 		if (c == 'b')
 			backend_name = optarg;
@@ -705,6 +733,8 @@ main(int argc, char **argv)
 			path[TEST] = optarg;
 		else if (c == 'p')
 			path[PROFILES] = optarg;
+		else if (c == 'd')
+			run.dislikes = optarg;
 		else if (c == 'u')
 			run.values_path = optarg;
 		else if (c == 'l')
@@ -714,7 +744,7 @@ main(int argc, char **argv)
 	}
 	if (argc - optind < 2 || !(run.algorithm = tr_algorithm_find(argv[optind])))
 		die("usage: bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-a] [-e test.tsv]"
-			" [-p profiles.tsv] [-u values.tsv] ALGORITHM train.tsv [option=value]", NULL);
+			" [-p profiles.tsv] [-d dislikes.tsv] [-u values.tsv] ALGORITHM train.tsv [option=value]", NULL);
 	if (run.most_seconds > 0 && !run.count)
 		die("-s takes -f as well", NULL);
 	ops = find_backend(backend_name);

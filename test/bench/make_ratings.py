@@ -8,7 +8,8 @@ The licence of the data does not allow copies: it is read from ML100K_DIRECTORY,
 
 A rating goes by the first 8 hex digits of md5('user:item:tagrec') modulo 100, which is tagrec_fold() in SQL: below 80 train.tsv,
 80..84 valid.tsv, 85 up test.tsv, with the columns user, item, value. likes_*.tsv are the pairs with a value of 4 or more, with a
-third column that is the same for all. user.tsv and item.tsv: entity and feature; ages and years in steps of 5.
+third column that is the same for all, and dislikes_*.tsv the others. user.tsv and item.tsv: entity and feature; ages and years in
+steps of 5.
 """
 import gzip
 import hashlib
@@ -79,8 +80,10 @@ def main():
     for name, rows in parts.items():
         assert len(rows) == EXPECTED[name], f"{name}: {len(rows)} ratings, not {EXPECTED[name]}"
         likes = [(user, item, "like") for user, item, value in rows if float(value) >= 4]
+        dislikes = [(user, item, "dislike") for user, item, value in rows if float(value) < 4]
         write(os.path.join(sys.argv[1], f"{name}.tsv"), ("user", "item", "value"), rows)
         write(os.path.join(sys.argv[1], f"likes_{name}.tsv"), ("user", "item", "tag"), likes)
+        write(os.path.join(sys.argv[1], f"dislikes_{name}.tsv"), ("user", "item", "tag"), dislikes)
     for what, features in (("user", user_features), ("item", item_features)):
         write(os.path.join(sys.argv[1], f"{what}.tsv"), (what, "feature"), list(features(read(source, what))))
 

@@ -29,7 +29,23 @@ SELECT tagrec_train('both', 'tagged', 'tag_cosine', item_features => 'items') > 
 SELECT count(*) FILTER (WHERE tag LIKE 'tag %') > 0 AS tags, count(*) FILTER (WHERE tag LIKE 'year=%') AS years FROM both_tag_versions;
 SELECT bool_and(tagrec_train('all_' || algorithm, 'ratings', algorithm, '{"epochs": 1, "validation": 0.1}', tag_column => NULL,
 	item_features => 'items') > 0) AS trained FROM unnest('{hdlpr_ns,hybrid,ease_tags,acf,ccf,blend}'::text[]) algorithm;
-SELECT tagrec_refresh('tagged_by');
+-- a refresh reads them, too: a new item has those features that the model knows, a number in the bin that there was
+CREATE TABLE more AS SELECT item_id, genre, NULLIF(year, 1951) AS year, 10 * substr(item_id, 6)::int AS pages FROM items;
+SELECT tagrec_train('refreshed', 'ratings', 'tag_cosine', tag_column => NULL, item_features => 'more') > 0 AS trained;
+SELECT string_agg(tag, ' ' ORDER BY tag COLLATE "C") AS tags FROM refreshed_tag_versions;
+INSERT INTO more VALUES ('new', 'Drama', 1950, 65), ('newer', 'Western', 1951, 1000), ('newest', 'Comedy', 1953, -5);
+INSERT INTO ratings VALUES (1, 'new', 3), (1, 'newer', 3), (1, 'newest', 4);
+SELECT tagrec_refresh('refreshed') > 0 AS refreshed;
+SELECT v.item_id, string_agg(t.tag, ' ' ORDER BY t.tag COLLATE "C") AS tags
+	FROM refreshed_item_versions v CROSS JOIN unnest(v.tags) p (tag) JOIN refreshed_tag_versions t ON t.position = p.tag AND t.version = v.version
+	WHERE v.version = 2 AND v.item_id LIKE 'new%' GROUP BY 1 ORDER BY 1;
+-- what was there is as it was
+SELECT count(*) AS differences FROM (SELECT i.item_id, i.tags, i.counts FROM refreshed_item_versions i WHERE version = 1
+	EXCEPT SELECT i.item_id, i.tags, i.counts FROM refreshed_item_versions i WHERE version = 2) d;
+SELECT item_features FROM tagrec_versions WHERE model = 'refreshed' AND deployed;
+ALTER TABLE more RENAME TO less;
+SELECT tagrec_refresh('refreshed');
+DELETE FROM ratings WHERE item_id LIKE 'new%';
 SELECT tagrec_retrain('tagged_by') > 0 AS trained;
 SELECT item_features, tags FROM tagrec_versions WHERE model = 'tagged_by' ORDER BY version;
 
@@ -39,6 +55,7 @@ SELECT tagrec_train('f1', 'ratings', 'fm', '{"epochs": 20, "burn_in": 5, "sample
 		user_features => 'users', item_features => 'items') > 0 AS attributes;
 SELECT user_features, item_features FROM tagrec_versions WHERE model = 'f2';
 SELECT tagrec_predict('f1', 1, 'item 2') <> tagrec_predict('f2', 1, 'item 2') AS differ;
+SELECT tagrec_refresh('f2');
 
 -- what is refused
 CREATE FUNCTION try(relation regclass) RETURNS bigint LANGUAGE sql AS $$

@@ -107,7 +107,7 @@ CREATE FUNCTION with_bytes(archive bytea, tensor text, skip int, bytes bytea) RE
 $$;
 SELECT tensor, skip, bytes, attempt(with_bytes(value, tensor, skip, bytes)) FROM archive, (VALUES
 	('user.user_id', 0, '\x78'::bytea), ('user.user_id', 0, '\x00'), ('item.item_id', 0, '\xff'), ('user.embedding', 4, '\x0000c07f'),
-	('user.seen', 0, '\xffffffff'), ('user.seen', 0, '\x1e000000'), ('user.seen.end', 0, '\xffffffffffffffff'),
+	('user.seen', 0, '\xe1ffffff'), ('user.seen', 0, '\x1e000000'), ('user.seen.end', 0, '\xffffffffffffffff'),
 	('user.seen.end', 0, '\xffffffffffffff7f'), ('item.position', 0, '\x01000000'), ('item.posts', 0, '\xffffffff'),
 	('user.counts', 0, '\x000080bf'), ('user.tags', 0, '\x0c000000'), ('tag.position', 0, '\x01000000'),
 	('weight.W1', 0, '\x0000807f')) change (tensor, skip, bytes)

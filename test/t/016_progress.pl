@@ -79,6 +79,17 @@ ok( $node->poll_query_until(
 	'... and how much was read');
 query("CALL tagrec_wait($job)");
 
+# ---- reading attributes, until it is cancelled
+query(q{CREATE VIEW slow_items AS SELECT item_id, 'kind ' || n % 7 AS kind FROM
+	(SELECT item_id, row_number() OVER () AS n FROM (SELECT DISTINCT item_id FROM a) i) b
+	WHERE CASE WHEN n % 500 = 0 THEN pg_sleep(1)::text = '' ELSE true END});
+$job = query(q{SELECT tagrec_train('m', 'a', 'tag_cosine', item_features => 'slow_items', wait => false)});
+ok( $node->poll_query_until(
+		'postgres',
+		qq{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'tagrec worker' AND query ~ 'reading: \\d+000 rows of items'}),
+	'rows of attributes that were read');
+cancel($job);
+
 # ---- a call that waits
 my ($status, $out, $err) = $node->psql('postgres',
 	q{SET tagrec.progress_interval = 0;

@@ -45,6 +45,26 @@ make_dataset(int32_t assignments)
 	tr_dataset_build(&dataset, &a, USERS, ITEMS, TAGS, NULL);
 }
 
+/* Some have no attributes. */
+static void
+add_attributes(void)
+{
+	int32_t		entity[USERS + ITEMS];
+	int32_t		feature[USERS + ITEMS];
+	TrFeatureRows rows = {.entity = entity, .feature = feature};
+
+	for (int side = 0; side < 2; side++)
+	{
+		rows.count = (side ? ITEMS : USERS) - 2;
+		for (int32_t i = 0; i < rows.count; i++)
+		{
+			entity[i] = i;
+			feature[i] = i % (3 + side);
+		}
+		tr_dataset_add_profiles(&dataset, side ? "item" : "user", side, 3 + side, &rows, NULL);
+	}
+}
+
 typedef struct Run
 {
 	const TrAlgorithm *algorithm;
@@ -245,6 +265,7 @@ main(void)
 	check_run("hdlpr_ns", "layers=24,12,8 optimizer=sgd learning_rate=0.05 batch=9");
 	check_run("hdlpr_ns", "layers=24,12,8 preset=paper batch=64");
 	check_run("hdlpr_ns", "layers=23,9 optimizer=momentum learning_rate=0.02 negatives=uniform samples=11 batch=50 batch_by=pairs");
+	check_run("hdlpr_ns", "layers=16 optimizer=sgd learning_rate=0.05 negatives=each samples=9 batch=12 batch_by=pairs");
 	check_run("hdlpr_ns", "layers=16 optimizer=sgd learning_rate=0.05 negatives=popularity samples=9 mask_seen=false batch=12");
 	check_run("dspr", "layers=20,8 optimizer=sgd learning_rate=0.05 batch=7 weighting=bm25 norm=max");
 	check_run("dspr", "layers=20,8 preset=paper batch=100");
@@ -253,6 +274,7 @@ main(void)
 	check_run("hdlpr_ns", "layers=12 optimizer=adam learning_rate=0.001 batch=12");
 	tr_dataset_free(&dataset);
 	make_dataset(400);
+	add_attributes();
 	check_run("acf", "layers=12,8 optimizer=sgd learning_rate=0.05 batch=9");
 	check_run("bpr", "factors=7 optimizer=sgd learning_rate=0.05 batch=50");
 	check_run("mf", "factors=7 learning_rate=0.01 batch=50");
@@ -263,12 +285,18 @@ main(void)
 	check_run("multvae", "layers=8,5 learning_rate=0.1 optimizer=sgd batch=9");
 	check_run("nrp", "encoder=7,5 layers=6,4 identity=3 factors=2 optimizer=sgd learning_rate=0.05 batch=60");
 	check_run("neumf", "identity=5 layers=6,4 factors=2 optimizer=sgd learning_rate=0.05 batch=60");
+	check_run("dha", "encoder=6,5 factors=4 optimizer=sgd learning_rate=0.05 batch=60");
+	check_run("asdae", "encoder=6,5 factors=4 optimizer=sgd learning_rate=0.05 batch=60");
+	check_run("nrp_dha", "encoder=6 factors=4 optimizer=sgd learning_rate=0.05 batch=60");
+	check_run("nrp_asdae", "encoder=6,5 factors=4 optimizer=sgd learning_rate=0.05 batch=60 reconstruction=1");
+	check_run("accm", "encoder=6 factors=4 attention=3 optimizer=sgd learning_rate=0.05 batch=60");
 	check_run("pitf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("nltf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250 samples=20");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250 preset=paper touched_rows=false");
 	check_run("abnt", "dimensions=8 sequence=20 layers=12 optimizer=sgd learning_rate=0.05 batch=250");
+	check_run("abnt", "dimensions=8 sequence=20 layers=12 optimizer=sgd learning_rate=0.05 batch=250 samples=20");
 	check_run("hybrid", "layers=16,8 optimizer=sgd batch=12");
 	check_training("ials", "factors=10 alpha=0.3", false);
 	check_training("ials", "factors=72 regularization=0.1", false);

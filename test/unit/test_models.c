@@ -122,6 +122,19 @@ append(Answer *answer, const TrSparse *row)
 	}
 }
 
+/* Are the weights of a feature still these, (item, weight) each? */
+static bool
+is_same_again(Run *run, int32_t feature, const float *value, int32_t n)
+{
+	TrSparse	row;
+
+	run->algorithm->feature_weights(run->model, feature, &row, &run->err);
+	for (int32_t i = 0; i < n && row.n == n; i++)
+		if (value[2 * i] != (float) row.index[i] || value[2 * i + 1] != row.value[i])
+			return false;
+	return row.n == n;
+}
+
 static void
 append_sparse(Run *run, Answer *answer)
 {
@@ -129,6 +142,7 @@ append_sparse(Run *run, Answer *answer)
 	int64_t		count = tr_feature_count(features, USERS, ITEMS, TAGS);
 	bool		users_ascend = true;
 	bool		items_ascend = true;
+	bool		again = true;
 	TrSparse	row;
 
 	/* some have arrays or features, by their options and the data */
@@ -144,7 +158,9 @@ append_sparse(Run *run, Answer *answer)
 		run->algorithm->feature_weights(run->model, f, &row, &run->err);
 		items_ascend &= ascends(&row, ITEMS);
 		append(answer, &row);
+		again &= is_same_again(run, f, answer->value + answer->count - 2 * row.n, row.n);
 	}
+	CHECK(again, "%s: weights are the same when they are asked for again", run->algorithm->name);
 	CHECK(users_ascend, "%s: features of a user ascend", run->algorithm->name);
 	CHECK(items_ascend, "%s: items of a feature ascend", run->algorithm->name);
 }

@@ -101,7 +101,8 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	int			known = 0;
 	const TrDataset *d = m->model.dataset;
 
-	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options, err));
+	TR_TRY(tr_model_create_polled(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options,
+								  m->model.poll, err));
 	member->width = member->model->width;
 	member->features = tr_features(member->model);
 	member->deviation = TR_NEW(&m->model, float, d->n_users);
@@ -263,25 +264,34 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	return set_weights(m, poll, err);
 }
 
-/* The weights that were chosen, as they are given */
+/* The members that have weight, and their weights, unless these were given. */
 static bool
-settle(const TrModel *model, void *options)
+settled(const TrModel *model, void *values)
 {
 	const Blend *m = (const Blend *) model;
-	TrText	   *weights = &((BlendOptions *) options)->weights;
+	BlendOptions *o = values;
+	TrText		all = m->options.members;
+	char	   *rest = all.value;
 	double		weight[BLEND_MOST];
 	bool		given;
+	size_t		members = 0;
+	size_t		weights = 0;
+	int			i = 0;
 
-	if (blend_read_weights(weight, m->n_members, options, &given, NULL) != TR_OK || given || !m->held_out
-		|| m->n_members == 1)
+	if (blend_read_weights(weight, m->n_members, &m->options, &given, NULL) != TR_OK || given)
 		return false;
-	for (int i = 0; i < m->n_members; i++)
+	for (char *one; (one = strsep(&rest, ";"));)
 	{
-		size_t		used = strlen(weights->value);
+		const char *between = members > 0 ? "; " : "";
 
-		snprintf(weights->value + used, sizeof(weights->value) - used, "%.9g ", m->member[i].weight);
+		one += strspn(one, " \t\r\n");
+		if (*one == '\0' || m->member[i++].weight == 0)
+			continue;
+		members += (size_t) snprintf(o->members.value + members, TR_MAX_TEXT - members, "%s%s", between, one);
+		weights += (size_t) snprintf(o->weights.value + weights, TR_MAX_TEXT - weights, "%s%.4g", weights > 0 ? " " : "",
+									 m->member[i - 1].weight);
 	}
-	return true;
+	return members < TR_MAX_TEXT && weights < TR_MAX_TEXT;
 }
 
 /* ------------------------------------------------------------------ tensors */
@@ -539,6 +549,6 @@ const TrAlgorithm tr_algorithm_blend = {
 	.fold_in = blend_fold_in,
 	.contributions = blend_contributions,
 	.held_out = held_out,
-	.settle = settle,
+	.settled = settled,
 	.destroy = destroy,
 };

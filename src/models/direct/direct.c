@@ -1,115 +1,41 @@
 /*
- * The life of a network that predicts ratings directly, and what it says of arrays. See direct.h.
+ * The life of a network over both sides, and what it says of arrays. See direct.h.
  */
 #include "models/direct/direct.h"
 
 #include <math.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------ parameters */
-
-static void
-lay_out_source(Direct *m, TrSide side, DirectSource *source, int number, uint64_t *stream)
-{
-	const TrIntList *sizes = &m->s.encoder;
-	const char *of = side == TR_USER ? "user" : "item";
-	int			in = source->F;
-	char		name[24];
-
-	for (int k = 1; k <= sizes->count; k++)
-	{
-		int			out = sizes->value[k - 1];
-		/* rows have length 1 or so, whatever their number of columns */
-		double		std = sqrt(2.0 / ((k == 1 ? 1.0 : in) + out));
-
-		snprintf(name, sizeof(name), "%s%d W%d", of, number, k);
-		source->weight[k] = tr_training_parameter(&m->p, in, out, std, (*stream)++, name);
-		snprintf(name, sizeof(name), "%s%d b%d", of, number, k);
-		source->bias[k] = tr_training_parameter(&m->p, 1, out, 0, 0, name);
-		in = out;
-	}
-	snprintf(name, sizeof(name), "%s%d join", of, number);
-	source->join = tr_training_parameter(&m->p, in, m->size[1], sqrt(2.0 / (in + m->size[1])), (*stream)++, name);
-}
-
-static void
-lay_out_joint(Direct *m, uint64_t stream)
-{
-	for (int k = 1; k <= m->K; k++)
-	{
-		if (k > 1)
-			m->weight[k] = tr_parameter(&m->p, m->size[k - 1], m->size[k],
-										sqrt(2.0 / (m->size[k - 1] + m->size[k])), stream + (uint64_t) k, "C%d", k);
-		m->bias[k] = tr_parameter(&m->p, 1, m->size[k], 0, 0, "c%d", k);
-	}
-}
-
-static void
-size_joint(Direct *m)
-{
-	m->K = m->s.layers.count + 1;
-	for (int k = 1; k < m->K; k++)
-		m->size[k] = m->s.layers.value[k - 1];
-	m->size[m->K] = 1;
-}
-
-/* Which sources a side has; without a dataset, none are needed. */
-static void
-list_sources(Direct *m, TrSide side)
-{
-	const TrDataset *d = m->model.dataset;
-	DirectSide *s = &m->side[side];
-
-	s->n_all = side == TR_USER ? d->n_users : d->n_items;
-	if (m->s.ratings)
-		s->source[s->S++].F = side == TR_USER ? d->n_items : d->n_users;
-	for (int i = 0; i < d->n_profiles && m->s.attributes && s->S < DIRECT_SOURCES; i++)
-		if (d->profiles[i].of_items == (side == TR_ITEM) && d->profiles[i].n_features > 0)
-			s->source[s->S++] = (DirectSource) {.table = &d->profiles[i].table, .F = d->profiles[i].n_features};
-}
-
-static void
-lay_out(Direct *m)
-{
-	uint64_t	stream = 1;
-
-	for (int side = TR_USER; side <= TR_ITEM && m->model.dataset; side++)
-	{
-		DirectSide *s = &m->side[side];
-
-		list_sources(m, (TrSide) side);
-		for (int i = 0; i < s->S; i++)
-			lay_out_source(m, (TrSide) side, &s->source[i], i + 1, &stream);
-		if (m->s.identity > 0)
-			s->join = tr_training_parameter(&m->p, m->s.identity, m->size[1], sqrt(2.0 / (m->s.identity + m->size[1])), stream++,
-											side == TR_USER ? "user join" : "item join");
-	}
-	lay_out_joint(m, 64);
-}
+const char *const tr_direct_activations[] = {"relu", "tanh", "sigmoid", NULL};
 
 /* ------------------------------------------------------------------ life */
 
+/* Of the parameters, that are not vectors, and in a layer of the batch; what is decoded is as much again. */
 size_t
-tr_direct_estimate(const TrShape *shape, const DirectSettings *s)
+tr_direct_estimate(const TrShape *shape, const void *options)
 {
+	const DirectOptions *s = options;
 	double		n = (double) shape->n_users + shape->n_items;
-	double		J = s->layers.value[0];
+	double		J = s->size > 0 ? s->size : s->layers.value[0];
 	double		P = s->batch < shape->n_posts ? s->batch : shape->n_posts;
-	double		widths = J + s->factors + s->identity + 4;
+	double		I = s->coupling > 0 || s->attention > 0 ? s->size : s->identity;
+	double		widths = 3 * J + s->factors + I + 4 * s->attention + 4;
 	double		parameters = 0;
+	double		output = s->reconstruction > 0 ? (P < n ? P : n) * (n + 2 * J) : 0;
 
 	for (int k = 0; k < s->encoder.count; k++)
-		widths += s->encoder.value[k];
+		widths += (s->reconstruction > 0 ? 2 : 1) * s->encoder.value[k];
 	for (int k = 0; k < s->layers.count; k++)
 		widths += s->layers.value[k];
 	parameters = s->encoder.count > 0 ? n * s->encoder.value[0] : 0;
 	for (int k = 1; k < s->encoder.count; k++)
 		parameters += 2.0 * s->encoder.value[k] * s->encoder.value[k - 1];
+	parameters *= s->reconstruction > 0 ? 2 : 1;
 	for (int k = 1; k < s->layers.count; k++)
 		parameters += (double) s->layers.value[k] * s->layers.value[k - 1];
 	/* with gradient and moments, saved, the best ones; vectors likewise, and arrays; a batch */
-	return (size_t) (sizeof(float) * (7 * parameters + 5 * n * (s->identity + s->factors + 2) + n * (J + s->factors + 2)
-									  + 6 * P * widths + 10.0 * shape->n_posts));
+	return (size_t) (sizeof(float) * (7 * parameters + 5 * n * (I + s->factors + 2) + n * (J + s->factors + 2)
+									  + 6 * P * widths + output + 10.0 * shape->n_posts));
 }
 
 static TrStatus
@@ -147,15 +73,43 @@ create_side(Direct *m, TrSide side, TrError *err)
 	TrModel    *model = &m->model;
 
 	TR_TRY(create_vectors(m, side, false, m->s.factors + 2, err));
-	if (m->s.identity > 0)
-		TR_TRY(create_vectors(m, side, true, m->s.identity, err));
+	if (m->I > 0)
+		TR_TRY(create_vectors(m, side, true, m->I, err));
 	s->entity = TR_NEW(model, int32_t, s->n_all);
 	s->place = TR_NEW(model, int32_t, s->n_all);
 	s->arrays = TR_NEW(model, float, (size_t) s->n_all * (size_t) model->width);
 	m->row[side] = TR_NEW(model, int32_t, m->B);
 	m->by_item[side] = TR_NEW(model, int32_t, m->B);
-	for (int i = 0; i < s->S; i++)
-		model->host_is_full |= !tr_rows_init(model->memory, &s->source[i].list, s->n_all, false);
+	return tr_direct_create_rows(m, s, err);
+}
+
+/* As large as a batch's entities, or a block of arrays, may want it; twice, for vectors and what is beside them. */
+static TrStatus
+create_unit(Direct *m, TrError *err)
+{
+	TrModel    *model = &m->model;
+	int32_t		n = 2 * (m->B > DIRECT_BLOCK ? m->B : DIRECT_BLOCK);
+	int64_t    *ptr = TR_NEW(model, int64_t, n + 1);
+	int32_t    *col = TR_NEW(model, int32_t, n);
+	int32_t    *zero = TR_NEW(model, int32_t, n);
+	float	   *one = TR_NEW(model, float, n);
+
+	TR_TRY(tr_enough_memory(model, err, "a network"));
+	for (int32_t i = 0; i < n; i++)
+	{
+		ptr[i + 1] = i + 1;
+		col[i] = i;
+		one[i] = 1;
+	}
+	m->unit = (TrCsr) {.rows = n, .cols = n, .capacity = n};
+	m->unit.ptr = tr_to_device(model, ptr, ((size_t) n + 1) * sizeof(int64_t));
+	m->unit.col = tr_to_device(model, col, (size_t) n * sizeof(int32_t));
+	m->unit.val = tr_to_device(model, one, (size_t) n * sizeof(float));
+	m->same = tr_to_device(model, zero, (size_t) n * sizeof(int32_t));
+	tr_free(model->memory, ptr);
+	tr_free(model->memory, col);
+	tr_free(model->memory, zero);
+	tr_free(model->memory, one);
 	return tr_enough_memory(model, err, "a network");
 }
 
@@ -183,12 +137,9 @@ create_batch(Direct *m, TrError *err)
 	}
 	for (size_t i = 0; i < 2 * n; i++)
 		m->ones[i] = 1;
-	for (size_t i = 0; i < n; i++)
-		m->pair_col[i] = (int32_t) i;
-	m->identity = tr_to_device(model, m->pair_col, n * sizeof(int32_t));
 	for (int32_t p = 0; p < model->dataset->n_posts; p++)
 		m->order[p] = p;
-	return tr_enough_memory(model, err, "a network");
+	return create_unit(m, err);
 }
 
 /* The ratings of a batch are hidden from its rows, of which enough is to be left. */
@@ -196,25 +147,44 @@ static int
 batch_size(const Direct *m)
 {
 	int32_t		ratings = m->model.dataset->n_posts;
-	int32_t		most = m->s.ratings && !m->s.own_rating ? ratings / 10 + 1 : ratings;
+	int32_t		most = m->kind.ratings && !m->s.own_rating ? ratings / 10 + 1 : ratings;
 
 	return m->s.batch < most ? m->s.batch : most;
 }
 
-TrStatus
-tr_direct_create(Direct *m, TrError *err)
+/* K and the sizes of the joint layers, and J. */
+static void
+size_layers(Direct *m)
 {
-	TrModel    *model = &m->model;
+	m->L = m->s.encoder.count;
+	m->I = m->kind.coupled || m->kind.mixed ? m->s.size : m->s.identity;
+	m->size[1] = m->s.size;
+	if (m->kind.product)
+		return;
+	m->K = m->s.layers.count + 1;
+	for (int k = 1; k < m->K; k++)
+		m->size[k] = m->s.layers.value[k - 1];
+	m->size[m->K] = 1;
+}
+
+TrStatus
+tr_direct_create(TrModel *model, const DirectKind *kind, TrError *err)
+{
+	static const TrActivation of[] = {TR_RELU, TR_TANH, TR_SIGMOID};
+	Direct	   *m = (Direct *) model;
 	int			largest = 1;
 
-	size_joint(m);
+	m->s = *(const DirectOptions *) model->options;
+	m->kind = *kind;
+	m->activation = of[m->s.activation];
+	size_layers(m);
 	for (int k = 1; k <= m->K; k++)
 		largest = m->size[k] > largest ? m->size[k] : largest;
 	model->unit = model->width = m->size[1] + m->s.factors;
 	model->width += 2;
 	TR_TRY(tr_mean_tensor(model, &m->mean, err));
 	TR_TRY(tr_tensor(model, "nobody", 2, model->width, TR_FINITE, &m->nobody, err));
-	lay_out(m);
+	tr_direct_lay_out(m);
 	TR_TRY(tr_parameters_create(&m->p, model, m->s.optimizer == TR_ADAM ? 2 : 0, m->s.seed, false, err));
 	m->hidden[0] = TR_NEW(model, float, largest);
 	m->hidden[1] = TR_NEW(model, float, largest);
@@ -242,12 +212,8 @@ has_nothing(const Direct *m, TrSide side, int32_t r)
 	const int32_t *from = side == TR_USER ? d->user_ptr : d->item_ptr;
 	bool		nothing = from[r + 1] == from[r];
 
-	for (int i = 0; i < m->side[side].S; i++)
-	{
-		const TrProfileTable *table = m->side[side].source[i].table;
-
-		nothing &= !table || table->entry_ptr[r + 1] == table->entry_ptr[r];
-	}
+	for (int i = 0; i < m->side[side].n_profiles; i++)
+		nothing &= m->side[side].profile[i]->entry_ptr[r + 1] == m->side[side].profile[i]->entry_ptr[r];
 	return nothing;
 }
 
@@ -318,7 +284,7 @@ score(Direct *m, const float *user, const float *item)
 	{
 		float	   *swap = h;
 
-		activate(h, m->size[k - 1], m->s.activation);
+		activate(h, m->size[k - 1], m->activation);
 		multiply(next, h, host + m->weight[k], host + m->bias[k], m->size[k - 1], m->size[k]);
 		h = next;
 		next = swap;

@@ -1,111 +1,40 @@
 /*
- * Steps of a network that predicts ratings directly, and the arrays that an epoch leaves. See direct.h.
+ * Steps of a network over both sides, and the arrays that an epoch leaves. See direct.h.
  */
 #include "models/direct/direct.h"
 
 #include <math.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------ encoding */
+/* ------------------------------------------------------------------ a side */
 
-static TrStatus
-encode(Direct *m, DirectSource *source, int n, TrError *err)
-{
-	TrBackend  *b = m->model.backend;
-	const float *value = m->p.value;
-
-	for (int k = 1, in = source->F; k <= m->s.encoder.count; in = m->s.encoder.value[k - 1], k++)
-	{
-		int			out = m->s.encoder.value[k - 1];
-		const float *w = value + source->weight[k];
-		const float *bias = value + source->bias[k];
-
-		TR_TRY(tr_reserve_floats(&m->model, &source->layer[k], n, out, err));
-		TR_TRY(tr_reserve_floats(&m->model, &source->dlayer[k], n, out, err));
-		if (k == 1)
-			b->ops->sparse_forward(b, source->layer[k].data, &source->x, w, bias, out, m->s.activation);
-		else
-			b->ops->dense_forward(b, source->layer[k].data, source->layer[k - 1].data, w, bias, n, in, out, TR_STORED_IO,
-								  m->s.activation);
-	}
-	return TR_OK;
-}
-
-/* joined (n,J) = the part that a side's entities of the batch have in the first joint layer; their vectors are gathered. */
-TrStatus
-tr_direct_join(Direct *m, TrSide side, float *joined, TrError *err)
+/* The rows of a side's entities in the tables of vectors. */
+static void
+gather(Direct *m, TrSide side)
 {
 	TrBackend  *b = m->model.backend;
 	DirectSide *s = &m->side[side];
-	int			J = m->size[1];
-	int			last = m->s.encoder.count;
-	int			width = last > 0 ? m->s.encoder.value[last - 1] : 0;
-	bool		first = true;
 
-	for (int i = 0; i < s->S; i++, first = false)
-	{
-		TR_TRY(encode(m, &s->source[i], s->n, err));
-		b->ops->gemm(b, joined, J, s->source[i].layer[last].data, width, false, m->p.value + s->source[i].join, J, false, s->n,
-					 J, width, 1, first ? 0 : 1);
-	}
 	s->vector.n_gathered = s->identity.n_gathered = s->n;
 	s->vector.batch.index = s->identity.batch.index = s->batch_entity;
 	tr_factors_gather(b, &s->vector);
-	if (m->s.identity > 0)
-	{
+	if (m->I > 0)
 		tr_factors_gather(b, &s->identity);
-		b->ops->gemm(b, joined, J, s->identity.gathered, m->s.identity, false, m->p.value + s->join, J, false, s->n, J,
-					 m->s.identity, 1, first ? 0 : 1);
-		first = false;
-	}
-	if (first)
-		b->ops->zero(b, joined, (size_t) s->n * (size_t) J * sizeof(float));
-	return TR_OK;
 }
 
-static void
-encode_backward(Direct *m, DirectSource *source, int n)
+/* joined (n,J) is what joint layers read, of which those of the items follow those of the users. */
+static float *
+joined_of(const Direct *m, const TrBuffer *joined, TrSide side)
 {
-	TrBackend  *b = m->model.backend;
-	TrParameters *p = &m->p;
-
-	for (int k = m->s.encoder.count; k >= 1; k--)
-	{
-		int			in = k > 1 ? m->s.encoder.value[k - 2] : source->F;
-		int			out = m->s.encoder.value[k - 1];
-		float	   *dz = source->dlayer[k].data;
-
-		b->ops->activation_backward(b, dz, tr_gradient(p, source->bias[k]), dz, source->layer[k].data, n, out,
-									m->s.activation);
-		if (k == 1)
-			b->ops->sparse_backward(b, tr_gradient(p, source->weight[k]), &source->x, dz, out);
-		else
-			b->ops->dense_backward(b, source->dlayer[k - 1].data, tr_gradient(p, source->weight[k]), dz,
-								   source->layer[k - 1].data, p->value + source->weight[k], n, in, out, TR_STORED_IO);
-	}
+	return tr_add(joined, side == TR_USER ? 0 : (int64_t) m->side[TR_USER].n * m->size[1]);
 }
 
-/* From djoined (n,J) into the sources, and the gradient of the identities. */
-static void
-join_backward(Direct *m, TrSide side, const float *djoined)
+static TrStatus
+forward_side(Direct *m, TrSide side, TrError *err)
 {
-	TrBackend  *b = m->model.backend;
-	DirectSide *s = &m->side[side];
-	int			J = m->size[1];
-	int			last = m->s.encoder.count;
-
-	for (int i = 0; i < s->S; i++)
-	{
-		DirectSource *source = &s->source[i];
-
-		b->ops->dense_backward(b, source->dlayer[last].data, tr_gradient(&m->p, source->join), djoined,
-							   source->layer[last].data, m->p.value + source->join, s->n, m->s.encoder.value[last - 1], J,
-							   TR_STORED_IO);
-		encode_backward(m, source, s->n);
-	}
-	if (m->s.identity > 0)
-		b->ops->dense_backward(b, s->identity.gradient, tr_gradient(&m->p, s->join), djoined, s->identity.gathered,
-							   m->p.value + s->join, s->n, m->s.identity, J, TR_STORED_IO);
+	gather(m, side);
+	return m->kind.product ? tr_direct_represent(m, side, err)
+		: tr_direct_sum(m, side, joined_of(m, &m->joined, side), err);
 }
 
 /* ------------------------------------------------------------------ the joint layers */
@@ -114,6 +43,7 @@ static TrStatus
 reserve(Direct *m, TrError *err)
 {
 	int			n = m->side[TR_USER].n + m->side[TR_ITEM].n;
+	int			widest = m->size[1] > m->s.factors + 2 ? m->size[1] : m->s.factors + 2;
 	TrModel    *model = &m->model;
 
 	TR_TRY(tr_reserve_floats(model, &m->joined, n, m->size[1], err));
@@ -125,8 +55,9 @@ reserve(Direct *m, TrError *err)
 		if (m->s.dropout > 0)
 			TR_TRY(tr_reserve_floats(model, &m->dropped[k], m->P, m->size[k], err));
 	}
-	TR_TRY(tr_reserve_floats(model, &m->taken, m->P, m->s.factors + 2, err));
-	TR_TRY(tr_reserve_floats(model, &m->dtaken, m->P, m->s.factors + 2, err));
+	TR_TRY(tr_reserve_floats(model, &m->taken, m->P, widest, err));
+	TR_TRY(tr_reserve_floats(model, &m->dtaken, m->P, widest, err));
+	TR_TRY(tr_reserve_floats(model, &m->out, m->P, 1, err));
 	return tr_reserve_floats(model, &m->dot, m->P, 1, err);
 }
 
@@ -153,56 +84,29 @@ seen(Direct *m, int k)
 	return m->s.dropout > 0 ? m->dropped[k].data : m->layer[k].data;
 }
 
-/* layer[K] (P) = predictions less the mean */
 static void
-forward(Direct *m)
+joint_forward(Direct *m)
 {
 	TrBackend  *b = m->model.backend;
-	DirectSide *users = &m->side[TR_USER];
-	DirectSide *items = &m->side[TR_ITEM];
-	int			W = m->s.factors + 2;
 
 	b->ops->sparse_forward(b, m->layer[1].data, &m->pairs, m->joined.data, m->p.value + m->bias[1], m->size[1],
-						   m->s.activation);
+						   m->activation);
 	drop(m, seen(m, 1), m->layer[1].data, 1);
 	for (int k = 2; k <= m->K; k++)
 	{
 		b->ops->dense_forward(b, m->layer[k].data, seen(m, k - 1), m->p.value + m->weight[k], m->p.value + m->bias[k],
-							  m->P, m->size[k - 1], m->size[k], TR_STORED_IO, k < m->K ? m->s.activation : TR_LINEAR);
+							  m->P, m->size[k - 1], m->size[k], TR_STORED_IO, k < m->K ? m->activation : TR_LINEAR);
 		drop(m, seen(m, k), m->layer[k].data, k);
 	}
-	b->ops->gather_rows(b, m->taken.data, items->vector.gathered, m->batch_row[TR_ITEM], m->P, W);
-	b->ops->pair_scores(b, m->dot.data, users->vector.gathered, m->taken.data, m->batch_row[TR_USER], m->P, W);
-	b->ops->scatter_rows(b, m->layer[m->K].data, m->identity, m->dot.data, NULL, m->P, 1, 1);
 }
 
-/* The gradient of the inner products, dz (P): of vectors and biases; none of the columns of 1, nor of what is not used. */
+/* From the gradient of the last layer, which is in the layer itself. */
 static void
-vectors_backward(Direct *m, const float *dz)
-{
-	TrBackend  *b = m->model.backend;
-	int			W = m->s.factors + 2;
-
-	for (int side = TR_USER; side <= TR_ITEM; side++)
-		b->ops->zero(b, m->side[side].vector.gradient, (size_t) m->side[side].n * (size_t) W * sizeof(float));
-	b->ops->pair_scores_backward(b, m->side[TR_USER].vector.gradient, m->dtaken.data, dz, m->side[TR_USER].vector.gathered,
-								 m->taken.data, m->batch_row[TR_USER], m->P, W);
-	b->ops->scatter_rows(b, m->side[TR_ITEM].vector.gradient, m->batch_by_item[0], m->dtaken.data, m->batch_by_item[1], m->P,
-						 W, 1);
-	for (int side = TR_USER; side <= TR_ITEM; side++)
-		for (int column = W - 2; column < W; column++)
-			if (!m->s.biases || column == (side == TR_USER ? W - 1 : W - 2))
-				b->ops->fill_column(b, m->side[side].vector.gradient + column, W, m->nothing, NULL, m->side[side].n);
-}
-
-static void
-backward(Direct *m)
+joint_backward(Direct *m)
 {
 	TrBackend  *b = m->model.backend;
 	TrParameters *p = &m->p;
-	float	   *djoined = m->djoined.data;
 
-	vectors_backward(m, m->layer[m->K].data);
 	b->ops->activation_backward(b, m->dlayer[m->K].data, tr_gradient(p, m->bias[m->K]), m->layer[m->K].data,
 								m->layer[m->K].data, m->P, 1, TR_LINEAR);
 	for (int k = m->K; k >= 2; k--)
@@ -211,12 +115,101 @@ backward(Direct *m)
 							   p->value + m->weight[k], m->P, m->size[k - 1], m->size[k], TR_STORED_IO);
 		drop(m, m->dlayer[k - 1].data, m->dlayer[k - 1].data, k - 1);
 		b->ops->activation_backward(b, m->dlayer[k - 1].data, tr_gradient(p, m->bias[k - 1]), m->dlayer[k - 1].data,
-									m->layer[k - 1].data, m->P, m->size[k - 1], m->s.activation);
+									m->layer[k - 1].data, m->P, m->size[k - 1], m->activation);
 	}
-	b->ops->zero(b, djoined, (size_t) m->pairs.cols * (size_t) m->size[1] * sizeof(float));
-	b->ops->sparse_backward(b, djoined, &m->pairs, m->dlayer[1].data, m->size[1]);
-	join_backward(m, TR_USER, djoined);
-	join_backward(m, TR_ITEM, djoined + (size_t) m->side[TR_USER].n * (size_t) m->size[1]);
+	b->ops->zero(b, m->djoined.data, (size_t) m->pairs.cols * (size_t) m->size[1] * sizeof(float));
+	b->ops->sparse_backward(b, m->djoined.data, &m->pairs, m->dlayer[1].data, m->size[1]);
+	for (int side = TR_USER; side <= TR_ITEM; side++)
+		tr_direct_sum_backward(m, (TrSide) side, joined_of(m, &m->djoined, (TrSide) side));
+}
+
+/* ------------------------------------------------------------------ inner products */
+
+/* score (P) of rows of users and of items (n,W) */
+static void
+multiply(Direct *m, float *score, const float *users, const float *items, int W)
+{
+	TrBackend  *b = m->model.backend;
+
+	b->ops->gather_rows(b, m->taken.data, items, m->batch_row[TR_ITEM], m->P, W);
+	b->ops->pair_scores(b, score, users, m->taken.data, m->batch_row[TR_USER], m->P, W);
+}
+
+/* The gradients of the rows, from dscore (P). */
+static void
+multiply_backward(Direct *m, const float *dscore, const float *users, const float *items, float *dusers, float *ditems, int W)
+{
+	TrBackend  *b = m->model.backend;
+
+	b->ops->gather_rows(b, m->taken.data, items, m->batch_row[TR_ITEM], m->P, W);
+	b->ops->zero(b, dusers, (size_t) m->side[TR_USER].n * (size_t) W * sizeof(float));
+	b->ops->zero(b, ditems, (size_t) m->side[TR_ITEM].n * (size_t) W * sizeof(float));
+	b->ops->pair_scores_backward(b, dusers, m->dtaken.data, dscore, users, m->taken.data, m->batch_row[TR_USER], m->P, W);
+	b->ops->scatter_rows(b, ditems, m->batch_by_item[0], m->dtaken.data, m->batch_by_item[1], m->P, W, 1);
+}
+
+/* Of vectors and biases; none of the columns of 1, nor of what is not used. */
+static void
+vectors_backward(Direct *m, const float *dz)
+{
+	TrBackend  *b = m->model.backend;
+	TrFactors  *users = &m->side[TR_USER].vector;
+	TrFactors  *items = &m->side[TR_ITEM].vector;
+	int			W = m->s.factors + 2;
+
+	multiply_backward(m, dz, users->gathered, items->gathered, users->gradient, items->gradient, W);
+	for (int side = TR_USER; side <= TR_ITEM; side++)
+		for (int column = W - 2; column < W; column++)
+			if (!m->s.biases || column == (side == TR_USER ? W - 1 : W - 2))
+				b->ops->fill_column(b, m->side[side].vector.gradient + column, W, m->nothing, NULL, m->side[side].n);
+}
+
+static TrStatus
+product_backward(Direct *m, const float *dz, TrError *err)
+{
+	DirectSide *users = &m->side[TR_USER];
+	DirectSide *items = &m->side[TR_ITEM];
+
+	multiply_backward(m, dz, users->a, items->a, users->da, items->da, m->size[1]);
+	for (int side = TR_USER; side <= TR_ITEM; side++)
+	{
+		if (m->kind.coupled)
+			tr_direct_couple(m, (TrSide) side);
+		if (m->kind.mixed)
+			tr_direct_mix_backward(m, (TrSide) side);
+		if (m->kind.decoded)
+			TR_TRY(tr_direct_decode(m, (TrSide) side, err));
+		tr_direct_represent_backward(m, (TrSide) side);
+	}
+	return TR_OK;
+}
+
+/* Returns (P) predictions less the mean. */
+static float *
+forward(Direct *m)
+{
+	TrBackend  *b = m->model.backend;
+	DirectSide *users = &m->side[TR_USER];
+	DirectSide *items = &m->side[TR_ITEM];
+	float	   *out = m->kind.product ? m->out.data : m->layer[m->K].data;
+
+	if (m->kind.product)
+		multiply(m, out, users->a, items->a, m->size[1]);
+	else
+		joint_forward(m);
+	multiply(m, m->dot.data, users->vector.gathered, items->vector.gathered, m->s.factors + 2);
+	b->ops->scatter_rows(b, out, m->unit.col, m->dot.data, NULL, m->P, 1, 1);
+	return out;
+}
+
+static TrStatus
+backward(Direct *m, const float *dz, TrError *err)
+{
+	vectors_backward(m, dz);
+	if (m->kind.product)
+		return product_backward(m, dz, err);
+	joint_backward(m);
+	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ a step */
@@ -229,34 +222,40 @@ learn_rows(Direct *m, TrFactors *f, const int32_t *index, int n, const TrOptimiz
 	b->ops->update_rows(b, o, f->rows, f->gradient, f->m, f->v, index, n, f->width);
 }
 
+/* The columns of 1 are not to decay. */
+static void
+learn(Direct *m)
+{
+	TrOptimizer o = tr_optimizer(m->s.optimizer, m->rate, m->p.steps, m->s.regularization);
+	TrOptimizer lasting = tr_optimizer(m->s.optimizer, m->rate, m->p.steps, 0);
+
+	tr_parameters_update(&m->p, m->model.backend, o);
+	for (int side = TR_USER; side <= TR_ITEM; side++)
+	{
+		DirectSide *s = &m->side[side];
+
+		learn_rows(m, &s->vector, s->batch_entity, s->n, &lasting);
+		if (m->I > 0)
+			learn_rows(m, &s->identity, s->batch_entity, s->n, &o);
+	}
+}
+
 static TrStatus
 step(Direct *m, int epoch, int32_t first, int n, TrError *err)
 {
 	TrBackend  *b = m->model.backend;
-	TrOptimizer o;
+	float	   *out;
 
 	TR_TRY(tr_direct_list(m, epoch, first, n, err));
 	TR_TRY(reserve(m, err));
 	tr_begin_step(b);
 	tr_parameters_start_step(&m->p, b);
-	TR_TRY(tr_direct_join(m, TR_USER, m->joined.data, err));
-	TR_TRY(tr_direct_join(m, TR_ITEM, (float *) m->joined.data + (size_t) m->side[TR_USER].n * (size_t) m->size[1], err));
-	forward(m);
-	b->ops->squared_loss(b, m->layer[m->K].data, &m->target, 1.0f / (float) n, m->p.loss);
-	backward(m);
-	o = tr_optimizer(m->s.optimizer, m->rate, m->p.steps, m->s.regularization);
-	tr_parameters_update(&m->p, b, o);
-	for (int side = TR_USER; side <= TR_ITEM; side++)
-	{
-		DirectSide *s = &m->side[side];
-
-		/* the columns of 1 are not to decay */
-		o.decay = 0;
-		learn_rows(m, &s->vector, s->batch_entity, s->n, &o);
-		o.decay = (float) m->s.regularization;
-		if (m->s.identity > 0)
-			learn_rows(m, &s->identity, s->batch_entity, s->n, &o);
-	}
+	TR_TRY(forward_side(m, TR_USER, err));
+	TR_TRY(forward_side(m, TR_ITEM, err));
+	out = forward(m);
+	b->ops->squared_loss(b, out, &m->target, 1.0f / (float) n, m->p.loss);
+	TR_TRY(backward(m, out, err));
+	learn(m);
 	tr_end_step(b);
 	return TR_OK;
 }
@@ -305,16 +304,39 @@ put_arrays(Direct *m, TrSide side, int32_t first, const float *joined, const flo
 	}
 }
 
+/* A vector that nothing was learned of is replaced by what is known of its entity. */
+static TrStatus
+replace_vectors(Direct *m, TrSide side, int32_t first, float *joined, float *vectors, TrError *err)
+{
+	const TrDataset *d = m->model.dataset;
+	const int32_t *from = (side == TR_USER ? d->user_ptr : d->item_ptr) + first;
+	TrBackend  *b = m->model.backend;
+	DirectSide *s = &m->side[side];
+	size_t		J = (size_t) m->size[1];
+
+	b->ops->download(b, vectors, s->joined.value.data, (size_t) s->n * J * sizeof(float));
+	TR_TRY(b->ops->finish(b, err));
+	for (int32_t e = 0; e < s->n; e++)
+		if (from[e + 1] == from[e])
+			memcpy(joined + (size_t) e * J, vectors + (size_t) e * J, J * sizeof(float));
+	return TR_OK;
+}
+
 static TrStatus
 fill_some(Direct *m, TrSide side, int32_t first, int n, float *joined, float *vectors, TrError *err)
 {
 	TrBackend  *b = m->model.backend;
+	DirectSide *s = &m->side[side];
 
 	TR_TRY(tr_direct_list_all(m, side, first, n, err));
 	TR_TRY(reserve(m, err));
-	TR_TRY(tr_direct_join(m, side, m->joined.data, err));
-	b->ops->download(b, joined, m->joined.data, (size_t) n * (size_t) m->size[1] * sizeof(float));
-	b->ops->download(b, vectors, m->side[side].vector.gathered, (size_t) n * ((size_t) m->s.factors + 2) * sizeof(float));
+	TR_TRY(forward_side(m, side, err));
+	b->ops->download(b, joined, m->kind.product ? s->a : joined_of(m, &m->joined, side),
+					 (size_t) n * (size_t) m->size[1] * sizeof(float));
+	TR_TRY(b->ops->finish(b, err));
+	if (m->kind.coupled)
+		TR_TRY(replace_vectors(m, side, first, joined, vectors, err));
+	b->ops->download(b, vectors, s->vector.gathered, (size_t) n * ((size_t) m->s.factors + 2) * sizeof(float));
 	TR_TRY(b->ops->finish(b, err));
 	put_arrays(m, side, first, joined, vectors);
 	return TR_OK;
@@ -346,9 +368,10 @@ TrStatus
 tr_direct_fill_arrays(Direct *m, const TrPoll *poll, TrError *err)
 {
 	TrModel    *model = &m->model;
-	int			block = 1024;
+	int			block = DIRECT_BLOCK;
+	int			widest = m->size[1] > m->s.factors + 2 ? m->size[1] : m->s.factors + 2;
 	float	   *joined = TR_NEW(model, float, block * m->size[1]);
-	float	   *vectors = TR_NEW(model, float, block * (m->s.factors + 2));
+	float	   *vectors = TR_NEW(model, float, block * widest);
 	TrStatus	status = tr_enough_memory(model, err, "a network");
 
 	for (int side = TR_USER; side <= TR_ITEM; side++)

@@ -5,7 +5,8 @@
  *     loss = sum over triples of -ln sigmoid(x_ui - x_uj) + regularization (|w_u|^2 + |h_i|^2 + |h_j|^2)
  *     x_ui = w_u . h_i + b_i
  *
- * Where pairs have values, a triple weighs the value of (u,i), divided by the mean of all.
+ * Where pairs have values, a triple weighs the value of (u,i), divided by the mean of all. Where users dislike items, the
+ * option dislikes says how often j is one of these.
  * An epoch has one triple for every pair, with a j drawn anew. A batch of triples is one step, over the rows it touches.
  * How much regularization is right depends on how many pairs an item has: unless it is given, it is chosen on held-out
  * pairs (choice.h).
@@ -34,6 +35,7 @@ typedef struct BprOptions
 	int			factors;
 	bool		item_bias;
 	int			sampling;		/* Sampling */
+	double		dislikes;
 	double		regularization;
 	int			optimizer;		/* TrOptimizerKind */
 	double		learning_rate;
@@ -52,6 +54,8 @@ static const TrOption option_rows[] = {
 	"whether items have a bias, stored after the embedding"},
 	{"sampling", TR_OPTION_ENUM, OPTION(sampling), "uniform", 0, 0, samplings,
 	"negative sampling: uniform, or proportional to the number of users of an item"},
+	{"dislikes", TR_OPTION_REAL, OPTION(dislikes), "0", 0, 1, NULL,
+	"share of the negatives that are drawn from what the user dislikes, if anything, by the option like_from"},
 	{"regularization", TR_OPTION_REAL, OPTION(regularization), "-1", -1, 1000, NULL,
 	"L2 strength for the embeddings and biases of a triple; -1 = chosen on held-out pairs of the training data"},
 	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, tr_optimizer_names,
@@ -202,14 +206,32 @@ draw_item(const Bpr *m, int epoch, uint64_t draw)
 	return alike ? drawn : d->post_item[drawn];
 }
 
+/* An item that the user dislikes, in the share of the draws that the option says; else -1. */
+static int32_t
+draw_disliked(const Bpr *m, int epoch, int32_t post)
+{
+	const TrDislikes *dislikes = m->model.dataset->dislikes;
+	int32_t		user = m->model.dataset->post_user[post];
+	int32_t		n = dislikes && m->options.dislikes > 0 ? dislikes->ptr[user + 1] - dislikes->ptr[user] : 0;
+	uint64_t	seed = m->options.seed;
+
+	if (n == 0 || tr_uniform(seed, TR_STREAM_DISLIKED, (uint64_t) epoch, 2 * (uint64_t) post) >= m->options.dislikes)
+		return -1;
+	return dislikes->item[dislikes->ptr[user]
+						  + (int32_t) tr_below(seed, TR_STREAM_DISLIKED, (uint64_t) epoch, 2 * (uint64_t) post + 1,
+											   (uint64_t) n)];
+}
+
 /* An item that the post's user does not have. */
 static int32_t
 draw_negative(const Bpr *m, int epoch, int32_t post)
 {
 	const TrDataset *d = m->model.dataset;
 	int32_t		user = d->post_user[post];
-	int32_t		item = 0;
+	int32_t		item = draw_disliked(m, epoch, post);
 
+	if (item >= 0)
+		return item;
 	for (uint64_t i = 0; i < TRIES; i++)
 	{
 		item = draw_item(m, epoch, (uint64_t) post * TRIES + i);

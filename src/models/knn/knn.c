@@ -5,9 +5,10 @@
  *     item_knn   score(u,i) = sum over the items j of u, j among the nearest of i, of cos(i,j)
  *     user_knn   score(u,i) = sum over the nearest users v of u who have i, of cos(u,v)
  *
- * One row of neighbours is computed at a time, when it is asked for, and none is kept. Which items are among the nearest of
- * i is decided once, in training: by the weakest of them; the weights of an item j are then those cosines that are no
- * weaker. The features of a user are his items, or his neighbours, and the weights of a neighbour are 1 for what he has.
+ * One row of neighbours is computed at a time, when it is asked for. Which items are among the nearest of i is decided once,
+ * in training: by the weakest of them; the weights of an item j are then those cosines that are no weaker. They are kept, as
+ * far as there is room, since measuring asks for those of popular items once for each of their users. The features of a user
+ * are his items, or his neighbours, and the weights of a neighbour are 1 for what he has.
  * Legend: I items, R sets, C members, P pairs (set, member).
  */
 #include <math.h>
@@ -23,6 +24,9 @@
 /* Numbers that a weakest neighbour is saved as: its cosine, and its place in two parts that a float holds exactly. */
 #define SAVED 3
 #define PART 65536
+
+/* Weights of items that are kept, at most. */
+#define KEPT 8000000
 
 typedef struct KnnOptions
 {
@@ -65,6 +69,8 @@ typedef struct Knn
 	float	   *value;			/* (R) */
 	float	   *ones;			/* (items) */
 	uint64_t   *mask;			/* user_knn, folding in: a set of items, empty between calls */
+	TrSparse   *kept;			/* item_knn: (I) weights of an item; without an array until it is asked for */
+	int64_t		room;			/* for so many more weights */
 } Knn;
 
 /* Bytes of a model whose sets are users, or items. */
@@ -80,8 +86,11 @@ estimate_sets(const TrShape *shape, TrSide side)
 static size_t
 estimate_items(const TrShape *shape, const void *values)
 {
-	(void) values;
-	return estimate_sets(shape, TR_ITEM) + (size_t) shape->n_items * (sizeof(TrScored) + (1 + SAVED) * sizeof(float));
+	int			asked = ((const KnnOptions *) values)->neighbours;
+	double		most = (double) shape->n_items * (asked > 0 ? asked : shape->n_items);
+
+	return estimate_sets(shape, TR_ITEM) + (size_t) fmin(most, KEPT) * (sizeof(int32_t) + sizeof(float))
+		+ (size_t) shape->n_items * (sizeof(TrScored) + sizeof(TrSparse) + (1 + SAVED) * sizeof(float));
 }
 
 static size_t
@@ -143,6 +152,8 @@ create_items(TrModel *model, TrError *err)
 	TR_TRY(create_sets(m, TR_ITEM, err));
 	TR_TRY(tr_tensor(model, "weakest", items, SAVED, range, &m->saved, err));
 	m->weakest = TR_NEW(model, TrScored, items);
+	m->kept = TR_NEW(model, TrSparse, items);
+	m->room = KEPT;
 	TR_TRY(tr_enough_memory(model, err, "the neighbours of %d items", items));
 	for (int32_t i = 0; i < items; i++)
 		m->weakest[i] = (TrScored) {NONE, 0};
@@ -246,6 +257,23 @@ find_items(Knn *m, int32_t item)
 	return find(m, c->set_member + c->set_ptr[item], c->set_ptr[item + 1] - c->set_ptr[item], item);
 }
 
+/* The weights of an item, if there is room for them. */
+static void
+keep(Knn *m, int32_t item, const TrSparse *weights)
+{
+	size_t		n = (size_t) weights->n;
+	float	   *value = m->room < weights->n ? NULL : tr_alloc(m->model.memory, n * (sizeof(float) + sizeof(int32_t)) + 1);
+	int32_t    *index;
+
+	if (!value)
+		return;
+	index = (int32_t *) (value + n);
+	memcpy(value, weights->value, n * sizeof(float));
+	memcpy(index, weights->index, n * sizeof(int32_t));
+	m->kept[item] = (TrSparse) {.n = weights->n, .index = index, .value = value};
+	m->room -= weights->n;
+}
+
 /* Looks for the weakest neighbour of each item that counts. The loss is left at 0. */
 static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
@@ -306,6 +334,7 @@ restored_items(TrModel *model, TrError *err)
 	Knn    *m = (Knn *) model;
 	const float *value = m->saved;
 
+	memset(m->kept, 0, (size_t) model->dataset->n_items * sizeof(TrSparse));
 	for (int32_t i = 0; i < model->dataset->n_items; i++, value += SAVED)
 	{
 		int32_t		place = place_of(value, model->dataset->n_items);
@@ -330,10 +359,14 @@ item_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 {
 	Knn    *m = (Knn *) model;
 	TrScored   *found = m->found;
-	int32_t		n = find_items(m, feature);
+	int32_t		n;
 	int32_t		kept = 0;
 
 	(void) err;
+	*out = m->kept[feature];
+	if (out->index)
+		return TR_OK;
+	n = find_items(m, feature);
 	for (int32_t i = 0; i < n; i++)
 	{
 		TrScored	seen_from_there = {found[i].score, feature};
@@ -342,6 +375,7 @@ item_weights(TrModel *model, int32_t feature, TrSparse *out, TrError *err)
 			found[kept++] = found[i];
 	}
 	*out = in_order(m, found, kept);
+	keep(m, feature, out);
 	return TR_OK;
 }
 

@@ -21,7 +21,7 @@ typedef struct TrParameter
 	bool		training;		/* it is not stored */
 } TrParameter;
 
-#define TR_MOST_PARAMETERS (20 * TR_MAX_INTS + 8)
+#define TR_MOST_PARAMETERS (80 * TR_MAX_INTS + 8)
 
 typedef struct TrParameters
 {

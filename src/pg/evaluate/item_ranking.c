@@ -21,9 +21,9 @@
 typedef struct BlockUser
 {
 	int32		user;			/* in the test */
-	int32	   *seen;			/* (n_seen) positions, ascending */
-	int			n_seen;
-	int			next_seen;		/* the first one in or after the next tile */
+	const int32 *out;			/* (n_out) positions of what is no candidate, ascending */
+	int			n_out;
+	int			next_out;		/* the first one in or after the next tile */
 	int32		first_pair;		/* of the block's pairs */
 	int32		n_pairs;
 } BlockUser;
@@ -73,7 +73,7 @@ find_items(Pass *pass)
 
 /* Adds the pairs of user u of the block to the block's, except those without a rank. */
 static void
-take_pairs(Pass *pass, int u)
+take_pairs(Pass *pass, int u, const TagrecRow *row)
 {
 	TagrecRanking *ranking = pass->ranking;
 	BlockUser  *user = &pass->user[u];
@@ -86,9 +86,9 @@ take_pairs(Pass *pass, int u)
 
 		if (position < 0)
 			continue;
-		ranking->seen[p] = tr_find_ascending(user->seen, user->n_seen, position) >= 0;
+		ranking->seen[p] = tr_find_ascending(row->out, row->n_out, position) >= 0;
 		bar = tagrec_score_pair(pass->scorer, u, position);
-		if ((ranking->seen[p] && pass->exclude_seen) || isnan(bar))
+		if (tr_find_ascending(user->out, user->n_out, position) >= 0 || isnan(bar))
 			continue;
 		pass->pair[pass->pairs] = (int32) p;
 		pass->relevant[pass->pairs] = position;
@@ -104,8 +104,8 @@ candidates_of(const Pass *pass, const BlockUser *user)
 {
 	int32		count = pass->n_candidates;
 
-	for (int i = 0; pass->exclude_seen && i < user->n_seen; i++)
-		count -= !pass->candidate || tr_bit_test(pass->candidate, user->seen[i]);
+	for (int i = 0; i < user->n_out; i++)
+		count -= !pass->candidate || tr_bit_test(pass->candidate, user->out[i]);
 	return count;
 }
 
@@ -116,8 +116,9 @@ take_user(Pass *pass, int32 test_user, const TagrecRow *row)
 	int			u = pass->scorer->users;
 
 	tagrec_scorer_add(pass->scorer, row->embedding, &row->sparse);
-	pass->user[u] = (BlockUser) {.user = test_user, .seen = row->seen, .n_seen = row->n_seen};
-	take_pairs(pass, u);
+	pass->user[u] = (BlockUser) {.user = test_user};
+	pass->user[u].out = tagrec_row_out(row, pass->exclude_seen, &pass->user[u].n_out);
+	take_pairs(pass, u, row);
 	pass->ranking->known[test_user] = true;
 	pass->ranking->candidates[test_user] = candidates_of(pass, &pass->user[u]);
 	pass->ranking->known_users++;
@@ -135,13 +136,13 @@ make_room(Pass *pass)
 	pass->ahead = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
 }
 
-/* Takes the items that the user has seen out of the tile; there may have been tiles before it that were not scored. */
+/* Takes what is no candidate of the user's out of the tile; there may have been tiles before it that were not scored. */
 static void
-leave_out_seen(BlockUser *user, float *score, int32 first, int n)
+leave_out(BlockUser *user, float *score, int32 first, int n)
 {
-	for (; user->next_seen < user->n_seen && user->seen[user->next_seen] < first + n; user->next_seen++)
-		if (user->seen[user->next_seen] >= first)
-			score[user->seen[user->next_seen] - first] = NAN;
+	for (; user->next_out < user->n_out && user->out[user->next_out] < first + n; user->next_out++)
+		if (user->out[user->next_out] >= first)
+			score[user->out[user->next_out] - first] = NAN;
 }
 
 /* The places in the tile of what is no candidate; their number. */
@@ -177,8 +178,7 @@ rank_block(Pass *pass)
 			float	   *score = pass->score + u * TILE_ITEMS;
 			int32		p = user->first_pair;
 
-			if (pass->exclude_seen)
-				leave_out_seen(user, score, first, n);
+			leave_out(user, score, first, n);
 			for (int i = 0; i < n_other; i++)
 				score[other[i]] = NAN;
 			tr_ranks_tile(pass->ahead + p, pass->relevant + p, pass->bar + p, user->n_pairs, score, first, n);

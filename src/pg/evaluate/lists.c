@@ -133,11 +133,7 @@ measure_user(Pass *pass, TagrecScorer *scorer, const TagrecRow *user, int32 grou
 
 	scorer->users = 0;
 	tagrec_scorer_add(scorer, user->embedding, &user->sparse);
-	if (pass->exclude_seen)
-	{
-		search.skip = user->seen;
-		search.n_skip = user->n_seen;
-	}
+	search.skip = tagrec_row_out(user, pass->exclude_seen, &search.n_skip);
 	top = tagrec_search(&search);
 	measure_list(pass, &top, lists->novelty + (Size) group * lists->n_k, lists->diversity + (Size) group * lists->n_k);
 }

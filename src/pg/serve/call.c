@@ -204,6 +204,12 @@ tagrec_call_popularity(TagrecCall *call)
 	return tagrec_served_popularity(call->served, &call->tables);
 }
 
+const float *
+tagrec_call_caution(TagrecCall *call)
+{
+	return tagrec_served_caution(call->served, &call->tables);
+}
+
 TagrecEncoder *
 tagrec_call_encoder(TagrecCall *call)
 {
@@ -247,13 +253,48 @@ get_profile(TagrecRow *row, const TagrecScan *scan, int tags, int counts)
 }
 
 void
+tagrec_row_join(TagrecRow *user)
+{
+	int32		s = 0;
+	int32		d = 0;
+
+	user->out = user->seen;
+	user->n_out = user->n_seen;
+	if (user->n_disliked == 0)
+		return;
+	user->n_out += user->n_disliked;
+	user->out = palloc_extended((Size) user->n_out * sizeof(int32), MCXT_ALLOC_HUGE);
+	for (int32 i = 0; i < user->n_out; i++)
+		if (d == user->n_disliked || (s < user->n_seen && user->seen[s] < user->disliked[d]))
+			user->out[i] = user->seen[s++];
+		else
+			user->out[i] = user->disliked[d++];
+}
+
+/* The complements of what is disliked come first, from the last item to the first. */
+static void
+get_seen(TagrecRow *row, const TagrecScan *scan)
+{
+	int32	   *number = tagrec_get_seen(scan, scan->table->version->items, &row->n_disliked, &row->n_seen);
+
+	row->seen = number + row->n_disliked;
+	if (row->n_disliked > 0)
+	{
+		row->disliked = palloc_extended((Size) row->n_disliked * sizeof(int32), MCXT_ALLOC_HUGE);
+		for (int32 i = 0; i < row->n_disliked; i++)
+			row->disliked[i] = ~number[row->n_disliked - 1 - i];
+	}
+	tagrec_row_join(row);
+}
+
+void
 tagrec_get_user(TagrecRow *row, const TagrecScan *scan)
 {
 	const TagrecVersion *version = scan->table->version;
 
 	memset(row, 0, sizeof(*row));
 	row->embedding = get_embedding(scan, User_embedding);
-	row->seen = tagrec_get_positions(scan, User_seen, version->items, true, &row->n_seen);
+	get_seen(row, scan);
 	get_profile(row, scan, User_tags, User_counts);
 	row->sparse = tagrec_get_sparse(scan, User_features, User_feature_values, tagrec_feature_count(version));
 }

@@ -52,6 +52,7 @@ extern TagrecMatrix *tagrec_call_items(TagrecCall *call);
 extern TagrecMatrix *tagrec_call_users(TagrecCall *call);
 extern TagrecNeighbours *tagrec_call_neighbours(TagrecCall *call);
 extern const TrScored *tagrec_call_popularity(TagrecCall *call);
+extern const float *tagrec_call_caution(TagrecCall *call);
 extern TagrecEncoder *tagrec_call_encoder(TagrecCall *call);	/* ERROR if it cannot encode, or score tags */
 extern TagrecEncoder *tagrec_call_folder(TagrecCall *call);	/* of an algorithm that folds users in */
 extern TagrecEncoder *tagrec_call_network(TagrecCall *call);	/* that scores pairs; NULL when the algorithm has none */
@@ -64,11 +65,26 @@ typedef struct TagrecRow
 	TrSparse	sparse;			/* users: features and their values */
 	int32		n_seen;
 	int32	   *seen;			/* (n_seen) users: positions of their items, ascending */
+	int32		n_disliked;
+	int32	   *disliked;		/* (n_disliked) users: those of what they dislike */
+	int32		n_out;
+	int32	   *out;			/* (n_out) both */
 	int			n_tags;
 	const int32 *tag;			/* (n_tags) ascending */
 	const float *count;			/* (n_tags) */
 	int32		posts;			/* items */
 } TagrecRow;
+
+/* Fills out from seen and disliked. */
+extern void tagrec_row_join(TagrecRow *user);
+
+/* What is not recommended to a user: what is disliked, and unless the user's own items may be, these. */
+static inline int32 *
+tagrec_row_out(const TagrecRow *user, bool exclude_seen, int32 *n)
+{
+	*n = exclude_seen ? user->n_out : user->n_disliked;
+	return exclude_seen ? user->out : user->disliked;
+}
 
 /* The user whose row a scan of the users is at. */
 extern void tagrec_get_user(TagrecRow *row, const TagrecScan *scan);

@@ -23,7 +23,8 @@ tagrec_fallback_argument(FunctionCallInfo fcinfo, int n)
 }
 
 void
-tagrec_recommend_popular(FunctionCallInfo fcinfo, TagrecCall *call, bool wanted, const TagrecRules *rules, int n, Oid item_type)
+tagrec_recommend_popular(FunctionCallInfo fcinfo, TagrecCall *call, bool wanted, const TagrecRow *user,
+						 const TagrecRules *rules, int n, Oid item_type)
 {
 	TagrecRanking ranking = {
 		.call = call, .rules = rules, .unscored = true, .n = n, .key_type = item_type
@@ -34,6 +35,8 @@ tagrec_recommend_popular(FunctionCallInfo fcinfo, TagrecCall *call, bool wanted,
 		tagrec_call_end(call);
 		return;
 	}
+	if (user)
+		ranking.skip = tagrec_row_out(user, true, &ranking.n_skip);
 	ranking.matrix = tagrec_call_items(call);
 	ranking.listed = tagrec_call_popularity(call);
 	ranking.n_listed = ranking.matrix->rows;

@@ -13,7 +13,7 @@
 extern bool tagrec_fallback_argument(FunctionCallInfo fcinfo, int n);
 
 /* Puts the popular items into the tuplestore, if they are wanted; ends the call. */
-extern void tagrec_recommend_popular(FunctionCallInfo fcinfo, TagrecCall *call, bool wanted, const TagrecRules *rules, int n,
-									 Oid item_type);
+extern void tagrec_recommend_popular(FunctionCallInfo fcinfo, TagrecCall *call, bool wanted, const TagrecRow *user,
+									 const TagrecRules *rules, int n, Oid item_type);
 
 #endif

@@ -151,9 +151,9 @@ recommend_for_items(FunctionCallInfo fcinfo, int first, bool typed)
 	take_items(fcinfo, first, call, &history);
 	take_tags(fcinfo, first, call, &history);
 	if (tagrec_fold_in(call, &history, &user))
-		tagrec_recommend_items(fcinfo, call, user.embedding, &user.sparse, exclude_given ? &user : NULL, &rules, n, item_type);
+		tagrec_recommend_items(fcinfo, call, user.embedding, &user.sparse, &user, exclude_given, &rules, n, item_type);
 	else
-		tagrec_recommend_popular(fcinfo, call, popular, &rules, n, item_type);
+		tagrec_recommend_popular(fcinfo, call, popular, NULL, &rules, n, item_type);
 	return (Datum) 0;
 }
 

@@ -205,9 +205,9 @@ recommend_for_tags(FunctionCallInfo fcinfo, int first, bool typed)
 	call = tagrec_call_begin_at(model, rules.version, TAGREC_ASKS_ITEMS);
 	item_type = typed ? tagrec_result_type(fcinfo, 0, call, false) : TEXTOID;
 	if (encode_argument(fcinfo, first + 1, call, &user))
-		tagrec_recommend_items(fcinfo, call, user.array, &user.features, NULL, &rules, n, item_type);
+		tagrec_recommend_items(fcinfo, call, user.array, &user.features, NULL, false, &rules, n, item_type);
 	else
-		tagrec_recommend_popular(fcinfo, call, popular, &rules, n, item_type);
+		tagrec_recommend_popular(fcinfo, call, popular, NULL, &rules, n, item_type);
 	return (Datum) 0;
 }
 

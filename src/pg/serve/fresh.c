@@ -65,7 +65,24 @@ source_name(const char *source)
 	return NameListToQuotedString(names);
 }
 
-/* A repeated (user, item, tag) counts once, with the sum of its weights, as in training (source.h). */
+/* The lowest value of a row that is no dislike; below all of them where the version has no such option. */
+static double
+like_from(const TagrecVersion *version)
+{
+	return version->columns.value ? tagrec_version_number(version, "like_from", -TR_MOST_WEIGHT) : -TR_MOST_WEIGHT;
+}
+
+/* Are rows of the version's source dislikes? */
+static bool
+has_dislikes(const TagrecVersion *version)
+{
+	return like_from(version) > -TR_MOST_WEIGHT;
+}
+
+/*
+ * A repeated (user, item, tag) counts once, with the sum of its weights, as in training (source.h). Where rows are dislikes,
+ * there is a row for these and one for the others, and a last column says which.
+ */
 static char *
 query_text(const TagrecVersion *version, Oid key_type, bool tags)
 {
@@ -79,8 +96,13 @@ query_text(const TagrecVersion *version, Oid key_type, bool tags)
 		appendStringInfo(&sql, ", %s::pg_catalog.text", quote_identifier(columns->tag));
 	if (tags && columns->weight)
 		appendStringInfo(&sql, ", pg_catalog.sum(%s::pg_catalog.float8)", quote_identifier(columns->weight));
+	if (has_dislikes(version))
+		appendStringInfo(&sql, ", %s::pg_catalog.float8 OPERATOR(pg_catalog.>=) %.17g::pg_catalog.float8 AS liked",
+						 quote_identifier(columns->value), like_from(version));
 	appendStringInfo(&sql, " FROM %s WHERE %s %s $1 GROUP BY 1%s", source_name(version->source),
 					 quote_identifier(columns->user), equality(key_type), tags ? ", 2" : "");
+	if (has_dislikes(version))
+		appendStringInfo(&sql, ", %d", !tags ? 2 : columns->weight ? 4 : 3);
 	return sql.data;
 }
 
@@ -134,7 +156,7 @@ item_of(const TagrecMatrix *items, HeapTuple tuple, TupleDesc desc)
 }
 
 static void
-take_tag(TagrecHistory *history, const TagrecEncoder *encoder, HeapTuple tuple, TupleDesc desc)
+take_tag(TagrecHistory *history, const TagrecEncoder *encoder, HeapTuple tuple, TupleDesc desc, bool weighted)
 {
 	bool		isnull;
 	Datum		tag = heap_getattr(tuple, 2, desc, &isnull);
@@ -143,7 +165,7 @@ take_tag(TagrecHistory *history, const TagrecEncoder *encoder, HeapTuple tuple, 
 
 	if (position < 0)
 		return;
-	if (desc->natts > 2)
+	if (weighted)
 		weight = DatumGetFloat8(heap_getattr(tuple, 3, desc, &isnull));
 	if (isnull || isnan(weight) || weight < 0 || weight > TR_MOST_WEIGHT)
 		ereport(ERROR,
@@ -154,20 +176,23 @@ take_tag(TagrecHistory *history, const TagrecEncoder *encoder, HeapTuple tuple, 
 }
 
 static void
-take_rows(TagrecHistory *history, const TagrecMatrix *items, const TagrecEncoder *encoder)
+take_rows(TagrecHistory *history, const TagrecMatrix *items, const TagrecEncoder *encoder, bool dislikes)
 {
 	TupleDesc	desc = SPI_tuptable->tupdesc;
+	int			columns = desc->natts - dislikes;
 
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		int32		item = item_of(items, tuple, desc);
+		bool		isnull = false;
+		bool		liked = !dislikes || (DatumGetBool(heap_getattr(tuple, columns + 1, desc, &isnull)) && !isnull);
 
 		CHECK_FOR_INTERRUPTS();
 		if (item >= 0)
-			tagrec_count(&history->items, item, 1);
-		if (desc->natts > 1)
-			take_tag(history, encoder, tuple, desc);
+			tagrec_count(liked ? &history->items : &history->disliked, item, 1);
+		if (liked && columns > 1)
+			take_tag(history, encoder, tuple, desc, columns > 2);
 	}
 }
 
@@ -210,7 +235,7 @@ tagrec_fresh_user(TagrecCall *call, const TagrecId *id, TagrecRow *user)
 	SPI_connect();
 	run(find_plan(sql, type), key);
 	MemoryContextSwitchTo(before);
-	take_rows(&history, items, encoder);
+	take_rows(&history, items, encoder, has_dislikes(call->version));
 	SPI_finish();
 	MemoryContextSwitchTo(before);
 	return tagrec_fold_in(call, &history, user);

@@ -3,6 +3,7 @@
  */
 #include "pg/serve/history.h"
 
+#include "core/ascending.h"
 #include "core/topn.h"
 #include "miscadmin.h"
 #include "pg/base/options.h"
@@ -130,6 +131,19 @@ tagrec_catalogue(TagrecCall *call)
 	return catalogue;
 }
 
+/* One that the user has, too, is not disliked. */
+static void
+take_dislikes(TagrecRow *user, TagrecCounts *disliked)
+{
+	TrSparse	items = sorted(disliked, true);
+
+	user->disliked = disliked->index;
+	for (int i = 0; i < items.n; i++)
+		if (tr_find_ascending(user->seen, user->n_seen, items.index[i]) < 0)
+			user->disliked[user->n_disliked++] = items.index[i];
+	tagrec_row_join(user);
+}
+
 bool
 tagrec_fold_in(TagrecCall *call, TagrecHistory *history, TagrecRow *user)
 {
@@ -145,6 +159,7 @@ tagrec_fold_in(TagrecCall *call, TagrecHistory *history, TagrecRow *user)
 	tagrec_check_features(&user->sparse, call->version);
 	user->seen = history->items.index;
 	user->n_seen = known.items.n;
+	take_dislikes(user, &history->disliked);
 	user->tag = known.tags.index;
 	user->count = known.tags.value;
 	user->n_tags = known.tags.n;

@@ -22,6 +22,7 @@ typedef struct TagrecHistory
 {
 	TagrecCounts items;
 	TagrecCounts tags;
+	TagrecCounts disliked;		/* items */
 	bool		items_once;		/* an item that is named repeatedly counts as named once */
 } TagrecHistory;
 
@@ -38,7 +39,8 @@ extern bool tagrec_wants_tags(const TagrecVersion *version);
 extern TrCatalogue tagrec_catalogue(TagrecCall *call);
 
 /*
- * The user with this history, its items being `seen`. False when the history is empty.
+ * The user with this history, its items being `seen`, and what is disliked of others. False when there are neither items nor
+ * tags.
  */
 extern bool tagrec_fold_in(TagrecCall *call, TagrecHistory *history, TagrecRow *user);
 

@@ -20,6 +20,7 @@ typedef struct TagrecRanking
 	TagrecCall *call;
 	TagrecMatrix *matrix;		/* of items, or of users */
 	const TagrecRules *rules;
+	const TagrecChoice *choice; /* what tagrec_choose() made of them, for many lists; NULL = it is looked up */
 	const TagrecScorer *scorer; /* as TagrecSearch has them: the score for its first user, */
 	const float *query;			/* or the cosine to this, */
 	const TrScored *listed;		/* (n_listed) or these rows alone, with their scores, when it is not NULL */
@@ -38,9 +39,10 @@ extern TrTopN tagrec_ranked(const TagrecRanking *ranking, int32 *before);
 /* The same into the tuplestore of the set-returning function, as (rank, key, score); ends the call. */
 extern void tagrec_rank(FunctionCallInfo fcinfo, const TagrecRanking *ranking);
 
-/* The best items for a user's array and features, but for those in `seen` (NULL = none); ends the call. */
+/* The best items for an array and features; user: whose, if there is a user, who is not shown some. Ends the call. */
 extern void tagrec_recommend_items(FunctionCallInfo fcinfo, TagrecCall *call, const float *query, const TrSparse *features,
-								   const TagrecRow *seen, const TagrecRules *rules, int n, Oid item_type);
+								   const TagrecRow *user, bool exclude_seen, const TagrecRules *rules, int n,
+								   Oid item_type);
 
 /*
  * The type of argument n, which says what type the keys in the result have; ereport(ERROR) when the keys of items (or of

@@ -45,16 +45,16 @@ recommend(FunctionCallInfo fcinfo, int first, bool typed)
 	TagrecRules rules;
 	TagrecCall *call;
 	Oid			item_type;
-	TagrecRow	user;
+	TagrecRow	user = {0};
 
 	tagrec_rules_arguments(fcinfo, first + Arg_rules, &rules);
 	InitMaterializedSRF(fcinfo, 0);
 	call = tagrec_call_begin_at(model, rules.version, TAGREC_ASKS_ITEMS);
 	item_type = typed ? tagrec_result_type(fcinfo, 0, call, false) : TEXTOID;
 	if (find_user(fcinfo, first + Arg_user, call, fresh, &user))
-		tagrec_recommend_items(fcinfo, call, user.embedding, &user.sparse, exclude_seen ? &user : NULL, &rules, n, item_type);
+		tagrec_recommend_items(fcinfo, call, user.embedding, &user.sparse, &user, exclude_seen, &rules, n, item_type);
 	else
-		tagrec_recommend_popular(fcinfo, call, popular, &rules, n, item_type);
+		tagrec_recommend_popular(fcinfo, call, popular, &user, &rules, n, item_type);
 	return (Datum) 0;
 }
 

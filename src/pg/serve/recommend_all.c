@@ -11,6 +11,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"
+#include "pg/serve/groups.h"
 #include "pg/serve/rank.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
@@ -38,6 +39,7 @@ typedef struct Pass
 	bool		exclude_seen;
 	TagrecRules rules;
 	TagrecChoice choice;
+	bool		one_by_one;		/* the rules are about lists, which are then made one after the other */
 	TagrecKeyWriter user_writer;
 	TagrecKeyWriter item_writer;
 	Datum	   *item;			/* (items) as it is returned; 0 = not made yet */
@@ -47,8 +49,9 @@ typedef struct Pass
 	Datum		user[BLOCK_USERS];
 	float	   *score;			/* (B,T) */
 	uint64	   *out;			/* (B) sets of items left out */
-	int32	   *seen[BLOCK_USERS];	/* lists of those, where they are all */
-	int32		n_seen[BLOCK_USERS];
+	int32	   *skip[BLOCK_USERS];	/* lists of those, where they are all */
+	int32		n_skip[BLOCK_USERS];
+	bool		any_skip;		/* in this block, or one before */
 	TrScored   *room;			/* (B,n) */
 
 	const TrCodes *codes;		/* NULL = all items are scored; else: */
@@ -60,7 +63,7 @@ typedef struct Pass
 static bool
 may_go_by_bounds(const Pass *pass)
 {
-	return tagrec_fast_scan && !pass->scorer->network && !pass->choice.out && pass->choice.n_boosts == 0 &&
+	return tagrec_fast_scan && !pass->one_by_one && !pass->scorer->network && !pass->choice.out && pass->choice.n_boosts == 0 &&
 		pass->items->rows >= LEAST_BOUNDED && pass->n <= pass->items->rows / LIMIT_SHARE;
 }
 
@@ -73,6 +76,9 @@ begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, Oid user_type,
 	pass->items = pass->scorer->items;
 	pass->n = Min(pass->n, pass->items->rows);
 	tagrec_choose(&pass->choice, call, &pass->rules, pass->items, false);
+	pass->one_by_one = pass->rules.diversity > 0 || pass->rules.max_per_group > 0 || pass->rules.after > 0;
+	if (pass->rules.max_per_group > 0)
+		tagrec_find_groups(&pass->choice, NULL);
 	tagrec_key_writer(&pass->user_writer, call->tables.users->key_type, user_type);
 	tagrec_key_writer(&pass->item_writer, pass->items->key_type, item_type);
 	pass->item = MemoryContextAllocHuge(call->context, ((Size) pass->items->rows + 1) * sizeof(Datum));
@@ -124,27 +130,27 @@ take_user(Pass *pass, const TagrecScan *scan)
 	tagrec_get_user(&row, scan);
 	tagrec_scorer_add(pass->scorer, row.embedding, &row.sparse);
 	pass->user[u] = tagrec_copy_key(&pass->user_writer, tagrec_get_key(scan, User_user_id));
-	pass->seen[u] = row.seen;
-	pass->n_seen[u] = pass->exclude_seen ? row.n_seen : 0;
+	pass->skip[u] = tagrec_row_out(&row, pass->exclude_seen, &pass->n_skip[u]);
+	pass->any_skip |= pass->n_skip[u] > 0;
 	if (pass->choice.out)
 		memcpy(out_of(pass, u), pass->choice.out, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
 	else
 		memset(out_of(pass, u), 0, TR_BIT_WORDS(pass->items->rows) * sizeof(uint64));
-	for (int32 i = 0; pass->exclude_seen && i < row.n_seen; i++)
-		tr_bit_set(out_of(pass, u), row.seen[i]);
+	for (int32 i = 0; i < pass->n_skip[u]; i++)
+		tr_bit_set(out_of(pass, u), pass->skip[u][i]);
 }
 
 /* ------------------------------------------------------------------ scoring a block */
 
+/* before: rows of the list that are left out ahead of these */
 static void
-return_user(Pass *pass, Datum user, TrTopN *top)
+return_user(Pass *pass, Datum user, const TrTopN *top, int32 before)
 {
-	tr_topn_sort(top);
 	for (int i = 0; i < top->count; i++)
 	{
 		Datum		values[4] = {
 			user,
-			Int32GetDatum(i + 1),
+			Int32GetDatum(before + i + 1),
 			item_value(pass, top->best[i].index),
 			Float4GetDatum(top->best[i].score)
 		};
@@ -174,7 +180,7 @@ static void
 score_all_items(Pass *pass, TrTopN *top)
 {
 	const TagrecMatrix *items = pass->items;
-	bool		any_out = pass->exclude_seen || pass->choice.out;
+	bool		any_out = pass->any_skip || pass->choice.out;
 	int			boost = 0;
 
 	for (int32 first = 0; first < items->rows; first += TILE_ITEMS)
@@ -217,14 +223,31 @@ score_by_bounds(Pass *pass, TrTopN *top)
 		if (!tr_codes_query(&pass->query[u], pass->codes, one[u].vector))
 			return false;
 		scan[u] = (TrScan) {
-			.rows = pass->items->rows, .score = score_rows, .finish = finish_rows, .arg = &one[u], .skip = pass->seen[u],
-			.n_skip = pass->n_seen[u], .matrix = pass->items->value, .stride = pass->items->stride
+			.rows = pass->items->rows, .score = score_rows, .finish = finish_rows, .arg = &one[u], .skip = pass->skip[u],
+			.n_skip = pass->n_skip[u], .matrix = pass->items->value, .stride = pass->items->stride
 		};
 	}
 	for (int32 first = 0; first < pass->items->rows; first += TR_SCAN_CHUNK)
 		for (int u = 0; u < users; u++)
 			tr_scan_part(&scan[u], &pass->query[u], &top[u], pass->scan_room, first);
 	return true;
+}
+
+static void
+rank_one_by_one(Pass *pass)
+{
+	for (int u = 0; u < pass->scorer->users; u++)
+	{
+		TagrecScorer one = tagrec_scorer_of(pass->scorer, u);
+		TagrecRanking ranking = {
+			.call = pass->call, .matrix = pass->scorer->items, .rules = &pass->rules, .choice = &pass->choice, .scorer = &one,
+			.skip = pass->skip[u], .n_skip = pass->n_skip[u], .n = pass->n
+		};
+		int32		before;
+		TrTopN		top = tagrec_ranked(&ranking, &before);
+
+		return_user(pass, pass->user[u], &top, before);
+	}
 }
 
 static void
@@ -238,7 +261,10 @@ score_block(Pass *pass)
 	if (!pass->codes || !score_by_bounds(pass, top))
 		score_all_items(pass, top);
 	for (int u = 0; u < users; u++)
-		return_user(pass, pass->user[u], &top[u]);
+	{
+		tr_topn_sort(&top[u]);
+		return_user(pass, pass->user[u], &top[u], 0);
+	}
 }
 
 static void
@@ -256,7 +282,10 @@ run_pass(Pass *pass)
 		while (pass->scorer->users < pass->scorer->limit && (more = tagrec_scan_next(&scan)))
 			take_user(pass, &scan);
 		users += pass->scorer->users;
-		score_block(pass);
+		if (pass->one_by_one)
+			rank_one_by_one(pass);
+		else
+			score_block(pass);
 		MemoryContextSwitchTo(pass->call->context);
 		MemoryContextReset(batch);
 	}
@@ -266,7 +295,7 @@ run_pass(Pass *pass)
 															   pass->call->version->users));
 }
 
-/* Arguments from `first` on: model, n, exclude_seen, the filters and boosts, version. */
+/* Arguments from `first` on: model, n, exclude_seen, the rules. */
 static Datum
 recommend_all(FunctionCallInfo fcinfo, int first, bool typed)
 {
@@ -275,14 +304,13 @@ recommend_all(FunctionCallInfo fcinfo, int first, bool typed)
 		.n = tagrec_limit_argument(fcinfo, first + 1),
 		.exclude_seen = tagrec_flag_argument(fcinfo, first + 2, "exclude_seen")
 	};
-	int32		version = tagrec_version_argument(fcinfo, first + 3 + TAGREC_FILTER_ARGUMENTS);
 	TagrecCall *call;
 	Oid			user_type = TEXTOID;
 	Oid			item_type = TEXTOID;
 
-	tagrec_filter_arguments(fcinfo, first + 3, &pass.rules);
+	tagrec_rules_arguments(fcinfo, first + 3, &pass.rules);
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin_at(model, version, TAGREC_ASKS_ITEMS);
+	call = tagrec_call_begin_at(model, pass.rules.version, TAGREC_ASKS_ITEMS);
 	if (typed)
 	{
 		user_type = tagrec_result_type(fcinfo, 0, call, true);

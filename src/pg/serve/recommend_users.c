@@ -48,12 +48,15 @@ static void
 take_user(Listing *l, const TagrecRow *user, int32 row)
 {
 	float		score;
+	int32		n_out;
+	const int32 *out = tagrec_row_out(user, l->exclude_seen, &n_out);
 
-	if (l->exclude_seen && tr_find_ascending(user->seen, user->n_seen, l->item->position) >= 0)
+	if (tr_find_ascending(out, n_out, l->item->position) >= 0)
 		return;
 	score = tagrec_score_arrays(l->network, user->embedding, l->item->embedding, l->call->version->width);
 	if (l->neighbours)
 		score += tagrec_neighbours_pair(l->neighbours, &user->sparse, l->item->position);
+	score -= tagrec_caution(l->call->version, l->item->posts);
 	l->listed[l->n++] = (TrScored) {score, row};
 }
 

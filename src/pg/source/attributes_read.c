@@ -8,6 +8,8 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "pg/base/told.h"
 #include "pg/source/cursor.h"
 #include "pg/source/source.h"
 #include "utils/array.h"
@@ -25,8 +27,9 @@ typedef struct Reading
 	TagrecAttributes *attributes;
 	TagrecKeys *keys;
 	FmgrInfo	output;			/* of the key */
-	uint8	   *seen;			/* (entities) */
-	int32		known;
+	int32		room;
+	bool	   *seen;			/* (room) */
+	int32		known;			/* rows of who is in the source */
 } Reading;
 
 /* ------------------------------------------------------------------ rows */
@@ -134,7 +137,29 @@ add_number(const TagrecAttributes *a, TagrecAttribute *attribute, int32 entity, 
 	attribute->value[row] = value;
 }
 
-/* The entity of a row; -1 = the source does not have it. */
+/* Has there been a row of it? */
+static bool
+was_seen(Reading *reading, int32 entity)
+{
+	bool		before;
+
+	if (entity >= reading->room)
+	{
+		int32		room = entity < PG_INT32_MAX / 2 ? 2 * entity + 1024 : PG_INT32_MAX;
+		bool	   *grown = tr_realloc(reading->attributes->memory, reading->seen, room);
+
+		if (!grown)
+			tagrec_out_of_memory(reading->attributes->memory);
+		memset(grown + reading->room, 0, room - reading->room);
+		reading->seen = grown;
+		reading->room = room;
+	}
+	before = reading->seen[entity];
+	reading->seen[entity] = true;
+	return before;
+}
+
+/* The entity of a row; -1 = there is none of it. */
 static int32
 find_entity(Reading *reading, Datum key, bool isnull)
 {
@@ -147,7 +172,7 @@ find_entity(Reading *reading, Datum key, bool isnull)
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
 				 errmsg("column \"%s\" of %s contains NULL", a->key, a->name)));
 	entity = tagrec_keys_intern(reading->keys, text, strlen(text));
-	if (entity >= 0 && reading->seen[entity]++)
+	if (entity >= 0 && was_seen(reading, entity))
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),
 				 errmsg("%s has several rows for %s \"%s\"", a->name, tagrec_attributes_of(a), text),
@@ -167,7 +192,7 @@ read_row(void *argument, HeapTuple tuple, TupleDesc desc)
 
 	if (entity < 0)
 		return;
-	reading->known++;
+	reading->known += entity < a->in_source;
 	for (int i = 0; i < a->count; i++)
 	{
 		TagrecAttribute *attribute = &a->attribute[i];
@@ -192,14 +217,19 @@ read_rows(Reading *reading)
 	Portal		portal;
 	Oid			output;
 	bool		varlena;
+	int64		rows = 0;
+	uint64		fetched;
 
 	SPI_connect();
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec row", ALLOCSET_DEFAULT_SIZES);
 	portal = SPI_cursor_open_with_args(NULL, query_text(reading->attributes), 0, NULL, NULL, NULL, true, 0);
 	getTypeOutputInfo(SPI_gettypeid(portal->tupDesc, 1), &output, &varlena);
 	fmgr_info_cxt(output, &reading->output, CurrentMemoryContext);
-	while (tagrec_fetch_rows(portal, BATCH_ROWS, scratch, read_row, reading) > 0)
-		;
+	while ((fetched = tagrec_fetch_rows(portal, BATCH_ROWS, scratch, read_row, reading)) > 0)
+	{
+		rows += (int64) fetched;
+		tagrec_tell(reading->attributes->of_items ? "rows of items" : "rows of users", rows, 0);
+	}
 	SPI_cursor_close(portal);
 	SPI_finish();
 	MemoryContextSwitchTo(outside);
@@ -272,18 +302,93 @@ fill_bins(TagrecAttribute *attribute, const double *sorted)
 static void
 bin_numbers(TrMemory *memory, TagrecAttribute *attribute)
 {
-	double	   *sorted;
+	double	   *sorted = tagrec_alloc(memory, attribute->count * sizeof(double));
 
-	if (attribute->count > 0 && (attribute->kind == TAGREC_NUMBER || attribute->kind == TAGREC_TIME))
+	memcpy(sorted, attribute->value, attribute->count * sizeof(double));
+	qsort(sorted, attribute->count, sizeof(double), compare_values);
+	fill_bins(attribute, sorted);
+	tr_free(memory, sorted);
+}
+
+/* ------------------------------------------------------------------ the features that a model has */
+
+/* A feature of a number: the range that it stands for. */
+typedef struct Bin
+{
+	double		first,
+				last;
+	int32		feature;
+} Bin;
+
+/* "1950", "1950..1955"; false where a text is no bin */
+static bool
+read_bin(const char *text, Bin *bin)
+{
+	const char *dots = strstr(text, "..");
+	const char *last = dots ? dots + 2 : text;
+	char	   *end;
+
+	bin->last = strtod(last, &end);
+	if (end == last || *end)
+		return false;
+	bin->first = dots ? strtod(pnstrdup(text, dots - text), NULL) : bin->last;
+	return isfinite(bin->first) && isfinite(bin->last);
+}
+
+static int
+compare_bins(const void *a, const void *b)
+{
+	return compare_values(&((const Bin *) a)->first, &((const Bin *) b)->first);
+}
+
+/* The known features as bins, ascending; *ranges: does any stand for more than one value? */
+static Bin *
+known_bins(TrMemory *memory, const TagrecKeys *features, int *n, bool *ranges)
+{
+	Bin		   *bin = tagrec_alloc(memory, ((Size) features->count + 1) * sizeof(Bin));
+
+	*n = 0;
+	*ranges = false;
+	for (int32 f = 0; f < features->count; f++)
 	{
-		sorted = tagrec_alloc(memory, attribute->count * sizeof(double));
-		memcpy(sorted, attribute->value, attribute->count * sizeof(double));
-		qsort(sorted, attribute->count, sizeof(double), compare_values);
-		fill_bins(attribute, sorted);
-		tr_free(memory, sorted);
+		if (!read_bin(features->text[f], &bin[*n]))
+			continue;
+		*ranges |= bin[*n].first != bin[*n].last;
+		bin[(*n)++].feature = f;
 	}
-	tr_free(memory, attribute->value);
-	attribute->value = NULL;
+	qsort(bin, *n, sizeof(Bin), compare_bins);
+	return bin;
+}
+
+/* Where there are ranges, a value between two is of the lower one, one below or beyond all of the nearest. */
+static void
+place_numbers(TrMemory *memory, TagrecAttribute *attribute)
+{
+	int			n;
+	bool		ranges;
+	Bin		   *bin = known_bins(memory, &attribute->features, &n, &ranges);
+
+	for (int64 i = 0; i < attribute->count; i++)
+	{
+		int			b = n - 1;
+
+		while (b > 0 && attribute->value[i] < bin[b].first)
+			b--;
+		attribute->feature[i] = n > 0 && (ranges || attribute->value[i] == bin[b].first) ? bin[b].feature : -1;
+	}
+	tr_free(memory, bin);
+}
+
+/* Its features are the texts of the tags "name=text" that the model has, and no others. */
+static void
+know_features(TagrecAttribute *attribute, const TagrecKeys *tags)
+{
+	Size		length = strlen(attribute->name);
+
+	for (int32 t = 0; t < tags->count; t++)
+		if (strncmp(tags->text[t], attribute->name, length) == 0 && tags->text[t][length] == '=')
+			tagrec_keys_intern(&attribute->features, tags->text[t] + length + 1, strlen(tags->text[t] + length + 1));
+	attribute->features.closed = true;
 }
 
 /* ------------------------------------------------------------------ what is worth keeping */
@@ -323,9 +428,19 @@ static void
 settle(const TagrecAttributes *a, TagrecAttribute *attribute)
 {
 	TagrecKeyType bytes = {InvalidOid, InvalidOid};
+	bool		known = attribute->features.closed;
+	bool		numbers = attribute->count > 0 && (attribute->kind == TAGREC_NUMBER || attribute->kind == TAGREC_TIME);
 	uint8	   *used;
 
-	bin_numbers(a->memory, attribute);
+	CHECK_FOR_INTERRUPTS();
+	if (numbers && known)
+		place_numbers(a->memory, attribute);
+	else if (numbers)
+		bin_numbers(a->memory, attribute);
+	tr_free(a->memory, attribute->value);
+	attribute->value = NULL;
+	if (known)
+		return;
 	renumber(a->memory, attribute, tagrec_keys_rank(&attribute->features, bytes));
 	used = shared_features(a->memory, attribute);
 	renumber(a->memory, attribute, tagrec_keys_keep(&attribute->features, used));
@@ -343,35 +458,43 @@ check_result(const TagrecAttributes *a, int32 known)
 
 	for (int i = 0; i < a->count; i++)
 		features += a->attribute[i].features.count;
-	if (features == 0)
+	if (features == 0 || known == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("%s has no attributes of the %ss of the source", a->name, tagrec_attributes_of(a)),
-				 errdetail("It has rows for %d of %d %ss, and no two of them have a value in common.", known, a->entities,
+				 errdetail("It has rows for %d of %d %ss, and no two of them have a value in common.", known, a->in_source,
 						   tagrec_attributes_of(a)),
 				 errhint("The values in column \"%s\" must match those of the source.", a->key)));
-	if (known < a->entities)
+	if (known < a->in_source)
 		ereport(NOTICE,
-				(errmsg("%d of %d %ss have no row in %s", a->entities - known, a->entities, tagrec_attributes_of(a), a->name),
+				(errmsg("%d of %d %ss have no row in %s", a->in_source - known, a->in_source, tagrec_attributes_of(a), a->name),
 				 errdetail("They have no attributes.")));
+	if (a->entities > a->in_source)
+		ereport(NOTICE,
+				(errmsg("%d items of %s are not in the source", a->entities - a->in_source, a->name),
+				 errdetail("They are known by their attributes.")));
 }
 
 void
-tagrec_attributes_read(TagrecAttributes *a, TagrecKeys *keys)
+tagrec_attributes_read(TagrecAttributes *a, TagrecKeys *keys, const TagrecKeys *tags)
 {
 	Reading		reading = {.attributes = a, .keys = keys};
 	bool		closed = keys->closed;
 
 	a->memory = keys->memory;
+	a->in_source = keys->count;
+	for (int i = 0; i < a->count; i++)
+	{
+		tagrec_keys_init(&a->attribute[i].features, a->memory);
+		if (tags->closed)
+			know_features(&a->attribute[i], tags);
+	}
+	keys->closed = !a->may_add;
+	read_rows(&reading);
+	keys->closed = closed;
 	a->entities = keys->count;
 	a->text = tagrec_alloc(a->memory, ((Size) keys->count + 1) * sizeof(char *));
 	memcpy(a->text, keys->text, (Size) keys->count * sizeof(char *));
-	for (int i = 0; i < a->count; i++)
-		tagrec_keys_init(&a->attribute[i].features, a->memory);
-	reading.seen = tagrec_calloc(a->memory, (Size) keys->count + 1, 1);
-	keys->closed = true;
-	read_rows(&reading);
-	keys->closed = closed;
 	tr_free(a->memory, reading.seen);
 	for (int i = 0; i < a->count; i++)
 		settle(a, &a->attribute[i]);

@@ -5,10 +5,12 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pg/base/id.h"
 #include "pg/base/tagrec.h"
 #include "pg/base/told.h"
+#include "pg/store/columns.h"
 #include "pg/store/row_writer.h"
 #include "utils/builtins.h"
 
@@ -60,19 +62,39 @@ profile(Datum *tags, Datum *counts, const TrProfileTable *table, int32 entity)
 	return n * 8;
 }
 
+/* What the user has, ascending, behind the complements of what the user dislikes. */
+static int32
+seen_items(Datum *value, const TrDataset *d, int32 user)
+{
+	const TrDislikes *dislikes = d->dislikes;
+	int32		first = d->user_ptr[user];
+	int32		seen = d->user_ptr[user + 1] - first;
+	int32		disliked = dislikes ? dislikes->ptr[user + 1] - dislikes->ptr[user] : 0;
+	int32	   *all;
+
+	if (disliked == 0)
+	{
+		*value = tagrec_array_of(d->post_item + first, seen, INT4OID);
+		return seen;
+	}
+	all = palloc_extended(((Size) disliked + seen) * sizeof(int32), MCXT_ALLOC_HUGE);
+	for (int32 i = 0; i < disliked; i++)
+		all[i] = ~dislikes->item[dislikes->ptr[user + 1] - 1 - i];
+	memcpy(all + disliked, d->post_item + first, (Size) seen * sizeof(int32));
+	*value = tagrec_array_of(all, (int64) disliked + seen, INT4OID);
+	return disliked + seen;
+}
+
 static void
 add_user(TagrecWriter *writer, const TagrecData *data, TrModel *model, TagrecKeyInput *input, int32 user, const float *embedding,
 		 int width)
 {
 	const TrDataset *d = &data->all;
-	int32		first = d->user_ptr[user];
-	int32		seen = d->user_ptr[user + 1] - first;
-	Size		bytes = ((Size) width + seen) * 4;
 	Datum	   *values = tagrec_writer_row(writer);
+	Size		bytes = ((Size) width + seen_items(&values[User_seen], d, user)) * 4;
 
 	values[User_user_id] = tagrec_key_read(input, data->users.text[user]);
 	values[User_embedding] = tagrec_array_of(embedding, width, FLOAT4OID);
-	values[User_seen] = tagrec_array_of(d->post_item + first, seen, INT4OID);
 	bytes += profile(&values[User_tags], &values[User_counts], &d->user, user);
 	bytes += sparse_part(&values[User_features], &values[User_feature_values], data, model, user);
 	bytes += posts(&values[User_post_ends], &values[User_post_tags], d, model->algorithm->task, user);
@@ -209,12 +231,38 @@ fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model
 
 /* ------------------------------------------------------------------ partitions */
 
+/*
+ * No statistics of arrays: nobody plans by them, and counting the numbers of embeddings would take longer than writing them.
+ */
+static void
+skip_statistics(const TagrecPlace *place, TagrecRelation which)
+{
+	const TagrecLayout *layout = &tagrec_layout[which];
+	StringInfoData alter;
+
+	initStringInfo(&alter);
+	for (int i = 0; i < layout->columns; i++)
+		if (layout->column[i].type == FLOAT4ARRAYOID || layout->column[i].type == INT4ARRAYOID)
+			appendStringInfo(&alter, "%sALTER COLUMN %s SET STATISTICS 0", alter.len > 0 ? ", " : "",
+							 quote_identifier(layout->column[i].name));
+	if (alter.len > 0)
+		tagrec_execute("ALTER TABLE %s %s", tagrec_place_partition(place, which), alter.data);
+}
+
+/*
+ * Rows of up to half a page stay whole. By default it is a quarter, and all that stands beside an embedding of 500 numbers
+ * would be compressed and go out of line, a few bytes at a time.
+ */
+#define WHOLE_ROW 4080
+
 /* A table like the partition it will be, with the constraint that spares ATTACH its scan. */
 static void
 create_partition(const TagrecPlace *place, TagrecRelation which)
 {
-	tagrec_execute("CREATE TABLE %s (LIKE %s INCLUDING STORAGE, CHECK (version OPERATOR(pg_catalog.=) %d))",
-				   tagrec_place_partition(place, which), tagrec_place_parent(place, which), place->version);
+	tagrec_execute("CREATE TABLE %s (LIKE %s INCLUDING STORAGE, CHECK (version OPERATOR(pg_catalog.=) %d))"
+				   " WITH (toast_tuple_target = %d)",
+				   tagrec_place_partition(place, which), tagrec_place_parent(place, which), place->version, WHOLE_ROW);
+	skip_statistics(place, which);
 }
 
 /* Attaching makes the indexes that the partitioned table has, the user's own included. */

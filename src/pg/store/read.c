@@ -356,6 +356,23 @@ tagrec_get_positions(const TagrecScan *scan, int column, int64 limit, bool ascen
 	return position;
 }
 
+int32 *
+tagrec_get_seen(const TagrecScan *scan, int64 limit, int32 *n_disliked, int32 *n)
+{
+	int32	   *number = copy_values(scan, User_seen, n);
+
+	*n_disliked = 0;
+	for (int32 i = 0; i < *n; i++)
+	{
+		if ((number[i] < 0 ? ~number[i] : number[i]) >= limit || (i > 0 && number[i] <= number[i - 1]))
+			wrong(scan, User_seen, psprintf("has %d as element %d, but positions must be below %lld and in ascending order",
+											number[i], i + 1, (long long) limit));
+		*n_disliked += number[i] < 0;
+	}
+	*n -= *n_disliked;
+	return number;
+}
+
 void
 tagrec_get_embedding(const TagrecScan *scan, int column, float *out)
 {

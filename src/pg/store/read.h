@@ -77,6 +77,12 @@ extern float *tagrec_get_numbers(const TagrecScan *scan, int column, int32 *n);
 /* Numbers in 0 .. limit - 1, each larger than the one before if they ascend. */
 extern int32 *tagrec_get_positions(const TagrecScan *scan, int column, int64 limit, bool ascending, int32 *n);
 
+/*
+ * What a user has, and dislikes: ascending numbers, of which the first *n_disliked are the complements (~) of positions of
+ * disliked items, and the *n others positions of those that the user has.
+ */
+extern int32 *tagrec_get_seen(const TagrecScan *scan, int64 limit, int32 *n_disliked, int32 *n);
+
 /* out (version->width) = an embedding */
 extern void tagrec_get_embedding(const TagrecScan *scan, int column, float *out);
 

@@ -141,6 +141,7 @@ take_user(Recommending *r, const TagrecScan *scan)
 {
 	int32		u = r->read++;
 	TagrecRow	row;
+	const int32 *out;
 	MemoryContext batch;
 
 	if (u >= r->users)
@@ -150,11 +151,8 @@ take_user(Recommending *r, const TagrecScan *scan)
 	r->key[u] = datumCopy(tagrec_get_key(scan, User_user_id), r->key_by_value, r->key_length);
 	memcpy(r->vector + (Size) u * r->stride, row.embedding, r->width * sizeof(float));
 	r->norm[u] = length_of(row.embedding, r->width);
-	if (r->job->request->exclude_seen)
-	{
-		r->seen[u] = copy(row.seen, row.n_seen * sizeof(int32));
-		r->n_seen[u] = row.n_seen;
-	}
+	out = tagrec_row_out(&row, r->job->request->exclude_seen, &r->n_seen[u]);
+	r->seen[u] = copy(out, r->n_seen[u] * sizeof(int32));
 	if (r->sparse)
 		r->sparse[u] = (TrSparse) {
 			.n = row.sparse.n,
@@ -456,7 +454,7 @@ find(Recommending *r)
 	INSTR_TIME_SET_CURRENT(r->noted);
 	if (r->n == 0)
 		return;
-	if (!r->scorer->network && !r->scorer->neighbours && r->width > 0)
+	if (!r->scorer->network && !r->scorer->neighbours && !r->scorer->caution && r->width > 0)
 	{
 		find_by_products(r);
 		return;

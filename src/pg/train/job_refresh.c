@@ -55,6 +55,7 @@ tagrec_refresh_read(const TagrecRequest *request, TagrecSource *source, TagrecDa
 	before = version->owner == GetUserId() ? tagrec_act_aside() : tagrec_act_as(version->owner);
 	tagrec_source_check(source);
 	tagrec_source_read(source, data, raw);
+	tagrec_source_read_attributes(source, tagrec_algorithm(version->algorithm), data, raw);
 	tagrec_act_again(before);
 }
 
@@ -82,7 +83,7 @@ load_network(TagrecTraining *t, const TagrecVersion *version)
 		tagrec_version_corrupted(version, "Its network uses neighbours of other kinds than are stored.");
 }
 
-/* Which items the version does not have. From here on, no key of an item is added. */
+/* Which items the version does not have, or nobody has. From here on, no key of an item is added. */
 static void
 mark_new_items(TagrecTraining *t, const TagrecVersion *version)
 {
@@ -92,6 +93,7 @@ mark_new_items(TagrecTraining *t, const TagrecVersion *version)
 	TagrecTable *items = tagrec_table_open(version, TAGREC_ITEMS);
 	TagrecScan	scan = tagrec_scan_all(items);
 	FmgrInfo	output;
+	const uint64 *waiting = t->data.all.new_items;
 
 	keys->closed = true;
 	memset(new_items, 0xff, (TR_BIT_WORDS(keys->count) + 1) * sizeof(uint64));
@@ -102,7 +104,7 @@ mark_new_items(TagrecTraining *t, const TagrecVersion *version)
 		int32		item = tagrec_keys_intern(keys, key, strlen(key));
 
 		CHECK_FOR_INTERRUPTS();
-		if (item >= 0)
+		if (item >= 0 && (!waiting || !tr_bit_test(waiting, item)))
 			new_items[item / 64] &= ~(UINT64CONST(1) << (item % 64));
 		pfree(key);
 	}

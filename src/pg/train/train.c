@@ -99,12 +99,6 @@ check_refreshable(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 
-	if (version->user_features || version->item_features)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("model \"%s\" cannot be refreshed", version->model),
-				 errdetail("It was trained with attributes, which only training reads."),
-				 errhint("Train it again with tagrec_retrain().")));
 	if (algorithm->counts)
 		return;
 	if (version->features)
@@ -135,7 +129,9 @@ check_source_as_owner(const TagrecVersion *version, TagrecRequest *request, Tagr
 	TagrecActing before = tagrec_act_as(version->owner);
 
 	request->source = tagrec_source_find(version->source);
+	request->item_features = version->item_features ? tagrec_source_find(version->item_features) : InvalidOid;
 	tagrec_submit_check_source(source, request);
+	tagrec_source_check_attributes(source, tagrec_algorithm(version->algorithm));
 	tagrec_act_again(before);
 }
 

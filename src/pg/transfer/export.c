@@ -74,6 +74,7 @@ typedef struct Export
 {
 	TagrecArchive archive;
 	const TagrecVersion *version;
+	TagrecRelation relation;	/* that is read */
 	Column		column[TAGREC_MOST_COLUMNS];
 	int			columns;
 	FmgrInfo	output;			/* of the keys, from the first row on */
@@ -130,6 +131,13 @@ append_value(Export *export, const Column *column, const TagrecScan *scan)
 	}
 	else if (column->is.type == TEXTOID)
 		append_text(column->values, tagrec_get_text(scan, column->is.place));
+	else if (export->relation == TAGREC_USERS && column->is.place == User_seen)
+	{
+		int32		disliked;
+		int32	   *seen = tagrec_get_seen(scan, PG_INT32_MAX, &disliked, &n);
+
+		tagrec_tensor_append(column->values, seen, disliked + n);
+	}
 	else if (column->is.type == INT4ARRAYOID)
 	{
 		int32	   *positions = tagrec_get_positions(scan, column->is.place, PG_INT32_MAX, false, &n);
@@ -167,6 +175,7 @@ export_row(void *argument, const TagrecScan *scan)
 static void
 export_relation(Export *export, TagrecRelation which)
 {
+	export->relation = which;
 	export->columns = 0;
 	export->output.fn_oid = InvalidOid;
 	/* the version is in the metadata */

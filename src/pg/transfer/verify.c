@@ -81,10 +81,11 @@ static void
 check_user(const TagrecScan *scan, uint64 *taken)
 {
 	const TagrecVersion *version = scan->table->version;
+	int32		disliked;
 	int32		seen;
 
 	check_embedding(scan, User_embedding);
-	(void) tagrec_get_positions(scan, User_seen, version->items, true, &seen);
+	(void) tagrec_get_seen(scan, version->items, &disliked, &seen);
 	(void) tagrec_get_profile(scan, User_tags, User_counts);
 	(void) tagrec_get_sparse(scan, User_features, User_feature_values, feature_count(version));
 	check_posts(scan, seen);
