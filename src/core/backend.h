@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 11
+#define TR_BACKEND_API_VERSION 12
 
 typedef struct TrBackend TrBackend;
 

@@ -138,10 +138,13 @@ due(const Training *t, const TrEpoch *epoch, bool last)
 static TrStatus
 measure(Training *t, TrEpoch *epoch, TrError *err)
 {
-	TR_TRY(tr_validate(t->model, t->dataset, t->validation, (TrMetric) t->options->metric, t->options->metric_k,
-					   &t->hooks->poll, &epoch->metric, err));
-	if (!isnan(t->result->metric)
-		&& !tr_metric_better((TrMetric) t->options->metric, epoch->metric, t->result->metric))
+	TrMetric	metric = (TrMetric) t->options->metric;
+	TrMean		mean = {0};
+
+	TR_TRY(tr_validate_mean(t->model, t->dataset, t->validation, metric, t->options->metric_k, &t->hooks->poll, &mean,
+							err));
+	epoch->metric = mean.count > 0 ? tr_metric_value(metric, &mean) : 0;
+	if (!isnan(t->result->metric) && !tr_metric_better(metric, epoch->metric, t->result->metric))
 	{
 		t->without_gain++;
 		return TR_OK;
@@ -149,6 +152,7 @@ measure(Training *t, TrEpoch *epoch, TrError *err)
 	t->without_gain = 0;
 	t->result->best_epoch = epoch->epoch;
 	t->result->metric = epoch->metric;
+	t->result->metric_error = tr_metric_error(metric, &mean);
 	t->result->loss = epoch->loss;
 	return keep_best(t, err);
 }
@@ -250,7 +254,7 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	TrStatus	status = TR_OK;
 	bool		done = false;
 
-	*result = (TrTrainResult) {.metric = NAN};
+	*result = (TrTrainResult) {.metric = NAN, .metric_error = NAN};
 	if (validates(&t))
 		TR_TRY(check_metric(&t, err));
 	model->epochs = train_options->epochs;

@@ -54,6 +54,7 @@ typedef struct TrTrainResult
 	int			best_epoch;		/* whose weights the model holds */
 	double		loss;			/* of that epoch */
 	double		metric;			/* of that epoch; NAN without validation */
+	double		metric_error;	/* its standard error; NAN with fewer than two users */
 } TrTrainResult;
 
 /*

@@ -53,7 +53,7 @@ load_lastfm() {
 	ask -c 'CREATE TABLE posts (user_id int, item_id int, tag int)' || exit
 	gzip -dc "$DATA/user_taggedartists.dat.gz" | tr -d '\r' |
 		awk 'NR > 1 { if (!($1 in u)) u[$1] = n++; printf "%d\t%d\t%d\n", u[$1], $2, $3 }' | ask -c 'COPY posts FROM STDIN' || exit
-	ask -c 'SET client_min_messages = warning' -c "SELECT tagrec_train('m', 'posts')" >/dev/null || exit
+	ask -c 'SET client_min_messages = warning' -c "SELECT tagrec_train('m', 'posts', 'hdlpr_ns')" >/dev/null || exit
 	users=$(ask -c "SELECT users FROM tagrec_models WHERE model = 'm'")
 	items=$(ask -c "SELECT items FROM tagrec_models WHERE model = 'm'")
 }

@@ -214,6 +214,9 @@ static const double tried[][4] = {{2, 0, 0.7, 0.5}, {10, 10, 0.3, 0.3}};
 /* The trainings that choose take half the epochs, and no more than this: in fewer, items have not been learned. */
 #define CHOOSING_EPOCHS 15
 
+/* The default of item_history in version 0.1.0, which chose nothing. */
+#define HISTORY_OF_0_1_0 2.0
+
 /* Tags gain more by the other half of the epochs: items have to be ahead by more than that. */
 #define MARGIN 0.1
 
@@ -338,6 +341,8 @@ create(TrModel *model, TrError *err)
 	TR_TRY(tower_create_over(&h->tower, dataset, h->augmented.n_tags, model->n_tags, err));
 	TR_TRY(tr_tensor(model, "tags", 1, 1, (TrRange) {T, T, true}, &h->n_tags, err));
 	*h->n_tags = T;
+	if (!model->dataset && !tr_stored(model, "chosen"))
+		return TR_OK;			/* all given, or a blend's member of version 0.1.0, whose defaults were fixed */
 	return is_open(model->options) ? tr_tensor(model, "chosen", 1, 4, TR_FROM_ZERO, &h->chosen, err) : TR_OK;
 }
 
@@ -404,7 +409,8 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 		TrError *err)
 {
 	Hybrid	   *h = (Hybrid *) model;
-	float		times = h->chosen ? h->chosen[0] : (float) ((const HybridOptions *) model->options)->item_history;
+	double		given = ((const HybridOptions *) model->options)->item_history;
+	float		times = h->chosen ? h->chosen[0] : (float) (given < 0 ? HISTORY_OF_0_1_0 : given);
 	const TrSparse *items = &history->items;
 	size_t		most = (size_t) history->tags.n + (size_t) history->item_tags.n + (size_t) items->n;
 	int32_t    *tag = TR_NEW(model, int32_t, most);

@@ -22,6 +22,7 @@ tower_estimate(const TrShape *shape, const void *values)
 	double		users = fmin(o->batch, shape->n_users);
 	double		pairs = fmin(targets, shape->n_posts);
 	double		columns = fmin(shape->n_items, o->negatives == TOWER_FULL ? shape->n_items
+							   : o->negatives == TOWER_EACH ? pairs * (1.0 + o->samples)
 							   : pairs + (o->negatives == TOWER_IN_BATCH ? 0 : o->samples));
 	double		rows = users + columns + (o->own_tags ? 0 : pairs);
 	double		floats;
@@ -30,7 +31,7 @@ tower_estimate(const TrShape *shape, const void *values)
 	floats = (double) p.size * (o->optimizer == TOWER_ADAM ? 4 : o->optimizer == TOWER_MOMENTUM ? 3 : 2);
 	for (int k = 1; k <= l.K; k++)
 		floats += rows * l.dim[k] * (o->reconstruction > 0 ? 4 : 2);
-	floats += users * columns + rows * l.dim[l.K] * 2;
+	floats += (o->negatives == TOWER_EACH ? pairs * (2 * columns + o->samples) : users * columns) + rows * l.dim[l.K] * 2;
 	if (o->reconstruction > 0)
 		floats += fmin(rows * l.dim[0], fmax(4 * 1024 * 1024, 64.0 * l.dim[0]));
 	/* the dataset's copy in backend memory, and the kept best weights */

@@ -72,11 +72,18 @@ extern int64_t tower_layout(TrStack *stack, TrParameters *p, const TowerOptions 
 extern TrStatus tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err);
 extern TrProfileWeights tower_profile_weights(const Tower *t, TrSide side);
 
+/* Is the step of W1 one with its gradient? Not where the decoder adds to this. */
+static inline bool
+tower_first_apart(const Tower *t)
+{
+	return t->options.reconstruction <= 0;
+}
+
 /* Encodes rows of up to three groups; afterwards embedding (R,width) holds users as they are and items times item_scale. */
 extern TrStatus tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
 							  const float *item_feature, TrError *err);
 /*
- * From embedding_grad (R,width) to the gradient of every parameter; that of hidden[K] of the first `decoded_rows` rows
+ * From embedding_grad (R,width) to the gradient of every parameter, W1 apart where it is; that of hidden[K] of the first `decoded_rows` rows
  * comes on top.
  */
 extern TrStatus tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
