@@ -100,6 +100,10 @@ CREATE TABLE owned AS SELECT i % 60 AS user_id, i AS item_id, 'kind ' || (i % 60
 SELECT choose('c', '{"candidates": "", "epochs": 5}', source => 'owned') AS job \gset
 SELECT string_agg(settings ->> 'algorithm', ', ' ORDER BY trial) AS algorithms, max(value) > 2 * min(value) AS tags_tell FROM tagrec_trials WHERE job = :job;
 SELECT algorithm <> 'popularity' AS by_tags FROM tagrec_versions WHERE job = :job;
+-- attributes of items are tags
+CREATE TABLE kinds AS SELECT item_id, array_agg(tag ORDER BY tag) AS kinds FROM owned GROUP BY 1;
+SELECT tagrec_train('a', 'owned', 'auto', '{"threads": 1, "epochs": 5}', tag_column => NULL, item_features => 'kinds') AS job \gset
+SELECT string_agg(settings ->> 'algorithm', ', ' ORDER BY trial) AS algorithms, max(value) > 2 * min(value) AS tags_tell FROM tagrec_trials WHERE job = :job;
 
 -- values, predicted
 CREATE TABLE rated AS SELECT user_id, item_id, 3 + (user_id % 3) / 2.0 + CASE WHEN user_id % 12 = item_id % 12 THEN 1 ELSE -1 END AS value

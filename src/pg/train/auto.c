@@ -110,6 +110,15 @@ tagrec_auto_trial_work(const TagrecTrial *trial, const TrDataset *d)
 	return tagrec_auto_work(trial->options->algorithm, &shape, members_of(trial));
 }
 
+/* Attributes of items are tags, too. */
+static bool
+has_tags(const TagrecRequest *request)
+{
+	const TrAlgorithm *which = tagrec_algorithm(request->algorithm);
+
+	return request->columns.tag || (which->task == TR_TASK_ITEM && OidIsValid(request->item_features));
+}
+
 TagrecTrial *
 tagrec_auto_trials(const TagrecRequest *request, int *count)
 {
@@ -124,7 +133,7 @@ tagrec_auto_trials(const TagrecRequest *request, int *count)
 	trials = palloc0(Max(most, 1) * sizeof(TagrecTrial));
 	*count = 0;
 	for (int i = 0; i < most; i++)
-		if (request->columns.tag || !tr_needs_tags(tagrec_algorithm(list[i].algorithm)))
+		if (has_tags(request) || !tr_needs_tags(tagrec_algorithm(list[i].algorithm)))
 			set_trial(&trials[(*count)++], &list[i], common);
 	return trials;
 }
@@ -177,7 +186,7 @@ tagrec_auto_sort(TagrecTrial *trials, int count, bool items_are_new)
 int
 tagrec_auto_default(const TagrecRequest *request, const TagrecTrial *trials, int count)
 {
-	const char *name = tagrec_auto_fallback(trials[0].options->algorithm->task, request->columns.tag != NULL);
+	const char *name = tagrec_auto_fallback(trials[0].options->algorithm->task, has_tags(request));
 
 	for (int i = 0; i < count; i++)
 		if (strcmp(trials[i].options->algorithm->name, name) == 0)
