@@ -47,12 +47,12 @@ train() {
 }
 
 ndcg() {
-	local candidates=NULL
+	local candidates=
 	if [ "$1" = debtags ]; then
 		sql -c 'CREATE OR REPLACE VIEW source AS TABLE train UNION ALL TABLE profiles' -c "SELECT tagrec_refresh('chosen')" >/dev/null || return
-		candidates='ARRAY(SELECT DISTINCT item_id FROM profiles)'
+		candidates=', candidates => ARRAY(SELECT DISTINCT item_id FROM profiles)'
 	fi
-	sql -c "SELECT round(value::numeric, 4) FROM tagrec_evaluate('chosen', 'test', candidates => $candidates) WHERE metric = 'ndcg' AND k = 20"
+	sql -c "SELECT round(value::numeric, 4) FROM tagrec_evaluate('chosen', 'test'$candidates) WHERE metric = 'ndcg' AND k = 20"
 }
 
 for data; do
