@@ -11,6 +11,8 @@
  */
 #include "pg/train/job_auto.h"
 
+#include <math.h>
+
 #include "core/metrics.h"
 #include "lib/stringinfo.h"
 #include "pg/base/tagrec.h"
@@ -227,7 +229,8 @@ tried_text(const TagrecTrials *t)
 			continue;
 		appendStringInfoString(&text, text.len > 0 ? ", " : "");
 		if (t->done[i])
-			appendStringInfo(&text, "%s %.4f (%.4f) in %.1f s", name, row->value, row->value_error, row->seconds);
+			appendStringInfo(&text, "%s %.4f%s in %.1f s", name, row->value,
+							 isnan(row->value_error) ? "" : psprintf(" (%.4f)", row->value_error), row->seconds);
 		else
 			appendStringInfo(&text, "%s: %s", name, row->error);
 	}
