@@ -13,6 +13,7 @@
 #   make bench-scale    measure trainings on 1 and 10 million assignments
 #   make bench-filters  measure filters, boosts and the like
 #   make bench-quality  measure every algorithm's ranking quality
+#   make bench-ratings  measure mf, svdpp, ials and bpr beside other programs
 #   make dist           the sources of the checked out commit as build/tagrec-VERSION.zip, for PGXN
 #   make deb            Debian packages for every PostgreSQL whose headers are installed, in build/deb
 #
@@ -182,6 +183,11 @@ bench-quality: build/unit/bench_train
 	test/bench/convergence.py $< build/bench $(CONVERGENCE_ARGS)
 	test/bench/sweep.py $< build/bench $(SWEEP_ARGS)
 
+# Beside programs of others, by TAGREC_PYTHON, which has them
+bench-ratings: build/unit/bench_ratings build/unit/bench_train
+	test/bench/make_ratings.py build/bench/ml-100k-ratings
+	$(or $(TAGREC_PYTHON),python3) test/bench/beside_others.py build/unit build/bench/ml-100k-ratings
+
 # gpu, check-gpu, bench-gpu; and the emulation that lets check-core test the CUDA backend without a GPU
 ifneq ($(wildcard gpu/gpu.mk),)
 include gpu/gpu.mk
@@ -190,4 +196,4 @@ gpu:
 	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
 endif
 
-.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-filters bench-quality bench-serving bench-scale
+.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-filters bench-quality bench-ratings bench-serving bench-scale
