@@ -8,7 +8,8 @@
  * items, so that an item in a user's profile and the item itself share a row.
  *
  * How much of a profile should be items depends on how much the tags say of who will like what. What is not given of the
- * two weights and of the dropout is chosen on held-out pairs (choice.h), before the first epoch.
+ * two weights, of the dropout, the temperature and the mini-batch is chosen on held-out pairs (choice.h), before the first
+ * epoch.
  *
  * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset that the model was not trained
  * on, as in a refresh: its items have other numbers.
@@ -29,7 +30,7 @@ typedef struct HybridOptions
 } HybridOptions;
 
 static const TrOption options[] = {
-	TOWER_OPTIONS_WITH("-1", "-1", -1, "; -1 = chosen on held-out pairs of the training data", "0.1"),
+	TOWER_OPTIONS_WITH("-1", "-1", -1, "; -1 = chosen on held-out pairs of the training data"),
 	TOWER_MASK_OPTION,
 	TOWER_SAMPLING_WITH("popularity", "2000"),
 	{"item_history", TR_OPTION_REAL, offsetof(HybridOptions, item_history), "-1", -1, 1000, NULL,
@@ -204,20 +205,29 @@ weigh_items(Hybrid *h, TrSide side, float times, TrError *err)
 
 /* ------------------------------------------------------------------ what the data wants */
 
-/* item_history, item_term, user_dropout, item_dropout: tags with a few items; items with a few tags */
-static const double tried[][4] = {{2, 0, 0.7, 0.5}, {10, 10, 0.3, 0.3}};
+/* Tags with a few items; items with a few tags, which take more steps to learn. */
+static const struct
+{
+	double		item_history,
+				item_term,
+				user_dropout,
+				item_dropout,
+				temperature;
+	int			batch;
+} tried[] = {{2, 0, 0.5, 0.5, 0.1, 128}, {10, 10, 0.3, 0.3, 0.1, 32}};
 
 #define TRIED ((int) (sizeof(tried) / sizeof(tried[0])))
 
-/* The trainings that choose take half the epochs, and no more than this: in fewer, items have not been learned. */
-#define CHOOSING_EPOCHS 15
+/* The trainings that choose take half the epochs, and no more than this. */
+#define CHOOSING_EPOCHS 10
 
 /* The default of item_history in version 0.1.0, which chose nothing. */
 #define HISTORY_OF_0_1_0 2.0
 
-/* Tags gain more by the other half of the epochs: items have to be ahead by more than that. */
+/* Tags gain more by the other epochs: items have to be ahead by more than that. */
 #define MARGIN 0.1
 
+/* Are the profiles to be chosen? */
 static bool
 is_open(const HybridOptions *o)
 {
@@ -230,13 +240,17 @@ set_tried(HybridOptions *o, const HybridOptions *given, int i)
 {
 	*o = *given;
 	if (given->item_history < 0)
-		o->item_history = tried[i][0];
+		o->item_history = tried[i].item_history;
 	if (given->item_term < 0)
-		o->item_term = tried[i][1];
+		o->item_term = tried[i].item_term;
 	if (given->tower.user_dropout < 0)
-		o->tower.user_dropout = tried[i][2];
+		o->tower.user_dropout = tried[i].user_dropout;
 	if (given->tower.item_dropout < 0)
-		o->tower.item_dropout = tried[i][3];
+		o->tower.item_dropout = tried[i].item_dropout;
+	if (given->tower.temperature == 0)
+		o->tower.temperature = tried[i].temperature;
+	if (given->tower.batch == 0)
+		o->tower.batch = tried[i].batch;
 }
 
 /* The training and the profiles follow what was chosen. */
@@ -268,6 +282,9 @@ choose(Hybrid *h, const TrPoll *poll, TrError *err)
 	}
 	choice.epochs = epochs < CHOOSING_EPOCHS ? epochs : CHOOSING_EPOCHS;
 	TR_TRY(tr_choose(&best, &h->tower.model, &choice, poll, err));
+	tower_take(&h->tower, &options[best].tower);
+	if (!h->chosen)
+		return TR_OK;
 	h->chosen[0] = (float) options[best].item_history;
 	h->chosen[1] = (float) options[best].item_term;
 	h->chosen[2] = (float) options[best].tower.user_dropout;
@@ -280,7 +297,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 {
 	Hybrid	   *h = (Hybrid *) model;
 
-	if (epoch == 1 && h->chosen)
+	if (epoch == 1 && (h->chosen || tower_is_open(model->options)))
 		TR_TRY(choose(h, poll, err));
 	return tower_train_epoch(model, epoch, poll, stats, err);
 }
@@ -290,6 +307,7 @@ restored(TrModel *model, TrError *err)
 {
 	Hybrid	   *h = (Hybrid *) model;
 
+	TR_TRY(tower_restored(model, err));
 	return h->chosen && model->dataset ? apply_chosen(h, err) : TR_OK;
 }
 
@@ -300,12 +318,15 @@ estimate(const TrShape *shape, const void *values)
 {
 	TrShape		augmented = *shape;
 	size_t		occurrences = (size_t) shape->n_assignments + (size_t) shape->n_posts;
+	HybridOptions o;
+	size_t		bytes;
 
 	augmented.n_tags += shape->n_items;
 	augmented.n_assignments += shape->n_posts;
+	set_tried(&o, values, 0);
 	/* two tables; an entry has 16 bytes, an occurrence 8 */
-	return (is_open(values) ? 2 : 1) * (tower_estimate(&augmented, values) + 2 * occurrences * 24)
-		+ (is_open(values) ? tr_choice_bytes(shape) : 0);
+	bytes = tower_estimate(&augmented, &o) + 2 * occurrences * 24;
+	return is_open(values) || tower_is_open(values) ? 2 * bytes + tr_choice_bytes(shape) : bytes;
 }
 
 /* The first layer's inputs say how many items there were. */
@@ -338,7 +359,7 @@ create(TrModel *model, TrError *err)
 	TR_TRY(tower_create_over(&h->tower, dataset, h->augmented.n_tags, model->n_tags, err));
 	TR_TRY(tr_tensor(model, "tags", 1, 1, (TrRange) {T, T, true}, &h->n_tags, err));
 	*h->n_tags = T;
-	if (!model->dataset && !tr_stored(model, "chosen"))
+	if (!model->dataset && !tr_stored(model, "chosen") && !tr_stored(model, "temperature"))
 		return TR_OK;			/* all given, or a blend's member of version 0.1.0, whose defaults were fixed */
 	return is_open(model->options) ? tr_tensor(model, "chosen", 1, 4, TR_FROM_ZERO, &h->chosen, err) : TR_OK;
 }

@@ -407,6 +407,9 @@ make_model(TagrecRun *run)
 		run->asked = tagrec_tune_run(&run->training);
 	else
 		tagrec_training_run(&run->training, "training");
+	/* what is to be compared on held-out pairs must not have seen them */
+	if (!tagrec_request_if_better(run->job.request))
+		tagrec_training_again(&run->training, "training on all pairs");
 	tagrec_training_save(&run->training);
 }
 
