@@ -297,6 +297,13 @@ LANGUAGE C STABLE PARALLEL SAFE COST 10000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_feature_tags(text, int, bigint, int) IS
 	'tags that change a feature of the embedding most';
 
+CREATE OR REPLACE FUNCTION tagrec_topics(model text, topics int DEFAULT 12, n bigint DEFAULT 8, version int DEFAULT NULL)
+	RETURNS TABLE (topic int, sharpness real, tags text[])
+AS 'MODULE_PATHNAME', 'tagrec_topics'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000000 ROWS 12;
+COMMENT ON FUNCTION tagrec_topics(text, int, bigint, int) IS
+	'directions of the embedding that tags share, the sharpest first, and the tags that lie along each';
+
 CREATE OR REPLACE FUNCTION tagrec_warm(model text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_warm'
 LANGUAGE C VOLATILE PARALLEL SAFE COST 100000;
