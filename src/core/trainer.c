@@ -48,6 +48,8 @@ static const TrOption options[] = {
 	"validations without improvement before training stops early; 0 = no early stopping"},
 	{"stop_after", TR_OPTION_INT, OPTION(stop_after), "0", 0, 100000, NULL,
 	"epoch after which training stops, while a decaying learning_rate is still planned over all epochs; 0 = none"},
+	{"max_seconds", TR_OPTION_REAL, OPTION(max_seconds), "0", 0, 1e9, NULL,
+	"seconds after which training stops with the epoch that it is in, so that its result depends on the machine; 0 = no limit"},
 	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_metric_names,
 	"validation metric"},
 	{"metric_k", TR_OPTION_INT, OPTION(metric_k), "20", 1, 100000, NULL,
@@ -74,6 +76,7 @@ typedef struct Training
 	TrTensor   *best;			/* copies of the best epoch's tensors, in the model's memory */
 	int			n_best;
 	int			without_gain;	/* validations since the best one */
+	double		started;
 } Training;
 
 static double
@@ -191,6 +194,12 @@ incomplete(const Training *t, const TrEpoch *epoch, TrError *err)
 	return TR_BAD_OPTION;
 }
 
+static bool
+is_late(const Training *t)
+{
+	return t->options->max_seconds > 0 && now() - t->started >= t->options->max_seconds;
+}
+
 /* One epoch; *done says whether it was the last one. */
 static TrStatus
 run_epoch(Training *t, int number, bool *done, TrError *err)
@@ -208,7 +217,7 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	epoch.pairs = stats.pairs;
 	epoch.partial = stats.partial;
 	TR_TRY(check_loss(&epoch, err));
-	*done = stats.last || number == planned(t);
+	*done = stats.last || number == planned(t) || (!stats.partial && is_late(t));
 	if (*done && stats.partial)
 		return incomplete(t, &epoch, err);
 	t->result->epochs = number;
@@ -255,6 +264,7 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	bool		done = false;
 
 	*result = (TrTrainResult) {.metric = NAN, .metric_error = NAN};
+	t.started = now();
 	if (validates(&t))
 		TR_TRY(check_metric(&t, err));
 	model->epochs = train_options->epochs;

@@ -11,6 +11,7 @@ typedef struct TrTrainOptions
 {
 	int			epochs;			/* at most */
 	int			stop_after;		/* epochs to run although more are planned; 0 = all that are planned */
+	double		max_seconds;	/* after which no epoch begins; 0 = any number */
 	double		validation;		/* share of the (user, item) pairs held out */
 	int			validation_every;	/* epochs */
 	int			patience;		/* validations without a better metric before stopping; 0 = never stop early */

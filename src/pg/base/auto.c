@@ -68,8 +68,7 @@ static const TrAlgorithm auto_items = {
 	.task = TR_TASK_ITEM,
 	.options = &options,
 	.pairs_alone = true,
-	.uses_values = true,
-	.uses_attributes = true
+	.uses_values = true
 };
 
 static const TrAlgorithm auto_ratings = {

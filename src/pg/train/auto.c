@@ -93,9 +93,8 @@ set_trial(TagrecTrial *trial, const TagrecCandidate *candidate, Jsonb *common)
 	trial->effective = tagrec_options_effective(trial->options);
 }
 
-/* Of a blend; NULL = it is none. */
-static char *
-members_of(const TagrecTrial *trial)
+char *
+tagrec_auto_members(const TagrecTrial *trial)
 {
 	JsonbValue *members = getKeyJsonValueFromContainer(&trial->effective->root, "members", strlen("members"), NULL);
 
@@ -107,7 +106,16 @@ tagrec_auto_trial_work(const TagrecTrial *trial, const TrDataset *d)
 {
 	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
 
-	return tagrec_auto_work(trial->options->algorithm, &shape, members_of(trial));
+	return tagrec_auto_work(trial->options->algorithm, &shape, tagrec_auto_members(trial));
+}
+
+/* Attributes of items are tags, too. */
+static bool
+has_tags(const TagrecRequest *request)
+{
+	const TrAlgorithm *which = tagrec_algorithm(request->algorithm);
+
+	return request->columns.tag || (which->task == TR_TASK_ITEM && OidIsValid(request->item_features));
 }
 
 TagrecTrial *
@@ -124,7 +132,7 @@ tagrec_auto_trials(const TagrecRequest *request, int *count)
 	trials = palloc0(Max(most, 1) * sizeof(TagrecTrial));
 	*count = 0;
 	for (int i = 0; i < most; i++)
-		if (request->columns.tag || !tr_needs_tags(tagrec_algorithm(list[i].algorithm)))
+		if (has_tags(request) || !tr_needs_tags(tagrec_algorithm(list[i].algorithm)))
 			set_trial(&trials[(*count)++], &list[i], common);
 	return trials;
 }
@@ -177,7 +185,7 @@ tagrec_auto_sort(TagrecTrial *trials, int count, bool items_are_new)
 int
 tagrec_auto_default(const TagrecRequest *request, const TagrecTrial *trials, int count)
 {
-	const char *name = tagrec_auto_fallback(trials[0].options->algorithm->task, request->columns.tag != NULL);
+	const char *name = tagrec_auto_fallback(trials[0].options->algorithm->task, has_tags(request));
 
 	for (int i = 0; i < count; i++)
 		if (strcmp(trials[i].options->algorithm->name, name) == 0)
