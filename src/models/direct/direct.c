@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-const char *const tr_direct_activations[] = {"relu", "tanh", "sigmoid", NULL};
+const char *const tr_direct_activations[] = {"relu", "tanh", "sigmoid", "selu", NULL};
 
 /* ------------------------------------------------------------------ life */
 
@@ -170,7 +170,7 @@ size_layers(Direct *m)
 TrStatus
 tr_direct_create(TrModel *model, const DirectKind *kind, TrError *err)
 {
-	static const TrActivation of[] = {TR_RELU, TR_TANH, TR_SIGMOID};
+	static const TrActivation of[] = {TR_RELU, TR_TANH, TR_SIGMOID, TR_SELU};
 	Direct	   *m = (Direct *) model;
 	int			largest = 1;
 
@@ -252,6 +252,9 @@ activate(float *x, int n, TrActivation activation)
 				break;
 			case TR_RELU:
 				x[j] = x[j] > 0 ? x[j] : 0;
+				break;
+			case TR_SELU:
+				x[j] = x[j] < 0 ? TR_SELU_LEAST * (expf(x[j]) - 1) : TR_SELU_SCALE * x[j];
 				break;
 			case TR_LINEAR:
 				break;
