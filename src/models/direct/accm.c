@@ -17,9 +17,9 @@ static const TrOption option_rows[] = {
 	"whether the attributes of users and items are encoded"},
 	{"attention", TR_OPTION_INT, DIRECT_OPTION(attention), "32", 1, 1024, NULL,
 	"size of the layer that weighs a vector against attributes"},
-	{"vector_dropout", TR_OPTION_REAL, DIRECT_OPTION(vector_dropout), "0.1", 0, 0.99, NULL,
+	{"vector_dropout", TR_OPTION_REAL, DIRECT_OPTION(vector_dropout), "0", 0, 0.99, NULL,
 	"share of the users and items of a mini-batch that have their attributes alone"},
-	DIRECT_OPTIONS("0.001", "0.005", "512", "30"),
+	DIRECT_OPTIONS("0.0003", "0.003", "512", "20"),
 };
 
 static const TrSetting paper[] = {

@@ -49,12 +49,12 @@ static const TrOption asdae_rows[] = {
 
 static const TrOption nrp_dha_rows[] = {
 	CODER_OPTIONS("128", "64", "tanh", "0.1"),
-	DIRECT_OPTIONS("0.00001", "0.002", "1024", "20"),
+	DIRECT_OPTIONS("0.001", "0.001", "2048", "15"),
 };
 
 static const TrOption nrp_asdae_rows[] = {
 	CODER_OPTIONS("128", "64", "tanh", "0.1"),
-	DIRECT_OPTIONS("0.00001", "0.002", "1024", "20"),
+	DIRECT_OPTIONS("0.001", "0.001", "2048", "15"),
 };
 
 /* Table 6 of the paper of 2020, whose optimizer is SGD for the first, and RMSprop for the second. */
