@@ -76,7 +76,7 @@ typedef struct Auto
 #define AUTO_TANH 1				/* of these */
 extern const char *const tr_auto_activations[];
 extern size_t tr_auto_estimate(const TrShape *shape, const void *options);
-/* m->s is the options, and the rest set; the model may be one to be loaded where the algorithm has weights to be stored of its own */
+/* m->s is set; the model may be one to be loaded where the algorithm has weights to be stored of its own */
 extern TrStatus tr_auto_create(Auto *m, TrError *err);
 extern TrStatus tr_auto_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
 extern TrStatus tr_auto_restored(TrModel *model, TrError *err);

@@ -1,7 +1,7 @@
 /*
  * accm: the attentional content and collaborate model (Shi, Zhang, Liu & Ma, "Attention-based Adaptive Model to Unify Warm
- * and Cold Starts Recommendation", 2018): a user is a mixture of a vector and of what the attributes are encoded as, an item
- * likewise; attention weighs the two, and the inner product predicts the rating. In the paper the vectors of some are
+ * and Cold Starts Recommendation", 2018): a user is a mixture of a vector and of what the attributes are encoded as, an
+ * item likewise; attention weighs the two, and the inner product predicts the rating. In the paper the vectors of some are
  * replaced by random numbers in training, to prepare the attributes for who has no ratings; here they are left out.
  */
 #include "models/direct/direct.h"
