@@ -6,7 +6,7 @@
 #   make install        install it into the server that PG_CONFIG belongs to
 #   make installcheck   run the regression tests against a running server
 #   make check-core     run the tests that need no server
-#   make check-matrix   the same with every compiler of the machine, for arm64 and without optimisation
+#   make check-matrix   the same with every compiler, PostgreSQL and release of Debian that can be had (scripts/matrix.sh)
 #   make gpu            build the CUDA backend, when there is nvcc
 #   make bench          run the benchmarks
 #   make bench-serving  measure recommendations out of large catalogues

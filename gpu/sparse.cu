@@ -234,3 +234,16 @@ tr_cuda_sparse_backward(TrBackend *b, float *dw, const TrCsr *x, const float *dz
 	threads = tr_cuda_threads(H, SLICE_THREADS);
 	TR_LAUNCH(b, crossing_kernel, dim3(tiles, (unsigned) tr_cuda_blocks(H, threads)), threads, 0, a);
 }
+
+/* The gradient is put together in room (T,H). */
+void
+tr_cuda_sparse_update(TrBackend *b, const TrOptimizer *o, float *w, float *m, float *v, const TrCsr *groups, int n,
+					  const float *dz, int H, float *room)
+{
+	size_t		size = (size_t) groups[0].cols * H;
+
+	b->ops->zero(b, room, size * sizeof(float));
+	for (int g = 0; g < n; dz += (size_t) groups[g++].rows * H)
+		tr_cuda_sparse_backward(b, room, &groups[g], dz, H);
+	tr_cuda_update(b, o, w, room, m, v, (int64_t) size);
+}

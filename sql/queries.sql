@@ -47,7 +47,9 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_all(model text,
 		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
 		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
 		boost_from regclass DEFAULT '-',
-		version int DEFAULT NULL)
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
 	RETURNS TABLE (user_id text, rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_all_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10000;
@@ -60,7 +62,9 @@ CREATE OR REPLACE FUNCTION tagrec_recommend_all_as(user_type anyelement, item_ty
 		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
 		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
 		boost_from regclass DEFAULT '-',
-		version int DEFAULT NULL)
+		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
+		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
+		after bigint DEFAULT 0, version int DEFAULT NULL)
 	RETURNS TABLE (user_id anyelement, rank int, item anycompatible, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_all_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10000;

@@ -85,7 +85,7 @@ largest(const int32_t *key, int64_t n)
 	return max;
 }
 
-/* One stable counting-sort pass: to = from, ordered by key, -1 (no tag) first. start has room for the largest key + 3. */
+/* One stable counting-sort pass: to = from, ordered by key, -1 (no tag, no user) first. start has room for the largest key + 3. */
 static void
 sort_pass(int32_t *to, const int32_t *from, const int32_t *key, int64_t n, int64_t *start, int32_t max)
 {
@@ -254,12 +254,13 @@ compact(TrAssignments *a, const int32_t *user_map, const int32_t *item_map, cons
 
 	for (int64_t i = 0; i < a->count; i++)
 	{
-		int32_t		user = user_map ? user_map[a->user[i]] : a->user[i];
+		bool		used = a->user[i] != TR_NO_USER;
+		int32_t		user = user_map && used ? user_map[a->user[i]] : a->user[i];
 		int32_t		item = item_map ? item_map[a->item[i]] : a->item[i];
 		bool		tagged = a->tag[i] != TR_NO_TAG;
 		int32_t		tag = tag_map && tagged ? tag_map[a->tag[i]] : a->tag[i];
 
-		if (user < 0 || item < 0 || (tagged && tag < 0))
+		if ((used && user < 0) || item < 0 || (tagged && tag < 0))
 			continue;
 		a->user[kept] = user;
 		a->item[kept] = item;
@@ -284,7 +285,7 @@ map_frequent(int32_t *map, int32_t n_keys, const int32_t *key, int64_t n, int32_
 {
 	memset(map, 0, (size_t) n_keys * sizeof(int32_t));
 	for (int64_t i = 0; i < n; i++)
-		if (key[i] != TR_NO_TAG)
+		if (key[i] >= 0)
 			map[key[i]]++;
 	for (int32_t k = 0; k < n_keys; k++)
 		map[k] = map[k] >= min_count ? k : -1;

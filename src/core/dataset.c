@@ -10,6 +10,23 @@
 
 #define NEW(memory, type, count) ((type *) tr_alloc((memory), ((size_t) (count) + 1) * sizeof(type)))
 
+/* The rows of users, which come behind those without one. */
+static TrAssignments
+of_users(const TrAssignments *a, int64_t described)
+{
+	TrAssignments rest = *a;
+
+	rest.count -= described;
+	rest.user += described;
+	rest.item += described;
+	rest.tag += described;
+	rest.weight = a->weight ? a->weight + described : NULL;
+	rest.value = a->value ? a->value + described : NULL;
+	rest.rows = a->rows ? a->rows + described : NULL;
+	rest.time = a->time ? a->time + described : NULL;
+	return rest;
+}
+
 /* post_of (n) = post of each row; the number of posts. */
 static int32_t
 number_posts(const TrAssignments *a, int32_t *post_of)
@@ -229,27 +246,40 @@ build_table(TrDataset *d, TrProfileTable *table, const TrAssignments *a, const i
 }
 
 static TrStatus
-build(TrDataset *d, const TrAssignments *a)
+build_tables(TrDataset *d, const TrAssignments *tagged, const int32_t *post_of)
 {
-	TrAssignments tagged;
-	int32_t    *post_of = NEW(d->memory, int32_t, a->count);
+	TrAssignments users = of_users(tagged, d->n_described);
 
-	if (!post_of)
-		return TR_NO_MEMORY;
-	d->n_posts = number_posts(a, post_of);
-	for (int64_t i = 0; i < a->count; i++)
-		d->n_assignments += a->tag[i] != TR_NO_TAG;
-	TR_TRY(build_posts(d, a, post_of));
-	TR_TRY(build_item_posts(d));
-	TR_TRY(build_values(d, a, post_of));
-	TR_TRY(select_tagged(&tagged, &post_of, a));
-	TR_TRY(build_table(d, &d->user, &tagged, tagged.user, d->n_users, post_of));
-	TR_TRY(build_table(d, &d->item, &tagged, tagged.item, d->n_items, post_of));
+	TR_TRY(build_table(d, &d->user, &users, users.user, d->n_users, post_of + d->n_described));
+	TR_TRY(build_table(d, &d->item, tagged, tagged->item, d->n_items, post_of));
 	if (!d->item.weight)
 	{
 		d->item.post_ptr = d->post_ptr;
 		d->item.post_tag = d->post_tag;
 	}
+	return TR_OK;
+}
+
+static TrStatus
+build(TrDataset *d, const TrAssignments *a)
+{
+	TrAssignments tagged;
+	TrAssignments users;
+	int32_t    *post_of = NEW(d->memory, int32_t, a->count);
+
+	if (!post_of)
+		return TR_NO_MEMORY;
+	while (d->n_described < a->count && a->user[d->n_described] == TR_NO_USER)
+		post_of[d->n_described++] = -1;
+	users = of_users(a, d->n_described);
+	d->n_posts = number_posts(&users, post_of + d->n_described);
+	for (int64_t i = 0; i < users.count; i++)
+		d->n_assignments += users.tag[i] != TR_NO_TAG;
+	TR_TRY(build_posts(d, &users, post_of + d->n_described));
+	TR_TRY(build_item_posts(d));
+	TR_TRY(build_values(d, &users, post_of + d->n_described));
+	TR_TRY(select_tagged(&tagged, &post_of, a));
+	TR_TRY(build_tables(d, &tagged, post_of));
 	if (tagged.user != a->user)
 		tr_assignments_free(&tagged);
 	tr_free(d->memory, post_of);

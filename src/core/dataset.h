@@ -1,7 +1,8 @@
 /*
  * The training data: assignments (user, item, tag) as posts, CSR both ways, and the two profile tables. An assignment may
- * have no tag, and then says of its post only that there is one; a post may have a value (a rating, or how much it counts)
- * and a time; users and items may have further profiles beside their tags. All indices are 0-based and dense; users, items
+ * have no tag, and then says of its post only that there is one, or no user: then it is a tag of the item's profile, and of
+ * no post; a post may have a value (a rating, or how much it counts) and a time; users and items may have further profiles
+ * beside their tags. All indices are 0-based and dense; users, items
  * and tags are numbered in the order of their keys, so that a tie broken by index is a tie broken by key.
  */
 #ifndef TR_DATASET_H
@@ -32,11 +33,12 @@ typedef enum TrMerge
 } TrMerge;
 
 #define TR_NO_TAG (-1)
+#define TR_NO_USER (-1)
 
 /* One row. */
 typedef struct TrAssignment
 {
-	int32_t		user,
+	int32_t		user,			/* TR_NO_USER = none: it has a tag then */
 				item,
 				tag;			/* TR_NO_TAG = none */
 	float		weight;			/* of the tag in profiles */
@@ -125,7 +127,8 @@ typedef struct TrDataset
 				n_items,
 				n_tags;
 	int32_t		n_posts;		/* distinct (user, item) pairs */
-	int64_t		n_assignments;
+	int64_t		n_assignments;	/* of a user, with a tag */
+	int64_t		n_described;	/* without a user: they are in the items' profiles alone */
 	int32_t    *post_user;		/* (posts), sorted by (user, item) */
 	int32_t    *post_item;		/* (posts) */
 	int64_t    *post_ptr;		/* (posts+1) into post_tag */
@@ -137,7 +140,12 @@ typedef struct TrDataset
 	int64_t    *post_time;		/* (posts), NULL = the rows had no times */
 	TrProfileTable user;		/* tags; host memory */
 	TrProfileTable item;
-	const uint64_t *new_items;	/* the set of items that the model was not trained on; not the dataset's own; NULL = none */
+
+	/*
+	 * (optional) The set of items that have had no chance yet: a model was not trained on them, or nobody has them. It is not
+	 * the dataset's own.
+	 */
+	const uint64_t *new_items;
 	const TrDislikes *dislikes; /* not the dataset's own; NULL = none */
 	int			n_profiles;
 	struct TrNamedProfiles *profiles;	/* (n_profiles) */

@@ -1,5 +1,5 @@
 /*
- * An algorithm: one const TrAlgorithm, in one file of src/models, named in one line of src/models/algorithms.c.
+ * An algorithm: one const TrAlgorithm, in one file of src/models, named in one line of src/models/algorithms.h.
  * An algorithm knows the dataset and the backend's operations; it knows neither a kernel nor PostgreSQL.
  */
 #ifndef TR_MODEL_H
@@ -39,6 +39,7 @@ typedef struct TrModel
 	const void *options;		/* of the algorithm; its own copy */
 	int32_t		n_tags;
 	int			epochs;			/* planned at most; set by tr_train(), 0 outside it; the first epoch may change it */
+	const struct TrPoll *poll;	/* of create(), which may be asked to stop; NULL at other times */
 
 	/*
 	 * Numbers of a stored array, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
@@ -362,6 +363,12 @@ typedef struct TrAlgorithm
 	 */
 	void		(*held_out) (TrModel *model, const TrPairs *pairs);
 
+	/*
+	 * (optional) Of a trained model: options, a copy of its own, get what it has chosen by the held-out pairs, so that with
+	 * them it would choose nothing; false = there is nothing to say.
+	 */
+	bool		(*settled) (const TrModel *model, void *options);
+
 	/* (optional) Before the model's memory goes, on the host and in the backend. */
 	void		(*destroy) (TrModel *model);
 } TrAlgorithm;
@@ -386,7 +393,9 @@ extern bool tr_reads_tags(const TrAlgorithm *algorithm);
 /* TR_BAD_OPTION for an algorithm that cannot be trained on pairs without tags, with those that can in the hint. */
 extern TrStatus tr_check_untagged(const TrAlgorithm *algorithm, TrError *err);
 
-/* dataset outlives the model. */
+/* dataset outlives the model. poll is looked at where creating takes its time. */
+extern TrStatus tr_model_create_polled(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
+									   const TrDataset *dataset, const void *options, const TrPoll *poll, TrError *err);
 extern TrStatus tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
 								const TrDataset *dataset, const void *options, TrError *err);
 extern void tr_model_destroy(TrModel *model);

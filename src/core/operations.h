@@ -16,6 +16,14 @@ OPERATION(sparse_forward,
 /* dw (T,H) += x^T dz (R,H) */
 OPERATION(sparse_backward, (TrBackend *b, float *dw, const TrCsr *x, const float *dz, int H))
 
+/*
+ * The step of update() over w (T,H), by the gradient sum over the n >= 1 groups of x^T dz; the groups' rows are those of
+ * dz (R,H), one behind the other. What is in room (T,H) afterwards is undefined.
+ */
+OPERATION(sparse_update,
+		  (TrBackend *b, const TrOptimizer *o, float *w, float *m, float *v, const TrCsr *groups, int n, const float *dz,
+		   int H, float *room))
+
 /* out (R,O) = act(x (R,I) W + bias (O)); bias may be NULL */
 OPERATION(dense_forward,
 		  (TrBackend *b, float *out, const float *x, const float *w, const float *bias, int R, int I, int O,

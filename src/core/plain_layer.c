@@ -134,6 +134,19 @@ tr_plain_sparse_backward(TrBackend *b, float *dw, const TrCsr *x, const float *d
 			add_scaled(dw + (size_t) x->col[e] * H, x->val[e], dz + (size_t) r * H, H);
 }
 
+/* The gradient is put together in room (T,H). */
+void
+tr_plain_sparse_update(TrBackend *b, const TrOptimizer *o, float *w, float *m, float *v, const TrCsr *groups, int n,
+					   const float *dz, int H, float *room)
+{
+	size_t		size = (size_t) groups[0].cols * H;
+
+	memset(room, 0, size * sizeof(float));
+	for (int g = 0; g < n; dz += (size_t) groups[g++].rows * H)
+		tr_plain_sparse_backward(b, room, &groups[g], dz, H);
+	tr_plain_update(b, o, w, room, m, v, (int64_t) size);
+}
+
 /* out (R,O) = act(x (R,I) W + bias) */
 void
 tr_plain_dense_forward(TrBackend *b, float *out, const float *x, const float *w, const float *bias, int R, int I, int O,

@@ -83,7 +83,7 @@ typedef struct TrProfileTable
 	const int32_t *tag;			/* (E) */
 	const float *count;			/* (E) sum of the entry's occurrence weights */
 	const int64_t *occurrence_ptr;	/* (E+1) */
-	const int32_t *post;		/* (assignments) ascending within an entry, distinct */
+	const int32_t *post;		/* (assignments) ascending within an entry, distinct; -1 = of no post */
 	const float *weight;		/* (assignments), NULL = every assignment weighs 1 */
 
 	/*

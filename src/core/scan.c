@@ -39,8 +39,15 @@ leave_out_set(const uint64_t *out, float *value, int32_t first, int32_t n)
 
 	for (int32_t i = 0; i < n; i += 4)
 	{
-		const uint32_t *four = mask[out[(first + i) >> 6] >> (i & 63) & 15];
+		uint64_t	word = out[(first + i) >> 6];
+		const uint32_t *four = mask[word >> (i & 63) & 15];
 		uint32_t	bits[4];
+
+		if (word == 0)
+		{
+			i |= 60;			/* to the end of the word */
+			continue;
+		}
 
 		memcpy(bits, value + i, sizeof(bits));
 		for (int k = 0; k < 4; k++)

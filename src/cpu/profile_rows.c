@@ -9,6 +9,7 @@
 #include <math.h>
 
 #define ROWS 16					/* per task */
+#define DRAWN 512				/* tags whose random numbers are drawn at a time */
 
 typedef struct Profiles
 {
@@ -68,39 +69,6 @@ kept_count(const TrProfileTable *table, int64_t e, const TrProfileRule *rule, ui
 	return count;
 }
 
-/*
- * The same of all entries of an entity, whose tags ascend as those of the post do: val (end - first). Returns how many have
- * something left, which come first with their tags.
- */
-static int
-counts_without(const TrProfileTable *table, int64_t first, int64_t end, int32_t without, int32_t *col, float *val)
-{
-	int64_t		next = table->post_ptr[without];
-	int64_t		last = table->post_ptr[without + 1];
-	int			n = 0;
-
-	for (int64_t e = first; e < end; e++)
-	{
-		bool		gave = next < last && table->post_tag[next] == table->tag[e];
-
-		next += gave;
-		col[n] = table->tag[e];
-		val[n] = table->count[e] - gave;
-		n += val[n] != 0;
-	}
-	return n;
-}
-
-static float
-sum(const float *val, int n)
-{
-	float		all = 0;
-
-	for (int e = 0; e < n; e++)
-		all += val[e];
-	return all;
-}
-
 /* Counts of the row to col and val; returns how many are not 0, and their sum. */
 static int
 count_row(const Profiles *w, int r, int32_t *col, float *val, float *length)
@@ -116,12 +84,6 @@ count_row(const Profiles *w, int r, int32_t *col, float *val, float *length)
 	int			n = 0;
 
 	*length = 0;
-	if (but_one && table->post_ptr)
-	{
-		n = counts_without(table, first, end, without, col, val);
-		*length = sum(val, n);
-		return n;
-	}
 	for (int64_t e = first; e < end; e++)
 	{
 		float		count = whole ? table->count[e] : but_one ? count_without(table, e, without)
@@ -135,23 +97,97 @@ count_row(const Profiles *w, int r, int32_t *col, float *val, float *length)
 	return n;
 }
 
+/* stays[e] = does the tag outlive the dropout in this row? */
+TR_SIMD static void
+draw_tags(int32_t *stays, const int32_t *tag, int n, uint64_t key, uint64_t row, float dropout)
+{
+	for (int e = 0; e < n; e++)
+	{
+		uint64_t	random = tr_random_of(key, row << 32 | (uint32_t) tag[e]);
+
+		/* tr_uniform_of(), by way of 32 bits, which more processors convert side by side */
+		stays[e] = !((float) (int32_t) (random >> 40) * (1.0f / 16777216.0f) < dropout);
+	}
+}
+
+/*
+ * Those of n tags that have a count and outlive the dropout, in their order; returns how many. col and val may be tag and
+ * count.
+ */
 static int
-drop_tags(const TrProfileRule *rule, int r, int32_t *col, float *val, int n)
+take_tags(const TrProfileRule *rule, int r, const int32_t *tag, const float *count, int64_t n, int32_t *col, float *val)
 {
 	uint64_t	key = tr_random_key(rule->seed, TR_STREAM_TAG_DROPOUT, rule->step);
+	bool		drops = rule->tag_dropout > 0;
 	int			left = 0;
 
-	if (!(rule->tag_dropout > 0))
+	for (int64_t first = 0; first < n; first += DRAWN)
+	{
+		int			m = n - first < DRAWN ? (int) (n - first) : DRAWN;
+		int32_t		stays[DRAWN];
+
+		if (drops)
+			draw_tags(stays, tag + first, m, key, (uint64_t) r, rule->tag_dropout);
+		for (int e = 0; e < m; e++)
+		{
+			float		c = count[first + e];
+
+			col[left] = tag[first + e];
+			val[left] = c;
+			left += c != 0 && (!drops || stays[e]);
+		}
+	}
+	return left;
+}
+
+/* One less of each tag that the post gave, where it is in the row; what has nothing left is left out. */
+static int
+take_post_away(const TrProfileTable *table, int32_t without, int32_t *col, float *val, int n)
+{
+	int64_t		last = table->post_ptr[without + 1];
+	bool		gone = false;
+	int			left = 0;
+
+	for (int64_t t = table->post_ptr[without], e = 0; t < last; t++)
+	{
+		while (e < n && col[e] < table->post_tag[t])
+			e++;
+		if (e < n && col[e] == table->post_tag[t])
+			gone |= --val[e] == 0;
+	}
+	if (!gone)
 		return n;
 	for (int e = 0; e < n; e++)
 	{
-		bool		drop = tr_uniform_of(key, (uint64_t) r << 32 | (uint32_t) col[e]) < rule->tag_dropout;
-
 		col[left] = col[e];
 		val[left] = val[e];
-		left += !drop;
+		left += val[e] != 0;
 	}
 	return left;
+}
+
+/*
+ * The counts of a row after dropout, col and val; returns how many, and the sum of all counts before it, which BM25 alone asks
+ * for: without it, what is dropped is not counted.
+ */
+static int
+take_row(const Profiles *w, int r, int32_t *col, float *val, float *length)
+{
+	const TrProfileTable *table = w->table;
+	int32_t		without = w->without_post ? w->without_post[r] : -1;
+	int64_t		first = table->entry_ptr[w->entity[r]];
+	int64_t		end = table->entry_ptr[w->entity[r] + 1];
+	int			n;
+
+	if (w->rule->keep < 1 || w->weights->weighting == TR_WEIGHT_BM25
+		|| (without >= 0 && (table->weight || !table->post_ptr)))
+	{
+		n = count_row(w, r, col, val, length);
+		return w->rule->tag_dropout > 0 ? take_tags(w->rule, r, col, val, n, col, val) : n;
+	}
+	*length = 0;
+	n = take_tags(w->rule, r, table->tag + first, table->count + first, end - first, col, val);
+	return without < 0 ? n : take_post_away(table, without, col, val, n);
 }
 
 /* ln(1 + count), from the table for the counts that occur most */
@@ -161,11 +197,26 @@ log_count(const float *logs, float count)
 	return count >= 0 && count < TR_CPU_LOGS && count == (float) (int) count ? logs[(int) count] : log1pf(count);
 }
 
+/* val[e] = ln(1 + val[e]) idf[col[e]] where all are in the table; false where one is not */
+TR_SIMD static bool
+weigh_small(const float *logs, const float *idf, const int32_t *col, float *val, int n)
+{
+	int			others = 0;
+
+	for (int e = 0; e < n; e++)
+		others |= !(val[e] >= 0 && val[e] < TR_CPU_LOGS && val[e] == (float) (int) val[e]);
+	for (int e = 0; e < n && !others; e++)
+		val[e] = logs[(int) val[e]] * idf[col[e]];
+	return !others;
+}
+
 static void
 weigh(const Profiles *w, const int32_t *col, float *val, int n, float length)
 {
 	const TrProfileWeights *p = w->weights;
 
+	if (p->weighting == TR_WEIGHT_LOG_TFIDF && weigh_small(w->logs, p->idf, col, val, n))
+		return;
 	for (int e = 0; e < n; e++)
 	{
 		if (p->weighting == TR_WEIGHT_LOG)
@@ -195,7 +246,7 @@ largest_or_length(const float *val, int n, TrNorm kind)
 }
 
 /* val (n) /= its norm, unless that is 0 */
-static void
+TR_SIMD static void
 normalise(float *val, int n, TrNorm kind)
 {
 	float		norm;
@@ -219,9 +270,8 @@ fill_rows(void *argument, int task)
 		int32_t    *col = w->out->col + w->out->ptr[r];
 		float	   *val = w->out->val + w->out->ptr[r];
 		float		length;
-		int			n = count_row(w, r, col, val, &length);
+		int			n = take_row(w, r, col, val, &length);
 
-		n = drop_tags(w->rule, r, col, val, n);
 		weigh(w, col, val, n, length);
 		normalise(val, n, w->weights->norm);
 		w->kept[r] = n;

@@ -3,12 +3,14 @@
  * it, and the strip of an output row stays in registers. A strip of dw belongs to one task, which adds the rows in order.
  * Legend: R rows, T tags, H hidden units.
  */
-#include "cpu/cpu.h"
-#include "cpu/simd.h"
+#include "cpu/columns.h"
+#include "cpu/step.h"
 #include "cpu/vecmath.h"
 
 #define ROWS 256				/* per task, forward */
-#define AHEAD 4					/* entries between a prefetch and its use */
+#define AHEAD 16				/* entries between a prefetch and its use */
+#define COLUMNS 64				/* per task, backward */
+#define STRIP 64				/* floats of a row of dw that are in registers at a time */
 
 typedef struct Sparse
 {
@@ -17,7 +19,7 @@ typedef struct Sparse
 	const float *in;			/* w (T,H), or dz (R,H) */
 	const float *bias;
 	int			H;
-	int			strip;			/* columns per task: 64, 32 or 16 */
+	int			strip;			/* columns per task: 128, 64, 32 or 16 */
 	TrActivation act;
 } Sparse;
 
@@ -37,15 +39,18 @@ forward_strip_of(const TrCsr *x, int H)
 {
 	int			strip = strip_of(H);
 
-	return (double) x->cols * strip > CACHED_FLOATS && H >= 64 ? 64 : strip;
+	return (double) x->cols * strip <= CACHED_FLOATS || H < 64 ? strip : H < 128 ? 64 : 128;
 }
 
-/* out (width) = bias + sum of val[e] w[col[e]], width a multiple of 16 known when compiling */
+/*
+ * out (width) = bias + sum of val[e] w[col[e]], width a multiple of 16 known when compiling; the rows that come next have
+ * entries up to `more`
+ */
 TR_INLINE void
-gather_strip(float *out, const int32_t *col, const float *val, int64_t n, const float *w, int H, const float *bias,
-			 int width)
+gather_strip(float *out, const int32_t *col, const float *val, int64_t n, int64_t more, const float *w, int H,
+			 const float *bias, int width)
 {
-	TrLanes		sum[4];
+	TrLanes		sum[8];
 	int			lanes = width / TR_LANES;
 
 	for (int l = 0; l < lanes; l++)
@@ -54,7 +59,7 @@ gather_strip(float *out, const int32_t *col, const float *val, int64_t n, const 
 	{
 		const float *from = w + (size_t) col[e] * H;
 
-		if (e + AHEAD < n)
+		if (e + AHEAD < more)
 			for (int l = 0; l < lanes; l++)
 				__builtin_prefetch(w + (size_t) col[e + AHEAD] * H + l * TR_LANES);
 		for (int l = 0; l < lanes; l++)
@@ -93,14 +98,17 @@ forward_strip(void *argument, int task)
 		const int32_t *col = x->col + x->ptr[r];
 		const float *val = x->val + x->ptr[r];
 		int64_t		n = x->ptr[r + 1] - x->ptr[r];
+		int64_t		more = x->ptr[end] - x->ptr[r];
 		float	   *out = s->out + (size_t) r * s->H + first;
 
-		if (width == 64)
-			gather_strip(out, col, val, n, w, s->H, bias, 64);
+		if (width == 128)
+			gather_strip(out, col, val, n, more, w, s->H, bias, 128);
+		else if (width == 64)
+			gather_strip(out, col, val, n, more, w, s->H, bias, 64);
 		else if (width == 32)
-			gather_strip(out, col, val, n, w, s->H, bias, 32);
+			gather_strip(out, col, val, n, more, w, s->H, bias, 32);
 		else if (width == 16)
-			gather_strip(out, col, val, n, w, s->H, bias, 16);
+			gather_strip(out, col, val, n, more, w, s->H, bias, 16);
 		else
 			gather_rest(out, col, val, n, w, s->H, bias, width);
 		tr_activate(out, width, s->act);
@@ -116,68 +124,108 @@ tr_cpu_sparse_forward(TrBackend *b, float *out, const TrCsr *x, const float *w, 
 	tr_cpu_run(b, forward_strip, &s, tr_blocks(H, s.strip) * tr_blocks(x->rows, ROWS));
 }
 
-/* dw[col[e]] (width) += val[e] dz, width a multiple of 16 known when compiling */
+/* sum (width) += val dz[row] of n entries, width a multiple of 16 known when compiling, dz from the strip's first column on */
 TR_INLINE void
-scatter_strip(float *dw, const int32_t *col, const float *val, int64_t n, const float *dz, int H, int width)
+add_rows(float *sum, const TrColumnEntry *entry, int n, const float *dz, int H, int width)
 {
 	TrLanes		d[4];
 	int			lanes = width / TR_LANES;
 
 	for (int l = 0; l < lanes; l++)
-		d[l] = *(const TrLanes *) (dz + l * TR_LANES);
-	for (int64_t e = 0; e < n; e++)
+		d[l] = *(const TrLanes *) (sum + l * TR_LANES);
+	for (int e = 0; e < n; e++)
 	{
-		float	   *to = dw + (size_t) col[e] * H;
+		const float *from = dz + (size_t) entry[e].row * H;
 
-		if (e + AHEAD < n)
-			for (int l = 0; l < lanes; l++)
-				__builtin_prefetch(dw + (size_t) col[e + AHEAD] * H + l * TR_LANES, 1);
 		for (int l = 0; l < lanes; l++)
-			*(TrLanes *) (to + l * TR_LANES) += val[e] * d[l];
+			d[l] += entry[e].val * *(const TrLanes *) (from + l * TR_LANES);
 	}
+	for (int l = 0; l < lanes; l++)
+		*(TrLanes *) (sum + l * TR_LANES) = d[l];
 }
 
+/* The same of any width below 64 */
 TR_INLINE void
-scatter_rest(float *restrict dw, const int32_t *col, const float *val, int64_t n, const float *restrict dz, int H,
-			 int width)
+add_rest(float *restrict sum, const TrColumnEntry *entry, int n, const float *restrict dz, int H, int width)
 {
-	for (int64_t e = 0; e < n; e++)
+	for (int e = 0; e < n; e++)
 		for (int j = 0; j < width; j++)
-			dw[(size_t) col[e] * H + j] += val[e] * dz[j];
+			sum[j] += entry[e].val * dz[(size_t) entry[e].row * H + j];
 }
+
+/* sum (width <= 64) += the rows of dz that column c names, in their order */
+TR_INLINE void
+add_column(float *sum, const TrColumns *x, int c, const float *dz, int H, int width)
+{
+	const TrColumnEntry *entry = x->entry + x->ptr[c];
+	int			n = x->ptr[c + 1] - x->ptr[c];
+
+	if (width == 64)
+		add_rows(sum, entry, n, dz, H, 64);
+	else if (width == 32)
+		add_rows(sum, entry, n, dz, H, 32);
+	else if (width == 16)
+		add_rows(sum, entry, n, dz, H, 16);
+	else
+		add_rest(sum, entry, n, dz, H, width);
+}
+
+typedef struct Backward
+{
+	TrColumns	x;
+	int			T;
+	int			H;
+	const float *dz;			/* (R,H) */
+	float	   *dw;				/* (T,H) */
+	TrStep		step;			/* of sparse_update */
+} Backward;
 
 TR_SIMD static void
-backward_strip(void *argument, int task)
+backward_columns(void *argument, int task)
 {
-	const Sparse *s = argument;
-	const TrCsr *x = s->x;
-	int			first = task * s->strip;
-	int			width = s->H - first < s->strip ? s->H - first : s->strip;
-	float	   *dw = s->out + first;
+	const Backward *s = argument;
+	int			end = (int) tr_block_end(s->T, COLUMNS, task);
 
-	for (int r = 0; r < x->rows; r++)
-	{
-		const int32_t *col = x->col + x->ptr[r];
-		const float *val = x->val + x->ptr[r];
-		int64_t		n = x->ptr[r + 1] - x->ptr[r];
-		const float *dz = s->in + (size_t) r * s->H + first;
-
-		if (width == 64)
-			scatter_strip(dw, col, val, n, dz, s->H, 64);
-		else if (width == 32)
-			scatter_strip(dw, col, val, n, dz, s->H, 32);
-		else if (width == 16)
-			scatter_strip(dw, col, val, n, dz, s->H, 16);
-		else
-			scatter_rest(dw, col, val, n, dz, s->H, width);
-	}
+	for (int c = task * COLUMNS; c < end; c++)
+		for (int j = 0; j < s->H && s->x.ptr[c] < s->x.ptr[c + 1]; j += STRIP)
+			add_column(s->dw + (size_t) c * s->H + j, &s->x, c, s->dz + j, s->H, s->H - j < STRIP ? s->H - j : STRIP);
 }
 
 /* dw (T,H) += x^T dz (R,H) */
 void
 tr_cpu_sparse_backward(TrBackend *b, float *dw, const TrCsr *x, const float *dz, int H)
 {
-	Sparse		s = {dw, x, dz, NULL, H, strip_of(H), TR_LINEAR};
+	Backward	s = {.T = x->cols, .H = H, .dz = dz, .dw = dw};
 
-	tr_cpu_run(b, backward_strip, &s, x->rows > 0 ? tr_blocks(H, s.strip) : 0);
+	if (x->rows > 0 && tr_cpu_columns(b, &s.x, x, 1))
+		tr_cpu_run(b, backward_columns, &s, tr_blocks(s.T, COLUMNS));
+}
+
+TR_SIMD static void
+update_columns(void *argument, int task)
+{
+	const Backward *s = argument;
+	int			end = (int) tr_block_end(s->T, COLUMNS, task);
+
+	for (int c = task * COLUMNS; c < end; c++)
+		for (int j = 0; j < s->H; j += STRIP)
+		{
+			int			width = s->H - j < STRIP ? s->H - j : STRIP;
+			float		g[STRIP] = {0};
+
+			add_column(g, &s->x, c, s->dz + j, s->H, width);
+			tr_step_over(&s->step, (size_t) c * s->H + j, g, width);
+		}
+}
+
+/* The gradient of each column is there only while the column is updated. */
+void
+tr_cpu_sparse_update(TrBackend *b, const TrOptimizer *o, float *w, float *m, float *v, const TrCsr *groups, int n,
+					 const float *dz, int H, float *room)
+{
+	Backward	s = {.T = groups[0].cols, .H = H, .dz = dz, .step = tr_new_step(o, w, m, v)};
+
+	(void) room;
+	if (tr_cpu_columns(b, &s.x, groups, n))
+		tr_cpu_run(b, update_columns, &s, tr_blocks(s.T, COLUMNS));
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/rating_validation.h"
+#include "core/validation.h"
 #include "core/trainer.h"
 
 #ifndef TR_NO_BLAS
@@ -240,11 +241,11 @@ run_once(Run *run, int seed, double error[4])
 	check(tr_model_create(&model, run->algorithm, &memory, run->backend, &run->dataset, run->options, &err), "create", &err);
 	check(tr_train(model, &run->dataset, &run->valid, &run->train, &hooks, &result, &err), "train", &err);
 	seconds = now() - started;
-	check(tr_validate_ratings(model, &run->dataset, &run->valid, TR_METRIC_RMSE, NULL, &error[2], &err), "validate", &err);
+	check(tr_validate(model, &run->dataset, &run->valid, TR_METRIC_RMSE, 0, NULL, &error[2], &err), "validate", &err);
 	if (run->test_too)
 	{
-		check(tr_validate_ratings(model, &run->dataset, &run->test, TR_METRIC_RMSE, NULL, &error[0], &err), "test", &err);
-		check(tr_validate_ratings(model, &run->dataset, &run->test, TR_METRIC_MAE, NULL, &error[1], &err), "test", &err);
+		check(tr_validate(model, &run->dataset, &run->test, TR_METRIC_RMSE, 0, NULL, &error[0], &err), "test", &err);
+		check(tr_validate(model, &run->dataset, &run->test, TR_METRIC_MAE, 0, NULL, &error[1], &err), "test", &err);
 		run->precision = (TrMean) {0};
 		check(tr_predict_pairs(model, &run->dataset, &run->test, add_precision, run, NULL, &err), "test", &err);
 		error[3] = tr_mean_value(&run->precision);

@@ -14,6 +14,8 @@ tagrec_evaluate counts it. What a hyper-parameter stands for differs, which the 
   - implicit's ALS minimizes sum of c (1 - s)^2 over the pairs + sum of s^2 over the others + lambda (|W|^2 + |H|^2); ials with
     nu=0 minimizes sum of (1 - s)^2 over the pairs + alpha sum of s^2 over all + lambda' (|W|^2 + |H|^2). These are the same up to
     a factor of the scores when c = 1 + 1/alpha and lambda = lambda' (1 + alpha) / alpha.
+  - implicit's BPR draws negatives by their popularity, and its first embeddings between -1/2 and 1/2, divided by the factors.
+    It updates after each triple, and bpr after a mini-batch of 512.
 """
 import argparse
 import os
@@ -93,7 +95,7 @@ def beside_surprise(arguments):
 # ------------------------------------------------------------------ implicit
 
 ALS = {"factors": 64, "epochs": 10, "alpha": 0.3, "lambda": 8.0}
-BPR = {"factors": 64, "epochs": 100, "rate": 0.02, "lambda": 0.01}
+BPR = {"factors": 64, "epochs": 100, "rate": 0.05, "lambda": 0.05}
 
 
 def ndcg(scores, train, test):
@@ -155,8 +157,9 @@ def beside_implicit(arguments):
         f"factors={ALS['factors']}", f"epochs={ALS['epochs']}", f"alpha={ALS['alpha']}", f"regularization={ALS['lambda']}", "nu=0"]))
     print_row("implicit BPR", *implicit_row(bpr, BPR["epochs"], train, test, arguments.seeds))
     print_row("bpr", *our_item_row(arguments, "bpr", [
-        f"factors={BPR['factors']}", f"epochs={BPR['epochs']}", f"learning_rate={BPR['rate']}", "optimizer=sgd",
-        f"regularization={BPR['lambda'] / 2}", "batch=64"]))
+        f"factors={BPR['factors']}", f"epochs={BPR['epochs']}", f"learning_rate={BPR['rate']}", "optimizer=sgd", "sampling=popularity",
+        f"regularization={BPR['lambda'] / 2}", "batch=512",
+        f"init_std={12 ** -0.5 * BPR['factors'] ** -0.5}"]))
 
 
 def main():

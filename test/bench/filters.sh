@@ -43,6 +43,8 @@ load() {
 		CREATE TABLE one AS SELECT item_id FROM chosen LIMIT 1;
 		CREATE TABLE hundred AS SELECT item_id FROM chosen ORDER BY md5(item_id::text) LIMIT 100;
 		CREATE TABLE half AS SELECT item_id FROM chosen WHERE item_id % 2 = 0;
+		CREATE VIEW half_view AS SELECT item_id FROM chosen WHERE category < 10;
+		CREATE VIEW half_read AS SELECT item_id FROM half WHERE now() > '2000-01-01';
 		CREATE TABLE everything AS SELECT item_id FROM chosen" -c 'VACUUM ANALYZE' -c CHECKPOINT || exit
 }
 
@@ -63,6 +65,8 @@ variants() {
 		variant "array_$f" ", candidates => '$(ids $f 'ORDER BY item_id')'::int[]"
 		variant "relation_$f" ", candidates_from => '$f'"
 	done
+	variant view_half ", candidates_from => 'half_view'"
+	variant read_half ", candidates_from => 'half_read'"	# by each call, as it asks for the time
 	variant text_half ", candidates => '$(ids half 'ORDER BY item_id')'::text[]"
 	variant shuffled_half ", candidates => '$(ids half 'ORDER BY md5(item_id::text)')'::int[]"
 	variant exclude_half ", exclude => '$(ids half 'ORDER BY item_id')'::int[]"

@@ -5,7 +5,8 @@
 #
 # Environment: SCALE_SIZES, numbers of assignments (1000000 10000000); SCALE_ALGORITHMS, separated by bars, each with
 # options as JSON behind it if it is to have some (see below); SCALE_THREADS (2). What learns by gradients runs for one epoch.
-# A phase is how long the job says it is in it, looked at every 0.2 s. Seconds per million assignments are those of the whole job.
+# A phase is how long the job says it is in it, looked at every 0.2 s. Peak memory is what the worker had resident, PostgreSQL's
+# shared buffers included as far as it has used them. Seconds per million assignments are those of the whole job.
 set -u
 cd "$(dirname "$0")/../.." || exit
 . scripts/lib.sh
@@ -24,27 +25,37 @@ ask() {
 	psql -qXAt -F ' ' -v ON_ERROR_STOP=1 -c "$1"
 }
 
-# Seconds of each phase of a job, until it ends: "reading 1.2 training 3.4 writing 0.8"
+# Most memory that a process has had resident, in MB; 0 = it is gone
+resident() {
+	[ -z "$1" ] || sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status" 2>/dev/null
+}
+
+# Of a job, until it ends: the seconds of reading, training and writing; the most memory of its worker, in MB
 watch_job() {
-	local before phase now state
+	local before phase now state pid kb peak=0
 	declare -A spent=([reading]=0 [training]=0 [writing]=0)
 	before=$(date +%s.%N)
-	while read -r state phase < <(ask "SELECT state, phase FROM tagrec_jobs WHERE job = $1"); do
+	while read -r state phase pid < <(ask "SELECT state, coalesce(phase, '-'),
+			(SELECT max(pid) FROM pg_stat_activity WHERE backend_type = 'tagrec worker') FROM tagrec_jobs WHERE job = $1"); do
+		kb=$(resident "$pid")
+		[ "${kb:-0}" -le "$peak" ] || peak=$kb
 		now=$(date +%s.%N)
 		[ -z "$phase" ] || spent[$phase]=$(echo "${spent[$phase]:-0} + $now - $before" | bc)
 		before=$now
 		[ "$state" = running ] || [ "$state" = queued ] || break
 		sleep 0.2
 	done
-	printf '%.1f %.1f %.1f' "${spent[reading]}" "${spent[training]}" "${spent[writing]}"
+	printf '%.1f %.1f %.1f %d' "${spent[reading]}" "${spent[training]}" "${spent[writing]}" $((peak / 1024))
 }
 
 # One line of the table: the training, and the refresh of those that have one
 measure() {
-	local size=$1 name=${2%% *} options='{}' job phases refresh=- start
+	local size=$1 name=${2%% *} options='{}' job phases peak refresh=- start
 	[ "$name" = "$2" ] || options=${2#* }
 	job=$(ask "SELECT tagrec_train('m', 'a', '$name', '$options', wait => false)") || return
 	phases=$(watch_job "$job")
+	peak=${phases##* }
+	phases=${phases% *}
 	if [ "$(ask "SELECT state FROM tagrec_jobs WHERE job = $job")" != done ]; then
 		echo "| $size | $name | $(ask "SELECT message FROM tagrec_jobs WHERE job = $job") | | | | | |"
 		return
@@ -54,7 +65,7 @@ measure() {
 		refresh=$(printf '%.1f' "$(echo "$(date +%s.%N) - $start" | bc)")
 	fi
 	ask "SELECT format('| %s | %s | %s | %s | %s | %s |', '$size', '$name', replace('$phases', ' ', ' | '), '$refresh',
-			peak_memory >> 20, round(extract(epoch FROM finished_at - started_at) / $size * 1e6, 2))
+			'$peak', round(extract(epoch FROM finished_at - started_at) / $size * 1e6, 2))
 		FROM tagrec_jobs WHERE job = $job"
 	ask "SELECT tagrec_drop('m')" >/dev/null
 }

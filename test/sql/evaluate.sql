@@ -144,6 +144,14 @@ SELECT string_agg(item, ' ' ORDER BY rank) AS user_1 FROM tagrec_recommend('by_i
 -- of one item alone
 SELECT metric, value FROM tagrec_evaluate('by_int', 'hand', '{1}', candidates => '{50}') WHERE metric IN ('users', 'pairs', 'hit', 'mrr');
 SELECT value, versus_value, users FROM tagrec_compare('{by_int,other}', 'hand', '{1}', 'mrr', candidates => '{90,50,20}');
+-- in arrays of any type, NULLs among them or not; and all of them
+SELECT value, versus_value, users FROM tagrec_compare('{by_int,other}', 'hand', '{1}', 'mrr', candidates => ARRAY[90, 50, NULL, 20]);
+SELECT count(*) FROM tagrec_evaluate('by_int', 'hand', '{1,2}', candidates => '{+90, 50, 999, 20, 7}') a
+	JOIN tagrec_evaluate('by_int', 'hand', '{1,2}', candidates => ARRAY[90, 50, 999, 20, 7]::numeric[]) b
+	ON (a.metric, coalesce(a.k, 0), a.value) = (b.metric, coalesce(b.k, 0), b.value);
+SELECT count(*) FROM tagrec_evaluate('by_int', 'hand', '{1,2}') a
+	JOIN tagrec_evaluate('by_int', 'hand', '{1,2}', candidates => 'all') b
+	ON (a.metric, coalesce(a.k, 0), a.value) = (b.metric, coalesce(b.k, 0), b.value);
 -- of more items than are scored at once
 SET client_min_messages = error;
 CREATE TABLE long_list AS SELECT u AS user_id, (u * u * 31 + k * k * 17) % 700 AS item_id, 't' AS tag FROM generate_series(1, 40) u, generate_series(1, 60) k;
@@ -215,7 +223,10 @@ SELECT * FROM tagrec_evaluate('by_int', 'hand', '{10,NULL}');
 SELECT * FROM tagrec_evaluate('by_int', 'hand', (SELECT array_agg(k) FROM generate_series(1, 1001) k));
 SELECT * FROM tagrec_evaluate('by_int', 'single');
 SELECT * FROM tagrec_evaluate('by_int', 'hand', item_column => 'thing');
-SELECT * FROM tagrec_evaluate('by_int', 'hand', candidates => '{10,NULL}');
+SELECT * FROM tagrec_evaluate('by_int', 'hand', candidates => NULL);
+SELECT * FROM tagrec_evaluate('by_int', 'hand', candidates => (SELECT array_agg(item_id) FROM hand WHERE false));
+SELECT * FROM tagrec_compare('{by_int,other}', 'hand', candidates => NULL);
+SELECT * FROM tagrec_evaluate('by_int', 'hand', candidates => '{NULL}');
 SELECT * FROM tagrec_evaluate('by_int', 'hand', candidates => '{ten}');
 SELECT * FROM tagrec_evaluate('by_int', 'hand', candidates => '{}');
 SELECT * FROM tagrec_compare('{by_int,other}', 'hand', candidates => '{30,40}');

@@ -21,7 +21,7 @@ CREATE VIEW models AS SELECT unnest('{ease,ease_tags,item_knn,user_knn,ials,hdlp
 SELECT m, bool_and(abs(s.score - f.score) <= 1e-4 * abs(s.score)) AS same, count(*) AS items
 	FROM models, LATERAL (SELECT item, score FROM tagrec_recommend(m, 107, 5)) s
 		FULL JOIN LATERAL (SELECT item, score FROM tagrec_recommend(m, 107, 5, fresh => true)) f USING (item)
-	WHERE m NOT IN ('ials', 'blend', 'user_knn', 'popularity', 'hdlpr_ns') GROUP BY m ORDER BY m COLLATE "C";
+	WHERE m NOT IN ('ials', 'blend', 'user_knn', 'popularity', 'hdlpr_ns', 'hybrid') GROUP BY m ORDER BY m COLLATE "C";
 -- he who comes later has nothing until he has a row
 SELECT count(*) FROM models, tagrec_recommend(m, 112, 5, fresh => true);
 INSERT INTO source SELECT * FROM posts WHERE user_id IN (12, 112);

@@ -42,6 +42,29 @@ SELECT tagrec_predict('f', 1, 'item 2', version => 1) = tagrec_predict('f', 1, '
 -- recommended are the items of the highest predicted values
 SELECT bool_and(abs(greatest(1, least(5, score)) - tagrec_predict('f', 1, item)) < 1e-5) AS predicted, count(*) FROM tagrec_recommend('f', 1, 5);
 
+-- with caution, items with few ratings come later; a prediction is what it was
+CREATE VIEW known AS SELECT item_id, count(*) AS n FROM train GROUP BY 1;
+INSERT INTO ratings VALUES (1, 'rare', 5), (2, 'rare', 5);
+CREATE VIEW train_rare AS SELECT user_id, item_id, stars FROM train UNION ALL SELECT user_id, item_id, stars FROM ratings WHERE item_id = 'rare';
+SELECT bool_and(tagrec_train('bold_' || algorithm, 'train_rare', algorithm, '{"epochs": 5}', tag_column => NULL, value_column => 'stars') > 0) AS bold,
+		bool_and(tagrec_train('cautious_' || algorithm, 'train_rare', algorithm, '{"epochs": 5, "caution": 2}', tag_column => NULL, value_column => 'stars') > 0) AS cautious
+	FROM unnest('{bias,mf,neumf}'::text[]) algorithm;
+SELECT algorithm, count(*), bool_and(abs(b.score - 2 / sqrt(1 + CASE b.item WHEN 'rare' THEN 2 ELSE n END) - c.score) < 1e-5) AS less,
+		bool_and(tagrec_predict('bold_' || algorithm, u, b.item) = tagrec_predict('cautious_' || algorithm, u, b.item)) AS predicted,
+		bool_and(tagrec_score('cautious_' || algorithm, u, c.item) = c.score) AS scored, bool_or(b.rank <> c.rank) AS ordered
+	FROM unnest('{bias,mf,neumf}'::text[]) algorithm, generate_series(1, 20) u, tagrec_recommend('bold_' || algorithm, u, 100) b
+	JOIN tagrec_recommend('cautious_' || algorithm, u, 100) c USING (item) LEFT JOIN known ON item_id = b.item GROUP BY 1 ORDER BY 1;
+CALL tagrec_recommend_into('cautiously', 'cautious_mf', 3) \gset
+SELECT count(*) AS differences FROM (SELECT user_id, rank, item, score FROM cautiously EXCEPT
+	SELECT user_id::int, rank, item, score FROM tagrec_recommend_all('cautious_mf', 3)) d;
+SELECT count(*) AS differences FROM (SELECT user_id, item, score FROM cautiously EXCEPT
+	SELECT u.user_id::int, i.item_id, u.score FROM (SELECT DISTINCT item AS item_id FROM cautiously) i, tagrec_recommend_users('cautious_mf', i.item_id, 1000) u) d;
+SELECT b.value = c.value AS same_errors FROM tagrec_evaluate('bold_mf', 'test') b JOIN tagrec_evaluate('cautious_mf', 'test') c USING (metric) WHERE metric = 'rmse';
+SELECT b.value <> c.value AS other_ranks FROM tagrec_evaluate('bold_mf', 'test') b JOIN tagrec_evaluate('cautious_mf', 'test') c USING (metric) WHERE metric = 'mrr';
+SELECT tagrec_train('x', 'train', 'ials', '{"caution": 1}', tag_column => NULL, value_column => 'stars');
+DELETE FROM ratings WHERE item_id = 'rare';
+SELECT count(tagrec_drop(kind || algorithm)) AS dropped FROM unnest('{bias,mf,neumf}'::text[]) algorithm, unnest('{bold_,cautious_}'::text[]) kind;
+
 -- errors, with ranks beside them; as SQL counts them
 SELECT metric, k FROM tagrec_evaluate('f', 'test', '{5}');
 CREATE VIEW errors AS SELECT user_id, tagrec_predict('f', user_id, item_id) - stars::float8 AS error FROM test;

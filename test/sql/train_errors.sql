@@ -99,11 +99,11 @@ SELECT tagrec_train('m', 'empty', 'popularity');
 CREATE VIEW null_user AS SELECT nullif(user_id, 7) AS user_id, item_id, tag FROM a;
 CREATE VIEW null_item AS SELECT user_id, nullif(item_id, 'item 7') AS item_id, tag FROM a;
 CREATE VIEW null_tag AS SELECT user_id, item_id, CASE WHEN user_id > 1 THEN tag END AS tag FROM a;
-SELECT tagrec_train('m', 'null_user', 'popularity');
+SELECT tagrec_train('m', 'null_user', 'popularity', tag_column => NULL);
 SELECT tagrec_train('m', 'null_item', 'popularity');
 SELECT tagrec_train('m', 'null_tag', 'tag_popular');
 CREATE VIEW nulls AS SELECT nullif(user_id, 7) AS user_id, nullif(item_id, 'item 7') AS item_id, tag FROM a;
-SELECT tagrec_train('m', 'nulls', 'popularity');
+SELECT tagrec_train('m', 'nulls', 'popularity', tag_column => NULL);
 CREATE VIEW weights AS SELECT user_id, item_id, tag, nullif(user_id, 3)::float8 AS nulls, 50.0 - user_id AS negatives,
 	'NaN'::float8 AS nans, 'Infinity'::float8 AS infinities, 1e300 AS large FROM a;
 SELECT tagrec_train('m', 'weights', 'popularity', weight_column => 'nulls');

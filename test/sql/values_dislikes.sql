@@ -34,7 +34,7 @@ CREATE FUNCTION lists() RETURNS TABLE (how text, user_id int, item text) LANGUAG
 	UNION ALL SELECT 'users with seen', user_id::int, i FROM (SELECT DISTINCT item_id AS i FROM liked) i, tagrec_recommend_users('m', i, 100, exclude_seen => false)
 $$;
 SELECT tagrec_recommend('m', 1, 1) IS NOT NULL AS warm;
-CALL tagrec_recommend_into('written', 'm', 100);
+CALL tagrec_recommend_into('written', 'm', 100) \gset
 SELECT how, count(*) AS rows, count(*) FILTER (WHERE (user_id, item) IN (SELECT user_id, item_id FROM disliked)) AS disliked,
 		count(*) FILTER (WHERE (user_id, item) IN (SELECT user_id, item_id FROM liked)) > 0 AS liked
 	FROM (SELECT * FROM lists() UNION ALL SELECT 'into', user_id, item FROM written) l GROUP BY 1 ORDER BY 1;

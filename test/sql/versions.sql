@@ -25,6 +25,9 @@ TABLE state ORDER BY version;
 SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'm_item_versions'::regclass ORDER BY 1;
 SELECT count(*) FROM pg_index WHERE indrelid = 'm_item_v3'::regclass;
 SELECT count(*), count(note) AS notes FROM m_item_v3;
+-- statistics of what is joined by, not of arrays
+SELECT count(*) FILTER (WHERE attname = 'item_id') AS keys, count(*) FILTER (WHERE attname IN ('embedding', 'tags')) AS arrays
+FROM pg_stats WHERE tablename = 'm_item_v3';
 
 -- deploying an old version, and the views follow
 TABLE dependent;

@@ -118,6 +118,7 @@ test_gradients(void)
 	check_gradients("activation=tanh layers=6 dropout=0 id_dropout=0 given=some sequence=3 regularization=0");
 	check_gradients("activation=sigmoid layers=6,5 dropout=0.3 id_dropout=0.3 given=some regularization=0");
 	check_gradients("activation=tanh layers=6 dropout=0.3 id_dropout=0.3 given=others regularization=0");
+	check_gradients("activation=tanh layers=6 dropout=0 id_dropout=0 given=some samples=4 regularization=0");
 }
 
 /* ------------------------------------------------------------------ scores */
@@ -311,6 +312,28 @@ test_sequence(void)
 	}
 }
 
+/* A sample of all tags is no sample; one of few is another model. */
+static void
+test_samples(void)
+{
+	static const char *const settings[] = {"layers=6 epochs=3 batch=9", "layers=6 epochs=3 batch=9 samples=100000",
+	"layers=6 epochs=3 batch=9 samples=2"};
+	double		apart[3] = {0};
+	Run			run[3] = {0};
+
+	for (int i = 0; i < 3; i++)
+	{
+		if (!CHECK(train(&run[i], settings[i]), "%s: trains", settings[i]))
+			return;
+		for (int k = 0; k < TAGS * 6; k++)
+			apart[i] = fmax(apart[i], fabs(tensor(&run[0], "W_out")->value[k] - tensor(&run[i], "W_out")->value[k]));
+	}
+	CHECK_NEAR(apart[1], 0, 1e-5, "all tags sampled are all tags");
+	CHECK(apart[2] > 1e-3, "a few are another model");
+	for (int i = 0; i < 3; i++)
+		tr_model_destroy(run[i].model);
+}
+
 /* Regardless of the number of threads; and of the backend, up to rounding */
 static void
 train_on(const TrBackendOps *ops, int threads, float *out)
@@ -379,6 +402,7 @@ main(void)
 		test_scores(3);
 		test_scores(100);
 		test_presets();
+		test_samples();
 		backend->ops->close(backend);
 	}
 	test_backends();

@@ -116,6 +116,8 @@ test_gradients(void)
 	check_gradients("activation=tanh loss=bce targets=dropped regularization=5 touched_rows=false");
 	check_gradients("activation=sigmoid loss=softmax targets=all drop=share corruption=0.7 prior=product");
 	check_gradients("activation=tanh samples=4 dropout=0 prior=product");
+	check_gradients("preset=paper hidden=5 learning_rate=1 optimizer=sgd epochs=1 regularization=20 regularization_per=batch");
+	check_gradients("preset=paper hidden=5 learning_rate=1 optimizer=sgd epochs=1 regularization=0.1 regularization_per=post");
 }
 
 /* ------------------------------------------------------------------ scores */
@@ -148,27 +150,40 @@ count_tags(TrSide side, int32_t entity, int32_t without, double *count)
 				count[dataset.post_tag[e]]++;
 }
 
-/* What z and the logits get from a profile. */
+/* Is the tag among the `most` most used ones? */
+static bool
+is_read(const double *count, int tag, int most)
+{
+	int			before = 0;
+
+	for (int t = 0; t < TAGS; t++)
+		before += count[t] > count[tag] || (count[t] == count[tag] && t < tag);
+	return before < most;
+}
+
+/* What z and the logits get from a profile, of which z reads the `most` most used tags. */
 static void
-add_counts(const Run *run, TrSide side, const double *count, double *z, double *score)
+add_counts(const Run *run, TrSide side, const double *count, int most, double *z, double *score)
 {
 	double		smoothing = side == TR_USER ? 2 : 7;	/* as the settings below have it */
 	double		squares = 0;
 
 	for (int t = 0; t < TAGS; t++)
-		squares += log1p(count[t]) * log1p(count[t]);
+		if (is_read(count, t, most))
+			squares += log1p(count[t]) * log1p(count[t]);
 	for (int t = 0; t < TAGS; t++)
 	{
 		if (count[t] == 0)
 			continue;
-		add_row(z, tensor(run, side == TR_USER ? "W_user" : "W_item"), t, log1p(count[t]) / sqrt(squares));
+		if (is_read(count, t, most))
+			add_row(z, tensor(run, side == TR_USER ? "W_user" : "W_item"), t, log1p(count[t]) / sqrt(squares));
 		score[t] += tensor(run, "prior")->value[side] * log1p(count[t] / (smoothing * exp(tensor(run, "log_share")->value[t])));
 	}
 }
 
 /* score (TAGS) by the formula; user or item -1: unknown */
 static void
-expected_scores(const Run *run, int32_t user, int32_t item, const int32_t *given, int n_given, double *score)
+expected_scores(const Run *run, int most, int32_t user, int32_t item, const int32_t *given, int n_given, double *score)
 {
 	int32_t		post = user >= 0 && item >= 0 ? tr_dataset_post(&dataset, user, item) : -1;
 	double		count[TAGS];
@@ -182,13 +197,13 @@ expected_scores(const Run *run, int32_t user, int32_t item, const int32_t *given
 	{
 		add_row(z, tensor(run, "P"), user, 1);
 		count_tags(TR_USER, user, post, count);
-		add_counts(run, TR_USER, count, z, score);
+		add_counts(run, TR_USER, count, most, z, score);
 	}
 	if (item >= 0)
 	{
 		add_row(z, tensor(run, "Q"), item, 1);
 		count_tags(TR_ITEM, item, post, count);
-		add_counts(run, TR_ITEM, count, z, score);
+		add_counts(run, TR_ITEM, count, most, z, score);
 	}
 	for (int t = 0; t < TAGS; t++)
 	{
@@ -201,7 +216,7 @@ expected_scores(const Run *run, int32_t user, int32_t item, const int32_t *given
 }
 
 static void
-test_scores(void)
+test_scores(int most)
 {
 	static const int32_t given[] = {2, 5};
 	TrPostBlock block;
@@ -209,9 +224,11 @@ test_scores(void)
 	float		score[TAGS];
 	double		expected[TAGS];
 	double		worst = 0;
+	char		settings[256];
 
-	if (!CHECK(train(&run, "hidden=13 activation=sigmoid profiles=true user_smoothing=2 item_smoothing=7 similar=0 epochs=5 batch=8"),
-			   "trains with everything on"))
+	snprintf(settings, sizeof(settings), "hidden=13 activation=sigmoid profiles=true user_smoothing=2 item_smoothing=7 similar=0 "
+			 "epochs=5 batch=8 profile_tags=%d", most);
+	if (!CHECK(train(&run, settings), "trains with everything on, %d tags of a profile", most))
 		return;
 	tr_post_block_init(&block, &memory, run.model, &dataset, 1, NULL);
 	for (int32_t user = -1; user < USERS; user++)
@@ -221,11 +238,11 @@ test_scores(void)
 			block.post[0].given = given;
 			block.post[0].n_given = (user + item + 2) % 3;
 			algorithm->score_tags(run.model, block.post, 1, score, NULL);
-			expected_scores(&run, user, item, given, block.post[0].n_given, expected);
+			expected_scores(&run, most > 0 ? most : TAGS, user, item, given, block.post[0].n_given, expected);
 			for (int t = 0; t < TAGS; t++)
 				worst = fmax(worst, fabs(score[t] - expected[t]));
 		}
-	CHECK_NEAR(worst, 0, 1e-4, "scores are those of the formula, of known and unknown users and items");
+	CHECK_NEAR(worst, 0, 1e-4, "scores are those of the formula, of known and unknown users and items, %d tags", most);
 	tr_post_block_free(&block);
 	tr_model_destroy(run.model);
 }
@@ -280,10 +297,14 @@ decoders_apart(const char *one, const char *other)
 	return most;
 }
 
-/* A sample of all tags is no sample; one of few is another model. */
+/* A sample of all tags is no sample; one of few is another model. So it is with the tags of profiles. */
 static void
 test_samples(void)
 {
+	CHECK(decoders_apart("hidden=6 epochs=3 batch=9", "hidden=6 epochs=3 batch=9 profile_tags=100000") == 0,
+		  "all tags of profiles are all");
+	CHECK(decoders_apart("hidden=6 epochs=3 batch=9", "hidden=6 epochs=3 batch=9 profile_tags=2") > 1e-4,
+		  "two tags of a profile are another model");
 	CHECK_NEAR(decoders_apart("hidden=6 epochs=3 batch=9", "hidden=6 epochs=3 batch=9 samples=100000"), 0, 1e-5,
 			   "all tags sampled are all tags");
 	CHECK(decoders_apart("hidden=6 epochs=3 batch=2 samples=2", "hidden=6 epochs=3 batch=2") > 1e-3,
@@ -333,14 +354,15 @@ main(void)
 		backends[i] ()->open(&backend, &config, NULL);
 		if (i == 0)
 			test_gradients();
-		test_scores();
+		test_scores(0);
+		test_scores(3);
 		test_checks();
 		test_touched_rows();
 		test_samples();
 		backend->ops->close(backend);
 	}
 	test_threads("hidden=200 epochs=3 batch=7 profiles=true");
-	test_threads("hidden=200 epochs=3 batch=7 samples=5");
+	test_threads("hidden=200 epochs=3 batch=7 samples=5 profile_tags=2");
 	tr_memory_release(&memory);
 	return check_done();
 }

@@ -296,10 +296,38 @@ test_profiles(void)
 	tr_assignments_free(&a);
 }
 
+/* Rows without a user are in the items' profiles, and nowhere else. */
+static void
+test_described(void)
+{
+	static const int rows[][3] = {{0, 0, 1}, {-1, 0, 1}, {-1, 2, 0}, {0, 1, -1}, {-1, 0, 0}, {1, 0, 1}, {-1, 2, 0}};
+	static const int32_t users[] = {1, 0};
+	static const int32_t items[] = {0, 1, 2};
+	TrAssignments a;
+	TrDataset	d;
+
+	add_all(&a, rows, 7);
+	CHECK(tr_assignments_distinct(&a, NULL) == TR_OK && a.count == 6, "a repeated one counts once");
+	tr_assignments_renumber(&a, users, items, NULL);
+	CHECK_EQUAL(a.count, 6, "they stay when users are renumbered");
+	tr_assignments_distinct(&a, NULL);
+	CHECK(tr_dataset_build(&d, &a, 2, 3, 2, NULL) == TR_OK, "builds");
+	CHECK(d.n_posts == 3 && d.n_assignments == 2 && d.n_described == 3, "%d posts, %d assignments, %d tags of items", d.n_posts,
+		  (int) d.n_assignments, (int) d.n_described);
+	CHECK(d.user.n_occurrences == 2 && d.user.entry_ptr[2] == 2, "users have the tags that they gave");
+	CHECK(d.item.n_occurrences == 5 && d.item.entry_ptr[1] == 2 && d.item.entry_ptr[3] == 3, "items have both");
+	CHECK(d.item.tag[0] == 0 && d.item.count[0] == 1 && d.item.post[0] == -1, "a tag of nobody's");
+	CHECK(d.item.tag[1] == 1 && d.item.count[1] == 3 && d.item.post[1] == -1 && d.item.post[2] == 0 && d.item.post[3] == 2,
+		  "a tag that two users gave as well");
+	CHECK(d.item_ptr[3] == 3 && d.item_ptr[2] == 3, "nobody has the last item");
+	tr_dataset_free(&d);
+}
+
 int
 main(void)
 {
 	tr_memory_init(&memory, 0);
+	test_described();
 	test_distinct();
 	test_drop_and_renumber();
 	test_core();

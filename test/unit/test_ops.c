@@ -472,6 +472,30 @@ run_update_rows(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, v, n);
 }
 
+/* d = R, T, H, sparsity; flags: the optimizer's. Three groups of rows, of which one may be empty. */
+static void
+run_sparse_update(TrBackend *b, Draw *draw, const Case *c, Output *out)
+{
+	int			R = c->d[0];
+	int			T = c->d[1];
+	int			H = c->d[2];
+	size_t		n = (size_t) T * H;
+	TrOptimizer o = optimizer_of(c->flags);
+	TrCsr		groups[] = {random_csr(b, draw, R, T, c->d[3], -1, 1), random_csr(b, draw, R / 2, T, c->d[3], -1, 1),
+		random_csr(b, draw, 5, T, c->d[3], -1, 1)};
+	float	   *dz = random_floats(b, draw, (size_t) (R + R / 2 + 5) * H, -1, 1);
+	float	   *w = random_floats(b, draw, n, -1, 1);
+	float	   *m = random_floats(b, draw, n, -0.1f, 0.1f);
+	float	   *v = random_floats(b, draw, n, LEAST_V, 0.1f);
+	float	   *room = random_floats(b, draw, n, -1, 1);
+	bool		adam = o.kind == TR_ADAM;
+
+	b->ops->sparse_update(b, &o, w, adam || o.momentum != 0 ? m : NULL, adam ? v : NULL, groups, 3, dz, H, room);
+	collect_floats(out, b, w, n);
+	collect_floats(out, b, m, n);
+	collect_floats(out, b, v, n);
+}
+
 static void
 test_layers(void)
 {
@@ -480,7 +504,8 @@ test_layers(void)
 		{500, 700, 90, 0}, {4, 0, 4, 1}
 	};
 	static const int sparse[][4] = {
-		{1, 1, 1, 1}, {0, 5, 4, 2}, {13, 40, 16, 3}, {70, 90, 33, 10}, {600, 50, 150, 8}, {40, 100, 700, 20}, {9, 30, 64, 2}
+		{1, 1, 1, 1}, {0, 5, 4, 2}, {13, 40, 16, 3}, {70, 90, 33, 10}, {600, 50, 150, 8}, {40, 100, 700, 20}, {9, 30, 64, 2},
+		{700, 60, 20, 1}, {20, 8300, 131, 300}
 	};
 	static const int dense[][4] = {
 		{0, 3, 4, 0}, {1, 1, 1, 0}, {7, 5, 3, 0}, {129, 65, 200, 0}, {100, 2000, 30, 0}, {700, 30, 260, 0}
@@ -497,6 +522,7 @@ test_layers(void)
 		Case		c = {.d = {sparse[i][0], sparse[i][1], sparse[i][2], sparse[i][3]}};
 
 		compare_flags("sparse", run_sparse, c, 4, 2e-6);
+		compare_flags("sparse_update", run_sparse_update, c, 4, 1e-5);
 	}
 	for (size_t i = 0; i < sizeof(dense) / sizeof(dense[0]); i++)
 	{

@@ -122,6 +122,8 @@ test_gradients(void)
 	check_gradients("hdlpr_ns", "layers=4 negatives=popularity samples=5 temperature=0.5 reconstruction=0.2");
 	check_gradients("hdlpr_ns", "layers=4 negatives=uniform samples=3 mask_seen=false logq=false temperature=0.5");
 	check_gradients("hdlpr_ns", "layers=4 negatives=full temperature=0.5 user_balance=1 max_targets=2");
+	check_gradients("hdlpr_ns", "layers=4 negatives=each samples=3 batch_by=pairs temperature=0.5");
+	check_gradients("hdlpr_ns", "layers=4 negatives=each samples=4 preset=paper learning_rate=1 reconstruction=0.2");
 }
 
 /* ------------------------------------------------------------------ golden runs */
@@ -177,6 +179,52 @@ check_golden(const Golden *g)
 }
 
 /* ------------------------------------------------------------------ what else is promised */
+
+static double
+first_loss(const char *algorithm, const char *settings)
+{
+	Run			run;
+	TrDataset	dataset;
+	TrModel    *model;
+	TrTrainResult result;
+	double		loss[GOLDEN_EPOCHS] = {0};
+	TrTrainHooks hooks = {.poll = {.argument = loss}, .epoch = remember_loss};
+	TrError		err = {0};
+
+	make_dataset(&dataset, 5);
+	if (!CHECK(set_options(&run, algorithm, settings, &err), "%s %s", settings, err.message))
+		return NAN;
+	run.train.epochs = 1;
+	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
+	CHECK(tr_train(model, &dataset, NULL, &run.train, &hooks, &result, &err) == TR_OK, "%s trains %s", settings, err.message);
+	tr_model_destroy(model);
+	tr_dataset_free(&dataset);
+	return loss[0];
+}
+
+/* When as many are drawn for each target as there are items, all of them are its negatives; with few, the sum has few terms. */
+static void
+test_each(void)
+{
+	static const char common[] = "preset=paper layers=4 reconstruction=0 batch=7 positive_in_denominator=true";
+	char		all[256];
+	char		some[256];
+	char		full[256];
+	double		loss;
+	TrError		err = {0};
+	Run			run;
+
+	snprintf(full, sizeof(full), "%s negatives=full", common);
+	snprintf(all, sizeof(all), "%s negatives=each samples=%d", common, 40 * ITEMS);
+	snprintf(some, sizeof(some), "%s negatives=each samples=1", common);
+	loss = first_loss("hdlpr_ns", full);
+	CHECK_NEAR(first_loss("hdlpr_ns", all), loss, 1e-4, "all items for each target");
+	CHECK(first_loss("hdlpr_ns", some) < loss - 1, "one item for each target");
+	CHECK(!set_options(&run, "hdlpr_ns", "negatives=each", &err) && strstr(err.message, "batch_by"), "for pairs alone");
+	snprintf(full + strlen(full), sizeof(full) - strlen(full), " regularization=0");
+	CHECK_NEAR(first_loss("dspr", "preset=paper layers=4 batch=7"), first_loss("hdlpr_ns", full), 1e-6,
+			   "the preset of dspr is Eq. 8, which has no penalty");
+}
 
 static void
 test_checks(void)
@@ -349,9 +397,8 @@ test_threads(void)
 }
 
 static void
-check_fold_in(TrModel *model, const TrHistory *history, const TrSparse *tags)
+check_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, const TrSparse *tags)
 {
-	TrCatalogue catalogue = {.n_items = ITEMS, .width = model->width};
 	int64_t		ptr[] = {0, tags->n};
 	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
 	float		array[129];
@@ -360,19 +407,66 @@ check_fold_in(TrModel *model, const TrHistory *history, const TrSparse *tags)
 	TrError		err = {0};
 
 	tr_model_encode(model, TR_USER, &profile, expected, &err);
-	CHECK(tr_model_fold_in(model, history, &catalogue, array, &features, &err) == TR_OK && features.n == 0, "folds in");
+	CHECK(tr_model_fold_in(model, history, catalogue, array, &features, &err) == TR_OK && features.n == 0, "folds in");
 	CHECK(memcmp(array, expected, (size_t) model->width * sizeof(float)) == 0, "a user of %d tags, whose items have %d",
 		  history->tags.n, history->item_tags.n);
 }
 
-/* A new user is encoded by the tags of his items, if these have any, else by his own. */
+/* What the step towards the items makes of an array: tower_fold_in.c has the formula. */
+static void
+check_approach(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue)
+{
+	int			D = model->unit;
+	TrHistory	tags = *history;
+	float		x[129];
+	float		array[129];
+	double		to[128] = {0};
+	double		p[ITEMS];
+	double		sum = 0;
+	double		norm = 0;
+	bool		same = true;
+	TrSparse	features;
+	TrError		err = {0};
+
+	tags.items.n = 0;
+	tr_model_fold_in(model, &tags, catalogue, x, &features, &err);
+	CHECK(tr_model_fold_in(model, history, catalogue, array, &features, &err) == TR_OK, "folds in %s", err.message);
+	for (int j = 0; j < ITEMS; j++)
+	{
+		const float *y = catalogue->array + (size_t) j * catalogue->stride;
+		double		score = y[D];
+
+		for (int i = 0; i < D; i++)
+			score += (double) x[i] * y[i];
+		sum += p[j] = exp(score / 0.05);
+	}
+	for (int i = 0; i < D; i++)
+	{
+		to[i] = x[i] + catalogue->array[(size_t) 1 * catalogue->stride + (size_t) i] / 4
+			+ catalogue->array[(size_t) 4 * catalogue->stride + (size_t) i] * 3 / 4;
+		for (int j = 0; j < ITEMS; j++)
+			to[i] -= p[j] / sum * catalogue->array[(size_t) j * catalogue->stride + (size_t) i];
+		norm += to[i] * to[i];
+	}
+	for (int i = 0; i < D; i++)
+		same &= fabs(array[i] - to[i] / sqrt(norm)) < 1e-5;
+	CHECK(same && array[D] == x[D], "one step towards the items");
+}
+
+/* A new user is encoded by his tags and those of his items, and brought closer to these. */
 static void
 test_fold_in(void)
 {
 	static const int32_t index[] = {2, 5};
 	static const float value[] = {1, 3};
+	static const int32_t both_index[] = {2, 3, 5};
+	static const float both_value[] = {1, 1, 6};
+	static const int32_t items[] = {1, 4};
 	TrSparse	own = {2, index, value};
-	TrSparse	of_items = {1, index, value};
+	TrSparse	of_items = {2, both_index + 1, value};
+	TrSparse	both = {3, both_index, both_value};
+	float		arrays[ITEMS * 132];
+	TrCatalogue catalogue = {.n_items = ITEMS, .array = arrays, .stride = 132};
 	TrDataset	dataset;
 	TrModel    *model;
 	Run			run = {.dataset = &dataset};
@@ -381,9 +475,13 @@ test_fold_in(void)
 	make_dataset(&dataset, 3);
 	set_options(&run, "hdlpr_ns", "layers=128", &err);
 	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) == TR_OK, "a tower");
-	check_fold_in(model, &(TrHistory) {.tags = own, .item_tags = of_items}, &of_items);
-	check_fold_in(model, &(TrHistory) {.item_tags = of_items}, &of_items);
-	check_fold_in(model, &(TrHistory) {.tags = own}, &own);
+	catalogue.width = model->width;
+	for (int32_t i = 0; i < ITEMS; i++)
+		tr_model_embed(model, TR_ITEM, &dataset, i, 1, arrays + (size_t) i * catalogue.stride, &err);
+	check_fold_in(model, &(TrHistory) {.tags = own, .item_tags = of_items}, &catalogue, &both);
+	check_fold_in(model, &(TrHistory) {.item_tags = of_items}, &catalogue, &of_items);
+	check_fold_in(model, &(TrHistory) {.tags = own}, &catalogue, &own);
+	check_approach(model, &(TrHistory) {.items = {2, items, value}, .tags = own}, &catalogue);
 	tr_model_destroy(model);
 	tr_dataset_free(&dataset);
 }
@@ -480,6 +578,7 @@ main(void)
 		for (size_t g = 0; g < sizeof(golden) / sizeof(golden[0]); g++)
 			check_golden(&golden[g]);
 		test_checks();
+		test_each();
 		test_validation();
 		test_fold_in();
 		test_new_items("hdlpr_ns");

@@ -31,6 +31,7 @@ static const TrOption option_rows[] = {
 	"dropout rate of the hidden units"},
 	{"id_dropout", TR_OPTION_REAL, FIELD(id_dropout), "0.1", 0, 0.99, NULL,
 	"dropout rate of whole user and item embeddings, to prepare the model for unknown users and items"},
+	{"samples", TR_OPTION_INT, FIELD(samples), "0", 0, 1e9, NULL, TR_TAG_SAMPLES_TEXT},
 	{"regularization", TR_OPTION_REAL, FIELD(regularization), "0", 0, 1000, NULL,
 	"L2 strength: weight of half the squared parameters, relative to the sum of the posts' losses (lambda)"},
 	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, tr_optimizer_names,

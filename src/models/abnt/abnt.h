@@ -5,7 +5,7 @@
  *     q = tanh(Wq [p_u, p_i] + bq)				what the user and the item ask
  *     a_s ~ c_s exp(q . e_s / sqrt(D))			of the tags s that the user gave before, c_s times; shares that add up to 1
  *     x = [sum of a_s e_s, p_u, p_i]				the perceptron's input
- *     y = softmax(W x' + b)						over all tags, of its last layer x'
+ *     y = softmax(W x' + b)						over all tags, or a sample of them, of its last layer x'
  *
  * The data says nothing of when a tag was given, and attention without positions would not see an order: the sequence is a
  * bag. A tag that stands in it c times is c equal terms of the softmax, hence the factor. The post itself is left out of
@@ -25,6 +25,7 @@
 
 #include "models/nn/parameters.h"
 #include "models/nn/rows.h"
+#include "models/nn/tag_sample.h"
 
 typedef enum AbntGiven
 {
@@ -49,6 +50,7 @@ typedef struct AbntOptions
 	int			activation;
 	double		dropout;
 	double		id_dropout;
+	int			samples;
 	double		regularization;
 	int			optimizer;		/* TrOptimizerKind */
 	double		learning_rate;
@@ -111,6 +113,7 @@ typedef struct Abnt
 	int32_t    *order;			/* (posts) of this epoch */
 	int32_t		next;			/* in order */
 	uint64_t   *keys;			/* work space of abnt_sequence() */
+	TrTagSample sample;			/* where the softmax is not over all tags; the columns of targets go by it */
 
 	/* step buffers */
 	TrUpload	upload;
@@ -127,7 +130,7 @@ typedef struct Abnt
 	TrBuffer	value[TR_MAX_INTS + 1];	/* (R,width): the input, what the layers make of it */
 	TrBuffer	dropped[TR_MAX_INTS + 1];	/* what dropout leaves of it */
 	TrBuffer	value_grad[TR_MAX_INTS + 1];
-	TrBuffer	logits;			/* (R,T) */
+	TrBuffer	logits;			/* (R,T), or (R,C) of the sample */
 	TrBuffer	table_grad;		/* (touched,D) */
 
 	float	   *decoder;		/* (T, tr_dot_stride(H)) padded with zeros: of what was last saved or loaded */

@@ -193,6 +193,20 @@ abnt_plan_epoch(Abnt *m, int epoch)
 	m->next = 0;
 }
 
+/* The tags of the step's softmax, where it is not over all. */
+static void
+sample_tags(Abnt *m)
+{
+	TrRows	   *targets = &m->batch.targets;
+
+	tr_tag_sample_draw(&m->sample, m->options.seed, (uint64_t) m->p.steps);
+	for (int64_t e = 0; e < tr_rows_entries(targets); e++)
+		if (targets->val[e] > 0)
+			tr_tag_sample_target(&m->sample, targets->col[e]);
+	tr_tag_sample_number(&m->sample);
+	tr_tag_sample_renumber(&m->sample, targets);
+}
+
 TrStatus
 abnt_plan_step(Abnt *m, int epoch, TrError *err)
 {
@@ -211,6 +225,8 @@ abnt_plan_step(Abnt *m, int epoch, TrError *err)
 	add_ids(m, posts, TR_USER, (uint64_t) epoch);
 	add_ids(m, posts, TR_ITEM, (uint64_t) epoch);
 	tr_touched_find(&b->touched, reading, 2);
+	if (tr_tag_sampled(&m->sample))
+		sample_tags(m);
 	return TR_OK;
 }
 
@@ -241,5 +257,5 @@ abnt_planner_create(Abnt *m, TrError *err)
 		|| !tr_rows_init(memory, &b->sequence, most, true) || !tr_rows_init(memory, &b->targets, most, false)
 		|| !tr_rows_init(memory, &b->ids, 2 * most, true) || !tr_rows_reserve(memory, &b->ids, 2 * (int64_t) most))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
-	return TR_OK;
+	return tr_tag_sample_create(&m->sample, &m->model, m->options.samples, err);
 }

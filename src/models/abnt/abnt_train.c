@@ -8,7 +8,7 @@
 
 /* ------------------------------------------------------------------ upload */
 
-#define MOST_PIECES 12
+#define MOST_PIECES (12 + TR_TAG_SAMPLE_PIECES)
 
 /* Sparse rows in backend memory; over the whole table, and over the touched rows alone. */
 typedef struct DeviceRows
@@ -20,6 +20,7 @@ typedef struct DeviceRows
 typedef struct DeviceBatch
 {
 	int			R;
+	int			C;				/* tags of the softmax */
 	DeviceRows	sequence;
 	DeviceRows	ids;
 	TrCsr		targets;
@@ -44,8 +45,11 @@ upload_batch(Abnt *m, DeviceBatch *d, TrError *err)
 	int			n = tr_rows_pieces(piece, &d->sequence.full, &d->sequence.compact.col, &b->sequence, m->layout.rows);
 
 	d->R = b->rows;
+	d->C = tr_tag_sampled(&m->sample) ? m->sample.n : m->layout.T;
 	n += tr_rows_pieces(piece + n, &d->ids.full, &d->ids.compact.col, &b->ids, m->layout.rows);
-	n += tr_rows_pieces(piece + n, &d->targets, NULL, &b->targets, m->layout.T);
+	n += tr_rows_pieces(piece + n, &d->targets, NULL, &b->targets, d->C);
+	if (tr_tag_sampled(&m->sample))
+		n += tr_tag_sample_pieces(piece + n, &m->sample);
 	piece[n++] = (TrPiece) {(void **) &d->touched, b->touched.index, (size_t) b->touched.n * sizeof(int32_t)};
 	TR_TRY(tr_upload(&m->model, &m->upload, piece, n, err));
 	finish_compact(&d->sequence, b->touched.n);
@@ -169,33 +173,50 @@ climb(Abnt *m, int R)
 	}
 }
 
-/* logits (R,T); then their loss and its gradient */
+/* What the softmax is over: all tags, or the candidates. */
+static const float *
+decoder_of(const Abnt *m)
+{
+	return tr_tag_sampled(&m->sample) ? m->sample.rows.data : m->p.value + m->layout.decoder;
+}
+
+/* logits (R,C); then their loss and its gradient */
 static void
 decode(Abnt *m, const DeviceBatch *d)
 {
 	const AbntLayout *l = &m->layout;
 	TrBackend  *b = m->model.backend;
+	int			H = abnt_last_width(l);
 	TrTagLoss	loss = {
 		.softmax = true, .logits = m->logits.data, .targets = &d->targets, .bias = m->p.value + l->tag_bias,
 		.dbias = tr_gradient(&m->p, l->tag_bias), .scale = 1.0f / (float) d->R, .loss = m->p.loss
 	};
 
-	b->ops->dense_forward(b, m->logits.data, output_of(m, l->layers), m->p.value + l->decoder, NULL, d->R,
-						  abnt_last_width(l), l->T, TR_STORED_OI, TR_LINEAR);
+	if (tr_tag_sampled(&m->sample))
+	{
+		tr_tag_sample_gather(&m->sample, &m->p, b, l->decoder, l->tag_bias, H);
+		loss.bias = m->sample.bias.data;
+		loss.dbias = tr_tag_sample_bias_grad(&m->sample);
+	}
+	b->ops->dense_forward(b, m->logits.data, output_of(m, l->layers), decoder_of(m), NULL, d->R, H, d->C, TR_STORED_OI,
+						  TR_LINEAR);
 	b->ops->tag_loss(b, &loss);
+	if (tr_tag_sampled(&m->sample))
+		tr_tag_sample_scatter(&m->sample, &m->p, b, l->tag_bias);
 }
 
 /* ------------------------------------------------------------------ backward */
 
 /* From the logits' gradient to that of the parts */
 static void
-descend(Abnt *m, int R)
+descend(Abnt *m, int R, int C)
 {
 	const AbntLayout *l = &m->layout;
 	TrBackend  *b = m->model.backend;
+	float	   *ddecoder = tr_tag_sampled(&m->sample) ? m->sample.rows_grad.data : tr_gradient(&m->p, l->decoder);
 
-	b->ops->dense_backward(b, m->value_grad[l->layers].data, tr_gradient(&m->p, l->decoder), m->logits.data,
-						   output_of(m, l->layers), m->p.value + l->decoder, R, abnt_last_width(l), l->T, TR_STORED_OI);
+	b->ops->dense_backward(b, m->value_grad[l->layers].data, ddecoder, m->logits.data, output_of(m, l->layers),
+						   decoder_of(m), R, abnt_last_width(l), C, TR_STORED_OI);
 	for (int i = l->layers - 1; i >= 0; i--)
 	{
 		float	   *dz = m->value_grad[i + 1].data;
@@ -250,7 +271,13 @@ update(Abnt *m, const DeviceBatch *d)
 
 	tr_parameters_update_rows(&m->p, m->model.backend, &optimizer, m->table_grad.data, d->touched, d->sequence.compact.cols,
 							  m->layout.D);
-	tr_parameters_update(&m->p, m->model.backend, optimizer);
+	if (!tr_tag_sampled(&m->sample))
+	{
+		tr_parameters_update(&m->p, m->model.backend, optimizer);
+		return;
+	}
+	tr_tag_sample_update(&m->sample, &m->p, m->model.backend, &optimizer, m->layout.decoder, abnt_last_width(&m->layout));
+	tr_parameters_update_but(&m->p, m->model.backend, optimizer, m->layout.decoder, m->layout.tag_bias);
 }
 
 static TrStatus
@@ -273,7 +300,9 @@ reserve_step(Abnt *m, const DeviceBatch *d, TrError *err)
 		TR_TRY(tr_reserve_floats(&m->model, &m->dropped[i], m->options.dropout > 0 && i > 0 ? d->R : 0, l->width[i], err));
 		TR_TRY(tr_reserve_floats(&m->model, &m->value_grad[i], d->R, l->width[i], err));
 	}
-	TR_TRY(tr_reserve_floats(&m->model, &m->logits, d->R, l->T, err));
+	TR_TRY(tr_reserve_floats(&m->model, &m->logits, d->R, d->C, err));
+	if (tr_tag_sampled(&m->sample))
+		TR_TRY(tr_tag_sample_reserve(&m->sample, &m->model, abnt_last_width(l), err));
 	return tr_reserve_floats(&m->model, &m->table_grad, d->sequence.compact.cols, l->D, err);
 }
 
@@ -284,11 +313,14 @@ train_step(Abnt *m, TrError *err)
 
 	TR_TRY(upload_batch(m, &d, err));
 	TR_TRY(reserve_step(m, &d, err));
-	tr_parameters_start_step(&m->p, m->model.backend);
+	if (tr_tag_sampled(&m->sample))
+		tr_parameters_start_step_but(&m->p, m->model.backend, m->layout.decoder, m->layout.tag_bias);
+	else
+		tr_parameters_start_step(&m->p, m->model.backend);
 	attend(m, &d);
 	climb(m, d.R);
 	decode(m, &d);
-	descend(m, d.R);
+	descend(m, d.R, d.C);
 	look_back(m, &d);
 	update(m, &d);
 	return TR_OK;

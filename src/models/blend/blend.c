@@ -101,7 +101,8 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	int			known = 0;
 	const TrDataset *d = m->model.dataset;
 
-	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options, err));
+	TR_TRY(tr_model_create_polled(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options,
+								  m->model.poll, err));
 	member->width = member->model->width;
 	member->features = tr_features(member->model);
 	member->deviation = TR_NEW(&m->model, float, d->n_users);
@@ -238,6 +239,32 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	if (!stats->last)
 		return TR_OK;
 	return set_weights(m, poll, err);
+}
+
+/* The members that have weight, and their weights. */
+static bool
+settled(const TrModel *model, void *values)
+{
+	const Blend *m = (const Blend *) model;
+	BlendOptions *o = values;
+	TrText		all = m->options.members;
+	char	   *rest = all.value;
+	size_t		members = 0;
+	size_t		weights = 0;
+	int			i = 0;
+
+	for (char *one; (one = strsep(&rest, ";"));)
+	{
+		const char *between = members > 0 ? "; " : "";
+
+		one += strspn(one, " \t\r\n");
+		if (*one == '\0' || m->member[i++].weight == 0)
+			continue;
+		members += (size_t) snprintf(o->members.value + members, TR_MAX_TEXT - members, "%s%s", between, one);
+		weights += (size_t) snprintf(o->weights.value + weights, TR_MAX_TEXT - weights, "%s%.4g", weights > 0 ? " " : "",
+									 m->member[i - 1].weight);
+	}
+	return members < TR_MAX_TEXT && weights < TR_MAX_TEXT;
 }
 
 /* ------------------------------------------------------------------ tensors */
@@ -495,5 +522,6 @@ const TrAlgorithm tr_algorithm_blend = {
 	.fold_in = blend_fold_in,
 	.contributions = blend_contributions,
 	.held_out = held_out,
+	.settled = settled,
 	.destroy = destroy,
 };

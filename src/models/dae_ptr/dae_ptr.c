@@ -15,6 +15,7 @@ static const char *const drop_names[] = {"share", "random", "one", NULL};
 static const char *const loss_names[] = {"bce", "softmax", NULL};
 static const char *const target_names[] = {"all", "dropped", NULL};
 static const char *const prior_names[] = {"none", "product", NULL};
+static const char *const penalty_names[] = {"epoch", "batch", "post", NULL};
 static const char *const decay_names[] = {"none", "linear", NULL};
 static const char *const init_names[] = {"glorot", "normal", NULL};
 
@@ -34,8 +35,7 @@ static const TrOption option_rows[] = {
 	{"loss", TR_OPTION_ENUM, FIELD(loss), "softmax", 0, 0, loss_names,
 	"binary cross-entropy per tag (bce, Eq. 11), or cross-entropy of a softmax over all tags"},
 	{"samples", TR_OPTION_INT, FIELD(samples), "0", 0, 1e9, NULL,
-	"with loss softmax: number of tags sampled for each mini-batch, in place of all that no post of it has; 0 = all tags "
-	"if there are at most 20,000, else 2,048"},
+	"with loss softmax: " TR_TAG_SAMPLES_TEXT},
 	{"targets", TR_OPTION_ENUM, FIELD(targets), "dropped", 0, 0, target_names,
 	"tags to predict: all tags of the post, or only the dropped ones among the tags not in the input"},
 	{"post_balance", TR_OPTION_REAL, FIELD(post_balance), "1", 0, 1, NULL,
@@ -60,8 +60,14 @@ static const TrOption option_rows[] = {
 	"with similar > 0: number of nearest items, by cosine of their tags, stored for every item"},
 	{"profiles", TR_OPTION_BOOL, FIELD(profiles), "true", 0, 0, NULL,
 	"use the tag profiles of the user and the item, without the post itself, as input of the hidden layer, too"},
+	{"profile_tags", TR_OPTION_INT, FIELD(profile_tags), "0", 0, 1e9, NULL,
+	"with profiles: maximum number of tags of a profile that are input, the most used first; 0 = all if there are at most "
+	"20,000 tags, else 32"},
 	{"regularization", TR_OPTION_REAL, FIELD(regularization), "0", 0, 1000, NULL,
-	"L2 strength: weight of half the squared parameters, relative to the sum of the posts' losses (lambda in the paper)"},
+	"L2 strength: weight of half the squared parameters, relative to what regularization_per says (lambda in the paper)"},
+	{"regularization_per", TR_OPTION_ENUM, FIELD(penalty), "epoch", 0, 0, penalty_names,
+	"what regularization is relative to: the sum of all posts' losses (epoch), the sum of those of a mini-batch (batch), or "
+	"their mean (post)"},
 	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, tr_optimizer_names,
 	"optimizer"},
 	{"learning_rate", TR_OPTION_REAL, FIELD(learning_rate), "0.001", 1e-9, 10, NULL,
@@ -75,8 +81,8 @@ static const TrOption option_rows[] = {
 	"initialization: standard deviation sqrt(2 / (tags + hidden)), or init_std"},
 	{"init_std", TR_OPTION_REAL, FIELD(init_std), "0.01", 1e-6, 10, NULL,
 	"with init normal: standard deviation of the initial weights"},
-	{"batch", TR_OPTION_INT, FIELD(batch), "256", 1, 10000000, NULL,
-	"mini-batch size, in posts"},
+	{"batch", TR_OPTION_INT, FIELD(batch), "0", 0, 10000000, NULL,
+	"mini-batch size, in posts; 0 = a 3,000th of the posts, but at least 256 and at most 1,024"},
 	{"seed", TR_OPTION_SEED, FIELD(seed), "1", 0, 0, NULL,
 	"random seed; the same seed gives the same model"},
 	{"epochs", TR_OPTION_INT, FIELD(epochs), "15", 1, 100000, NULL,
@@ -162,7 +168,7 @@ static size_t
 estimate(const TrShape *shape, const void *values)
 {
 	const DaeOptions *o = values;
-	double		rows = fmin(o->batch, shape->n_posts);
+	double		rows = fmin(dae_batch(o, shape->n_posts), shape->n_posts);
 	double		floats;
 	TrParameters p = {0};
 	DaeLayout	l;
@@ -196,6 +202,9 @@ fill(Dae *m, TrError *err)
 	return dae_planner_create(m, err);
 }
 
+/* Tags of a profile that are input where there are very many: what a post costs does not grow with them. */
+#define MOST_READ 32
+
 /* Where it is loaded, posts bring the vectors of their user and item. */
 static TrStatus
 create(TrModel *model, TrError *err)
@@ -211,6 +220,7 @@ create(TrModel *model, TrError *err)
 		return tr_fail(err, TR_BAD_DATA, "too many users, items and tags");
 	m->options = *(const DaeOptions *) model->options;
 	layout_of(&m->layout, &m->p, &m->options, users, items, T);
+	m->most_read = m->options.profile_tags > 0 ? m->options.profile_tags : T > TR_MOST_EXACT_TAGS ? MOST_READ : INT32_MAX;
 	TR_TRY(tr_parameters_create(&m->p, model, m->options.optimizer == TR_ADAM ? 2 : 0, m->options.seed, false, err));
 	TR_TRY(tr_tensor(model, "log_share", 1, T, TR_LOG_SHARE, &m->log_share, err));
 	stride = tr_dot_stride(m->layout.K);

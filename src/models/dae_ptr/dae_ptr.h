@@ -10,13 +10,11 @@
  * left out.
  *
  * Over a large vocabulary the softmax is that of some tags alone: those that the step's posts have as targets, and a
- * sample of the others, drawn one by one with a probability that is in their favour when they are frequent; a sampled tag
- * counts as much more as it was unlikely, so that the sum is right on average (dae_ptr_sample.c).
+ * sample of the others (nn/tag_sample.h).
  *
  * dae_ptr.c        options, parameters, create		dae_ptr_train.c  one epoch
  * dae_ptr_batch.c  the sparse rows of a step		dae_ptr_serve.c  tags for a post, on the host
  * dae_ptr_known.c  what is known of a post's user and item while training
- * dae_ptr_sample.c the tags of a step's softmax
  *
  * Legend: U users, I items, T tags, K hidden units, F rows of the table, R rows (posts) of a step.
  */
@@ -25,6 +23,7 @@
 
 #include "models/nn/parameters.h"
 #include "models/nn/rows.h"
+#include "models/nn/tag_sample.h"
 #include "models/tags/tag_neighbours.h"
 #include "models/tags/tag_prior.h"
 #include "models/nn/upload.h"
@@ -54,6 +53,14 @@ typedef enum DaeTargets
 	DAE_ALL_TAGS,				/* of the post: the paper */
 	DAE_DROPPED_TAGS			/* those that the input lacks; those it has are in no sum */
 } DaeTargets;
+
+/* What half the squared parameters are added to (Eq. 12 does not say how a mini-batch has its share) */
+typedef enum DaePenalty
+{
+	DAE_PER_EPOCH,				/* the sum of all posts' losses, shared out over the epoch */
+	DAE_PER_BATCH,				/* the sum of each mini-batch's losses */
+	DAE_PER_POST				/* the mean of each mini-batch's losses */
+} DaePenalty;
 
 typedef enum DaePrior
 {
@@ -93,7 +100,9 @@ typedef struct DaeOptions
 	double		similar;
 	int			neighbours;
 	bool		profiles;
+	int			profile_tags;
 	double		regularization;
+	int			penalty;
 	int			optimizer;		/* TrOptimizerKind */
 	double		learning_rate;
 	int			decay;
@@ -135,18 +144,6 @@ typedef struct DaeLayout
 	int64_t		prior;			/* (parts); not regularized */
 } DaeLayout;
 
-/* The tags of a step's softmax; the columns of targets and parts are then places among them. */
-typedef struct DaeCandidates
-{
-	int32_t		n;				/* C; 0 = all tags */
-	int32_t    *tag;			/* (C) ascending */
-	int32_t    *row;			/* (C) of the decoder, counted from the start of the parameters in rows of K */
-	int32_t    *place;			/* (T) of a tag, -1 = it has none */
-	float	   *offset;			/* (C) -log of the probability of being there; 0 for the targets */
-	int32_t    *count;			/* (T) 0, 1, ... */
-	float	   *probability;	/* (T) of being sampled */
-} DaeCandidates;
-
 /* The plan of one step. */
 typedef struct DaeBatch
 {
@@ -156,7 +153,6 @@ typedef struct DaeBatch
 	TrRows		targets;		/* (R,T) */
 	TrRows		part[DAE_PARTS];	/* (R,T) */
 	TrTouched	touched;		/* rows of the table that the input names */
-	DaeCandidates candidates;
 } DaeBatch;
 
 /* What an epoch's random numbers share, see rng.h. */
@@ -191,15 +187,21 @@ typedef union DaeWord
 /* What is known of the user and the item of the post at hand, without the post: dae_ptr_known.c. */
 typedef struct DaeKnown
 {
-	TrSparse	user,			/* profiles; counts may be 0 or less */
+	TrSparse	user,			/* profiles, or what the step asks of them; counts may be 0 or less */
 				item;
+	uint8_t    *user_read;		/* (entries) are they an input, too? Those of the profile's most used tags are */
+	uint8_t    *item_read;
 	TrTagLogs	user_logs,		/* of the prior */
 				item_logs;
 
 	bool		thinned;		/* keep says which of the user's posts count, else all but this one */
 	uint8_t    *keep;			/* (posts of the user) */
+	int32_t    *entry;			/* (entries) of a profile: those that the step asks for */
+	int32_t    *user_tag;
+	int32_t    *item_tag;
 	float	   *user_count;
 	float	   *item_count;
+	uint8_t    *most_used[2];	/* (entries of all users, items) is it one of the most used tags? NULL = all are */
 	int32_t    *position;		/* (I) of an item among the user's posts, from 1; zeros between calls */
 	DaeMatch   *match;			/* (neighbours) */
 	DaeLess    *less;			/* (tags dropped) */
@@ -224,6 +226,7 @@ typedef struct Dae
 	DaeLayout	layout;
 	TrParameters p;
 	double		rate;			/* of this epoch */
+	int32_t		most_read;		/* tags of a profile as input */
 
 	TrTagPrior	prior;			/* its log_share (T) is stored */
 	float	   *log_share;
@@ -237,17 +240,15 @@ typedef struct Dae
 	DaeKeys		keys;
 	int32_t    *dropped_at;		/* (T) which tags of the post being added are dropped: the first is 0 */
 	DaeKnown	known;
+	TrTagSample sample;			/* where the softmax is not over all tags; the columns of targets and parts go by it */
 
 	/* step buffers */
 	TrUpload	upload;
 	TrBuffer	hidden;			/* (R,K) */
 	TrBuffer	dropped;		/* (R,K) */
 	TrBuffer	hidden_grad;	/* (R,K) */
-	TrBuffer	logits;			/* (R,T) */
+	TrBuffer	logits;			/* (R,T), or (R,C) of the sample */
 	TrBuffer	table_grad;		/* (touched,K) with touched_rows, else (F,K) */
-	TrBuffer	some_decoder;	/* (C,K) of the candidates, and its gradient */
-	TrBuffer	some_decoder_grad;
-	TrBuffer	some_bias;		/* (2,C) with the offsets; its gradient */
 
 	float	   *decoder;		/* (T, tr_dot_stride(K)) of what was last saved or loaded; in p.host where that is K */
 	float	   *scratch;		/* of score_tags() */
@@ -265,16 +266,15 @@ extern void dae_plan_epoch(Dae *m, int epoch);
 /* *more = false when the epoch is over; a batch may come out without rows. */
 extern TrStatus dae_plan_step(Dae *m, bool *more, TrError *err);
 /*
- * col, val = a profile's tags, as a row of the table's profile columns: from `first` on, of length 1; tags counted 0 times
- * or less are left out. Returns how many; at most counts->n.
+ * col, val = a profile's tags, as a row of the table's profile columns: from `first` on, of length 1; tags that are not
+ * read, or counted 0 times or less, are left out. Returns how many; at most counts->n.
  */
-extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, int32_t first, int32_t *col, float *val);
-
-/* dae_ptr_sample.c */
-extern TrStatus dae_sample_create(Dae *m, TrError *err);
-extern bool dae_samples(const Dae *m);
-/* The candidates of the batch, and the columns of its rows by them. */
-extern void dae_sample_step(Dae *m);
+extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, const uint8_t *read, int32_t first, int32_t *col,
+							   float *val);
+/* read (n) = is it one of the `most` largest counts? Ties go to those that come first; best has room for `most`. */
+extern void dae_most_used(const float *count, int32_t n, int32_t most, uint8_t *read, TrScored *best);
+/* Posts of a mini-batch */
+extern int	dae_batch(const DaeOptions *o, double posts);
 
 /* dae_ptr_known.c */
 extern TrStatus dae_known_create(Dae *m, TrError *err);

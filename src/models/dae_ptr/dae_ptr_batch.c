@@ -21,7 +21,7 @@ log_count(const Dae *m, float count)
 }
 
 int32_t
-dae_profile_row(const Dae *m, const TrSparse *counts, int32_t first, int32_t *col, float *val)
+dae_profile_row(const Dae *m, const TrSparse *counts, const uint8_t *read, int32_t first, int32_t *col, float *val)
 {
 	int32_t		n = 0;
 	double		squares = 0;
@@ -29,7 +29,7 @@ dae_profile_row(const Dae *m, const TrSparse *counts, int32_t first, int32_t *co
 
 	for (int32_t e = 0; e < counts->n; e++)
 	{
-		if (counts->value[e] <= 0)
+		if (counts->value[e] <= 0 || !read[e])
 			continue;
 		col[n] = first + counts->index[e];
 		val[n] = log_count(m, counts->value[e]);
@@ -71,22 +71,35 @@ balance_targets(Dae *m)
 		val[e] *= (float) pow(sum, -m->options.post_balance);
 }
 
-/* The share of the post's tags that is dropped, on average. */
-static float
-corruption_of(const Dae *m, int32_t post, int32_t n_tags)
+/* Which of a post's tags are dropped: this one, or each with this probability. */
+typedef struct Drop
 {
-	switch (m->options.drop)
-	{
-		case DAE_DROP_RANDOM:
-			return tr_uniform_of(m->keys.corruption, (uint64_t) post);
-		case DAE_DROP_ONE:
-			return 1.0f / (float) n_tags;
-		default:
-			return (float) m->options.corruption;
-	}
+	int32_t		only;			/* -1 = none */
+	float		share;
+} Drop;
+
+static Drop
+draw_drop(const Dae *m, int32_t post, int32_t n_tags)
+{
+	Drop		drop = {.only = -1, .share = (float) m->options.corruption};
+
+	if (m->options.drop == DAE_DROP_RANDOM)
+		drop.share = tr_uniform_of(m->keys.corruption, (uint64_t) post);
+	else if (m->options.drop == DAE_DROP_ONE)
+		drop = (Drop) {(int32_t) (tr_random_of(m->keys.corruption, (uint64_t) post) % (uint64_t) n_tags), 1.0f / (float) n_tags};
+	return drop;
 }
 
-/* The post's tags, in the input and among the targets; returns how many were dropped: m->dropped. */
+/* The post's tag t, which is this assignment */
+static bool
+is_dropped(const Dae *m, const Drop *drop, int32_t t, int64_t assignment)
+{
+	if (drop->only >= 0)
+		return t == drop->only;
+	return tr_uniform_of(m->keys.tag_dropout, (uint64_t) assignment) < drop->share;
+}
+
+/* The post's tags, in the input and among the targets; returns how many were dropped: m->dropped_at. */
 static int32_t
 add_tags(Dae *m, int32_t post)
 {
@@ -94,22 +107,20 @@ add_tags(Dae *m, int32_t post)
 	DaeBatch   *b = &m->batch;
 	int64_t		first = m->model.dataset->post_ptr[post];
 	int32_t		n = (int32_t) (m->model.dataset->post_ptr[post + 1] - first);
-	float		c = corruption_of(m, post, n);
-	float		value = o->rescale && c < 1 ? 1 / (1 - c) : 1;
-	int32_t		only = o->drop == DAE_DROP_ONE
-		? (int32_t) (tr_random_of(m->keys.corruption, (uint64_t) post) % (uint64_t) n) : -1;
+	Drop		drop = draw_drop(m, post, n);
+	float		value = o->rescale && drop.share < 1 ? 1 / (1 - drop.share) : 1;
 	int32_t		n_dropped = 0;
 
 	for (int32_t t = 0; t < n; t++)
 	{
 		int32_t		tag = m->model.dataset->post_tag[first + t];
-		bool		drop = only >= 0 ? t == only : tr_uniform_of(m->keys.tag_dropout, (uint64_t) (first + t)) < c;
+		bool		dropped = is_dropped(m, &drop, t, first + t);
 
-		if (drop)
+		if (dropped)
 			m->dropped_at[n_dropped++] = t;
 		else
 			tr_rows_add(&b->input, tag, value);
-		tr_rows_add(&b->targets, tag, drop || o->targets == DAE_ALL_TAGS ? 1 : 0);
+		tr_rows_add(&b->targets, tag, dropped || o->targets == DAE_ALL_TAGS ? 1 : 0);
 	}
 	if (o->loss == DAE_SOFTMAX && o->post_balance > 0)
 		balance_targets(m);
@@ -130,12 +141,12 @@ add_ids(Dae *m, int32_t post)
 }
 
 static void
-add_profile(Dae *m, const TrSparse *counts, int32_t first)
+add_profile(Dae *m, const TrSparse *counts, const uint8_t *read, int32_t first)
 {
 	TrRows	   *input = &m->batch.input;
 	int64_t    *end = &input->ptr[input->rows + 1];
 
-	*end += dae_profile_row(m, counts, first, input->col + *end, input->val + *end);
+	*end += dae_profile_row(m, counts, read, first, input->col + *end, input->val + *end);
 }
 
 static void
@@ -156,8 +167,8 @@ add_rest(Dae *m, int32_t post, int32_t n_dropped)
 	add_ids(m, post);
 	if (m->options.profiles)
 	{
-		add_profile(m, &k->user, m->layout.user_profile);
-		add_profile(m, &k->item, m->layout.item_profile);
+		add_profile(m, &k->user, k->user_read, m->layout.user_profile);
+		add_profile(m, &k->item, k->item_read, m->layout.item_profile);
 	}
 	if (m->layout.parts == 0)
 		return;
@@ -194,6 +205,11 @@ add_post(Dae *m, int32_t post, TrError *err)
 
 /* ------------------------------------------------------------------ steps */
 
+/* A mini-batch of 0 makes so many steps of an epoch, within these limits. */
+#define STEPS 3000
+#define LEAST_BATCH 256
+#define MOST_BATCH 1024
+
 void
 dae_plan_epoch(Dae *m, int epoch)
 {
@@ -212,25 +228,61 @@ dae_plan_epoch(Dae *m, int epoch)
 	m->next = 0;
 }
 
+/*
+ * The tags of the step's softmax, where it is not over all. They come before the posts are put together: of the prior's
+ * parts only those of candidates are asked for.
+ */
+static void
+sample_tags(Dae *m, const int32_t *posts, int32_t n)
+{
+	const TrDataset *d = m->model.dataset;
+
+	tr_tag_sample_draw(&m->sample, m->options.seed, (uint64_t) m->p.steps);
+	for (int32_t p = 0; p < n; p++)
+	{
+		int64_t		first = d->post_ptr[posts[p]];
+		int32_t		n_tags = (int32_t) (d->post_ptr[posts[p] + 1] - first);
+		Drop		drop = draw_drop(m, posts[p], n_tags);
+
+		for (int32_t t = 0; t < n_tags; t++)
+			if (m->options.targets == DAE_ALL_TAGS || is_dropped(m, &drop, t, first + t))
+				tr_tag_sample_target(&m->sample, d->post_tag[first + t]);
+	}
+	tr_tag_sample_number(&m->sample);
+}
+
+int
+dae_batch(const DaeOptions *o, double posts)
+{
+	return o->batch > 0 ? o->batch : (int) fmin(fmax(posts / STEPS, LEAST_BATCH), MOST_BATCH);
+}
+
 TrStatus
 dae_plan_step(Dae *m, bool *more, TrError *err)
 {
 	DaeBatch   *b = &m->batch;
-	int32_t		n = m->model.dataset->n_posts;
+	int32_t		left = m->model.dataset->n_posts - m->next;
+	int32_t		n = dae_batch(&m->options, m->model.dataset->n_posts);
 	TrRows	   *input = &b->input;
 
-	*more = m->next < n;
+	*more = left > 0;
+	b->posts = n < left ? n : left;
 	b->rows = 0;
 	tr_rows_clear(&b->input);
 	tr_rows_clear(&b->targets);
 	for (int j = 0; j < DAE_PARTS; j++)
 		tr_rows_clear(&b->part[j]);
-	for (b->posts = 0; b->posts < m->options.batch && m->next < n; b->posts++)
+	if (tr_tag_sampled(&m->sample))
+		sample_tags(m, m->order + m->next, b->posts);
+	for (int32_t i = 0; i < b->posts; i++)
 		TR_TRY(add_post(m, m->order[m->next++], err));
 	if (m->options.touched_rows)
 		tr_touched_find(&b->touched, &input, 1);
-	if (dae_samples(m))
-		dae_sample_step(m);
+	if (!tr_tag_sampled(&m->sample))
+		return TR_OK;
+	tr_tag_sample_renumber(&m->sample, &b->targets);
+	for (int j = 0; j < m->layout.parts; j++)
+		tr_tag_sample_renumber(&m->sample, &b->part[j]);
 	return TR_OK;
 }
 
@@ -242,7 +294,8 @@ dae_planner_create(Dae *m, TrError *err)
 	TrMemory   *memory = m->model.memory;
 	DaeBatch   *b = &m->batch;
 	int32_t		posts = m->model.dataset->n_posts;
-	int32_t		most = m->options.batch < posts ? m->options.batch : posts;
+	int32_t		batch = dae_batch(&m->options, posts);
+	int32_t		most = batch < posts ? batch : posts;
 	bool		touched = m->options.touched_rows;
 	bool		done;
 
@@ -254,6 +307,7 @@ dae_planner_create(Dae *m, TrError *err)
 		done = done && tr_rows_init(memory, &b->part[j], most, false);
 	if (!done || (touched && !tr_touched_init(memory, &b->touched, m->layout.rows)))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
-	TR_TRY(dae_sample_create(m, err));
+	if (m->options.loss == DAE_SOFTMAX && touched)
+		TR_TRY(tr_tag_sample_create(&m->sample, &m->model, m->options.samples, err));
 	return dae_known_create(m, err);
 }

@@ -57,32 +57,75 @@ choose_posts(Dae *m, int32_t post, int32_t n, int32_t own)
 
 /* ------------------------------------------------------------------ profiles */
 
-static TrSparse
-profile_of(const TrProfileTable *table, int32_t entity, const float *count)
+void
+dae_most_used(const float *count, int32_t n, int32_t most, uint8_t *read, TrScored *best)
 {
-	int64_t		first = table->entry_ptr[entity];
+	TrTopN		top;
 
-	return (TrSparse) {.n = (int32_t) (table->entry_ptr[entity + 1] - first), .index = table->tag + first,
-	.value = count ? count : table->count + first};
+	memset(read, n <= most, (size_t) n);
+	if (n <= most)
+		return;
+	tr_topn_init(&top, best, most);
+	for (int32_t e = 0; e < n; e++)
+		tr_topn_offer(&top, count[e], e);
+	for (int32_t i = 0; i < top.count; i++)
+		read[best[i].index] = 1;
 }
 
-/* count (entries of the user's profile) = how many of the kept posts have the tag */
+/*
+ * entry, tag, read = the entries of a profile that the step asks for, from the first on: the most used tags, which are
+ * input, and those that its softmax is over. Returns how many.
+ */
+static int32_t
+choose_entries(const Dae *m, TrSide side, int32_t entity, int32_t *entry, int32_t *tag, uint8_t *read)
+{
+	const TrProfileTable *table = side == TR_USER ? &m->model.dataset->user : &m->model.dataset->item;
+	int64_t		first = table->entry_ptr[entity];
+	int32_t		entries = (int32_t) (table->entry_ptr[entity + 1] - first);
+	const uint8_t *most_used = m->known.most_used[side] ? m->known.most_used[side] + first : NULL;
+	int32_t		n = 0;
+
+	for (int32_t e = 0; e < entries; e++)
+	{
+		entry[n] = e;
+		tag[n] = table->tag[first + e];
+		read[n] = !most_used || most_used[e];
+		n += read[n] || tr_tag_sample_has(&m->sample, tag[n]);
+	}
+	return n;
+}
+
+/* count (n) = how many of the kept posts have the tag of these entries of the user's profile */
 static void
-count_kept(const Dae *m, int32_t user, float *count)
+count_kept(const Dae *m, int32_t user, const int32_t *entry, int32_t n, float *count)
 {
 	const TrProfileTable *table = &m->model.dataset->user;
 	const uint8_t *keep = m->known.keep;
 	int32_t		first = m->model.dataset->user_ptr[user];
-	int64_t		from = table->entry_ptr[user];
+	const int64_t *ptr = table->occurrence_ptr + table->entry_ptr[user];
 
-	for (int64_t e = from; e < table->entry_ptr[user + 1]; e++)
+	for (int32_t i = 0; i < n; i++)
 	{
-		int32_t		n = 0;
+		int32_t		kept = 0;
 
-		for (int64_t at = table->occurrence_ptr[e]; at < table->occurrence_ptr[e + 1]; at++)
-			n += keep[table->post[at] - first];
-		count[e - from] = (float) n;
+		for (int64_t at = ptr[entry[i]]; at < ptr[entry[i] + 1]; at++)
+			kept += keep[table->post[at] - first];
+		count[i] = (float) kept;
 	}
+}
+
+/* count (profile->n) = those of the table, the post's tags counted once less */
+static void
+count_without(const Dae *m, const TrProfileTable *table, int32_t entity, const int32_t *entry, int32_t post, TrSparse *profile,
+			  float *count)
+{
+	const TrDataset *d = m->model.dataset;
+	const float *all = table->count + table->entry_ptr[entity];
+
+	for (int32_t i = 0; i < profile->n; i++)
+		count[i] = all[entry[i]];
+	profile->value = count;
+	tr_counts_without(profile, d->post_tag + d->post_ptr[post], (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]), count);
 }
 
 void
@@ -93,19 +136,15 @@ dae_know(Dae *m, int32_t post)
 	int32_t		user = d->post_user[post];
 	int32_t		item = d->post_item[post];
 	int32_t		first = d->user_ptr[user];
-	const int32_t *own = d->post_tag + d->post_ptr[post];
-	int32_t		n_own = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
-	TrSparse	user_tags = profile_of(&d->user, user, NULL);
-	TrSparse	item_tags = profile_of(&d->item, item, NULL);
 
 	choose_posts(m, post, d->user_ptr[user + 1] - first, post - first);
+	k->user = (TrSparse) {choose_entries(m, TR_USER, user, k->entry, k->user_tag, k->user_read), k->user_tag, k->user_count};
 	if (k->thinned)
-		count_kept(m, user, k->user_count);
+		count_kept(m, user, k->entry, k->user.n, k->user_count);
 	else
-		tr_counts_without(&user_tags, own, n_own, k->user_count);
-	tr_counts_without(&item_tags, own, n_own, k->item_count);
-	k->user = profile_of(&d->user, user, k->user_count);
-	k->item = profile_of(&d->item, item, k->item_count);
+		count_without(m, &d->user, user, k->entry, post, &k->user, k->user_count);
+	k->item = (TrSparse) {choose_entries(m, TR_ITEM, item, k->entry, k->item_tag, k->item_read), k->item_tag, k->item_count};
+	count_without(m, &d->item, item, k->entry, post, &k->item, k->item_count);
 }
 
 /* ------------------------------------------------------------------ similar items */
@@ -249,7 +288,8 @@ dae_add_similar(Dae *m, int32_t post, int32_t n_dropped)
 			continue;
 		cosine = cosine_without(match, m->dropped_at, n_dropped, k->less, squares);
 		for (int64_t at = d->post_ptr[other]; at < d->post_ptr[other + 1]; at++)
-			m->prior.extra[d->post_tag[at]] += (float) m->options.similar * cosine;
+			if (tr_tag_sample_has(&m->sample, d->post_tag[at]))
+				m->prior.extra[d->post_tag[at]] += (float) m->options.similar * cosine;
 	}
 }
 
@@ -272,7 +312,7 @@ words_to_keep(const TrShape *shape, int neighbours)
 size_t
 dae_known_estimate(const TrShape *shape, const DaeOptions *o)
 {
-	size_t		bytes = 8 * (size_t) shape->n_tags;
+	size_t		bytes = 8 * (size_t) shape->n_tags + 2 * (size_t) shape->n_assignments;
 
 	if (o->prior == DAE_NO_PRIOR)
 		return bytes;
@@ -334,6 +374,28 @@ create_neighbours(Dae *m, const Longest *l, TrError *err)
 	return tr_enough_memory(model, err, "planning batches");
 }
 
+static TrStatus
+create_most_used(Dae *m, TrError *err)
+{
+	TrModel    *model = &m->model;
+	const TrProfileTable *tables[2] = {[TR_USER] = &model->dataset->user, [TR_ITEM] = &model->dataset->item};
+	TrScored   *best = TR_NEW(model, TrScored, m->most_read);
+
+	for (int side = 0; side < 2; side++)
+		m->known.most_used[side] = TR_NEW(model, uint8_t, tables[side]->n_entries);
+	TR_TRY(tr_enough_memory(model, err, "planning batches"));
+	for (int side = 0; side < 2; side++)
+		for (int32_t i = 0; i < tables[side]->n_entities; i++)
+		{
+			int64_t		first = tables[side]->entry_ptr[i];
+
+			dae_most_used(tables[side]->count + first, (int32_t) (tables[side]->entry_ptr[i + 1] - first), m->most_read,
+						  m->known.most_used[side] + first, best);
+		}
+	tr_free(model->memory, best);
+	return TR_OK;
+}
+
 TrStatus
 dae_known_create(Dae *m, TrError *err)
 {
@@ -344,6 +406,11 @@ dae_known_create(Dae *m, TrError *err)
 	Longest		l = measure(d);
 
 	k->keep = TR_NEW(model, uint8_t, l.posts);
+	k->entry = TR_NEW(model, int32_t, l.entries);
+	k->user_tag = TR_NEW(model, int32_t, l.entries);
+	k->item_tag = TR_NEW(model, int32_t, l.entries);
+	k->user_read = TR_NEW(model, uint8_t, l.entries);
+	k->item_read = TR_NEW(model, uint8_t, l.entries);
 	k->user_count = TR_NEW(model, float, l.entries);
 	k->item_count = TR_NEW(model, float, l.entries);
 	if (m->layout.parts > 0)
@@ -352,5 +419,7 @@ dae_known_create(Dae *m, TrError *err)
 		tr_tag_logs_init(&k->item_logs, model, m->log_share, o->item_smoothing, &d->item);
 	}
 	TR_TRY(tr_enough_memory(model, err, "planning batches"));
+	if (o->profiles && (size_t) m->most_read < l.entries)
+		TR_TRY(create_most_used(m, err));
 	return dae_has_neighbours(m) ? create_neighbours(m, &l, err) : TR_OK;
 }

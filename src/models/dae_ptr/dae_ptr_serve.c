@@ -48,17 +48,19 @@ activate(float z, int activation)
 	}
 }
 
-/* z (K) += the rows of the table that a profile without the own tags names; room for it three times */
+/* z (K) += the rows of the table that a profile without the own tags names; room for it four times, and for the most read */
 static void
 add_profile(const Dae *m, float *z, const TrSparse *profile, const int32_t *own, int32_t n_own, int32_t first, float *room)
 {
 	TrSparse	counts = {.n = profile->n, .index = profile->index, .value = room};
 	int32_t    *col = (int32_t *) room + profile->n;
 	float	   *val = room + 2 * (size_t) profile->n;
+	uint8_t    *read = (uint8_t *) (room + 3 * (size_t) profile->n);
 	int32_t		n;
 
 	tr_counts_without(profile, own, n_own, room);
-	n = dae_profile_row(m, &counts, first, col, val);
+	dae_most_used(room, profile->n, m->most_read, read, (TrScored *) (room + 4 * (size_t) profile->n));
+	n = dae_profile_row(m, &counts, read, first, col, val);
 	for (int32_t e = 0; e < n; e++)
 		add_scaled(z, val[e], m->p.host + (size_t) col[e] * m->layout.K, m->layout.K);
 }
@@ -108,7 +110,7 @@ finish(const Dae *m, const TrPost *post, float *score)
 	add_part(m, score, DAE_ITEM_PART, tr_tag_prior_item(&m->prior, post, m->part_tag, m->part_value));
 }
 
-/* Room for the hidden layers of a block, and for the longest profile three times. */
+/* Room for the hidden layers of a block, for the longest profile four times, and for its most used tags. */
 static TrStatus
 reserve(Dae *m, const TrPost *posts, int32_t n, TrError *err)
 {
@@ -120,7 +122,7 @@ reserve(Dae *m, const TrPost *posts, int32_t n, TrError *err)
 		longest = posts[p].user_tags.n > longest ? posts[p].user_tags.n : longest;
 		longest = posts[p].item_tags.n > longest ? posts[p].item_tags.n : longest;
 	}
-	wanted = (size_t) (n < BLOCK ? n : BLOCK) * tr_dot_stride(m->layout.K) + 3 * (size_t) longest;
+	wanted = (size_t) (n < BLOCK ? n : BLOCK) * tr_dot_stride(m->layout.K) + 6 * (size_t) longest;
 	if (wanted <= m->scratch_floats)
 		return TR_OK;
 	tr_free(m->model.memory, m->scratch);

@@ -2,15 +2,18 @@
  * One epoch of dae_ptr: plan a step, forward, loss, backward, update.
  *
  * A step minimises the mean of its posts' losses + regularization / (2 N) (sum of the squared parameters), N posts in all:
- * over an epoch that is Eq. 11 and 12 divided by N. The weights of the prior's parts are not regularized.
+ * over an epoch that is Eq. 11 and 12 divided by N. Two other readings of the paper have the step's posts, or 1, in place of
+ * N. The weights of the prior's parts are not regularized.
  * Legend: see dae_ptr.h.
  */
+#include <math.h>
+
 #include "models/dae_ptr/dae_ptr.h"
 
 /* ------------------------------------------------------------------ upload */
 
 /* Three for the input, its slots and touched rows, three for the targets and for each part. */
-#define MOST_PIECES (3 + 2 + 3 + 3 * DAE_PARTS + 4)
+#define MOST_PIECES (3 + 2 + 3 + 3 * DAE_PARTS + TR_TAG_SAMPLE_PIECES)
 
 /* The batch in backend memory. */
 typedef struct DeviceBatch
@@ -20,11 +23,7 @@ typedef struct DeviceBatch
 	TrCsr		targets;		/* (R,T) */
 	TrCsr		part[DAE_PARTS];	/* (R,T) */
 	int32_t    *touched;
-	int			C;				/* candidates, or all tags */
-	int32_t    *tag,			/* (C) of the candidates: see DaeCandidates */
-			   *row,
-			   *count;
-	float	   *offset;
+	int			C;				/* tags of the softmax */
 } DeviceBatch;
 
 static TrStatus
@@ -33,20 +32,14 @@ upload_batch(Dae *m, DeviceBatch *d, TrError *err)
 	const DaeBatch *b = &m->batch;
 	TrPiece		piece[MOST_PIECES];
 	int32_t    *slot = NULL;
-	const DaeCandidates *c = &b->candidates;
 	int			n = tr_rows_pieces(piece, &d->input, &slot, &b->input, m->layout.rows);
 
-	d->C = dae_samples(m) ? c->n : m->layout.T;
+	d->C = tr_tag_sampled(&m->sample) ? m->sample.n : m->layout.T;
 	n += tr_rows_pieces(piece + n, &d->targets, NULL, &b->targets, d->C);
 	for (int j = 0; j < m->layout.parts; j++)
 		n += tr_rows_pieces(piece + n, &d->part[j], NULL, &b->part[j], d->C);
-	if (dae_samples(m))
-	{
-		piece[n++] = (TrPiece) {(void **) &d->tag, c->tag, (size_t) c->n * sizeof(int32_t)};
-		piece[n++] = (TrPiece) {(void **) &d->row, c->row, (size_t) c->n * sizeof(int32_t)};
-		piece[n++] = (TrPiece) {(void **) &d->count, c->count, (size_t) c->n * sizeof(int32_t)};
-		piece[n++] = (TrPiece) {(void **) &d->offset, c->offset, (size_t) c->n * sizeof(float)};
-	}
+	if (tr_tag_sampled(&m->sample))
+		n += tr_tag_sample_pieces(piece + n, &m->sample);
 	if (m->options.touched_rows)
 		piece[n++] = (TrPiece) {(void **) &d->touched, b->touched.index, (size_t) b->touched.n * sizeof(int32_t)};
 	TR_TRY(tr_upload(&m->model, &m->upload, piece, n, err));
@@ -78,25 +71,11 @@ forward(Dae *m, const DeviceBatch *d)
 	return m->dropped.data;
 }
 
-/* The decoder's rows and biases of the candidates, these with their offsets; zeros for their gradients. */
-static void
-gather_decoder(Dae *m, const DeviceBatch *d)
-{
-	const DaeLayout *l = &m->layout;
-	TrBackend  *b = m->model.backend;
-
-	b->ops->gather_rows(b, m->some_decoder.data, m->p.value + l->decoder, d->tag, d->C, l->K);
-	b->ops->gather_rows(b, m->some_bias.data, m->p.value + l->tag_bias, d->tag, d->C, 1);
-	b->ops->scatter_rows(b, m->some_bias.data, d->count, d->offset, NULL, d->C, 1, 1);
-	b->ops->zero(b, m->some_decoder_grad.data, (size_t) d->C * (size_t) l->K * sizeof(float));
-	b->ops->zero(b, (float *) m->some_bias.data + d->C, (size_t) d->C * sizeof(float));
-}
-
 /* What the softmax is over: all tags, or the candidates. */
 static const float *
 decoder_of(const Dae *m)
 {
-	return dae_samples(m) ? m->some_decoder.data : m->p.value + m->layout.decoder;
+	return tr_tag_sampled(&m->sample) ? m->sample.rows.data : m->p.value + m->layout.decoder;
 }
 
 /* logits (R,C) = W' z + b' and the prior's parts; then their loss and its gradient */
@@ -114,16 +93,16 @@ decode(Dae *m, const DeviceBatch *d, const float *z)
 
 	for (int j = 0; j < l->parts; j++)
 		loss.part[j] = d->part[j];
-	if (dae_samples(m))
+	if (tr_tag_sampled(&m->sample))
 	{
-		gather_decoder(m, d);
-		loss.bias = m->some_bias.data;
-		loss.dbias = (float *) m->some_bias.data + d->C;
+		tr_tag_sample_gather(&m->sample, &m->p, b, l->decoder, l->tag_bias, l->K);
+		loss.bias = m->sample.bias.data;
+		loss.dbias = tr_tag_sample_bias_grad(&m->sample);
 	}
 	b->ops->dense_forward(b, m->logits.data, z, decoder_of(m), NULL, d->input.rows, l->K, d->C, TR_STORED_OI, TR_LINEAR);
 	b->ops->tag_loss(b, &loss);
-	if (dae_samples(m))
-		b->ops->scatter_rows(b, tr_gradient(&m->p, l->tag_bias), d->tag, loss.dbias, NULL, d->C, 1, 1);
+	if (tr_tag_sampled(&m->sample))
+		tr_tag_sample_scatter(&m->sample, &m->p, b, l->tag_bias);
 }
 
 static void
@@ -134,9 +113,9 @@ backward(Dae *m, const DeviceBatch *d, const float *z)
 	TrBackend  *b = m->model.backend;
 	int			R = d->input.rows;
 	float	   *dz = m->hidden_grad.data;
+	float	   *ddecoder = tr_tag_sampled(&m->sample) ? m->sample.rows_grad.data : tr_gradient(&m->p, l->decoder);
 
-	b->ops->dense_backward(b, dz, dae_samples(m) ? m->some_decoder_grad.data : tr_gradient(&m->p, l->decoder), m->logits.data,
-						   z, decoder_of(m), R, l->K, d->C, TR_STORED_OI);
+	b->ops->dense_backward(b, dz, ddecoder, m->logits.data, z, decoder_of(m), R, l->K, d->C, TR_STORED_OI);
 	if (o->dropout > 0)
 		b->ops->dropout(b, dz, dz, (int64_t) R * l->K, (float) o->dropout, o->seed, (uint64_t) m->p.steps);
 	b->ops->activation_backward(b, dz, tr_gradient(&m->p, l->hidden_bias), dz, m->hidden.data, R, l->K, dae_activation(m));
@@ -144,24 +123,38 @@ backward(Dae *m, const DeviceBatch *d, const float *z)
 	b->ops->sparse_backward(b, m->table_grad.data, &d->compact, dz, l->K);
 }
 
+/* What half the squared parameters are weighed by, in a mini-batch of so many posts. */
+static double
+penalty(const Dae *m, double posts)
+{
+	switch ((DaePenalty) m->options.penalty)
+	{
+		case DAE_PER_BATCH:
+			return m->options.regularization / posts;
+		case DAE_PER_POST:
+			return m->options.regularization;
+		default:
+			return m->options.regularization / m->model.dataset->n_posts;
+	}
+}
+
 static void
 update(Dae *m, const DeviceBatch *d)
 {
 	const DaeOptions *o = &m->options;
 	TrBackend  *b = m->model.backend;
-	TrOptimizer optimizer = tr_optimizer(o->optimizer, m->rate, m->p.steps,
-										 o->regularization / 2 / m->model.dataset->n_posts);
+	TrOptimizer optimizer = tr_optimizer(o->optimizer, m->rate, m->p.steps, penalty(m, d->input.rows) / 2);
 
 	if (o->touched_rows)
 		tr_parameters_update_rows(&m->p, b, &optimizer, m->table_grad.data, d->touched, d->compact.cols, m->layout.K);
 	else
 		b->ops->update(b, &optimizer, m->p.value, m->table_grad.data, m->p.moment1, m->p.moment2, m->p.dense);
-	if (!dae_samples(m))
+	if (!tr_tag_sampled(&m->sample))
 	{
 		tr_parameters_update(&m->p, b, optimizer);
 		return;
 	}
-	tr_parameters_update_rows(&m->p, b, &optimizer, m->some_decoder_grad.data, d->row, d->C, m->layout.K);
+	tr_tag_sample_update(&m->sample, &m->p, b, &optimizer, m->layout.decoder, m->layout.K);
 	tr_parameters_update_but(&m->p, b, optimizer, m->layout.decoder, m->layout.tag_bias);
 }
 
@@ -174,12 +167,8 @@ reserve_step(Dae *m, int R, int C, int table_rows, TrError *err)
 	TR_TRY(tr_reserve_floats(&m->model, &m->dropped, m->options.dropout > 0 ? R : 0, l->K, err));
 	TR_TRY(tr_reserve_floats(&m->model, &m->hidden_grad, R, l->K, err));
 	TR_TRY(tr_reserve_floats(&m->model, &m->logits, R, C, err));
-	if (dae_samples(m))
-	{
-		TR_TRY(tr_reserve_floats(&m->model, &m->some_decoder, C, l->K, err));
-		TR_TRY(tr_reserve_floats(&m->model, &m->some_decoder_grad, C, l->K, err));
-		TR_TRY(tr_reserve_floats(&m->model, &m->some_bias, 2, C, err));
-	}
+	if (tr_tag_sampled(&m->sample))
+		TR_TRY(tr_tag_sample_reserve(&m->sample, &m->model, l->K, err));
 	return tr_reserve_floats(&m->model, &m->table_grad, table_rows, l->K, err);
 }
 
@@ -191,7 +180,7 @@ train_step(Dae *m, TrError *err)
 
 	TR_TRY(upload_batch(m, &d, err));
 	TR_TRY(reserve_step(m, d.input.rows, d.C, d.compact.cols, err));
-	if (dae_samples(m))
+	if (tr_tag_sampled(&m->sample))
 		tr_parameters_start_step_but(&m->p, m->model.backend, m->layout.decoder, m->layout.tag_bias);
 	else
 		tr_parameters_start_step(&m->p, m->model.backend);
@@ -231,6 +220,6 @@ dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 	}
 	TR_TRY(tr_parameters_end_epoch(&m->p, b, sums, err));
 	stats->loss = (steps > 0 ? sums[0] / (double) steps : 0)
-		+ m->options.regularization / 2 * sums[1] / m->model.dataset->n_posts;
+		+ penalty(m, (double) stats->pairs / fmax((double) steps, 1)) / 2 * sums[1];
 	return TR_OK;
 }

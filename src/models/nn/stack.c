@@ -52,11 +52,8 @@ tr_stack_reserve_grad(TrStack *s, TrModel *model, int R, TrError *err)
 }
 
 void
-tr_stack_encode_backward(TrStack *s, TrParameters *p, TrModel *model, const TrCsr *groups, int n_groups, const float *top)
+tr_stack_layers_backward(TrStack *s, TrParameters *p, TrBackend *b, int R, const float *top)
 {
-	TrBackend  *b = model->backend;
-	int			R = tr_count_rows(groups, n_groups);
-
 	for (int k = s->K; k >= 1; k--)
 	{
 		float	   *dz = s->hidden_grad[k].data;
@@ -67,9 +64,28 @@ tr_stack_encode_backward(TrStack *s, TrParameters *p, TrModel *model, const TrCs
 			b->ops->dense_backward(b, s->hidden_grad[k - 1].data, tr_gradient(p, s->weight[k]), dz, s->hidden[k - 1].data,
 								   p->value + s->weight[k], R, s->dim[k - 1], s->dim[k], TR_STORED_IO);
 	}
+}
+
+void
+tr_stack_encode_backward(TrStack *s, TrParameters *p, TrModel *model, const TrCsr *groups, int n_groups, const float *top)
+{
+	TrBackend  *b = model->backend;
+
+	tr_stack_layers_backward(s, p, b, tr_count_rows(groups, n_groups), top);
 	for (int g = 0, first = 0; g < n_groups; first += groups[g++].rows)
 		b->ops->sparse_backward(b, tr_gradient(p, s->weight[1]), &groups[g], tr_row(&s->hidden_grad[1], first, s->dim[1]),
 								s->dim[1]);
+}
+
+void
+tr_stack_update_first(TrStack *s, TrParameters *p, TrBackend *b, const TrOptimizer *optimizer, const TrCsr *groups,
+					  int n_groups)
+{
+	int64_t		at = s->weight[1];
+
+	b->ops->sparse_update(b, optimizer, p->value + at, p->moment1 ? p->moment1 + at : NULL,
+						  p->moment2 ? p->moment2 + at : NULL, groups, n_groups, s->hidden_grad[1].data, s->dim[1],
+						  tr_gradient(p, at));
 }
 
 /* ------------------------------------------------------------------ decoder */

@@ -39,6 +39,21 @@ extern TrStatus tr_stack_reserve_grad(TrStack *s, TrModel *model, int R, TrError
 extern void tr_stack_encode_backward(TrStack *s, TrParameters *p, TrModel *model, const TrCsr *groups, int n_groups,
 									 const float *top);
 
+/*
+ * The same of all but W1, for which hidden_grad[1] is left; and the step of W1 by what is left there, where nothing else adds
+ * to its gradient: neither is it made, then, nor need it be zeros before.
+ */
+extern void tr_stack_layers_backward(TrStack *s, TrParameters *p, TrBackend *b, int R, const float *top);
+extern void tr_stack_update_first(TrStack *s, TrParameters *p, TrBackend *b, const TrOptimizer *optimizer,
+								  const TrCsr *groups, int n_groups);
+
+/* Floats of W1, the first of the parameters */
+static inline int64_t
+tr_stack_first_size(const TrStack *s)
+{
+	return (int64_t) s->dim[0] * s->dim[1];
+}
+
 /* Decodes the first R rows up to the output layer, of which there is room for `block` rows at a time. */
 extern TrStatus tr_stack_decode(TrStack *s, TrParameters *p, TrModel *model, int R, int block, TrError *err);
 

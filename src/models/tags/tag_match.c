@@ -92,7 +92,7 @@ create_match(Match *m, TrError *err)
 	if (!d)
 		return TR_OK;
 	tr_dataset_idf(m->idf, d);
-	m->mean_length = (float) ((double) d->n_assignments / d->n_items);
+	m->mean_length = (float) ((double) d->item.n_occurrences / d->n_items);
 	return TR_OK;
 }
 

@@ -22,7 +22,7 @@ tr_tag_neighbours_estimate(const TrShape *shape, int limit)
 	size_t		most = (size_t) limit_of(limit, shape->n_items);
 
 	return (size_t) shape->n_assignments * (sizeof(int32_t) + 2 * sizeof(float)) + (size_t) shape->n_tags * sizeof(int64_t)
-		+ items * (sizeof(float) + sizeof(int32_t)) + items * most * (sizeof(int32_t) + sizeof(float))
+		+ items * (sizeof(float) + 2 * sizeof(int32_t)) + items * most * (sizeof(int32_t) + sizeof(float))
 		+ most * sizeof(TrScored);
 }
 
@@ -83,7 +83,7 @@ tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError 
 		.dataset = d, .limit = (int32_t) most, .tag_ptr = TR_NEW(model, int64_t, d->n_tags + 1),
 		.tag_item = TR_NEW(model, int32_t, entries), .tag_weight = TR_NEW(model, float, entries),
 		.weight = TR_NEW(model, float, entries), .cosine = TR_NEW(model, float, items),
-		.best = TR_NEW(model, TrScored, most), .count = TR_NEW(model, int32_t, items),
+		.found = TR_NEW(model, int32_t, items), .best = TR_NEW(model, TrScored, most), .count = TR_NEW(model, int32_t, items),
 		.index = TR_NEW(model, int32_t, items * most), .value = TR_NEW(model, float, items * most)
 	};
 	TR_TRY(tr_enough_memory(model, err, "%d similar items of each of %d items", n->limit, d->n_items));
@@ -94,35 +94,48 @@ tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError 
 	return TR_OK;
 }
 
-/* cosine (I) of every item with this one */
-static void
+/* found, cosine = the items that share a tag with this one; returns how many */
+static int32_t
 add_cosines(TrTagNeighbours *n, int32_t item)
 {
 	const TrProfileTable *table = &n->dataset->item;
+	int32_t		count = 0;
 
 	for (int64_t e = table->entry_ptr[item]; e < table->entry_ptr[item + 1]; e++)
 	{
 		int32_t		tag = table->tag[e];
 
 		for (int64_t at = n->tag_ptr[tag]; at < n->tag_ptr[tag + 1]; at++)
-			n->cosine[n->tag_item[at]] += n->weight[e] * n->tag_weight[at];
+		{
+			int32_t		other = n->tag_item[at];
+			float		product = n->weight[e] * n->tag_weight[at];
+
+			if (n->cosine[other] == 0 && product > 0)
+				n->found[count++] = other;
+			n->cosine[other] += product;
+		}
 	}
+	return count;
 }
 
+/* Goes by the items that share a tag alone: in a large catalog they are few. */
 static void
 find(TrTagNeighbours *n, int32_t item)
 {
 	int32_t    *index = n->index + (size_t) item * (size_t) n->limit;
 	float	   *value = n->value + (size_t) item * (size_t) n->limit;
+	int32_t		count = add_cosines(n, item);
 	TrTopN		top;
 
-	add_cosines(n, item);
 	tr_topn_init(&top, n->best, n->limit);
-	for (int32_t i = 0; i < n->dataset->n_items; i++)
+	n->cosine[item] = 0;
+	for (int32_t i = 0; i < count; i++)
 	{
-		if (n->cosine[i] > 0 && i != item)
-			tr_topn_offer(&top, n->cosine[i], i);
-		n->cosine[i] = 0;
+		float	   *cosine = &n->cosine[n->found[i]];
+
+		if (*cosine > 0 && (top.count < top.limit || *cosine >= top.best[0].score))
+			tr_topn_offer(&top, *cosine, n->found[i]);
+		*cosine = 0;
 	}
 	tr_sort_by_index(top.best, (size_t) top.count);
 	for (int32_t i = 0; i < top.count; i++)

@@ -19,6 +19,7 @@ typedef struct TrTagNeighbours
 	float	   *tag_weight;		/* (E) the tag's weight in the unit profile of that item */
 	float	   *weight;			/* (E) the same, in the order of the dataset's item profiles */
 	float	   *cosine;			/* (I) zeros between calls */
+	int32_t    *found;			/* (I) items whose cosine is not 0 */
 	TrScored   *best;			/* (N) */
 	int32_t    *count;			/* (I) neighbours found; -1 = not looked for */
 	int32_t    *index;			/* (I,N) ascending */

@@ -212,6 +212,9 @@ static const double tried[][4] = {{2, 0, 0.7, 0.5}, {10, 10, 0.3, 0.3}};
 /* The trainings that choose take half the epochs, and no more than this: in fewer, items have not been learned. */
 #define CHOOSING_EPOCHS 15
 
+/* The default of item_history in version 0.1.0, which chose nothing. */
+#define HISTORY_OF_0_1_0 2.0
+
 /* Tags gain more by the other half of the epochs: items have to be ahead by more than that. */
 #define MARGIN 0.1
 
@@ -335,6 +338,8 @@ create(TrModel *model, TrError *err)
 	TR_TRY(tower_create_over(&h->tower, dataset, h->augmented.n_tags, model->n_tags, err));
 	TR_TRY(tr_tensor(model, "tags", 1, 1, (TrRange) {T, T, true}, &h->n_tags, err));
 	*h->n_tags = T;
+	if (!model->dataset && !tr_stored(model, "chosen"))
+		return TR_OK;			/* all given, or a blend's member of version 0.1.0, whose defaults were fixed */
 	return is_open(model->options) ? tr_tensor(model, "chosen", 1, 4, TR_FROM_ZERO, &h->chosen, err) : TR_OK;
 }
 
@@ -347,32 +352,37 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 	return tower_embed(model, side, used, first, n, out, err);
 }
 
+/* Its temperature is twice as high, and its items say more. */
+#define APPROACH_STEPS 3
+
 /* The profile of a user with this history, as augment_users() would have it. */
 static TrStatus
 fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
 		TrError *err)
 {
-	const float *chosen = ((const Hybrid *) model)->chosen;
-	float		times = chosen ? chosen[0] : (float) ((const HybridOptions *) model->options)->item_history;
-	TrSparse	tags = tr_history_tags(history);
+	Hybrid	   *h = (Hybrid *) model;
+	double		given = ((const HybridOptions *) model->options)->item_history;
+	float		times = h->chosen ? h->chosen[0] : (float) (given < 0 ? HISTORY_OF_0_1_0 : given);
 	const TrSparse *items = &history->items;
-	int32_t		n = tags.n + (times > 0 ? items->n : 0);
-	int64_t		ptr[2] = {0, n};
-	int32_t    *tag = TR_NEW(model, int32_t, n);
-	float	   *count = TR_NEW(model, float, n);
+	size_t		most = (size_t) history->tags.n + (size_t) history->item_tags.n + (size_t) items->n;
+	int32_t    *tag = TR_NEW(model, int32_t, most);
+	float	   *count = TR_NEW(model, float, most);
+	int64_t		ptr[2] = {0};
 	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tag, .count = count};
 	TrStatus	status = tr_enough_memory(model, err, "encoding");
 
-	(void) catalogue, (void) features;
-	for (int32_t i = 0; status == TR_OK && i < n; i++)
+	(void) features;
+	if (status == TR_OK)
+		ptr[1] = tower_history_tags(history, tag, count);
+	for (int32_t i = 0; status == TR_OK && times > 0 && i < items->n; i++, ptr[1]++)
 	{
-		bool		is_tag = i < tags.n;
-
-		tag[i] = is_tag ? tags.index[i] : model->n_tags + items->index[i - tags.n];
-		count[i] = is_tag ? tags.value[i] : times * items->value[i - tags.n];
+		tag[ptr[1]] = model->n_tags + items->index[i];
+		count[ptr[1]] = times * items->value[i];
 	}
 	if (status == TR_OK)
 		status = tower_encode(model, TR_USER, &profile, array, err);
+	if (status == TR_OK)
+		status = tower_approach(&h->tower, items, catalogue, APPROACH_STEPS, array, err);
 	tr_free(model->memory, tag);
 	tr_free(model->memory, count);
 	return status;

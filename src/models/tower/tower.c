@@ -22,6 +22,7 @@ tower_estimate(const TrShape *shape, const void *values)
 	double		users = fmin(o->batch, shape->n_users);
 	double		pairs = fmin(targets, shape->n_posts);
 	double		columns = fmin(shape->n_items, o->negatives == TOWER_FULL ? shape->n_items
+							   : o->negatives == TOWER_EACH ? pairs * (1.0 + o->samples)
 							   : pairs + (o->negatives == TOWER_IN_BATCH ? 0 : o->samples));
 	double		rows = users + columns + (o->own_tags ? 0 : pairs);
 	double		floats;
@@ -30,7 +31,7 @@ tower_estimate(const TrShape *shape, const void *values)
 	floats = (double) p.size * (o->optimizer == TOWER_ADAM ? 4 : o->optimizer == TOWER_MOMENTUM ? 3 : 2);
 	for (int k = 1; k <= l.K; k++)
 		floats += rows * l.dim[k] * (o->reconstruction > 0 ? 4 : 2);
-	floats += users * columns + rows * l.dim[l.K] * 2;
+	floats += (o->negatives == TOWER_EACH ? pairs * (2 * columns + o->samples) : users * columns) + rows * l.dim[l.K] * 2;
 	if (o->reconstruction > 0)
 		floats += fmin(rows * l.dim[0], fmax(4 * 1024 * 1024, 64.0 * l.dim[0]));
 	/* the dataset's copy in backend memory, and the kept best weights */
@@ -48,7 +49,7 @@ profile_statistics(Tower *t)
 
 	tr_dataset_idf(t->host_idf, d);
 	t->mean_length[TR_USER] = (float) ((double) d->n_assignments / d->n_users);
-	t->mean_length[TR_ITEM] = (float) ((double) d->n_assignments / d->n_items);
+	t->mean_length[TR_ITEM] = (float) ((double) d->item.n_occurrences / d->n_items);
 }
 
 /* to = from, in backend memory */
@@ -69,7 +70,7 @@ upload_table(Tower *t, TrProfileTable *to, const TrProfileTable *from)
 	if (from->post_ptr)
 	{
 		to->post_ptr = tr_to_device(model, from->post_ptr, ((size_t) t->dataset->n_posts + 1) * sizeof(int64_t));
-		to->post_tag = tr_to_device(model, from->post_tag, n * sizeof(int32_t));
+		to->post_tag = tr_to_device(model, from->post_tag, (size_t) t->dataset->n_assignments * sizeof(int32_t));
 	}
 }
 
@@ -227,22 +228,4 @@ tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out
 		TR_TRY(encode_block(t, side, profiles, first, n, out + (size_t) first * t->model.width, err));
 	}
 	return TR_OK;
-}
-
-/* ------------------------------------------------------------------ new users */
-
-/*
- * By the tags that others give to his items, where he has any: training has brought the users it saw close to their items,
- * which own tags alone do not do for somebody it did not see.
- */
-TrStatus
-tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
-			  TrError *err)
-{
-	const TrSparse *tags = history->item_tags.n > 0 ? &history->item_tags : &history->tags;
-	int64_t		ptr[2] = {0, tags->n};
-	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tags->index, .count = tags->value};
-
-	(void) catalogue, (void) features;
-	return tower_encode(model, TR_USER, &profile, array, err);
 }

@@ -8,7 +8,8 @@
  * tower_network.c  parameters, forward and backward passes
  * tower_batch.c    which users, items and pairs make up a step (host)
  * tower_train.c    one epoch
- * tower.c          the TrAlgorithm functions: create, save, load, encode, fold in
+ * tower.c          the TrAlgorithm functions: create, save, load, encode
+ * tower_fold_in.c  users who were not trained on
  * tower_popularity.c  embed(), with the popularity of new items
  *
  * Legend: T tags, K layers, D width of the last one, R rows of a batch, U users, C candidate items, P pairs, G target
@@ -71,11 +72,18 @@ extern int64_t tower_layout(TrStack *stack, TrParameters *p, const TowerOptions 
 extern TrStatus tower_reserve_rows(Tower *t, int group, int n, int64_t entries, TrCsr *csr, TrError *err);
 extern TrProfileWeights tower_profile_weights(const Tower *t, TrSide side);
 
+/* Is the step of W1 one with its gradient? Not where the decoder adds to this. */
+static inline bool
+tower_first_apart(const Tower *t)
+{
+	return t->options.reconstruction <= 0;
+}
+
 /* Encodes rows of up to three groups; afterwards embedding (R,width) holds users as they are and items times item_scale. */
 extern TrStatus tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
 							  const float *item_feature, TrError *err);
 /*
- * From embedding_grad (R,width) to the gradient of every parameter; that of hidden[K] of the first `decoded_rows` rows
+ * From embedding_grad (R,width) to the gradient of every parameter, W1 apart where it is; that of hidden[K] of the first `decoded_rows` rows
  * comes on top.
  */
 extern TrStatus tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
@@ -132,9 +140,16 @@ extern TrStatus tower_embed(TrModel *model, TrSide side, const TrDataset *datase
 /* What ln(1 + users) is multiplied by in an item's array. */
 extern TrStatus tower_popularity_factor(Tower *t, float *factor, TrError *err);
 
-/* fold_in() */
+/* tower_fold_in.c: the slot; for profiles with more than tags, what it does before and after they are encoded */
 extern TrStatus tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
 							  TrSparse *features, TrError *err);
+
+/* tag, count (own and items' tags together): the tags of a history, ascending; returns how many there are */
+extern int32_t tower_history_tags(const TrHistory *history, int32_t *tag, float *count);
+
+/* array (width): brought closer to the user's items, by so many steps */
+extern TrStatus tower_approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, int steps, float *array,
+							   TrError *err);
 
 #define TOWER_SHARED_SLOTS \
 	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .encode = tower_encode

@@ -101,7 +101,10 @@ tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float
 	if (decoded_rows > 0)
 		accumulate(t->model.backend, l->hidden_grad[l->K].data, l->decoded_grad[l->K].data,
 				   (int64_t) decoded_rows * l->dim[l->K]);
-	tr_stack_encode_backward(l, &t->p, &t->model, groups, n_groups, l->hidden_grad[l->K].data);
+	if (tower_first_apart(t))
+		tr_stack_layers_backward(l, &t->p, t->model.backend, R, l->hidden_grad[l->K].data);
+	else
+		tr_stack_encode_backward(l, &t->p, &t->model, groups, n_groups, l->hidden_grad[l->K].data);
 	return TR_OK;
 }
 

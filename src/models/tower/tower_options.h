@@ -12,7 +12,8 @@ typedef enum TowerNegatives
 	TOWER_FULL,					/* every item (Eq. 8) */
 	TOWER_IN_BATCH,				/* the other targets of the batch */
 	TOWER_UNIFORM,				/* `samples` items, shared by the batch */
-	TOWER_POPULAR				/* the same, drawn with probability ~ users^negatives_power */
+	TOWER_POPULAR,				/* the same, drawn with probability ~ users^negatives_power */
+	TOWER_EACH					/* `samples` items for each target by itself (Eq. 14) */
 } TowerNegatives;
 
 typedef enum TowerOptimizer
@@ -99,6 +100,13 @@ extern const char *const tower_loss_names[];
 extern const char *const tower_init_names[];
 extern const char *const tower_batch_by_names[];
 
+/* Are there columns that are no negatives of some rows? */
+static inline bool
+tower_skips(const TowerOptions *o)
+{
+	return o->mask_seen || o->negatives == TOWER_EACH;
+}
+
 extern TrStatus tower_check_options(const void *values, TrError *err);
 
 #define TOWER_FIELD(field) offsetof(TowerOptions, field)
@@ -162,9 +170,10 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 
 #define TOWER_SAMPLING_WITH(negatives_default, samples_default) \
 	{"negatives", TR_OPTION_ENUM, TOWER_FIELD(negatives), negatives_default, 0, 0, tower_negatives_names, \
-	"negatives of a target: all items, the other targets of the mini-batch, or a sample shared by the mini-batch"}, \
+	"negatives of a target: all items, the other targets of the mini-batch, a sample shared by the mini-batch, or one of " \
+	"its own (each, with batch_by pairs)"}, \
 	{"samples", TR_OPTION_INT, TOWER_FIELD(samples), samples_default, 1, 10000000, NULL, \
-	"with negatives uniform or popularity: number of sampled items"}, \
+	"with negatives uniform, popularity or each: number of sampled items"}, \
 	{"negatives_power", TR_OPTION_REAL, TOWER_FIELD(negatives_power), "0.75", 0, 2, NULL, \
 	"with negatives popularity: sampling probability is proportional to (users of the item) ^ negatives_power"}, \
 	{"logq", TR_OPTION_BOOL, TOWER_FIELD(logq), "true", 0, 0, NULL, \

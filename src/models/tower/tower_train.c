@@ -17,7 +17,8 @@ upload_batch(Tower *t, const TowerBatch *h, TowerBatch *d, TrError *err)
 	size_t		U = (size_t) h->users;
 	size_t		C = (size_t) h->columns;
 	size_t		P = (size_t) h->pairs;
-	size_t		S = t->options.mask_seen ? (size_t) h->skip_ptr[h->users] : 0;
+	bool		skips = tower_skips(&t->options);
+	size_t		S = skips ? (size_t) h->skip_ptr[h->users] : 0;
 	TrPiece		pieces[] = {		/* elements of 4 bytes */
 		{(void **) &d->user, h->user, 4 * U},
 		{(void **) &d->column, h->column, 4 * C},
@@ -26,7 +27,7 @@ upload_batch(Tower *t, const TowerBatch *h, TowerBatch *d, TrError *err)
 		{(void **) &d->pair_column, h->pair_column, 4 * P},
 		{(void **) &d->pair_without, h->pair_without, 4 * P},
 		{(void **) &d->pair_item, h->pair_item, 4 * P},
-		{(void **) &d->skip_ptr, h->skip_ptr, 4 * (t->options.mask_seen ? U + 1 : 0)},
+		{(void **) &d->skip_ptr, h->skip_ptr, 4 * (skips ? U + 1 : 0)},
 		{(void **) &d->skip_column, h->skip_column, 4 * S},
 		{(void **) &d->column_offset, h->column_offset, 4 * C},
 		{(void **) &d->pair_weight, h->pair_weight, 4 * P},
@@ -115,7 +116,7 @@ ranking_loss(Tower *t, const TowerBatch *h, const TowerBatch *d, int R, float sc
 		.column_offset = t->options.negatives == TOWER_FULL ? NULL : d->column_offset,
 		.pair_ptr = d->pair_ptr, .pair_column = d->pair_column, .pair_weight = d->pair_weight,
 		.pair_logit = separate ? t->pair_logit.data : NULL, .pair_dlogit = separate ? t->pair_grad.data : NULL,
-		.skip_ptr = t->options.mask_seen ? d->skip_ptr : NULL, .skip_column = d->skip_column,
+		.skip_ptr = tower_skips(&t->options) ? d->skip_ptr : NULL, .skip_column = d->skip_column,
 		.include_positive = t->options.negatives == TOWER_FULL || t->options.positive_in_denominator,
 		.mask_pairs = t->options.mask_seen, .scale = scale, .loss = t->p.loss
 	};
@@ -130,21 +131,36 @@ ranking_loss(Tower *t, const TowerBatch *h, const TowerBatch *d, int R, float sc
 
 /* ------------------------------------------------------------------ step */
 
+/* A gradient of zeros, but for that of W1 where it is not needed */
 static void
-update(Tower *t, double decay)
+start_step(Tower *t)
+{
+	if (tower_first_apart(t))
+		tr_parameters_start_step_but(&t->p, t->model.backend, 0, tr_stack_first_size(&t->stack));
+	else
+		tr_parameters_start_step(&t->p, t->model.backend);
+}
+
+static void
+update(Tower *t, const TrCsr *groups, int n_groups, double decay)
 {
 	const TowerOptions *o = &t->options;
 	TrOptimizer optimizer = tr_optimizer(o->optimizer == TOWER_ADAM ? TR_ADAM : TR_SGD, t->rate, t->p.steps, decay);
 
 	optimizer.momentum = o->optimizer == TOWER_MOMENTUM ? (float) o->momentum : 0;
-	tr_parameters_update(&t->p, t->model.backend, optimizer);
+	if (tower_first_apart(t))
+	{
+		tr_stack_update_first(&t->stack, &t->p, t->model.backend, &optimizer, groups, n_groups);
+		tr_parameters_update_but(&t->p, t->model.backend, optimizer, 0, tr_stack_first_size(&t->stack));
+	}
+	else
+		tr_parameters_update(&t->p, t->model.backend, optimizer);
 }
 
 static TrStatus
 train_step(Tower *t, const TowerBatch *h, TrError *err)
 {
 	const TowerOptions *o = &t->options;
-	TrBackend  *b = t->model.backend;
 	TowerBatch	d;
 	TrCsr		groups[TOWER_GROUPS];
 	int			n_groups;
@@ -158,14 +174,14 @@ train_step(Tower *t, const TowerBatch *h, TrError *err)
 	TR_TRY(upload_batch(t, h, &d, err));
 	TR_TRY(profile_batch(t, h, &d, groups, &n_groups, err));
 	TR_TRY(tower_forward(t, groups, n_groups, h->users, item_scale, d.item_feature, err));
-	tr_parameters_start_step(&t->p, b);
+	start_step(t);
 	TR_TRY(ranking_loss(t, h, &d, R, (float) ranking, err));
 	if (o->reconstruction > 0)
 		TR_TRY(tower_reconstruct(t, &groups[TOWER_USERS], &groups[TOWER_CANDIDATES], h->targets, d.multiplicity,
 								 (float) reconstruction, err));
 	TR_TRY(tower_backward(t, groups, n_groups, h->users, item_scale, d.item_feature,
 						  o->reconstruction > 0 ? h->users + h->targets : 0, err));
-	update(t, decay);
+	update(t, groups, n_groups, decay);
 	return TR_OK;
 }
 

@@ -53,6 +53,20 @@
 #include "storage/waiteventset.h"
 #endif
 
+/* 16 keeps privileges apart from the range table. */
+#if PG_VERSION_NUM < 160000
+#define tagrec_check_privileges(statement) ExecCheckRTPerms((statement)->rtable, true)
+#else
+#define tagrec_check_privileges(statement) ExecCheckPermissions((statement)->rtable, (statement)->permInfos, true)
+#endif
+
+/* Before 17, rows that a snapshot may see could be removed after a time. */
+#if PG_VERSION_NUM < 170000
+#define tagrec_snapshots_grow_old() OldSnapshotThresholdActive()
+#else
+#define tagrec_snapshots_grow_old() false
+#endif
+
 /* As libpq/libpq.h has it, which cannot be included where GSSAPI's headers are missing. */
 extern bool pq_check_connection(void);
 

@@ -42,31 +42,6 @@ typedef struct Evaluation
 
 /* ------------------------------------------------------------------ arguments */
 
-/* As a text[]; NULL = all. NULLs among them name nothing. */
-static ArrayType *
-candidates_argument(FunctionCallInfo fcinfo, int argument)
-{
-	bool		all;
-	ArrayType  *ids = tagrec_ids_argument(fcinfo, argument, &all);
-	int			n = 0;
-	int			kept = 0;
-	bool	   *nulls;
-	Datum	   *value = ids ? tagrec_ids_values(ids, &nulls, &n) : NULL;
-	Datum	   *texts = palloc((n + 1) * sizeof(Datum));
-
-	if (all)
-		return NULL;
-	for (int i = 0; i < n; i++)
-	{
-		TagrecId	id = {.type = ARR_ELEMTYPE(ids), .value = value[i]};
-
-		CHECK_FOR_INTERRUPTS();
-		if (!nulls[i])
-			texts[kept++] = CStringGetTextDatum(tagrec_id_text(&id));
-	}
-	return construct_array(texts, kept, TEXTOID, -1, false, TYPALIGN_INT);
-}
-
 static void
 check_items(const TagrecVersion *version)
 {
@@ -101,7 +76,7 @@ begin(Evaluation *e, FunctionCallInfo fcinfo)
 	TagrecTestArguments arguments = {
 		.columns.user = tagrec_name_argument(fcinfo, Arg_user_column),
 		.columns.item = tagrec_name_argument(fcinfo, Arg_item_column),
-		.candidates = candidates_argument(fcinfo, Arg_candidates)
+		.candidates = tagrec_candidates_argument(fcinfo, Arg_candidates)
 	};
 	TagrecVersion *version;
 	int32	   *rank;

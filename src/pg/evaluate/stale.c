@@ -39,6 +39,8 @@ read_source(Stale *s, const TagrecVersion *version, int64 *rows)
 	test->task = TR_TASK_ITEM;
 	test->source.relation = tagrec_source_find(version->source);
 	test->source.columns = (TagrecColumns) {.user = version->columns.user, .item = version->columns.item};
+	test->source.nobody = !version->columns.tag ? TAGREC_NOBODY_ERROR
+		: tagrec_knows_items_by_tags(tagrec_algorithm(version->algorithm)) ? TAGREC_NOBODY_ITEM : TAGREC_NOBODY_LEFT_OUT;
 	tagrec_held_out_check(&test->source);
 	*rows = tagrec_held_out_read(&test->source, &test->users, &test->items, NULL, &test->pairs);
 	tagrec_act_again(before);

@@ -4,6 +4,8 @@
 #include "pg/evaluate/test.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pg/serve/ids.h"
 #include "utils/builtins.h"
 
 /* Lengths of lists that are measured at once. */
@@ -109,7 +111,25 @@ tagrec_test_argument(FunctionCallInfo fcinfo, int n)
 ArrayType *
 tagrec_candidates_argument(FunctionCallInfo fcinfo, int n)
 {
-	return PG_ARGISNULL(n) ? NULL : PG_GETARG_ARRAYTYPE_P(n);
+	bool		all;
+	ArrayType  *ids = tagrec_ids_argument(fcinfo, n, &all);
+	int			count = 0;
+	int			kept = 0;
+	bool	   *nulls;
+	Datum	   *value = ids ? tagrec_ids_values(ids, &nulls, &count) : NULL;
+	Datum	   *texts = palloc_extended(((Size) count + 1) * sizeof(Datum), MCXT_ALLOC_HUGE);
+
+	if (all)
+		return NULL;
+	for (int i = 0; i < count; i++)
+	{
+		TagrecId	id = {.type = ARR_ELEMTYPE(ids), .value = value[i]};
+
+		CHECK_FOR_INTERRUPTS();
+		if (!nulls[i])
+			texts[kept++] = CStringGetTextDatum(tagrec_id_text(&id));
+	}
+	return construct_array(texts, kept, TEXTOID, -1, false, TYPALIGN_INT);
 }
 
 static int

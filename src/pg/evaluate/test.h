@@ -80,7 +80,7 @@ tagrec_test_answer(const TagrecTest *test, int64 pair)
 /* The version (NULL = the deployed one) of a model that the caller may use. */
 extern TagrecVersion *tagrec_evaluated_version(const char *model, const int32 *version);
 
-/* Arguments: the test relation; an array or NULL. */
+/* Arguments: the test relation; candidates, a tagrec_ids, as a text[] without NULLs, or NULL = all. */
 extern Oid	tagrec_test_argument(FunctionCallInfo fcinfo, int n);
 extern ArrayType *tagrec_candidates_argument(FunctionCallInfo fcinfo, int n);
 

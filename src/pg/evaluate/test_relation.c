@@ -109,20 +109,14 @@ static int32 *
 intern_candidates(TagrecTest *test, int *n)
 {
 	Datum	   *values;
-	bool	   *nulls;
 	int32	   *key;
 
-	deconstruct_array(test->candidates, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, n);
+	deconstruct_array(test->candidates, TEXTOID, -1, false, TYPALIGN_INT, &values, NULL, n);
 	key = MemoryContextAllocHuge(CurrentMemoryContext, Max((Size) *n, 1) * sizeof(int32));
 	for (int i = 0; i < *n; i++)
 	{
-		char	   *candidate;
+		char	   *candidate = TextDatumGetCString(values[i]);
 
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("candidates must not contain null")));
-		candidate = TextDatumGetCString(values[i]);
 		key[i] = tagrec_keys_intern(&test->items, candidate, strlen(candidate));
 		pfree(candidate);
 	}

@@ -16,7 +16,10 @@
 #include "pg/registry/statement.h"
 #include "pg/registry/version_row.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/numeric.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -351,6 +354,16 @@ tagrec_model_missing(const char *model)
 }
 
 /* ------------------------------------------------------------------ checks */
+
+double
+tagrec_version_number(const TagrecVersion *version, const char *option, double otherwise)
+{
+	JsonbValue *value = getKeyJsonValueFromContainer(&version->options->root, option, strlen(option), NULL);
+
+	if (!value || value->type != jbvNumeric)
+		return otherwise;
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
+}
 
 const TrTask *
 tagrec_version_task(const TagrecVersion *version)

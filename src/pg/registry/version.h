@@ -75,6 +75,9 @@ extern TagrecVersion *tagrec_version_find(const char *model, int32 version);
  */
 extern bool tagrec_is_registered_owner(const char *owner);
 
+/* One of its options, if it is a number and the version has it; else what is said here. */
+extern double tagrec_version_number(const TagrecVersion *version, const char *option, double otherwise);
+
 /* What the version recommends. */
 extern const TrTask *tagrec_version_task(const TagrecVersion *version);
 

@@ -3,6 +3,8 @@
  */
 #include "pg/serve/cache.h"
 
+#include <math.h>
+
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"
 #include "utils/memutils.h"
@@ -31,6 +33,8 @@ entry_bytes(const TagrecServed *served)
 		bytes += tagrec_encoder_bytes(served->encoder);
 	if (served->popularity)
 		bytes += (Size) served->n_items * sizeof(TrScored);
+	if (served->caution)
+		bytes += (Size) served->n_items * sizeof(float);
 	return bytes;
 }
 
@@ -320,4 +324,27 @@ tagrec_served_popularity(TagrecServed *served, const TagrecTables *tables)
 	tagrec_scan_end(&scan);
 	served->popularity = popularity;
 	return popularity;
+}
+
+float
+tagrec_caution(const TagrecVersion *version, int32 ratings)
+{
+	double		caution = tagrec_version_task(version)->values ? tagrec_version_number(version, "caution", 0) : 0;
+
+	return caution > 0 ? (float) (caution / sqrt(1.0 + ratings)) : 0;
+}
+
+const float *
+tagrec_served_caution(TagrecServed *served, const TagrecTables *tables)
+{
+	const TagrecVersion *version = tables->items->version;
+	const TrScored *popularity;
+
+	if (served->caution || tagrec_caution(version, 0) == 0)
+		return served->caution;
+	popularity = tagrec_served_popularity(served, tables);
+	served->caution = MemoryContextAllocHuge(served->context, ((Size) version->items + 1) * sizeof(float));
+	for (int32 i = 0; i < version->items; i++)
+		served->caution[i] = tagrec_caution(version, (int32) popularity[i].score);
+	return served->caution;
 }

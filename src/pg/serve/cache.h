@@ -58,6 +58,7 @@ typedef struct TagrecServed
 	TagrecNeighbours *neighbours;
 	TagrecEncoder *encoder;
 	TrScored   *popularity;		/* (items) in the order of their positions */
+	float	   *caution;		/* (items) what is taken off their scores */
 } TagrecServed;
 
 /* The entry of the version that these tables are of, pinned. */
@@ -69,6 +70,10 @@ extern TagrecMatrix *tagrec_served_users(TagrecServed *served, const TagrecTable
 extern TagrecNeighbours *tagrec_served_neighbours(TagrecServed *served, const TagrecTables *tables);
 extern TagrecEncoder *tagrec_served_encoder(TagrecServed *served, const TagrecTables *tables);
 extern const TrScored *tagrec_served_popularity(TagrecServed *served, const TagrecTables *tables);
+
+/* What the version's option "caution" takes off the scores of all items, or of one with so many ratings; NULL = nothing. */
+extern const float *tagrec_served_caution(TagrecServed *served, const TagrecTables *tables);
+extern float tagrec_caution(const TagrecVersion *version, int32 ratings);
 
 /* Lets go of what was mapped from files that were unlinked, as far as no call is using it. */
 extern void tagrec_served_let_go(void);

@@ -204,6 +204,12 @@ tagrec_call_popularity(TagrecCall *call)
 	return tagrec_served_popularity(call->served, &call->tables);
 }
 
+const float *
+tagrec_call_caution(TagrecCall *call)
+{
+	return tagrec_served_caution(call->served, &call->tables);
+}
+
 TagrecEncoder *
 tagrec_call_encoder(TagrecCall *call)
 {

@@ -159,9 +159,11 @@ typedef struct KeptPlan
 {
 	char	   *sql;
 	SPIPlanPtr	plan;
+	uint64		number;			/* never given again; 0 = it is not kept */
 } KeptPlan;
 
 static KeptPlan kept[KEPT_PLANS];
+static uint64 last_number;
 static int	running;			/* reads under way: a relation may be a view that asks a model itself */
 
 static void
@@ -176,11 +178,11 @@ move_to_front(int at)
 /*
  * A plan that may be in use further up is not taken away. type: of its parameter, which the text names; InvalidOid = none
  */
-static SPIPlanPtr
+static KeptPlan
 plan_of(const char *sql, Oid type)
 {
 	int			at = 0;
-	KeptPlan	plan;
+	KeptPlan	plan = {0};
 
 	while (at < KEPT_PLANS - 1 && kept[at].sql && strcmp(kept[at].sql, sql) != 0)
 		at++;
@@ -190,7 +192,8 @@ plan_of(const char *sql, Oid type)
 		if (!plan.plan)
 			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
 		if (running > 0)
-			return plan.plan;
+			return plan;
+		plan.number = ++last_number;
 		plan.sql = MemoryContextStrdup(TopMemoryContext, sql);
 		SPI_keepplan(plan.plan);
 		if (kept[at].sql)
@@ -201,14 +204,14 @@ plan_of(const char *sql, Oid type)
 		kept[at] = plan;
 	}
 	move_to_front(at);
-	return kept[0].plan;
+	return kept[0];
 }
 
 static void
-run(const char *sql, Oid type, ParamListInfo params, Receiver *receiver)
+run(const char *sql, Oid type, ParamListInfo params, Receiver *receiver, TagrecReadMark *mark)
 {
 	SPIExecuteOptions options = {.read_only = true, .params = params, .dest = &receiver->pub};
-	SPIPlanPtr	plan;
+	KeptPlan	plan;
 	int			result = 0;
 
 	receiver->pub = (DestReceiver) {receive_row, start_rows, end_rows, end_rows, DestNone};
@@ -217,7 +220,7 @@ run(const char *sql, Oid type, ParamListInfo params, Receiver *receiver)
 	running++;
 	PG_TRY();
 	{
-		result = SPI_execute_plan_extended(plan, &options);
+		result = SPI_execute_plan_extended(plan.plan, &options);
 	}
 	PG_FINALLY();
 	{
@@ -226,6 +229,8 @@ run(const char *sql, Oid type, ParamListInfo params, Receiver *receiver)
 	PG_END_TRY();
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	if (mark)
+		*mark = tagrec_mark_read(plan.plan, plan.number);
 	SPI_finish();
 }
 
@@ -241,13 +246,30 @@ select_from(StringInfo sql, const TagrecCallerRelation *relation, const char *co
 
 void
 tagrec_caller_read(const TagrecCallerRelation *relation, const char *const *expression, int n, TagrecTakeRow take,
-				   void *argument)
+				   void *argument, TagrecReadMark *mark)
 {
 	Receiver	receiver = {.take = take, .argument = argument, .n = n};
 	StringInfoData sql;
 
 	select_from(&sql, relation, expression, n);
-	run(sql.data, InvalidOid, NULL, &receiver);
+	run(sql.data, InvalidOid, NULL, &receiver, mark);
+}
+
+bool
+tagrec_caller_unchanged(const TagrecCallerRelation *relation, const char *const *expression, int n, TagrecReadMark *mark)
+{
+	StringInfoData sql;
+	KeptPlan	plan;
+	bool		unchanged;
+
+	if (mark->statement == 0)
+		return false;
+	select_from(&sql, relation, expression, n);
+	SPI_connect();
+	plan = plan_of(sql.data, InvalidOid);
+	unchanged = tagrec_unchanged(mark, plan.plan, plan.number);
+	SPI_finish();
+	return unchanged;
 }
 
 bool
@@ -273,5 +295,5 @@ tagrec_caller_read_some(const TagrecCallerRelation *relation, const char *const 
 	select_from(&sql, relation, expression, n);
 	appendStringInfo(&sql, " WHERE %s OPERATOR(pg_catalog.=) ANY ($1::%s)", quote_identifier(key),
 					 format_type_be_qualified(type));
-	run(sql.data, type, params, &receiver);
+	run(sql.data, type, params, &receiver, NULL);
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "pg/serve/unchanged.h"
 
 typedef struct TagrecCallerRelation
 {
@@ -39,9 +40,14 @@ typedef void (*TagrecTakeRow) (void *argument, const Datum *value, const bool *i
 
 #define TAGREC_CALLER_COLUMNS 3
 
-/* Reads expressions, n of them: what quote_identifier() makes of a column, or a cast of that. */
+/*
+ * Reads expressions, n of them: what quote_identifier() makes of a column, or a cast of that. mark (NULL = not wanted)
+ * tells this read from later ones: would the same be found again?
+ */
 extern void tagrec_caller_read(const TagrecCallerRelation *relation, const char *const *expression, int n, TagrecTakeRow take,
-							   void *argument);
+							   void *argument, TagrecReadMark *mark);
+extern bool tagrec_caller_unchanged(const TagrecCallerRelation *relation, const char *const *expression, int n,
+									TagrecReadMark *mark);
 
 /*
  * The same of the rows whose column `key` is an element of an array, found through an index where there is one. The type of

@@ -12,11 +12,8 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 #include "utils/varlena.h"
@@ -72,11 +69,7 @@ source_name(const char *source)
 static double
 like_from(const TagrecVersion *version)
 {
-	JsonbValue *value = version->columns.value
-		? getKeyJsonValueFromContainer(&version->options->root, "like_from", strlen("like_from"), NULL) : NULL;
-
-	return value && value->type == jbvNumeric
-		? DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric))) : -TR_MOST_WEIGHT;
+	return version->columns.value ? tagrec_version_number(version, "like_from", -TR_MOST_WEIGHT) : -TR_MOST_WEIGHT;
 }
 
 /* Are rows of the version's source dislikes? */

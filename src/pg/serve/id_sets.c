@@ -3,11 +3,9 @@
  */
 #include "pg/serve/ids.h"
 
-#include "catalog/pg_proc.h"
 #include "core/topn.h"
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /* Arrays that take so few bytes are looked up again; so many sets are remembered, and so many bytes of arrays. */
@@ -101,15 +99,6 @@ remember(const TagrecMatrix *matrix, const TagrecStored *from, const ArrayType *
 	remembered[0] = entry;
 }
 
-/* Do the same ids name the same rows whatever the session's settings are? Reading a date depends on them. */
-static bool
-is_constant(const TagrecKeyFinder *finder)
-{
-	return finder->integers || finder->same ||
-		(func_volatile(finder->output.fn_oid) == PROVOLATILE_IMMUTABLE &&
-		 func_volatile(finder->input.function.fn_oid) == PROVOLATILE_IMMUTABLE);
-}
-
 const uint64 *
 tagrec_id_set(const TagrecMatrix *matrix, const TagrecStored *from, ArrayType *ids)
 {
@@ -134,7 +123,7 @@ tagrec_id_set(const TagrecMatrix *matrix, const TagrecStored *from, ArrayType *i
 		if (row >= 0)
 			tr_bit_set(set, row);
 	}
-	if (may_remember && is_constant(&finder))
+	if (may_remember && tagrec_finds_the_same(&finder))
 		remember(matrix, from, ids, set);
 	return set;
 }

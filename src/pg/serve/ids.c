@@ -3,6 +3,7 @@
  */
 #include "pg/serve/ids.h"
 
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "core/ascending.h"
 #include "miscadmin.h"
@@ -179,6 +180,14 @@ tagrec_key_finder(TagrecKeyFinder *finder, const TagrecMatrix *matrix, Oid from)
 		return;
 	tagrec_key_output(finder->from, &finder->output);
 	tagrec_key_input(&finder->input, matrix->key_type);
+}
+
+bool
+tagrec_finds_the_same(const TagrecKeyFinder *finder)
+{
+	return finder->integers || finder->same ||
+		(func_volatile(finder->output.fn_oid) == PROVOLATILE_IMMUTABLE &&
+		 func_volatile(finder->input.function.fn_oid) == PROVOLATILE_IMMUTABLE);
 }
 
 /* A key that is looked for: a number, or a value of the matrix's type */

@@ -64,6 +64,9 @@ typedef struct TagrecKeyFinder
 
 extern void tagrec_key_finder(TagrecKeyFinder *finder, const TagrecMatrix *matrix, Oid from);
 
+/* Do the same values name the same rows whatever the session's settings are? Reading a date depends on them. */
+extern bool tagrec_finds_the_same(const TagrecKeyFinder *finder);
+
 /* The row; -1 when there is none. The finder keeps memory of the context it was made in. */
 extern int32 tagrec_find_row(TagrecKeyFinder *finder, Datum value);
 

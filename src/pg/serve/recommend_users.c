@@ -56,6 +56,7 @@ take_user(Listing *l, const TagrecRow *user, int32 row)
 	score = tagrec_score_arrays(l->network, user->embedding, l->item->embedding, l->call->version->width);
 	if (l->neighbours)
 		score += tagrec_neighbours_pair(l->neighbours, &user->sparse, l->item->position);
+	score -= tagrec_caution(l->call->version, l->item->posts);
 	l->listed[l->n++] = (TrScored) {score, row};
 }
 

@@ -11,6 +11,7 @@
 #include "pg/base/source_columns.h"
 #include "pg/serve/caller_relation.h"
 #include "pg/serve/ids.h"
+#include "pg/serve/relation_sets.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -43,8 +44,7 @@ enum
 	Arg_version
 };
 
-StaticAssertDecl(Arg_boost_from + 1 == TAGREC_FILTER_ARGUMENTS && Arg_version + 1 == TAGREC_RULES_ARGUMENTS,
-				 "the numbers of arguments");
+StaticAssertDecl(Arg_version + 1 == TAGREC_RULES_ARGUMENTS, "the number of arguments");
 
 /* Is the argument there? ERROR when it is NULL. */
 static int
@@ -57,11 +57,9 @@ required(FunctionCallInfo fcinfo, int n, const char *name)
 	return n;
 }
 
-void
-tagrec_filter_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules)
+static void
+filter_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules)
 {
-	tagrec_check_arguments(fcinfo, first + TAGREC_FILTER_ARGUMENTS);
-	memset(rules, 0, sizeof(*rules));
 	rules->candidates = tagrec_ids_argument(fcinfo, first + Arg_candidates, &rules->all);
 	rules->candidates_from = tagrec_relation_argument(fcinfo, first + Arg_candidates_from, "candidates_from");
 	rules->exclude = tagrec_some_ids_argument(fcinfo, first + Arg_exclude, "exclude");
@@ -130,7 +128,8 @@ void
 tagrec_rules_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules)
 {
 	tagrec_check_arguments(fcinfo, first + TAGREC_RULES_ARGUMENTS);
-	tagrec_filter_arguments(fcinfo, first, rules);
+	memset(rules, 0, sizeof(*rules));
+	filter_arguments(fcinfo, first, rules);
 	diversity_arguments(fcinfo, first, rules);
 	group_arguments(fcinfo, first, rules);
 	rules->after = PG_GETARG_INT64(required(fcinfo, first + Arg_after, "after"));
@@ -158,7 +157,6 @@ typedef struct Reading
 	MemoryContext context;
 	TagrecKeyFinder finder;		/* of the type of its keys, */
 	bool		begun;			/* which the first row says */
-	uint64	   *set;
 	TagrecChoice *choice;
 	int			room;
 	bool		has_factor;
@@ -178,30 +176,6 @@ row_of(Reading *reading, Datum key, bool isnull, Oid type)
 		MemoryContextSwitchTo(before);
 	}
 	return isnull ? -1 : tagrec_find_row(&reading->finder, key);
-}
-
-static void
-take_key(void *argument, const Datum *value, const bool *isnull, const Oid *type)
-{
-	Reading    *reading = argument;
-	int32		row = row_of(reading, value[0], isnull[0], type[0]);
-
-	if (row >= 0)
-		tr_bit_set(reading->set, row);
-}
-
-static uint64 *
-named_by(const TagrecMatrix *matrix, Oid id, const char *argument, const char *column)
-{
-	TagrecCallerRelation *relation = tagrec_caller_relation(id, argument);
-	Reading		reading = {
-		.relation = relation, .matrix = matrix, .context = CurrentMemoryContext,
-		.set = no_rows(matrix)
-	};
-	const char *key = quote_identifier(tagrec_caller_key(relation, column, NULL, 0));
-
-	tagrec_caller_read(relation, &key, 1, take_key, &reading);
-	return reading.set;
 }
 
 /* Adds to the rows left out those of a set, or, with flip = all ones, those that are not in it. */
@@ -228,11 +202,12 @@ left_out(const TagrecRules *rules, const TagrecMatrix *matrix, const TagrecStore
 		leave_out(&out, matrix, rules->candidates ? tagrec_id_set(matrix, from, rules->candidates) : no_rows(matrix),
 				  ~UINT64CONST(0));
 	if (OidIsValid(rules->candidates_from))
-		leave_out(&out, matrix, named_by(matrix, rules->candidates_from, "candidates_from", column), ~UINT64CONST(0));
+		leave_out(&out, matrix, tagrec_relation_set(matrix, from, rules->candidates_from, "candidates_from", column),
+				  ~UINT64CONST(0));
 	if (rules->exclude)
 		leave_out(&out, matrix, tagrec_id_set(matrix, from, rules->exclude), 0);
 	if (OidIsValid(rules->exclude_from))
-		leave_out(&out, matrix, named_by(matrix, rules->exclude_from, "exclude_from", column), 0);
+		leave_out(&out, matrix, tagrec_relation_set(matrix, from, rules->exclude_from, "exclude_from", column), 0);
 	return out;
 }
 
@@ -363,7 +338,7 @@ boost_relation(Reading *reading, Oid id, const char *column)
 		expression[n++] = "factor::pg_catalog.float8";
 	if (reading->has_addend)
 		expression[n++] = "addend::pg_catalog.float8";
-	tagrec_caller_read(relation, expression, n, take_boost, reading);
+	tagrec_caller_read(relation, expression, n, take_boost, reading, NULL);
 }
 
 static int

@@ -18,7 +18,7 @@ score_rows(TagrecCall *call, const TagrecRow *user, const TagrecRow *item)
 
 	if (call->version->features)
 		score += tagrec_neighbours_pair(tagrec_call_neighbours(call), &user->sparse, item->position);
-	return score;
+	return score - tagrec_caution(call->version, item->posts);
 }
 
 Datum

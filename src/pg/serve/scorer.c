@@ -10,6 +10,7 @@ tagrec_scorer(TagrecCall *call, int users)
 
 	scorer->network = tagrec_call_network(call);
 	scorer->items = tagrec_call_items(call);
+	scorer->caution = tagrec_call_caution(call);
 	scorer->width = call->version->width;
 	scorer->stride = scorer->items->stride;
 	scorer->limit = users;
@@ -63,13 +64,16 @@ score_by_network(const TagrecScorer *scorer, float *score, size_t ld, int32 firs
 						   scorer->stride, n, score + u * ld);
 }
 
+/* What a score has beside that of the arrays. */
 static void
-add_sparse(const TagrecScorer *scorer, int u, float *score, int32 first, int32 n)
+add_others(const TagrecScorer *scorer, int u, float *score, int32 first, int32 n)
 {
-	const float *sparse = sparse_part(scorer, u) + first;
+	const float *sparse = scorer->neighbours ? sparse_part(scorer, u) + first : NULL;
 
-	for (int32 i = 0; i < n; i++)
+	for (int32 i = 0; sparse && i < n; i++)
 		score[i] += sparse[i];
+	for (int32 i = 0; scorer->caution && i < n; i++)
+		score[i] -= scorer->caution[first + i];
 }
 
 void
@@ -79,16 +83,15 @@ tagrec_score_tile(const TagrecScorer *scorer, float *score, size_t ld, int32 fir
 		score_by_network(scorer, score, ld, first, n);
 	else
 		tr_dot_block(score, ld, scorer->vector, scorer->users, tagrec_matrix_row(scorer->items, first), n, scorer->stride);
-	for (int u = 0; u < scorer->users && scorer->neighbours; u++)
-		add_sparse(scorer, u, score + u * ld, first, n);
+	for (int u = 0; u < scorer->users && (scorer->neighbours || scorer->caution); u++)
+		add_others(scorer, u, score + u * ld, first, n);
 }
 
 void
 tagrec_score_finish(const TagrecScorer *scorer, float *score, int32 first, int32 n)
 {
 	Assert(!scorer->network);
-	if (scorer->neighbours)
-		add_sparse(scorer, 0, score, first, n);
+	add_others(scorer, 0, score, first, n);
 }
 
 float
@@ -109,5 +112,7 @@ tagrec_score_pair(const TagrecScorer *scorer, int u, int32 item)
 	float		score = tagrec_score_arrays(scorer->network, scorer->vector + u * scorer->stride,
 											tagrec_matrix_row(scorer->items, item), scorer->width);
 
-	return scorer->neighbours ? score + sparse_part(scorer, u)[item] : score;
+	if (scorer->neighbours)
+		score += sparse_part(scorer, u)[item];
+	return scorer->caution ? score - scorer->caution[item] : score;
 }

@@ -1,5 +1,5 @@
 /*
- * The score of items for users: the score of their arrays, plus the sparse part.
+ * The score of items for users: the score of their arrays, plus the sparse part, less what caution takes off.
  *
  * The score of arrays is their inner product, or, for an algorithm that has score_items (core/model.h), its network's
  * output. The two parts are summed apart and added last, and a part is the same number for a tile of many items as for one:
@@ -19,6 +19,7 @@ typedef struct TagrecScorer
 	TagrecEncoder *network;		/* NULL = inner products */
 	TagrecMatrix *items;
 	const TagrecNeighbours *neighbours; /* NULL = the scores have no sparse part */
+	const float *caution;		/* (N) taken off; NULL = nothing is */
 	int			width;			/* of the arrays */
 	size_t		stride;			/* of the padded arrays */
 	int			limit;			/* users at a time */

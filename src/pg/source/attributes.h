@@ -9,7 +9,8 @@
  *
  * Keys match where their texts are the same. NULL is no feature, and neither is what fewer than two of the users or items
  * have. Columns of other types are an error that lists them, and so are repeated and NULL keys, numbers that are not
- * finite, and texts that are no category: TAGREC_MAX_FEATURE_BYTES. Rows of who is not in the source count for nothing.
+ * finite, and texts that are no category: TAGREC_MAX_FEATURE_BYTES. Rows of who is not in the source count for nothing,
+ * unless they are items, and the algorithm knows items by their tags: then these are items that nobody has yet.
  */
 #ifndef TAGREC_ATTRIBUTES_H
 #define TAGREC_ATTRIBUTES_H
@@ -53,7 +54,9 @@ typedef struct TagrecAttributes
 	bool		of_items;
 	int			count;
 	TagrecAttribute *attribute; /* (count) */
-	int32		entities;		/* keys of the source, */
+	bool		may_add;		/* in: rows of who is not in the source add keys */
+	int32		in_source;		/* keys of the source */
+	int32		entities;		/* all of them, */
 	char	  **text;			/* (entities) and their texts */
 } TagrecAttributes;
 
@@ -75,7 +78,7 @@ extern void tagrec_attributes_check(TagrecAttributes *attributes);
  */
 extern void tagrec_attributes_read(TagrecAttributes *attributes, TagrecKeys *keys, const TagrecKeys *tags);
 
-/* The attributes of an item as further tags, "column=value", of all who have it. */
+/* The attributes of an item as further tags, "column=value", of all who have it, or of nobody. */
 extern void tagrec_attributes_as_tags(const TagrecAttributes *attributes, TagrecKeys *tags, TrAssignments *raw);
 
 /* Each attribute as a profile; keys: of the dataset, which may be fewer than were read of, in another order. */

@@ -27,8 +27,9 @@ typedef struct Reading
 	TagrecAttributes *attributes;
 	TagrecKeys *keys;
 	FmgrInfo	output;			/* of the key */
-	uint8	   *seen;			/* (entities) */
-	int32		known;
+	int32		room;
+	bool	   *seen;			/* (room) */
+	int32		known;			/* rows of who is in the source */
 } Reading;
 
 /* ------------------------------------------------------------------ rows */
@@ -136,7 +137,29 @@ add_number(const TagrecAttributes *a, TagrecAttribute *attribute, int32 entity, 
 	attribute->value[row] = value;
 }
 
-/* The entity of a row; -1 = the source does not have it. */
+/* Has there been a row of it? */
+static bool
+was_seen(Reading *reading, int32 entity)
+{
+	bool		before;
+
+	if (entity >= reading->room)
+	{
+		int32		room = entity < PG_INT32_MAX / 2 ? 2 * entity + 1024 : PG_INT32_MAX;
+		bool	   *grown = tr_realloc(reading->attributes->memory, reading->seen, room);
+
+		if (!grown)
+			tagrec_out_of_memory(reading->attributes->memory);
+		memset(grown + reading->room, 0, room - reading->room);
+		reading->seen = grown;
+		reading->room = room;
+	}
+	before = reading->seen[entity];
+	reading->seen[entity] = true;
+	return before;
+}
+
+/* The entity of a row; -1 = there is none of it. */
 static int32
 find_entity(Reading *reading, Datum key, bool isnull)
 {
@@ -149,7 +172,7 @@ find_entity(Reading *reading, Datum key, bool isnull)
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
 				 errmsg("column \"%s\" of %s contains NULL", a->key, a->name)));
 	entity = tagrec_keys_intern(reading->keys, text, strlen(text));
-	if (entity >= 0 && reading->seen[entity]++)
+	if (entity >= 0 && was_seen(reading, entity))
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),
 				 errmsg("%s has several rows for %s \"%s\"", a->name, tagrec_attributes_of(a), text),
@@ -169,7 +192,7 @@ read_row(void *argument, HeapTuple tuple, TupleDesc desc)
 
 	if (entity < 0)
 		return;
-	reading->known++;
+	reading->known += entity < a->in_source;
 	for (int i = 0; i < a->count; i++)
 	{
 		TagrecAttribute *attribute = &a->attribute[i];
@@ -435,17 +458,21 @@ check_result(const TagrecAttributes *a, int32 known)
 
 	for (int i = 0; i < a->count; i++)
 		features += a->attribute[i].features.count;
-	if (features == 0)
+	if (features == 0 || known == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("%s has no attributes of the %ss of the source", a->name, tagrec_attributes_of(a)),
-				 errdetail("It has rows for %d of %d %ss, and no two of them have a value in common.", known, a->entities,
+				 errdetail("It has rows for %d of %d %ss, and no two of them have a value in common.", known, a->in_source,
 						   tagrec_attributes_of(a)),
 				 errhint("The values in column \"%s\" must match those of the source.", a->key)));
-	if (known < a->entities)
+	if (known < a->in_source)
 		ereport(NOTICE,
-				(errmsg("%d of %d %ss have no row in %s", a->entities - known, a->entities, tagrec_attributes_of(a), a->name),
+				(errmsg("%d of %d %ss have no row in %s", a->in_source - known, a->in_source, tagrec_attributes_of(a), a->name),
 				 errdetail("They have no attributes.")));
+	if (a->entities > a->in_source)
+		ereport(NOTICE,
+				(errmsg("%d items of %s are not in the source", a->entities - a->in_source, a->name),
+				 errdetail("They are known by their attributes.")));
 }
 
 void
@@ -455,19 +482,19 @@ tagrec_attributes_read(TagrecAttributes *a, TagrecKeys *keys, const TagrecKeys *
 	bool		closed = keys->closed;
 
 	a->memory = keys->memory;
-	a->entities = keys->count;
-	a->text = tagrec_alloc(a->memory, ((Size) keys->count + 1) * sizeof(char *));
-	memcpy(a->text, keys->text, (Size) keys->count * sizeof(char *));
+	a->in_source = keys->count;
 	for (int i = 0; i < a->count; i++)
 	{
 		tagrec_keys_init(&a->attribute[i].features, a->memory);
 		if (tags->closed)
 			know_features(&a->attribute[i], tags);
 	}
-	reading.seen = tagrec_calloc(a->memory, (Size) keys->count + 1, 1);
-	keys->closed = true;
+	keys->closed = !a->may_add;
 	read_rows(&reading);
 	keys->closed = closed;
+	a->entities = keys->count;
+	a->text = tagrec_alloc(a->memory, ((Size) keys->count + 1) * sizeof(char *));
+	memcpy(a->text, keys->text, (Size) keys->count * sizeof(char *));
 	tr_free(a->memory, reading.seen);
 	for (int i = 0; i < a->count; i++)
 		settle(a, &a->attribute[i]);

@@ -64,6 +64,20 @@ tags_by_item(const TagrecAttributes *a, TagrecKeys *tags)
 	return of;
 }
 
+/* The tags of the items that the source does not have. */
+static void
+describe_others(const TagrecAttributes *a, const ItemTags *of, TrAssignments *raw)
+{
+	for (int32 item = a->in_source; item < a->entities; item++)
+		for (int64 t = of->ptr[item]; t < of->ptr[item + 1]; t++)
+		{
+			TrAssignment row = {.user = TR_NO_USER, .item = item, .tag = of->tag[t], .weight = 1, .value = 1};
+
+			if (tr_assignments_add_row(raw, &row) != TR_OK)
+				tagrec_out_of_memory(a->memory);
+		}
+}
+
 /* Of every pair once, whose rows are together. */
 void
 tagrec_attributes_as_tags(const TagrecAttributes *a, TagrecKeys *tags, TrAssignments *raw)
@@ -86,6 +100,7 @@ tagrec_attributes_as_tags(const TagrecAttributes *a, TagrecKeys *tags, TrAssignm
 			raw->tag[raw->count - 1] = of.tag[t];
 		}
 	}
+	describe_others(a, &of, raw);
 	tr_free(a->memory, of.ptr);
 	tr_free(a->memory, of.tag);
 }

@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "core/topn.h"
 #include "lib/stringinfo.h"
 #include "pg/base/tagrec.h"
 #include "pg/source/reader.h"
@@ -24,6 +25,18 @@ tagrec_data_init(TagrecData *data, TrMemory *memory)
 	tagrec_keys_init(&data->items, memory);
 	tagrec_keys_init(&data->tags, memory);
 	tr_assignments_init(&data->disliked, memory);
+}
+
+static void
+tell_nobody(const TagrecSource *source, const TagrecReader *reader)
+{
+	bool		by_tags = source->rules.nobody == TAGREC_NOBODY_TAG;
+
+	ereport(NOTICE,
+			(errmsg("%lld of %lld rows of %s have no user", (long long) reader->without_user, (long long) reader->rows,
+					source->name),
+			 by_tags ? errdetail("They count as tags of their items.")
+			 : errdetail("They are left out, because the algorithm does not know items by their tags alone.")));
 }
 
 void
@@ -49,6 +62,8 @@ tagrec_source_read(const TagrecSource *source, TagrecData *data, TrAssignments *
 				(errmsg("%lld of %lld rows of %s have no tag", (long long) reader.without_tag, (long long) reader.rows,
 						source->name),
 				 errdetail("They count as interactions without a tag.")));
+	if (reader.without_user > 0)
+		tell_nobody(source, &reader);
 	if (reader.disliked > 0)
 		ereport(NOTICE,
 				(errmsg("leaving out %lld of %lld rows of %s, whose values are below %g", (long long) reader.disliked,
@@ -137,7 +152,7 @@ drop_unused(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, const
 	Maps		maps = {
 		.user = keep_used(&data->users, raw->user, raw->count),
 		.item = keep_used(&data->items, raw->item, raw->count),
-		.tag = keep_used(&data->tags, raw->tag, raw->count)
+		.tag = data->tags.closed ? NULL : keep_used(&data->tags, raw->tag, raw->count)
 	};
 
 	renumber(data, raw, held_out, task, &maps);
@@ -188,8 +203,10 @@ keep_core(TagrecData *data, TrAssignments *raw, int core)
 
 /* Drops everything that the options exclude, and renumbers the rest. */
 static void
-settle(TagrecData *data, TrAssignments *raw, const TrTrainOptions *options, const TrTask *task, TrAssignments *held_out)
+settle(TagrecData *data, const TagrecSource *source, TrAssignments *raw, const TrTrainOptions *options, const TrTask *task,
+	   TrAssignments *held_out)
 {
+	const TagrecAttributes *items = &source->attributes[TR_ITEM];
 	int64		before = raw->count;
 
 	if (!data->tags.closed)
@@ -198,7 +215,8 @@ settle(TagrecData *data, TrAssignments *raw, const TrTrainOptions *options, cons
 		if (options->core > 0)
 			keep_core(data, raw, options->core);
 	}
-	if (held_out || data->disliked.count > 0 || raw->count < before)
+	/* items of item_features alone may have no attributes */
+	if (held_out || data->disliked.count > 0 || raw->count < before || items->entities > items->in_source)
 		drop_unused(data, raw, held_out, task);
 }
 
@@ -230,6 +248,21 @@ check_values(const TagrecData *data, const TagrecSource *source)
 				 errhint("Train an algorithm for the task \"item\" on the pairs alone, such as ease.")));
 }
 
+/* The items that have tags and no user yet. */
+static void
+mark_waiting_items(const TagrecData *data, TrDataset *d)
+{
+	uint64	   *waiting;
+
+	if (d->n_described == 0)
+		return;
+	waiting = tagrec_calloc(data->memory, TR_BIT_WORDS(d->n_items) + 1, sizeof(uint64));
+	for (int32 i = 0; i < d->n_items; i++)
+		if (d->item_ptr[i + 1] == d->item_ptr[i] && d->item.entry_ptr[i + 1] > d->item.entry_ptr[i])
+			tr_bit_set(waiting, i);
+	d->new_items = waiting;
+}
+
 void
 tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *raw, const TrTrainOptions *options,
 				  const TrTask *task, TrAssignments *held_out)
@@ -248,9 +281,13 @@ tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *r
 		tagrec_data_check(tr_assignments_distinct(held_out, &err), &err, data->memory);
 		n_held_out = held_out->count;
 	}
-	settle(data, raw, options, task, held_out);
+	settle(data, source, raw, options, task, held_out);
 	tagrec_data_check(tr_dataset_build(&data->all, raw, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
+	if (data->all.n_posts == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("no row of %s that has a user has a tag that the model knows", source->name)));
 	add_dislikes(data);
 	if (task->values)
 		check_values(data, source);
@@ -260,4 +297,7 @@ tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *r
 		tagrec_data_split(data, raw, options, task);
 	tagrec_data_sample(data, raw);
 	tagrec_free_assignments(raw);
+	mark_waiting_items(data, &data->all);
+	mark_waiting_items(data, &data->train);
+	mark_waiting_items(data, &data->sample);
 }

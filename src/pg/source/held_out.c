@@ -85,6 +85,7 @@ tagrec_held_out_read(const TagrecHeldOut *held_out, TagrecKeys *users, TagrecKey
 	TagrecReader reader = {
 		.relation = held_out->name,
 		.columns = held_out->columns,
+		.rules.nobody = held_out->nobody,
 		.users = users,
 		.items = items,
 		.tags = tags,

@@ -15,12 +15,14 @@
 #include "core/task.h"
 #include "pg/base/keys.h"
 #include "pg/base/source_columns.h"
+#include "pg/source/reader.h"
 
 typedef struct TagrecHeldOut
 {
 	Oid			relation;
 	char	   *name;			/* quoted and schema-qualified */
 	TagrecColumns columns;		/* without a tag: pairs */
+	TagrecNobody nobody;
 } TagrecHeldOut;
 
 /* Those of the columns that are read for a task. */

@@ -180,9 +180,11 @@ read_keys(Reading *reading, HeapTuple tuple, TupleDesc desc, int32 *key)
 
 		if (isnull && c == KEY_COLUMNS - 1 && reading->reader->rules.untagged)
 		{
-			reading->reader->without_tag++;
+			reading->reader->without_tag += key[0] != TR_NO_USER;
 			continue;
 		}
+		if (c == 0 && key[0] == TR_NO_USER)
+			continue;
 		if (isnull)
 			reading->column[c].nulls++;
 		if (isnull || !complete)
@@ -218,6 +220,34 @@ read_numbers(Reading *reading, HeapTuple tuple, TupleDesc desc, TrAssignment *ro
 	return !reader->rules.confidences || value >= reader->rules.like_from;
 }
 
+static void
+add_row(TagrecReader *reader, const TrAssignment *row)
+{
+	if (tr_assignments_add_row(reader->to, row) != TR_OK)
+		tagrec_out_of_memory(reader->to->memory);
+}
+
+/* What a row without a user says of its item. */
+static void
+read_description(Reading *reading, HeapTuple tuple, TupleDesc desc)
+{
+	TagrecReader *reader = reading->reader;
+	int32		key[KEY_COLUMNS] = {TR_NO_USER, 0, TR_NO_TAG};
+	TrAssignment row = {.user = TR_NO_USER, .weight = 1, .value = 1};
+	bool		tagged = reading->columns == KEY_COLUMNS && !heap_attisnull(tuple, KEY_COLUMNS, desc);
+
+	reader->without_user++;
+	if (reader->rules.nobody == TAGREC_NOBODY_LEFT_OUT || (reader->rules.nobody == TAGREC_NOBODY_TAG && !tagged)
+		|| !read_keys(reading, tuple, desc, key))
+		return;
+	row.item = key[1];
+	row.tag = key[2];
+	if (reader->columns.weight)
+		row.weight = read_weight(reading, tuple, desc, reading->columns + 1);
+	if (reader->rules.nobody == TAGREC_NOBODY_TAG)
+		add_row(reader, &row);
+}
+
 /* A dislike is of a user and an item, whatever its tag. */
 static void
 take_dislike(Reading *reading, HeapTuple tuple, TupleDesc desc)
@@ -250,6 +280,11 @@ read_row(void *argument, HeapTuple tuple, TupleDesc desc)
 	int32		key[KEY_COLUMNS] = {0, 0, TR_NO_TAG};
 	TrAssignment row = {.weight = 1};
 
+	if (reader->rules.nobody != TAGREC_NOBODY_ERROR && heap_attisnull(tuple, 1, desc))
+	{
+		read_description(reading, tuple, desc);
+		return;
+	}
 	if (!read_numbers(reading, tuple, desc, &row))
 	{
 		reader->disliked++;
@@ -262,8 +297,7 @@ read_row(void *argument, HeapTuple tuple, TupleDesc desc)
 	row.user = key[0];
 	row.item = key[1];
 	row.tag = key[2];
-	if (tr_assignments_add_row(reader->to, &row) != TR_OK)
-		tagrec_out_of_memory(reader->to->memory);
+	add_row(reader, &row);
 }
 
 /* All columns at once, so that nobody mends one after the other. */
@@ -314,7 +348,12 @@ check_rows(const Reading *reading)
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("%s has no rows", reader->relation),
 				 errdetail("Row security may hide rows from the role that reads them.")));
-	if (reader->disliked == reader->rows)
+	if (reader->without_user == reader->rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("column \"%s\" of %s is NULL in all rows", reader->columns.user, reader->relation),
+				 errdetail("Rows without a user say which tags an item has; there are none of users.")));
+	if (reader->disliked == reader->rows - reader->without_user)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("value column \"%s\" of %s has no value of %g or above", reader->columns.value, reader->relation,

@@ -86,7 +86,7 @@ build(Sample *s, const TrAssignments *raw)
 	tr_assignments_init(&kept, data->memory);
 	tr_assignments_set_columns(&kept, raw->columns, raw->merge);
 	for (int64 i = 0; i < raw->count; i++)
-		if (!is_held_out(s, raw, i) && s->taken[raw->user[i]])
+		if (raw->user[i] == TR_NO_USER || (!is_held_out(s, raw, i) && s->taken[raw->user[i]]))
 			tagrec_data_check(tr_assignments_add_from(&kept, raw, i), &err, data->memory);
 	tagrec_data_check(tr_dataset_build(&data->sample, &kept, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
@@ -125,15 +125,15 @@ count_users(const TrPairs *pairs)
 }
 
 void
-tagrec_data_thin_validation(TagrecData *data, int users)
+tagrec_data_thin_validation(TagrecData *data, int users, int pairs)
 {
-	int32		all = count_users(&data->validation);
+	double		share = Min((double) users / count_users(&data->validation), (double) pairs / data->validation.count);
 	Sample		s = {.data = data};
 
-	if (all <= users)
+	if (data->validation.count == 0 || share >= 1)
 		return;
 	s.taken = tagrec_calloc(data->memory, data->users.count, 1);
-	take_users(&s, (double) users / all);
+	take_users(&s, share);
 	keep_pairs(&s);
 	tr_free(data->memory, s.taken);
 }

@@ -2,7 +2,9 @@
  * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row
  * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
  *
- * Rules: a NULL in the user or item column is an error, which counts them; so are weights that are NULL, negative, not
+ * Rules: where there is a column of tags, a row whose user is NULL says which tag its item has, to algorithms that know items
+ * by tags; others leave it out. A NULL
+ * in the item column is an error, which counts them; so are weights that are NULL, negative, not
  * finite or above 1e12, and keys of users and items too long to be indexed. A NULL tag is an interaction without one,
  * except to those that recommend tags. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told
  * apart by their type's equality. Tags may be of any type: their text counts.
@@ -78,6 +80,9 @@ typedef struct TagrecData
 	TrDataset	train;			/* users, items and tags numbered as in all */
 	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */
 	bool		may_hold_none;	/* in: where the split would leave nothing on a side, there is none */
+	bool		meets_new;		/* in: fill met, where most held-out pairs are of items that train has nothing of */
+	bool		items_are_new;	/* it is */
+	TrDataset	met;			/* train, and the tags of such items, as if they were from elsewhere */
 	int			most_pairs;		/* in: beyond so many, there is a sample of what is trained on; 0 = never */
 	bool		sampled;		/* sample is filled, and validation is of its users */
 	TrDataset	sample;			/* numbered as in all */
@@ -111,8 +116,8 @@ extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int6
 /* sample.c: fills sample, if there is to be one; raw as above, validation filled */
 extern void tagrec_data_sample(TagrecData *data, const TrAssignments *raw);
 
-/* sample.c: leaves the held-out pairs of about so many users, if they are of more */
-extern void tagrec_data_thin_validation(TagrecData *data, int users);
+/* sample.c: leaves the held-out pairs of some users, so that there are about so many users, and pairs, at most */
+extern void tagrec_data_thin_validation(TagrecData *data, int users, int pairs);
 
 /*
  * source_attributes.c: can the algorithm use the attributes, and can the current user read them? ereport(ERROR) if not.
@@ -125,8 +130,12 @@ extern void tagrec_source_read_attributes(TagrecSource *source, const TrAlgorith
 extern void tagrec_source_add_profiles(const TagrecSource *source, const TrAlgorithm *algorithm, TagrecData *data,
 									   TrDataset *dataset);
 
-/* source_attributes.c: are the attributes of items tags to the algorithm? */
+/*
+ * source_attributes.c: are the attributes of items tags to the algorithm? Can it recommend an item that has tags, and no
+ * user?
+ */
 extern bool tagrec_attributes_are_tags(const TrAlgorithm *algorithm);
+extern bool tagrec_knows_items_by_tags(const TrAlgorithm *algorithm);
 
 /* Raises the error of a core function that works in this memory. */
 extern void tagrec_data_check(TrStatus status, const TrError *err, const TrMemory *memory);

@@ -4,13 +4,26 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "pg/base/auto.h"
 #include "pg/source/source.h"
+
+/* Of those that auto tries, some do. */
+static bool
+may_read_tags(const TrAlgorithm *algorithm)
+{
+	return tr_needs_tags(algorithm) || tr_reads_tags(algorithm) || tagrec_auto_find(algorithm->name);
+}
 
 bool
 tagrec_attributes_are_tags(const TrAlgorithm *algorithm)
 {
-	return !algorithm->uses_attributes && algorithm->task == TR_TASK_ITEM
-		&& (tr_needs_tags(algorithm) || tr_reads_tags(algorithm));
+	return !algorithm->uses_attributes && algorithm->task == TR_TASK_ITEM && may_read_tags(algorithm);
+}
+
+bool
+tagrec_knows_items_by_tags(const TrAlgorithm *algorithm)
+{
+	return algorithm->task == TR_TASK_ITEM && (algorithm->encode || tagrec_auto_find(algorithm->name));
 }
 
 static bool
@@ -73,8 +86,11 @@ tagrec_source_read_attributes(TagrecSource *source, const TrAlgorithm *algorithm
 	tagrec_source_check_attributes(source, algorithm);
 	for (TrSide side = TR_USER; side <= TR_ITEM; side++)
 		if (OidIsValid(source->features[side]))
+		{
+			source->attributes[side].may_add = side == TR_ITEM && tagrec_knows_items_by_tags(algorithm);
 			tagrec_attributes_read(&source->attributes[side], side == TR_USER ? &data->users : &data->items,
 								   &data->tags);
+		}
 	if (OidIsValid(source->features[TR_ITEM]) && tagrec_attributes_are_tags(algorithm))
 		tagrec_attributes_as_tags(&source->attributes[TR_ITEM], &data->tags, raw);
 }

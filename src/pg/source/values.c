@@ -30,7 +30,8 @@ check_rating(const TagrecSource *source, const TagrecOptions *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("algorithm \"%s\" requires value_column", options->algorithm->name),
-				 errdetail("It predicts the values of (user, item) pairs.")));
+				 errdetail("It predicts the values of (user, item) pairs."),
+				 errhint("Name the column of %s that has them: value_column => 'stars'.", source->name)));
 	if (train->half_life > 0 || train->like_from > -TR_MOST_WEIGHT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -40,10 +41,16 @@ check_rating(const TagrecSource *source, const TagrecOptions *options)
 }
 
 static void
-check_options(const TagrecSource *source, const TrTrainOptions *train)
+check_options(const TagrecSource *source, const TagrecOptions *options)
 {
 	const TagrecColumns *columns = &source->columns;
+	const TrTrainOptions *train = &options->train;
 
+	if (train->caution > 0 && !options->algorithm->task->values)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"caution\" cannot be used with algorithm \"%s\"", options->algorithm->name),
+				 errdetail("It does not predict values.")));
 	check_option(train->half_life > 0, "half_life", columns->time, "time_column");
 	check_option(train->like_from > -TR_MOST_WEIGHT, "like_from", columns->value, "value_column");
 	check_option(train->duplicates > 0, "duplicates", columns->value, "value_column");
@@ -69,6 +76,8 @@ tagrec_source_rules(const TagrecSource *source, const TagrecOptions *options)
 {
 	const TrTrainOptions *train = &options->train;
 	TagrecRules rules = {
+		.nobody = !source->columns.tag ? TAGREC_NOBODY_ERROR
+			: tagrec_knows_items_by_tags(options->algorithm) ? TAGREC_NOBODY_TAG : TAGREC_NOBODY_LEFT_OUT,
 		.untagged = !options->algorithm->task->tags,
 		.confidences = !options->algorithm->task->values,
 		.half_life = train->half_life,
@@ -79,7 +88,7 @@ tagrec_source_rules(const TagrecSource *source, const TagrecOptions *options)
 
 	if (options->algorithm->task->values)
 		check_rating(source, options);
-	check_options(source, train);
+	check_options(source, options);
 	if (!source->columns.tag
 		&& !(OidIsValid(source->features[TR_ITEM]) && tagrec_attributes_are_tags(options->algorithm)))
 		tagrec_check(tr_check_untagged(options->algorithm, &err), &err);
@@ -113,11 +122,15 @@ latest_time(const TrAssignments *raw, int64 *future)
 
 	*future = 0;
 	for (int64 i = 0; i < raw->count; i++)
+	{
+		if (raw->user[i] == TR_NO_USER)
+			continue;
 		if (raw->time[i] > now)
 			++*future;
 		else if (raw->time[i] > latest)
 			latest = raw->time[i];
-	return *future < raw->count ? latest : now;
+	}
+	return latest > PG_INT64_MIN ? latest : now;
 }
 
 void
@@ -128,7 +141,7 @@ tagrec_decay(TrAssignments *raw, const TagrecSource *source)
 
 	for (int64 i = 0; i < raw->count; i++)
 	{
-		double		days = Max(0, (double) latest - (double) raw->time[i]) / (double) USECS_PER_DAY;
+		double		days = raw->user[i] == TR_NO_USER ? 0 : Max(0, (double) latest - (double) raw->time[i]) / (double) USECS_PER_DAY;
 		float		share = (float) exp2(-days / source->rules.half_life);
 
 		raw->value[i] *= share;

@@ -5,10 +5,12 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pg/base/id.h"
 #include "pg/base/tagrec.h"
 #include "pg/base/told.h"
+#include "pg/store/columns.h"
 #include "pg/store/row_writer.h"
 #include "utils/builtins.h"
 
@@ -229,12 +231,38 @@ fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model
 
 /* ------------------------------------------------------------------ partitions */
 
+/*
+ * No statistics of arrays: nobody plans by them, and counting the numbers of embeddings would take longer than writing them.
+ */
+static void
+skip_statistics(const TagrecPlace *place, TagrecRelation which)
+{
+	const TagrecLayout *layout = &tagrec_layout[which];
+	StringInfoData alter;
+
+	initStringInfo(&alter);
+	for (int i = 0; i < layout->columns; i++)
+		if (layout->column[i].type == FLOAT4ARRAYOID || layout->column[i].type == INT4ARRAYOID)
+			appendStringInfo(&alter, "%sALTER COLUMN %s SET STATISTICS 0", alter.len > 0 ? ", " : "",
+							 quote_identifier(layout->column[i].name));
+	if (alter.len > 0)
+		tagrec_execute("ALTER TABLE %s %s", tagrec_place_partition(place, which), alter.data);
+}
+
+/*
+ * Rows of up to half a page stay whole. By default it is a quarter, and all that stands beside an embedding of 500 numbers
+ * would be compressed and go out of line, a few bytes at a time.
+ */
+#define WHOLE_ROW 4080
+
 /* A table like the partition it will be, with the constraint that spares ATTACH its scan. */
 static void
 create_partition(const TagrecPlace *place, TagrecRelation which)
 {
-	tagrec_execute("CREATE TABLE %s (LIKE %s INCLUDING STORAGE, CHECK (version OPERATOR(pg_catalog.=) %d))",
-				   tagrec_place_partition(place, which), tagrec_place_parent(place, which), place->version);
+	tagrec_execute("CREATE TABLE %s (LIKE %s INCLUDING STORAGE, CHECK (version OPERATOR(pg_catalog.=) %d))"
+				   " WITH (toast_tuple_target = %d)",
+				   tagrec_place_partition(place, which), tagrec_place_parent(place, which), place->version, WHOLE_ROW);
+	skip_statistics(place, which);
 }
 
 /* Attaching makes the indexes that the partitioned table has, the user's own included. */

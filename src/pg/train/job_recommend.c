@@ -454,7 +454,7 @@ find(Recommending *r)
 	INSTR_TIME_SET_CURRENT(r->noted);
 	if (r->n == 0)
 		return;
-	if (!r->scorer->network && !r->scorer->neighbours && r->width > 0)
+	if (!r->scorer->network && !r->scorer->neighbours && !r->scorer->caution && r->width > 0)
 	{
 		find_by_products(r);
 		return;

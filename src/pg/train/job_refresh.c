@@ -83,7 +83,7 @@ load_network(TagrecTraining *t, const TagrecVersion *version)
 		tagrec_version_corrupted(version, "Its network uses neighbours of other kinds than are stored.");
 }
 
-/* Which items the version does not have. From here on, no key of an item is added. */
+/* Which items the version does not have, or nobody has. From here on, no key of an item is added. */
 static void
 mark_new_items(TagrecTraining *t, const TagrecVersion *version)
 {
@@ -93,6 +93,7 @@ mark_new_items(TagrecTraining *t, const TagrecVersion *version)
 	TagrecTable *items = tagrec_table_open(version, TAGREC_ITEMS);
 	TagrecScan	scan = tagrec_scan_all(items);
 	FmgrInfo	output;
+	const uint64 *waiting = t->data.all.new_items;
 
 	keys->closed = true;
 	memset(new_items, 0xff, (TR_BIT_WORDS(keys->count) + 1) * sizeof(uint64));
@@ -103,7 +104,7 @@ mark_new_items(TagrecTraining *t, const TagrecVersion *version)
 		int32		item = tagrec_keys_intern(keys, key, strlen(key));
 
 		CHECK_FOR_INTERRUPTS();
-		if (item >= 0)
+		if (item >= 0 && (!waiting || !tr_bit_test(waiting, item)))
 			new_items[item / 64] &= ~(UINT64CONST(1) << (item % 64));
 		pfree(key);
 	}

@@ -151,6 +151,7 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 	{
 		t->data.most_pairs = tagrec_auto_options(t->options)->sample;
 		t->data.may_hold_none = true;
+		t->data.meets_new = t->options->algorithm->task == TR_TASK_ITEM;
 	}
 	tr_assignments_init(&raw, &t->memory);
 	tr_assignments_init(&held_out, &t->memory);

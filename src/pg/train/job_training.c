@@ -3,6 +3,8 @@
  */
 #include "pg/train/job_training.h"
 
+#include <math.h>
+
 #include "core/metrics.h"
 #include "core/validation.h"
 #include "pg/base/tagrec.h"
@@ -10,12 +12,16 @@
 
 #define MB(bytes) ((bytes) >> 20)
 
+/* Before that many, what a metric will become cannot be told. */
+#define FEWEST_MEASURED 4
+
 void
 tagrec_training_init(TagrecTraining *t, const TagrecRunningJob *job, TagrecProgress *progress)
 {
 	memset(t, 0, sizeof(*t));
 	t->job = job;
 	t->progress = progress;
+	t->to_beat = NAN;
 	tr_memory_init(&t->memory, (Size) job->request->max_memory << 20);
 }
 
@@ -54,6 +60,16 @@ training_data(const TagrecTraining *t)
 	return t->data.split && !t->refit ? &t->data.train : &t->data.all;
 }
 
+/* What users and items are measured by. */
+static const TrDataset *
+measured_data(const TagrecTraining *t)
+{
+	const TrAlgorithm *algorithm = t->options->algorithm;
+	bool		encodes = algorithm->encode && algorithm->loads && tr_features(t->model) == TR_FEATURES_NONE;
+
+	return t->data.items_are_new && encodes && !t->refit ? &t->data.met : training_data(t);
+}
+
 /* What measuring takes while a model whose arrays are so wide is trained. */
 static Size
 validation_bytes(const TagrecTraining *t, int width)
@@ -67,7 +83,7 @@ static Size
 estimate(const TagrecTraining *t)
 {
 	const TrDataset *d = training_data(t);
-	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
+	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments + d->n_described};
 
 	return t->options->algorithm->estimate(&shape, t->options->values);
 }
@@ -144,11 +160,15 @@ check(TagrecTraining *t, TrStatus status, TrError *err)
 	tagrec_check(status, err);
 }
 
+static bool poll(void *argument);
+
 static TrStatus
 try_create(TagrecTraining *t, TrError *err)
 {
-	return tr_model_create(&t->model, t->options->algorithm, &t->model_memory, t->backend, training_data(t),
-						   t->options->values, err);
+	TrPoll		watching = {poll, t, &t->progress->work};
+
+	return tr_model_create_polled(&t->model, t->options->algorithm, &t->model_memory, t->backend, training_data(t),
+								  t->options->values, &watching, err);
 }
 
 /* Not every algorithm runs on every device: 'auto' falls back to the CPU. */
@@ -183,20 +203,61 @@ check_time(const TagrecTraining *t)
 			 errmsg("stopped after %.1f s", t->seconds)));
 }
 
+static void
+count_backend_bytes(TagrecTraining *t)
+{
+	t->backend_bytes = Max(t->backend_bytes, t->backend->ops->allocated(t->backend));
+}
+
 static bool
 poll(void *argument)
 {
 	TagrecTraining *t = argument;
 
 	check_time(t);
+	count_backend_bytes(t);
 	tagrec_progress_tick(t->progress);
 	return tagrec_running_cancelled(t->job);
 }
 
-static void
-count_backend_bytes(TagrecTraining *t)
+/*
+ * What the metric becomes if it goes on as it did over the last half of what was measured, which is more than it does:
+ * learning slows down. NAN = too little was measured.
+ */
+static double
+best_to_come(const TagrecTraining *t, const TrEpoch *epoch)
 {
-	t->backend_bytes = Max(t->backend_bytes, t->backend->ops->allocated(t->backend));
+	int			half = t->measured / 2;
+	double		last;
+
+	if (t->measured < FEWEST_MEASURED || t->measured > TAGREC_CURVE)
+		return NAN;
+	last = t->curve[t->measured - 1];
+	return last + (last - t->curve[half - 1]) / (t->measured - half) * t->measured
+		* ((double) epoch->epochs / epoch->epoch - 1);
+}
+
+static void
+check_hope(TagrecTraining *t, const TrEpoch *epoch)
+{
+	TrMetric	metric = (TrMetric) t->options->train.metric;
+	double		margin = t->result.metric_error * (tr_metric_is_error(metric) ? -1 : 1);
+	double		hope;
+
+	if (isnan(epoch->metric) || isnan(t->to_beat) || epoch->epoch == epoch->epochs)
+		return;
+	if (!tr_metric_better(metric, t->to_beat, t->result.metric))
+		return;
+	if (t->measured < TAGREC_CURVE)
+		t->curve[t->measured] = (float) epoch->metric;
+	t->measured++;
+	hope = best_to_come(t, epoch);
+	if (isnan(hope) || isnan(margin) || !tr_metric_better(metric, t->to_beat, hope + margin))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("given up after %d of %d epochs: %s %.4f", epoch->epoch, epoch->epochs, tagrec_metric_name(t->options),
+					epoch->metric)));
 }
 
 static void
@@ -206,6 +267,7 @@ epoch_done(void *argument, const TrEpoch *epoch)
 
 	count_backend_bytes(t);
 	tagrec_progress_epoch(t->progress, epoch);
+	check_hope(t, epoch);
 }
 
 /* ------------------------------------------------------------------ a model */
@@ -217,6 +279,7 @@ tagrec_training_run(TagrecTraining *t, const char *phase)
 	TrError		err = {0};
 
 	INSTR_TIME_SET_CURRENT(t->started);
+	t->measured = 0;
 	check_memory(t, 0);
 	tagrec_training_open(t);
 	check_device_memory(t);
@@ -225,7 +288,7 @@ tagrec_training_run(TagrecTraining *t, const char *phase)
 	tr_memory_init(&t->model_memory, t->memory.limit > 0 ? t->memory.limit - t->memory.used : 0);
 	create_model(t);
 	check_memory(t, t->model->width);
-	check(t, tr_train(t->model, training_data(t), t->refit ? NULL : &t->data.validation, &t->options->train, &hooks,
+	check(t, tr_train(t->model, measured_data(t), t->refit ? NULL : &t->data.validation, &t->options->train, &hooks,
 					  &t->result, &err), &err);
 	count_backend_bytes(t);
 }

@@ -9,6 +9,9 @@
 #include "pg/source/source.h"
 #include "pg/train/job_progress.h"
 
+/* Values of a metric that are remembered. */
+#define TAGREC_CURVE 256
+
 typedef struct TagrecTraining
 {
 	const TagrecRunningJob *job;
@@ -23,6 +26,9 @@ typedef struct TagrecTraining
 	bool		refit;			/* trained on everything, the held-out pairs as well */
 	bool		trial;			/* trained on the sample, if there is one */
 	double		seconds;		/* that it may take: then it is ended by an error; 0 = any number */
+	double		to_beat;		/* by the metric: it is ended by an error once it cannot be any more; NAN = nothing */
+	float		curve[TAGREC_CURVE];	/* the metric, each time it was measured */
+	int			measured;		/* so many times */
 	instr_time	started;
 	TrBackend  *backend;
 	TrModel    *model;

@@ -32,9 +32,8 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
-/* What is trained where the caller names none: could be "auto" as well; and what is tuned, which could not. */
-#define DEFAULT_ALGORITHM "hdlpr_ns"
-#define DEFAULT_WITHOUT_TAGS "ease"
+/* What is trained where the caller names none; and what is tuned, which could not be that. */
+#define DEFAULT_ALGORITHM "auto"
 #define DEFAULT_TUNED "hdlpr_ns"
 #define DEFAULT_TUNED_WITHOUT_TAGS "ease"
 
@@ -217,9 +216,9 @@ tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecReque
 
 	if (!PG_ARGISNULL(argument))
 		return text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	if (tuned)
-		return pstrdup(tags ? DEFAULT_TUNED : DEFAULT_TUNED_WITHOUT_TAGS);
-	return pstrdup(tags ? DEFAULT_ALGORITHM : DEFAULT_WITHOUT_TAGS);
+	if (!tuned)
+		return pstrdup(DEFAULT_ALGORITHM);
+	return pstrdup(tags ? DEFAULT_TUNED : DEFAULT_TUNED_WITHOUT_TAGS);
 }
 
 void

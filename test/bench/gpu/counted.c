@@ -88,6 +88,21 @@ sparse_backward(TrBackend *b, float *dw, const TrCsr *x, const float *dz, int H)
 	inner->sparse_backward(b, dw, x, dz, H);
 }
 
+/* A gradient that nobody keeps, row by row of w, and the step */
+static void
+sparse_update(TrBackend *b, const TrOptimizer *o, float *w, float *m, float *v, const TrCsr *groups, int n,
+			  const float *dz, int H, float *room)
+{
+	count_step(o);
+	count(0, (step_floats(o) - 1) * groups[0].cols * H);
+	for (int g = 0; g < n; g++)
+	{
+		counted.flops += 2.0 * groups[g].capacity * H;
+		counted.bytes += 4 * (2.0 * groups[g].capacity + (double) groups[g].rows * H);
+	}
+	inner->sparse_update(b, o, w, m, v, groups, n, dz, H, room);
+}
+
 static void
 dense_forward(TrBackend *b, float *out, const float *x, const float *w, const float *bias, int R, int I, int O,
 			  TrLayout layout, TrActivation act)
