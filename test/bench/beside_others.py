@@ -3,6 +3,8 @@
 
     beside_others.py DIRECTORY_OF_PROGRAMS DATA_DIRECTORY [--threads 1] [--seeds 3] [--only surprise|implicit]
 
+Of mf and svdpp the last epoch counts; a mini-batch of svdpp is larger than by default. Surprise has one thread.
+
 The programs are bench_ratings and bench_train; DATA_DIRECTORY has what make_ratings.py writes. Needs the packages numpy, scipy,
 scikit-surprise and implicit: install them into a virtual environment outside the repository, and run this with its python.
 
@@ -11,6 +13,8 @@ the same file; RMSE is of predictions clipped to 1..5, NDCG@20 over all items bu
 tagrec_evaluate counts it. What a hyper-parameter stands for differs, which the code below takes into account:
 
   - a step of Surprise or implicit's BPR follows half the gradient of the squared error, and lambda w in place of 2 lambda w
+  - what an item says of its users has lambda for each of a user's items and ratings in Surprise, and a part of lambda there as
+    large as the user's items are many in svdpp: it is multiplied by the mean of these numbers over the ratings
   - implicit's ALS minimizes sum of c (1 - s)^2 over the pairs + sum of s^2 over the others + lambda (|W|^2 + |H|^2); ials with
     nu=0 minimizes sum of (1 - s)^2 over the pairs + alpha sum of s^2 over all + lambda' (|W|^2 + |H|^2). These are the same up to
     a factor of the scores when c = 1 + 1/alpha and lambda = lambda' (1 + alpha) / alpha.
@@ -71,12 +75,16 @@ def surprise_row(kind, parameters, trainset, test, seeds):
 
 def our_rating_row(arguments, algorithm, parameters, more=""):
     options = [f"factors={parameters['factors']}", f"epochs={parameters['epochs']}", f"learning_rate={parameters['rate'] / 2}",
-               f"regularization={parameters['lambda']}", "decay=false", "patience=0",
+               f"regularization={parameters['lambda']}", "decay=false", "patience=0", "validation_every=1000",
                f"init_std={parameters['deviation'] * parameters['factors'] ** 0.5}", *more.split()]
     text = ours(os.path.join(arguments.programs, "bench_ratings"),
                 ["-q", "-e", "-n", str(arguments.seeds), "-t", str(arguments.threads), algorithm, arguments.data, *options])
     seconds = [float(s) for s in re.findall(r"of \d+, ([\d.]+) s", text)]
     return [float(v) for v in re.findall(r"test rmse ([\d.]+) mae", text)][:len(seconds)], seconds
+
+
+def rows_of_users(directory):
+    return read(directory, "train")[:, 0].astype(int)
 
 
 def beside_surprise(arguments):
@@ -89,13 +97,15 @@ def beside_surprise(arguments):
     print_row("Surprise SVD", *surprise_row(surprise.SVD, SVD, trainset, test, arguments.seeds))
     print_row("mf", *our_rating_row(arguments, "mf", SVD))
     print_row("Surprise SVD++", *surprise_row(surprise.SVDpp, SVDPP, trainset, test, arguments.seeds))
-    print_row("svdpp", *our_rating_row(arguments, "svdpp", SVDPP, f"implicit_regularization={SVDPP['lambda']}"))
+    count = np.bincount(rows_of_users(arguments.data))
+    implicit = SVDPP["lambda"] * float((count ** 2).sum() / count.sum())
+    print_row("svdpp", *our_rating_row(arguments, "svdpp", SVDPP, f"implicit_regularization={implicit} batch=5000"))
 
 
 # ------------------------------------------------------------------ implicit
 
 ALS = {"factors": 64, "epochs": 10, "alpha": 0.3, "lambda": 8.0}
-BPR = {"factors": 64, "epochs": 100, "rate": 0.05, "lambda": 0.05}
+BPR = {"factors": 64, "epochs": 30, "rate": 0.02, "lambda": 0.03}
 
 
 def ndcg(scores, train, test):

@@ -109,6 +109,29 @@ test_models(void)
 	tr_model_destroy(ease);
 }
 
+/* A tower as it chooses by itself is the one that was told to be like that. */
+static void
+test_towers(void)
+{
+	static char options[3][4096];
+	TrSetting	none[] = {{NULL, NULL}};
+	TrSetting	first[] = {{"temperature", "0.1"}, {"batch", "128"}, {NULL, NULL}};
+	TrSetting	second[] = {{"temperature", "0.2"}, {"batch", "32"}, {NULL, NULL}};
+	TrModel    *open = train("hdlpr_ns", none, options[0]);
+	float		temperature = tensor_value(open, "temperature", 0);
+	bool		is_first = temperature == 0.1f;
+	TrModel    *told = train("hdlpr_ns", is_first ? first : second, options[1]);
+	TrModel    *other = train("hdlpr_ns", is_first ? second : first, options[2]);
+
+	CHECK(is_first || temperature == 0.2f, "a temperature is chosen, %g", temperature);
+	CHECK(tensor_value(told, "temperature", 0) < 0, "and not stored where it was given");
+	CHECK(tensor_value(open, "W1", 0) == tensor_value(told, "W1", 0), "the training is by what was chosen");
+	CHECK(tensor_value(open, "W1", 0) != tensor_value(other, "W1", 0), "and not by the other");
+	tr_model_destroy(open);
+	tr_model_destroy(told);
+	tr_model_destroy(other);
+}
+
 /* The array of a user of two items, by a model that is loaded with these options */
 static void
 fold(float *array, TrModel *trained, const void *options)
@@ -139,7 +162,7 @@ test_earlier(void)
 {
 	static char options[2][4096];
 	TrSetting	given[] = {{"layers", "3"}, {"item_history", "2"}, {"item_term", "0"}, {"user_dropout", "0.7"},
-						   {"item_dropout", "0.1"}, {NULL, NULL}};
+						   {"item_dropout", "0.1"}, {"temperature", "0.1"}, {"batch", "128"}, {NULL, NULL}};
 	TrSetting	defaults[] = {{"layers", "3"}, {NULL, NULL}};
 	float		array[2][64];
 	TrModel    *model = train("hybrid", given, options[0]);
@@ -167,6 +190,7 @@ main(void)
 	CHECK(chosen("20", "20", 0) == 0, "in doubt the first");
 	CHECK(chosen("0.01", "100", 1000) == 0, "also where the other is not better by the margin");
 	test_models();
+	test_towers();
 	test_earlier();
 	CHECK(memory.used == used, "all memory is given back");
 	backend->ops->close(backend);

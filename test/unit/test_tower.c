@@ -138,13 +138,14 @@ typedef struct Golden
 } Golden;
 
 static const Golden golden[] = {
-	{"dspr", "layers=6,4 batch=4 learning_rate=0.01",
+	{"dspr", "layers=6,4 batch=4 learning_rate=0.01 temperature=0.05",
 	{5.818700, 8.667002, 4.707723, 5.682549, 12.182689, 9.336288}},
 	{"hdlpr", "preset=paper layers=6,4 batch=8 learning_rate=0.05 epochs=6",
 	{2.871670, 2.672819, 2.628056, 2.604702, 2.588830, 2.577937}},
-	{"hdlpr_ns", "layers=6,4 batch=4 learning_rate=0.01",
+	{"hdlpr_ns", "layers=6,4 batch=4 learning_rate=0.01 temperature=0.05",
 	{3.666894, 6.599479, 1.513697, 3.023672, 5.381375, 8.421601}},
-	{"hdlpr_ns", "layers=6 batch=8 batch_by=pairs negatives=popularity samples=4 reconstruction=0.1 optimizer=momentum learning_rate=0.01",
+	{"hdlpr_ns", "layers=6 batch=8 batch_by=pairs negatives=popularity samples=4 reconstruction=0.1 optimizer=momentum "
+	"learning_rate=0.01 temperature=0.05",
 	{4.412802, 2.563375, 2.513381, 1.683034, 1.420808, 1.569524}},
 };
 
@@ -473,7 +474,7 @@ test_fold_in(void)
 	TrError		err = {0};
 
 	make_dataset(&dataset, 3);
-	set_options(&run, "hdlpr_ns", "layers=128", &err);
+	set_options(&run, "hdlpr_ns", "layers=128 temperature=0.05", &err);
 	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) == TR_OK, "a tower");
 	catalogue.width = model->width;
 	for (int32_t i = 0; i < ITEMS; i++)

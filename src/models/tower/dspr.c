@@ -20,6 +20,8 @@ tower_check_options(const void *values, TrError *err)
 {
 	const TowerOptions *o = values;
 
+	if (o->temperature > 0 && o->temperature < 0.001)
+		return tr_fail(err, TR_BAD_OPTION, "option \"temperature\" is %g, which is neither 0 nor 0.001 or more", o->temperature);
 	if (o->regularization + o->reconstruction >= 1)
 	{
 		tr_fail(err, TR_BAD_OPTION, "regularization (%g) and reconstruction (%g) leave no weight for the ranking loss",

@@ -112,9 +112,9 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 #define TOWER_FIELD(field) offsetof(TowerOptions, field)
 
 /* Rows for the option table of each algorithm of the family; _WITH leaves some defaults to it. */
-#define TOWER_COMMON_OPTIONS TOWER_OPTIONS_WITH("0.3", "0.5", 0, "", "0.05")
+#define TOWER_COMMON_OPTIONS TOWER_OPTIONS_WITH("0.3", "0.5", 0, "")
 
-#define TOWER_OPTIONS_WITH(user_dropout_default, item_dropout_default, least_dropout, dropout_note, temperature_default) \
+#define TOWER_OPTIONS_WITH(user_dropout_default, item_dropout_default, least_dropout, dropout_note) \
 	{"layers", TR_OPTION_INTS, TOWER_FIELD(layers), "128", 1, 65536, NULL, \
 	"sizes of the tower's layers; the last one is the embedding size"}, \
 	{"weighting", TR_OPTION_ENUM, TOWER_FIELD(weighting), "log_tfidf", 0, 0, tower_weighting_names, \
@@ -135,8 +135,8 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"dropout rate of the tags in user profiles" dropout_note}, \
 	{"item_dropout", TR_OPTION_REAL, TOWER_FIELD(item_dropout), item_dropout_default, least_dropout, 0.99, NULL, \
 	"dropout rate of the tags in item profiles" dropout_note}, \
-	{"temperature", TR_OPTION_REAL, TOWER_FIELD(temperature), temperature_default, 0.001, 1000, NULL, \
-	"softmax temperature, which divides the cosine"}, \
+	{"temperature", TR_OPTION_REAL, TOWER_FIELD(temperature), "0", 0, 1000, NULL, \
+	"softmax temperature, which divides the cosine; 0 = chosen on held-out pairs of the training data"}, \
 	{"regularization", TR_OPTION_REAL, TOWER_FIELD(regularization), "0", 0, 1, NULL, \
 	"L2 strength: weight of the squared parameters in the loss (lambda theta in the paper)"}, \
 	{"optimizer", TR_OPTION_ENUM, TOWER_FIELD(optimizer), "adam", 0, 0, tower_optimizer_names, \
@@ -155,8 +155,8 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"with init normal: standard deviation of the initial weights"}, \
 	{"first_layer_gain", TR_OPTION_REAL, TOWER_FIELD(first_layer_gain), "3", 0.001, 1000, NULL, \
 	"factor of the first layer's initial weights"}, \
-	{"batch", TR_OPTION_INT, TOWER_FIELD(batch), "128", 1, 10000000, NULL, \
-	"mini-batch size, in users or pairs"}, \
+	{"batch", TR_OPTION_INT, TOWER_FIELD(batch), "0", 0, 10000000, NULL, \
+	"mini-batch size, in users or pairs; 0 = chosen on held-out pairs of the training data"}, \
 	{"batch_by", TR_OPTION_ENUM, TOWER_FIELD(batch_by), "users", 0, 0, tower_batch_by_names, \
 	"unit of mini-batches: users with their targets, or single (user, item) pairs"}, \
 	{"max_targets", TR_OPTION_INT, TOWER_FIELD(max_targets), "50", 1, 10000000, NULL, \

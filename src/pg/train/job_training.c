@@ -272,14 +272,13 @@ epoch_done(void *argument, const TrEpoch *epoch)
 
 /* ------------------------------------------------------------------ a model */
 
-void
-tagrec_training_run(TagrecTraining *t, const char *phase)
+/* epoch = what is done after each */
+static void
+train(TagrecTraining *t, const char *phase, void (*epoch) (void *argument, const TrEpoch *epoch))
 {
-	TrTrainHooks hooks = {{poll, t, &t->progress->work}, epoch_done};
+	TrTrainHooks hooks = {{poll, t, &t->progress->work}, epoch};
 	TrError		err = {0};
 
-	INSTR_TIME_SET_CURRENT(t->started);
-	t->measured = 0;
 	check_memory(t, 0);
 	tagrec_training_open(t);
 	check_device_memory(t);
@@ -291,6 +290,34 @@ tagrec_training_run(TagrecTraining *t, const char *phase)
 	check(t, tr_train(t->model, measured_data(t), t->refit ? NULL : &t->data.validation, &t->options->train, &hooks,
 					  &t->result, &err), &err);
 	count_backend_bytes(t);
+}
+
+void
+tagrec_training_run(TagrecTraining *t, const char *phase)
+{
+	INSTR_TIME_SET_CURRENT(t->started);
+	t->measured = 0;
+	train(t, phase, epoch_done);
+}
+
+void
+tagrec_training_again(TagrecTraining *t, const char *phase)
+{
+	const TrAlgorithm *algorithm = t->options->algorithm;
+	TrTrainResult first = t->result;
+	void	   *settled;
+
+	if (!algorithm->held_out || !algorithm->settled || !t->data.split || t->refit)
+		return;
+	settled = palloc(algorithm->options->size);
+	memcpy(settled, t->options->values, algorithm->options->size);
+	if (!algorithm->settled(t->model, settled))
+		return;
+	tagrec_training_forget(t);
+	t->options->values = settled;
+	t->refit = true;
+	train(t, phase, NULL);
+	t->result = first;
 }
 
 void

@@ -32,6 +32,7 @@ typedef struct TagrecTraining
 	instr_time	started;
 	TrBackend  *backend;
 	TrModel    *model;
+	TrModel    *written;		/* of a refresh: in place of model, when it is written; NULL = model itself */
 	TrTensor   *tensors;
 	int			n_tensors;
 	TrTrainResult result;
@@ -51,6 +52,11 @@ extern void tagrec_training_close(TagrecTraining *training);
 
 /* Trains a model with the options; saves its tensors; frees it. */
 extern void tagrec_training_run(TagrecTraining *training, const char *phase);
+/*
+ * Where the algorithm has made a choice by the held-out pairs, these have said what they had to: trains it again, on all
+ * pairs, with what it chose. What was measured on them stays the measure.
+ */
+extern void tagrec_training_again(TagrecTraining *training, const char *phase);
 extern void tagrec_training_save(TagrecTraining *training);
 extern void tagrec_training_forget(TagrecTraining *training);
 
