@@ -30,6 +30,8 @@ CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 # The install script is made of the registry and these sections, in this order.
 SQL_SECTIONS = sql/training.sql sql/queries.sql sql/newcomers.sql sql/evaluation.sql sql/information.sql
 SQL_SCRIPT = sql/tagrec--$(EXTVERSION).sql
+# joins files; the arguments in rules.sql stand in place of @rules@ in each of them
+JOIN_SQL = awk 'FNR == NR { rules = rules newline $$0; newline = "\n"; next } { gsub(/@rules@/, rules) } 1' sql/rules.sql
 # what was released stays as it was
 DATA = sql/tagrec--0.1.0.sql
 # To the newest version: what is special to the step, then the same sections, which replace the functions and views.
@@ -101,10 +103,10 @@ $(CPU_LIB): $(CPU_OBJS)
 # It records the version.
 src/pg/train/job_tune.o src/pg/serve/mapped.o src/pg/registry/statement.o: tagrec.control
 
-$(SQL_SCRIPT): sql/registry.sql $(SQL_SECTIONS) tagrec.control
-	cat sql/registry.sql $(SQL_SECTIONS) > $@
-$(SQL_UPGRADES): sql/tagrec--%: sql/upgrade/% $(SQL_SECTIONS) tagrec.control
-	cat $< $(SQL_SECTIONS) > $@
+$(SQL_SCRIPT): sql/registry.sql sql/rules.sql $(SQL_SECTIONS) tagrec.control
+	$(JOIN_SQL) sql/registry.sql $(SQL_SECTIONS) > $@
+$(SQL_UPGRADES): sql/tagrec--%: sql/upgrade/% sql/rules.sql $(SQL_SECTIONS) tagrec.control
+	$(JOIN_SQL) $< $(SQL_SECTIONS) > $@
 
 install: install-cpu
 install-cpu: all installdirs

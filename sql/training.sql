@@ -106,6 +106,11 @@ AS 'MODULE_PATHNAME', 'tagrec_rename' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 COMMENT ON FUNCTION tagrec_rename(text, text) IS
 	'renames a model and its relations';
 
+CREATE OR REPLACE FUNCTION tagrec_set_schema(model text, schema name) RETURNS void
+AS 'MODULE_PATHNAME', 'tagrec_set_schema' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_set_schema(text, name) IS
+	'moves the relations of a model to another schema';
+
 CREATE OR REPLACE FUNCTION tagrec_drop(model text) RETURNS void
 AS 'MODULE_PATHNAME', 'tagrec_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_drop(text) IS

@@ -239,6 +239,15 @@ typedef struct TrPost
 	const int32_t *given;
 } TrPost;
 
+/* The items of a version that is refreshed: item i is item from[i] of those that the weights are of, -1 = a new one. */
+typedef struct TrRenumbering
+{
+	int32_t		n_tags;
+	int32_t		n_before;
+	int32_t		n_items;
+	const int32_t *from;		/* (n_items) */
+} TrRenumbering;
+
 typedef struct TrAlgorithm
 {
 	const char *name;			/* SQL name: 'hdlpr_ns' */
@@ -326,6 +335,15 @@ typedef struct TrAlgorithm
 							TrSparse *features, TrError *err);
 
 	/*
+	 * (optional, where stored tensors have numbers for each item) Gives the tensors of a model, from memory, the items of a
+	 * refresh. With embeds_items, embed() of what is loaded from them knows who has which of these items in a dataset that
+	 * has as many.
+	 */
+	bool		embeds_items;
+	TrStatus	(*renumber_items) (const TrRenumbering *renumbering, const void *options, TrTensor *tensors, int count,
+								   TrMemory *memory, TrError *err);
+
+	/*
 	 * (optional, with fold_in) out (items of the history) = what having each of them adds to the score of an item, so far
 	 * as it does not come from features that stand for items.
 	 */
@@ -364,8 +382,8 @@ typedef struct TrAlgorithm
 	void		(*held_out) (TrModel *model, const TrPairs *pairs);
 
 	/*
-	 * (optional) Of a trained model: options, a copy of its own, get what it has chosen by the held-out pairs, so that with
-	 * them it would choose nothing; false = there is nothing to say.
+	 * (optional) Of a trained model: options, a copy of its own, get what it has chosen by held-out pairs, so that with them
+	 * it would choose nothing; false = there is nothing to say.
 	 */
 	bool		(*settled) (const TrModel *model, void *options);
 

@@ -6,8 +6,8 @@
 # data: lastfm, citeulike-t, ml-100k, ml-100k-pairs (the same without tags), sparse, debtags; all of them by default. Environment:
 # TAGREC_DATA (../shared/data/lastfm), AUTO_THREADS (1). Training, trials among it, sees train.tsv of the clean split alone, and
 # test.tsv is ranked as there; of debtags, new packages among themselves. Splits that OUTPUT_DIRECTORY has are not made again. A
-# line: the algorithm, its NDCG@20, seconds in all, of the final training, and of one call that names the algorithm and the
-# options that were chosen. Trials are listed below it.
+# line: the algorithm, its NDCG@20, seconds in all, of the final training, and of one call that names the algorithm (of a
+# blend, with its members), and what that is worth. Trials are listed below it.
 set -u
 cd "$(dirname "$0")/../.." || exit
 . scripts/lib.sh
@@ -46,13 +46,14 @@ train() {
 	sql -c 'CREATE OR REPLACE VIEW source AS TABLE train' -c "SELECT tagrec_train('$1', 'source'$2)" >/dev/null
 }
 
+# $1 = data, $2 = model
 ndcg() {
-	local candidates=NULL
+	local candidates=
 	if [ "$1" = debtags ]; then
-		sql -c 'CREATE OR REPLACE VIEW source AS TABLE train UNION ALL TABLE profiles' -c "SELECT tagrec_refresh('chosen')" >/dev/null || return
-		candidates='ARRAY(SELECT DISTINCT item_id FROM profiles)'
+		sql -c 'CREATE OR REPLACE VIEW source AS TABLE train UNION ALL TABLE profiles' -c "SELECT tagrec_refresh('$2')" >/dev/null || return
+		candidates=', candidates => ARRAY(SELECT DISTINCT item_id FROM profiles)'
 	fi
-	sql -c "SELECT round(value::numeric, 4) FROM tagrec_evaluate('chosen', 'test', candidates => $candidates) WHERE metric = 'ndcg' AND k = 20"
+	sql -c "SELECT round(value::numeric, 4) FROM tagrec_evaluate('$2', 'test'$candidates) WHERE metric = 'ndcg' AND k = 20"
 }
 
 for data; do
@@ -61,15 +62,16 @@ for data; do
 	load "${data%-pairs}" || exit
 	train chosen "$tags" || exit
 	algorithm=$(sql -c "SELECT algorithm FROM tagrec_versions WHERE model = 'chosen' AND deployed")
-	options=$(sql -c "SELECT quote_literal(requested_options) FROM tagrec_versions WHERE model = 'chosen' AND deployed")
+	options=$(sql -c "SELECT quote_literal(jsonb_strip_nulls(jsonb_build_object('members', options -> 'members')))
+		FROM tagrec_trials WHERE model = 'chosen' AND best")
 	train alone ", '$algorithm', $options$tags" || exit
 	seconds=$(sql -c "SELECT format('%s s in all, %s s the final training; alone', round(v.seconds::numeric, 1),
 			round((v.seconds - sum(t.seconds))::numeric, 1)) FROM tagrec_versions v JOIN tagrec_trials t USING (job)
-		WHERE v.model = 'chosen' GROUP BY v.seconds" -c "SELECT round(seconds::numeric, 1) || ' s' FROM tagrec_versions WHERE model = 'alone'")
+		WHERE v.model = 'chosen' AND v.deployed GROUP BY v.seconds" -c "SELECT round(seconds::numeric, 1) || ' s' FROM tagrec_versions WHERE model = 'alone'")
 	trials=$(sql -c "SELECT format('    %-10s %s (%s) %s s %s', settings ->> 'algorithm', round(value::numeric, 4),
 		round(stderr::numeric, 4), round(seconds::numeric, 1), coalesce(error, settings ->> 'weights'))
-		FROM tagrec_trials WHERE model = 'chosen' ORDER BY trial")
-	echo "$data: $algorithm, NDCG@20 $(ndcg "$data"), $(echo $seconds)"
+		FROM tagrec_trials WHERE job = (SELECT max(job) FROM tagrec_trials) ORDER BY trial")
+	echo "$data: $algorithm, NDCG@20 $(ndcg "$data" chosen), $(echo $seconds), NDCG@20 $(ndcg "$data" alone)"
 	echo "$trials"
 	sql -c "SELECT tagrec_drop('chosen'), tagrec_drop('alone')" >/dev/null
 done

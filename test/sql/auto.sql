@@ -18,12 +18,15 @@ LANGUAGE sql AS $$
 $$;
 SELECT choose('m') AS job \gset
 SELECT kind, algorithm, state FROM tagrec_jobs WHERE job = :job;
-SELECT trial, settings, state, metric, value BETWEEN 0 AND 1 AS value, stderr BETWEEN 0.0001 AND 0.1 AS stderr, best_epoch <= epochs AS epochs, options ->> 'epochs' AS planned, error
+SELECT trial, settings - 'lambda' AS settings, state, metric, value BETWEEN 0 AND 1 AS value, stderr BETWEEN 0.0001 AND 0.1 AS stderr, best_epoch <= epochs AS epochs, options ->> 'epochs' AS planned, error
 	FROM tagrec_trials WHERE job = :job ORDER BY trial;
 SELECT t.settings ->> 'algorithm' = v.algorithm AS chosen, t.value = (SELECT max(value) FROM tagrec_trials WHERE job = :job) AS best,
-	v.algorithm IN ('item_knn', 'ease') AS collaborative, v.deployed, v.requested_options - 'stop_after' AS requested, v.metric IS NULL AS on_all
+	v.algorithm IN ('item_knn', 'ease') AS collaborative, v.deployed, v.requested_options - 'stop_after' - 'lambda' AS requested, v.metric IS NULL AS on_all
 	FROM tagrec_versions v JOIN tagrec_trials t ON t.job = v.job AND t.best WHERE v.job = :job;
 SELECT algorithm AS chosen, requested_options AS requested FROM tagrec_versions WHERE model = 'm' \gset
+-- what the algorithm has chosen itself is an option of the model
+SELECT t.settings ? 'lambda' AS told, v.options -> 'lambda' = t.settings -> 'lambda' AS same, v.requested_options -> 'lambda' = t.settings -> 'lambda' AS asked
+	FROM tagrec_trials t JOIN tagrec_versions v USING (job) WHERE t.job = :job AND t.settings ->> 'algorithm' = 'ease' AND v.algorithm = 'ease';
 -- on all pairs: the same model as that of a direct call
 SELECT tagrec_train('direct', 'grouped', :'chosen', :'requested') > 0 AS trained;
 SELECT count(*) > 0 AS some, count(*) FILTER (WHERE m.weights IS DISTINCT FROM d.weights) AS different
@@ -51,34 +54,34 @@ SELECT options ->> 'members' AS members FROM tagrec_trials WHERE job = :job AND 
 SELECT v.pairs = (SELECT count(DISTINCT (user_id, item_id)) FROM grouped) AS on_all, requested_options ? 'stop_after' AS stop_after
 	FROM tagrec_versions v WHERE job = :job;
 SELECT choose('t', '{"max_seconds": 1.5, "candidates": "popularity, hdlpr_ns, ease", "epochs": 100000, "patience": 0}') AS job \gset
-SELECT settings, state, sqlstate, regexp_replace(error, '[0-9.]+ s$', '… s') AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT settings - 'lambda' AS settings, state, sqlstate, regexp_replace(error, '[0-9.]+ s$', '… s') AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
 SELECT algorithm FROM tagrec_versions WHERE job = :job;
 -- what takes too long by its estimate is not tried; without budget for anything, there is a default
 SELECT choose('e', '{"budget": 0.3, "candidates": "popularity, hdlpr_ns, ease"}') AS job \gset
-SELECT settings, state, sqlstate, regexp_replace(error, '[0-9.]+ s', '… s', 'g') AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT settings - 'lambda' AS settings, state, sqlstate, regexp_replace(error, '[0-9.]+ s', '… s', 'g') AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
 SELECT choose('e0', '{"budget": 0}') AS job \gset
 SELECT algorithm, requested_options, (SELECT count(*) FROM tagrec_trials WHERE job = :job AND state = 'done') AS done FROM tagrec_versions WHERE job = :job;
 -- what cannot become the best any more is given up
 SELECT choose('h', '{"candidates": "ease, hdlpr_ns", "epochs": 1000, "patience": 0}') AS job \gset
-SELECT settings, state, regexp_replace(error, '[0-9]+ of', '… of') ~ '^given up after … of 1000 epochs: ndcg@20 0\.' AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT settings - 'lambda' AS settings, state, regexp_replace(error, '[0-9]+ of', '… of') ~ '^given up after … of 1000 epochs: ndcg@20 0\.' AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
 -- what would need too much memory is not chosen
 SET tagrec.max_memory = '3MB';
 SELECT choose('small', '{"candidates": "hdlpr_ns, popularity"}') AS job \gset
 RESET tagrec.max_memory;
-SELECT settings, state, sqlstate FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT settings - 'lambda' AS settings, state, sqlstate FROM tagrec_trials WHERE job = :job ORDER BY trial;
 
 -- held-out pairs of another relation; tags; blend, which chooses by held-out pairs itself
 CREATE VIEW fit AS SELECT * FROM grouped WHERE tagrec_fold(user_id, item_id) < 80;
 CREATE VIEW held AS SELECT * FROM grouped WHERE tagrec_fold(user_id, item_id) >= 80;
 SELECT choose('v', '{"validation_source": "held"}', source => 'fit') AS job \gset
-SELECT v.metric_value = t.value AS same, v.options ->> 'validation_source' AS source, requested_options
+SELECT v.metric_value = t.value AS same, v.options ->> 'validation_source' AS source, requested_options - 'lambda' AS requested_options
 	FROM tagrec_versions v JOIN tagrec_trials t ON t.job = v.job AND t.best WHERE v.job = :job;
 -- also for an algorithm that holds out a share by default
 SELECT choose('v', '{"validation_source": "held", "candidates": "blend"}', source => 'fit') AS job \gset
 SELECT algorithm, options ->> 'validation' AS validation, metric_value IS NOT NULL AS measured FROM tagrec_versions WHERE job = :job;
 CREATE TABLE tagged AS SELECT user_id, item_id, 't' || (user_id + item_id * t) % 9 AS tag FROM grouped, generate_series(1, 3) t;
 SELECT choose('w', '{"candidates": "", "epochs": 2}', 'auto_tags', 'tagged') AS job \gset
-SELECT settings, state, metric FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT settings - 'lambda' AS settings, state, metric FROM tagrec_trials WHERE job = :job ORDER BY trial;
 SELECT task, deployed FROM tagrec_versions WHERE job = :job;
 SELECT choose('b', '{"candidates": "blend", "validation": 0.2}') AS job \gset
 -- it keeps the members that have weight, and has then learned from the held-out pairs, too; the same again, without looking at earlier trials
@@ -89,6 +92,10 @@ SELECT count(DISTINCT requested_options) AS options, count(DISTINCT loss) AS los
 SELECT choose('b', '{"candidates": "blend", "validation": 0.2}') AS job3 \gset
 SELECT count(DISTINCT v.requested_options) AS options, bool_or(t.done_by = :job) AS reused
 	FROM tagrec_versions v JOIN tagrec_trials t USING (job) WHERE v.job IN (:job, :job3);
+
+-- a retraining has the members and the weights that were chosen
+SELECT tagrec_retrain('b2') > 0 AS trained;
+SELECT count(DISTINCT algorithm) AS algorithms, count(DISTINCT requested_options) AS options, count(*) AS versions FROM tagrec_versions WHERE model = 'b2';
 
 -- without tags, those that need none are tried
 SELECT tagrec_train('u', 'grouped', 'auto', '{"threads": 1, "epochs": 2}', tag_column => NULL) AS job \gset

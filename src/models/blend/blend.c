@@ -514,6 +514,37 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 	return blend_measure(m, NULL, NULL, err);
 }
 
+/* Those of the members that have numbers for each item. */
+static TrStatus
+renumber_items(const TrRenumbering *renumbering, const void *options, TrTensor *tensors, int count, TrMemory *memory,
+			   TrError *err)
+{
+	Blend		m = {.n_members = 0};
+	TrTensor   *own = tr_alloc(memory, ((size_t) count + 1) * sizeof(TrTensor));
+
+	if (!own)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights' names");
+	TR_TRY(blend_read_members(m.member, &m.n_members, options, memory, err));
+	for (int i = 0; i < m.n_members; i++)
+	{
+		const TrAlgorithm *algorithm = m.member[i].algorithm;
+		int			n = algorithm->renumber_items ? take_tensors(&m, i, own, tensors, count) : 0;
+		size_t		length;
+
+		if (n > 0)
+			TR_TRY(algorithm->renumber_items(renumbering, m.member[i].options, own, n, memory, err));
+		for (int t = 0, at = 0; t < count && at < n; t++)
+			if (member_of(&m, &tensors[t], &length) == i)
+			{
+				tensors[t].rows = own[at].rows;
+				tensors[t].cols = own[at].cols;
+				tensors[t].value = own[at++].value;
+			}
+	}
+	tr_free(memory, own);
+	return TR_OK;
+}
+
 static TrStatus
 load(Blend *m, TrError *err)
 {
@@ -547,6 +578,7 @@ const TrAlgorithm tr_algorithm_blend = {
 	.feature_weights = blend_feature_weights,
 	.encode_features = blend_encode_features,
 	.fold_in = blend_fold_in,
+	.renumber_items = renumber_items,
 	.contributions = blend_contributions,
 	.held_out = held_out,
 	.settled = settled,

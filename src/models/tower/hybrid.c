@@ -11,8 +11,8 @@
  * two weights, of the dropout, the temperature and the mini-batch is chosen on held-out pairs (choice.h), before the first
  * epoch.
  *
- * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset that the model was not trained
- * on, as in a refresh: its items have other numbers.
+ * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset whose items have other numbers.
+ * A refresh gives the weights the numbers of its items; a new one has a row of zeros.
  *
  * Legend: T tags, N items, E entries of a table, P posts.
  */
@@ -59,6 +59,7 @@ typedef struct Hybrid
 {
 	Tower		tower;			/* over T + N tags */
 	TrDataset	augmented;		/* the dataset with items among the tags; of it, the two profile tables alone are our own */
+	const TrDataset *augmented_of;	/* NULL in a model that was loaded, until it is asked for one */
 	float	   *n_tags;			/* (1) T, saved */
 	float	   *chosen;			/* (4) item_history, item_term, user_dropout, item_dropout; NULL = all given */
 } Hybrid;
@@ -166,7 +167,7 @@ augment_items(TrModel *model, TrProfileTable *table, const TrDataset *d, float t
 }
 
 static TrStatus
-augment(Hybrid *h, const TrDataset *d, const HybridOptions *o, TrError *err)
+augment(Hybrid *h, const TrDataset *d, double history, double term, TrError *err)
 {
 	TrModel    *model = &h->tower.model;
 
@@ -174,8 +175,9 @@ augment(Hybrid *h, const TrDataset *d, const HybridOptions *o, TrError *err)
 		return tr_fail(err, TR_BAD_DATA, "too many tags and items: %d and %d", d->n_tags, d->n_items);
 	h->augmented = *d;
 	h->augmented.n_tags = d->n_tags + d->n_items;
-	TR_TRY(augment_users(model, &h->augmented.user, d, (float) fabs(o->item_history), err));
-	return augment_items(model, &h->augmented.item, d, (float) fabs(o->item_term), err);
+	h->augmented_of = d;
+	TR_TRY(augment_users(model, &h->augmented.user, d, (float) history, err));
+	return augment_items(model, &h->augmented.item, d, (float) term, err);
 }
 
 /* The items of all profiles of a side, where there are any, count so much. */
@@ -346,12 +348,13 @@ static TrStatus
 create(TrModel *model, TrError *err)
 {
 	Hybrid	   *h = (Hybrid *) model;
+	const HybridOptions *o = model->options;
 	float		T = (float) model->n_tags;
 	const TrDataset *dataset = NULL;
 
 	if (model->dataset)
 	{
-		TR_TRY(augment(h, model->dataset, model->options, err));
+		TR_TRY(augment(h, model->dataset, fabs(o->item_history), fabs(o->item_term), err));
 		dataset = &h->augmented;
 	}
 	else
@@ -364,13 +367,58 @@ create(TrModel *model, TrError *err)
 	return is_open(model->options) ? tr_tensor(model, "chosen", 1, 4, TR_FROM_ZERO, &h->chosen, err) : TR_OK;
 }
 
-/* With items in the profiles where they are those of the training. */
+/* With items in the profiles where they are those of the weights. */
 static TrStatus
 embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
-	const TrDataset *used = dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset;
+	Hybrid	   *h = (Hybrid *) model;
+	const HybridOptions *o = model->options;
 
-	return tower_embed(model, side, used, first, n, out, err);
+	if (!model->dataset && dataset != h->augmented_of && dataset->n_items == h->tower.stack.dim[0] - model->n_tags)
+		TR_TRY(augment(h, dataset, h->chosen ? h->chosen[0] : o->item_history, h->chosen ? h->chosen[1] : o->item_term, err));
+	return tower_embed(model, side, dataset == h->augmented_of ? &h->augmented : dataset, first, n, out, err);
+}
+
+/* rows (tags + items) of so many numbers, with other items; a new one has `fill` */
+static TrStatus
+renumber_rows(float **value, const TrRenumbering *r, int32_t rows, int width, float fill, TrMemory *memory, TrError *err)
+{
+	size_t		W = (size_t) width;
+	size_t		tags = (size_t) r->n_tags * W;
+	float	   *to;
+
+	if (rows - r->n_tags != r->n_before)
+		return tr_fail(err, TR_BAD_DATA, "stored weights are for %d items, not %d", rows - r->n_tags, r->n_before);
+	to = tr_alloc(memory, (tags + (size_t) r->n_items * W + 1) * sizeof(float));
+	if (!to)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights of %d items", r->n_items);
+	memcpy(to, *value, tags * sizeof(float));
+	for (size_t i = 0; i < (size_t) r->n_items; i++)
+		for (size_t k = 0; k < W; k++)
+			to[tags + i * W + k] = r->from[i] >= 0 ? (*value)[tags + (size_t) r->from[i] * W + k] : fill;
+	tr_free(memory, *value);
+	*value = to;
+	return TR_OK;
+}
+
+static TrStatus
+renumber_items(const TrRenumbering *r, const void *values, TrTensor *tensors, int count, TrMemory *memory, TrError *err)
+{
+	(void) values;
+	for (TrTensor *t = tensors; t < tensors + count; t++)
+	{
+		if (strcmp(t->name, "W1") == 0)
+		{
+			TR_TRY(renumber_rows(&t->value, r, t->rows, t->cols, 0, memory, err));
+			t->rows = r->n_tags + r->n_items;
+		}
+		if (strcmp(t->name, "idf") == 0)
+		{
+			TR_TRY(renumber_rows(&t->value, r, t->cols, 1, 1, memory, err));
+			t->cols = r->n_tags + r->n_items;
+		}
+	}
+	return TR_OK;
 }
 
 /* Its temperature is twice as high, and its items say more. */
@@ -425,4 +473,6 @@ const TrAlgorithm tr_algorithm_hybrid = {
 	.restored = restored,
 	.embed = embed,
 	.fold_in = fold_in,
+	.embeds_items = true,
+	.renumber_items = renumber_items,
 };

@@ -24,7 +24,7 @@
 
 /* ------------------------------------------------------------------ arguments */
 
-/* Arguments, counted from the first of them, as sql/queries.sql declares them */
+/* Arguments, counted from the first of them, as sql/rules.sql declares them */
 enum
 {
 	Arg_candidates,

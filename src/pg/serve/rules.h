@@ -1,7 +1,7 @@
 /*
  * What a query that ranks may return, and in what order: filters, boosts, diversity, groups, pages, the version.
  *
- * These arguments are the same in every such function, in this order (sql/queries.sql). Defaults cost nothing: they are
+ * These arguments are the same in every such function, in this order (sql/rules.sql). Defaults cost nothing: they are
  * told apart before anything is read.
  *
  *     TagrecRules rules;

@@ -69,7 +69,8 @@ typedef struct TagrecData
 {
 	TrMemory   *memory;
 	int64		rows;			/* read */
-	int64		ignored;		/* rows whose tag a closed vocabulary does not have */
+	int64		ignored;		/* rows with a key that closed keys do not have */
+	bool		keep_items;		/* in: items that were interned before stay, also without a row */
 	TagrecKeys	users,
 				items,
 				tags;			/* ranked, in the datasets' numbering */

@@ -93,9 +93,8 @@ set_trial(TagrecTrial *trial, const TagrecCandidate *candidate, Jsonb *common)
 	trial->effective = tagrec_options_effective(trial->options);
 }
 
-/* Of a blend; NULL = it is none. */
-static char *
-members_of(const TagrecTrial *trial)
+char *
+tagrec_auto_members(const TagrecTrial *trial)
 {
 	JsonbValue *members = getKeyJsonValueFromContainer(&trial->effective->root, "members", strlen("members"), NULL);
 
@@ -107,7 +106,7 @@ tagrec_auto_trial_work(const TagrecTrial *trial, const TrDataset *d)
 {
 	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
 
-	return tagrec_auto_work(trial->options->algorithm, &shape, members_of(trial));
+	return tagrec_auto_work(trial->options->algorithm, &shape, tagrec_auto_members(trial));
 }
 
 /* Attributes of items are tags, too. */

@@ -30,6 +30,9 @@ extern TagrecTrial *tagrec_auto_trials(const TagrecRequest *request, int *count)
 /* Those first that may come in question now that the data are known; returns how many. */
 extern int tagrec_auto_sort(TagrecTrial *trials, int count, bool items_are_new);
 
+/* The members of a blend, as its option says; NULL = it is none. */
+extern char *tagrec_auto_members(const TagrecTrial *trial);
+
 /* Estimated seconds of one core. */
 extern double tagrec_auto_trial_work(const TagrecTrial *trial, const TrDataset *dataset);
 

@@ -11,6 +11,8 @@
  */
 #include "pg/train/job_auto.h"
 
+#include <math.h>
+
 #include "core/metrics.h"
 #include "lib/stringinfo.h"
 #include "pg/base/tagrec.h"
@@ -83,6 +85,108 @@ work_done(const TagrecTrials *t, int n)
 	return work;
 }
 
+/* ------------------------------------------------------------------ what a model has chosen itself */
+
+static void
+append_setting(StringInfo json, const TrOption *option, const void *before, const void *after)
+{
+	char		old[TR_MAX_TEXT];
+	char		now[TR_MAX_TEXT];
+
+	tr_option_format(option, before, old, sizeof(old));
+	tr_option_format(option, after, now, sizeof(now));
+	if (strcmp(old, now) == 0)
+		return;
+	appendStringInfoString(json, json->len > 1 ? ", " : "");
+	escape_json(json, option->name);
+	appendStringInfoString(json, ": ");
+	if (option->type == TR_OPTION_REAL || option->type == TR_OPTION_INT)
+		appendStringInfoString(json, now);
+	else
+		escape_json(json, now);
+}
+
+/* The settings of the trial get the options that stand for the choice; some are right for as many users only. */
+static void
+settle(TagrecTrials *t, int i)
+{
+	const TrAlgorithm *algorithm = t->trials[i].options->algorithm;
+	const void *before = tagrec_options_read(algorithm, t->trials[i].asked)->values;
+	void	   *after = palloc(algorithm->options->size);
+	StringInfoData json;
+
+	if (t->training->data.sampled && !algorithm->held_out)
+		return;
+	memcpy(after, t->trials[i].options->values, algorithm->options->size);
+	if (!algorithm->settled || !algorithm->settled(t->training->model, after))
+		return;
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (int o = 0; o < algorithm->options->count; o++)
+		append_setting(&json, &algorithm->options->options[o], before, after);
+	appendStringInfoChar(&json, '}');
+	t->rows[i].settings = tagrec_jsonb_with(t->trials[i].settings, tagrec_jsonb(json.data));
+}
+
+/* " lambda=300": what the trial of an algorithm has chosen */
+static void
+append_choice(StringInfo text, const TagrecTrials *t, int i)
+{
+	JsonbIterator *it = JsonbIteratorInit(&t->rows[i].settings->root);
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+	{
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&it, &value, true);
+		if (value.type == jbvNumeric)
+			appendStringInfo(text, " %s=%s", pnstrdup(key.val.string.val, key.val.string.len),
+							 tagrec_option_text("members", &value));
+	}
+}
+
+/* A blend's members need not choose again what their own trials have chosen. */
+static void
+tell_members(TagrecTrials *t, int i)
+{
+	TagrecTrial *trial = &t->trials[i];
+	char	   *rest = tagrec_auto_members(trial);
+	StringInfoData text;
+	StringInfoData json;
+	char	   *validation_source = trial->options->validation_source;
+
+	if (!rest)
+		return;
+	initStringInfo(&text);
+	for (char *member; (member = strsep(&rest, ";"));)
+	{
+		int			own;
+
+		member += strspn(member, " ");
+		own = done_trial(t, member);
+		appendStringInfo(&text, "%s%s", text.len > 0 ? "; " : "", member);
+		if (own >= 0)
+			append_choice(&text, t, own);
+	}
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"members\": ");
+	escape_json(&json, text.data);
+	appendStringInfoChar(&json, '}');
+	trial->options = tagrec_options_read(trial->options->algorithm, tagrec_jsonb_with(trial->asked, tagrec_jsonb(json.data)));
+	trial->options->validation_source = validation_source;
+}
+
+static bool
+is_settled(const TagrecTrials *t, int i)
+{
+	return JB_ROOT_COUNT(t->rows[i].settings) > JB_ROOT_COUNT(t->trials[i].settings);
+}
+
+/* ------------------------------------------------------------------ a trial */
+
 static void
 consider_trial(TagrecTrials *t, int i)
 {
@@ -102,52 +206,9 @@ consider_trial(TagrecTrials *t, int i)
 	else
 	{
 		t->training->seconds = o->max_seconds > 0 ? o->max_seconds - t->seconds : 0;
+		tell_members(t, i);
 		tagrec_trial_run(t, i);
 	}
-}
-
-/* ------------------------------------------------------------------ what a model has chosen itself */
-
-static void
-append_setting(StringInfo json, const TrOption *option, const void *before, const void *after)
-{
-	char		old[TR_MAX_TEXT];
-	char		now[TR_MAX_TEXT];
-
-	tr_option_format(option, before, old, sizeof(old));
-	tr_option_format(option, after, now, sizeof(now));
-	if (strcmp(old, now) == 0)
-		return;
-	appendStringInfoString(json, json->len > 1 ? ", " : "");
-	escape_json(json, option->name);
-	appendStringInfoString(json, ": ");
-	escape_json(json, now);
-}
-
-/* The settings of the trial get the options that stand for the choice. */
-static void
-settle(TagrecTrials *t, int i)
-{
-	const TrAlgorithm *algorithm = t->trials[i].options->algorithm;
-	const void *before = t->trials[i].options->values;
-	void	   *after = palloc(algorithm->options->size);
-	StringInfoData json;
-
-	memcpy(after, before, algorithm->options->size);
-	if (!algorithm->settled || !algorithm->settled(t->training->model, after))
-		return;
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	for (int o = 0; o < algorithm->options->count; o++)
-		append_setting(&json, &algorithm->options->options[o], before, after);
-	appendStringInfoChar(&json, '}');
-	t->rows[i].settings = tagrec_jsonb_with(t->trials[i].settings, tagrec_jsonb(json.data));
-}
-
-static bool
-is_settled(const TagrecTrials *t, int i)
-{
-	return JB_ROOT_COUNT(t->rows[i].settings) > JB_ROOT_COUNT(t->trials[i].settings);
 }
 
 /* ------------------------------------------------------------------ the choice */
@@ -168,7 +229,8 @@ tried_text(const TagrecTrials *t)
 			continue;
 		appendStringInfoString(&text, text.len > 0 ? ", " : "");
 		if (t->done[i])
-			appendStringInfo(&text, "%s %.4f (%.4f) in %.1f s", name, row->value, row->value_error, row->seconds);
+			appendStringInfo(&text, "%s %.4f%s in %.1f s", name, row->value,
+							 isnan(row->value_error) ? "" : psprintf(" (%.4f)", row->value_error), row->seconds);
 		else
 			appendStringInfo(&text, "%s: %s", name, row->error);
 	}
@@ -197,7 +259,7 @@ measured_text(const TagrecTrials *t)
 	appendStringInfoString(&text, ", with standard errors");
 	if (users + items > 0 && !pairs->tag)
 		appendStringInfo(&text, " (%d held-out pairs are of new users, %d of new items%s)", users, items,
-						 data->items_are_new ? " known by their tags" : "");
+						 data->items_are_new ? ", which are ranked among themselves by their tags" : "");
 	return text.data;
 }
 
@@ -272,7 +334,7 @@ choose_options(TagrecTrials *t)
 	if (training->data.split)
 		asked = tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"validation\": %g}", training->refit ? 0
 																: best->options->train.validation)));
-	if (training->refit && !is_settled(t, t->best) && !training->data.sampled && patience > 0
+	if (training->refit && !best->options->algorithm->held_out && !training->data.sampled && patience > 0
 		&& row->epochs - row->best_epoch >= patience * best->options->train.validation_every)
 		asked = tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"stop_after\": %d}", row->best_epoch)));
 	training->options = tagrec_options_read(best->options->algorithm, asked);

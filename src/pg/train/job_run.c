@@ -222,6 +222,7 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 	const TagrecRequest *request = run->job.request;
 	const TagrecTraining *t = &run->training;
 	const TrDataset *d = &t->data.all;
+	const TrModel *model = t->written ? t->written : t->model;
 	bool		trained = t->result.epochs > 0;
 	TagrecVersionRow row = {
 		.model_id = place->model_id,
@@ -262,9 +263,9 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		row.value_least = range.least;
 		row.value_most = range.most;
 	}
-	row.width = t->model->width;
-	row.unit_width = t->model->unit;
-	row.features = tr_features(t->model);
+	row.width = model->width;
+	row.unit_width = model->unit;
+	row.features = tr_features(model);
 	tagrec_version_insert(&row);
 }
 
@@ -298,7 +299,7 @@ write_version(TagrecRun *run)
 	tagrec_progress_phase(&run->progress, "writing", t->backend, &t->result);
 	tagrec_worker_begin(run->job.context);
 	before = tagrec_act_as(prepare_place(run, &place));
-	tagrec_store_write(&place, &t->source, &t->data, t->model, t->tensors, t->n_tensors);
+	tagrec_store_write(&place, &t->source, &t->data, t->written ? t->written : t->model, t->tensors, t->n_tensors);
 	tagrec_act_again(before);
 	insert_version(run, &place);
 	tagrec_result_insert(place.model_id, place.version, tagrec_place_bytes(&place));

@@ -32,6 +32,7 @@ typedef struct TagrecTraining
 	instr_time	started;
 	TrBackend  *backend;
 	TrModel    *model;
+	TrModel    *written;		/* of a refresh: in place of model, when it is written; NULL = model itself */
 	TrTensor   *tensors;
 	int			n_tensors;
 	TrTrainResult result;

@@ -174,7 +174,7 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("model \"%s\" already exists in schema \"%s\"", model, existing->schema),
-				 errhint("Omit the option schema, or drop the model with tagrec_drop() first.")));
+				 errhint("Omit the option schema, or move the model with tagrec_set_schema() first.")));
 	tagrec_submit_check_schema(existing->schema, version->owner);
 	tagrec_store_check_model(model, existing->schema, source);
 	tagrec_store_check_version(model, existing->schema, tagrec_version_next(existing->model_id, false));
