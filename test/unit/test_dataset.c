@@ -318,7 +318,7 @@ test_described(void)
 	CHECK(d.user.n_occurrences == 2 && d.user.entry_ptr[2] == 2, "users have the tags that they gave");
 	CHECK(d.item.n_occurrences == 5 && d.item.entry_ptr[1] == 2 && d.item.entry_ptr[3] == 3, "items have both");
 	CHECK(d.item.tag[0] == 0 && d.item.count[0] == 1 && d.item.post[0] == -1, "a tag of nobody's");
-	CHECK(d.item.tag[1] == 1 && d.item.count[1] == 3 && d.item.post[1] == -1 && d.item.post[2] == 0 && d.item.post[3] == 2,
+	CHECK(d.item.tag[1] == 1 && d.item.count[1] == 3 && d.item.post[1] == -1 && d.item.post[2] == 0 && d.item.post[3] == 1,
 		  "a tag that two users gave as well");
 	CHECK(d.item_ptr[3] == 3 && d.item_ptr[2] == 3, "nobody has the last item");
 	tr_dataset_free(&d);
