@@ -11,7 +11,7 @@
 #include "cpu/pool.h"
 
 /* ln(1 + c) of the counts that occur: most are small whole numbers. */
-#define TR_CPU_LOGS 256
+#define TR_CPU_LOGS 2048
 
 typedef struct TrCpu
 {
