@@ -6,13 +6,14 @@
 #   make install        install it into the server that PG_CONFIG belongs to
 #   make installcheck   run the regression tests against a running server
 #   make check-core     run the tests that need no server
-#   make check-matrix   the same with every compiler of the machine, for arm64 and without optimisation
+#   make check-matrix   the same with every compiler, PostgreSQL and release of Debian that can be had (scripts/matrix.sh)
 #   make gpu            build the CUDA backend, when there is nvcc
 #   make bench          run the benchmarks
 #   make bench-serving  measure recommendations out of large catalogues
 #   make bench-scale    measure trainings on 1 and 10 million assignments
 #   make bench-filters  measure filters, boosts and the like
 #   make bench-quality  measure every algorithm's ranking quality
+#   make bench-ratings  measure mf, svdpp, ials and bpr beside other programs
 #   make dist           the sources of the checked out commit as build/tagrec-VERSION.zip, for PGXN
 #   make deb            Debian packages for every PostgreSQL whose headers are installed, in build/deb
 #
@@ -29,6 +30,8 @@ CPU_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/cpu/*.c)))
 # The install script is made of the registry and these sections, in this order.
 SQL_SECTIONS = sql/training.sql sql/queries.sql sql/newcomers.sql sql/evaluation.sql sql/information.sql
 SQL_SCRIPT = sql/tagrec--$(EXTVERSION).sql
+# joins files; the arguments in rules.sql stand in place of @rules@ in each of them
+JOIN_SQL = awk 'FNR == NR { rules = rules newline $$0; newline = "\n"; next } { gsub(/@rules@/, rules) } 1' sql/rules.sql
 # what was released stays as it was
 DATA = sql/tagrec--0.1.0.sql
 # To the newest version: what is special to the step, then the same sections, which replace the functions and views.
@@ -100,10 +103,10 @@ $(CPU_LIB): $(CPU_OBJS)
 # It records the version.
 src/pg/train/job_tune.o src/pg/serve/mapped.o src/pg/registry/statement.o: tagrec.control
 
-$(SQL_SCRIPT): sql/registry.sql $(SQL_SECTIONS) tagrec.control
-	cat sql/registry.sql $(SQL_SECTIONS) > $@
-$(SQL_UPGRADES): sql/tagrec--%: sql/upgrade/% $(SQL_SECTIONS) tagrec.control
-	cat $< $(SQL_SECTIONS) > $@
+$(SQL_SCRIPT): sql/registry.sql sql/rules.sql $(SQL_SECTIONS) tagrec.control
+	$(JOIN_SQL) sql/registry.sql $(SQL_SECTIONS) > $@
+$(SQL_UPGRADES): sql/tagrec--%: sql/upgrade/% sql/rules.sql $(SQL_SECTIONS) tagrec.control
+	$(JOIN_SQL) $< $(SQL_SECTIONS) > $@
 
 install: install-cpu
 install-cpu: all installdirs
@@ -182,6 +185,11 @@ bench-quality: build/unit/bench_train
 	test/bench/convergence.py $< build/bench $(CONVERGENCE_ARGS)
 	test/bench/sweep.py $< build/bench $(SWEEP_ARGS)
 
+# Beside programs of others, by TAGREC_PYTHON, which has them
+bench-ratings: build/unit/bench_ratings build/unit/bench_train
+	test/bench/make_ratings.py build/bench/ml-100k-ratings
+	$(or $(TAGREC_PYTHON),python3) test/bench/beside_others.py build/unit build/bench/ml-100k-ratings
+
 # gpu, check-gpu, bench-gpu; and the emulation that lets check-core test the CUDA backend without a GPU
 ifneq ($(wildcard gpu/gpu.mk),)
 include gpu/gpu.mk
@@ -190,4 +198,4 @@ gpu:
 	@echo "gpu: nothing to build (it takes nvcc and CUDA sources in gpu/); training runs on the CPU"
 endif
 
-.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-filters bench-quality bench-serving bench-scale
+.PHONY: all install installcheck demo check check-core check-matrix gpu bench bench-filters bench-quality bench-ratings bench-serving bench-scale

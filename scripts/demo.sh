@@ -229,7 +229,7 @@ show_posts() {
 show_pairs() {
 	title "Without tags, from pairs alone: what goes with what $EXAMPLE_ITEM has"
 	sql -c "CREATE VIEW pairs AS SELECT DISTINCT $I AS user_id, $T AS item_id FROM $TABLE WHERE $T IS NOT NULL"
-	value "SELECT tagrec_train('demo_pairs', 'pairs', tag_column => NULL)" >/dev/null 2>&1 || die "cannot train a model of pairs"
+	value "SELECT tagrec_train('demo_pairs', 'pairs', 'ease', tag_column => NULL)" >/dev/null 2>&1 || die "cannot train a model of pairs"
 	say "$(value "SELECT format('%s, on %s pairs, in %s s', algorithm, pairs, round(seconds::numeric, 1)) FROM tagrec_versions
 		WHERE model = 'demo_pairs'")"
 	sql -c "SELECT rank, item, round(score::numeric, 3) AS score FROM tagrec_recommend('demo_pairs', $(literal "$EXAMPLE_ITEM"), 5)"

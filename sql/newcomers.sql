@@ -7,13 +7,7 @@
 CREATE OR REPLACE FUNCTION tagrec_recommend_for_items(model text, items tagrec_ids, weights float8[] DEFAULT NULL,
 		tags text[] DEFAULT NULL, tag_weights float8[] DEFAULT NULL,
 		n bigint DEFAULT 10, exclude_given boolean DEFAULT true,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL,
+		@rules@,
 		fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_for_items'
@@ -24,13 +18,7 @@ COMMENT ON FUNCTION tagrec_recommend_for_items IS
 CREATE OR REPLACE FUNCTION tagrec_recommend_for_items_as(item_type anyelement, model text, items tagrec_ids, weights float8[] DEFAULT NULL,
 		tags text[] DEFAULT NULL, tag_weights float8[] DEFAULT NULL,
 		n bigint DEFAULT 10, exclude_given boolean DEFAULT true,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL,
+		@rules@,
 		fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item anyelement, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_for_items_as'
@@ -40,13 +28,7 @@ COMMENT ON FUNCTION tagrec_recommend_for_items_as IS
 
 CREATE OR REPLACE FUNCTION tagrec_recommend_users(model text, item_id anycompatible,
 		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		@rules@)
 	RETURNS TABLE (rank int, user_id text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_users'
 LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10;
@@ -55,13 +37,7 @@ COMMENT ON FUNCTION tagrec_recommend_users IS
 
 CREATE OR REPLACE FUNCTION tagrec_recommend_users_as(user_type anyelement, model text, item_id anycompatible,
 		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		@rules@)
 	RETURNS TABLE (rank int, user_id anyelement, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_users_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10;

@@ -6,18 +6,12 @@
 -- function takes two ids, there are overloads on text and on "any" instead; they call the same C function, which looks at the
 -- actual types. "n" is a bigint, so that it may be given as any integer.
 --
--- From "candidates" to "version", the arguments of the functions that rank are the same, in the same order: src/pg/serve/rules.h.
+-- The arguments from "candidates" to "version" are the same for all functions that rank: make takes them from rules.sql.
 -- A function with _as returns keys of the type of its first argument, whose value is ignored: NULL::bigint.
 
 CREATE OR REPLACE FUNCTION tagrec_recommend(model text, user_id anycompatible,
 		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL, fresh boolean DEFAULT false,
+		@rules@, fresh boolean DEFAULT false,
 		fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_2'
@@ -27,13 +21,7 @@ COMMENT ON FUNCTION tagrec_recommend IS
 
 CREATE OR REPLACE FUNCTION tagrec_recommend_as(item_type anyelement, model text, user_id anycompatible,
 		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL, fresh boolean DEFAULT false,
+		@rules@, fresh boolean DEFAULT false,
 		fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item anyelement, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_as_2'
@@ -43,11 +31,7 @@ COMMENT ON FUNCTION tagrec_recommend_as IS
 
 CREATE OR REPLACE FUNCTION tagrec_recommend_all(model text,
 		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		version int DEFAULT NULL)
+		@rules@)
 	RETURNS TABLE (user_id text, rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_all_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10000;
@@ -56,11 +40,7 @@ COMMENT ON FUNCTION tagrec_recommend_all IS
 
 CREATE OR REPLACE FUNCTION tagrec_recommend_all_as(user_type anyelement, item_type anycompatible, model text,
 		n bigint DEFAULT 10, exclude_seen boolean DEFAULT true,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		version int DEFAULT NULL)
+		@rules@)
 	RETURNS TABLE (user_id anyelement, rank int, item anycompatible, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_all_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000000 ROWS 10000;
@@ -69,13 +49,7 @@ COMMENT ON FUNCTION tagrec_recommend_all_as IS
 
 CREATE OR REPLACE FUNCTION tagrec_recommend_for_tags(model text, tags text[], weights float8[] DEFAULT NULL,
 		n bigint DEFAULT 10,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL, fallback text DEFAULT NULL)
+		@rules@, fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
@@ -84,13 +58,7 @@ COMMENT ON FUNCTION tagrec_recommend_for_tags IS
 
 CREATE OR REPLACE FUNCTION tagrec_recommend_for_tags_as(item_type anyelement, model text, tags text[], weights float8[] DEFAULT NULL,
 		n bigint DEFAULT 10,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL, fallback text DEFAULT NULL)
+		@rules@, fallback text DEFAULT NULL)
 	RETURNS TABLE (rank int, item anyelement, score real)
 AS 'MODULE_PATHNAME', 'tagrec_recommend_for_tags_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 20000 ROWS 10;
@@ -143,13 +111,7 @@ COMMENT ON FUNCTION tagrec_embed(text, text[], float8[], int) IS
 	'embedding of a user with these tags, computed by the trained network; its inner products with the items'' embeddings are scores';
 
 CREATE OR REPLACE FUNCTION tagrec_similar_items(model text, item_id anycompatible, n bigint DEFAULT 10,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		@rules@)
 	RETURNS TABLE (rank int, item text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_items_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
@@ -157,13 +119,7 @@ COMMENT ON FUNCTION tagrec_similar_items IS
 	'n items most similar to an item, by cosine of their embeddings; in a model without embeddings, its strongest stored neighbours';
 
 CREATE OR REPLACE FUNCTION tagrec_similar_items_as(item_type anyelement, model text, item_id anycompatible, n bigint DEFAULT 10,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		@rules@)
 	RETURNS TABLE (rank int, item anyelement, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_items_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
@@ -171,13 +127,7 @@ COMMENT ON FUNCTION tagrec_similar_items_as IS
 	'the same as tagrec_similar_items, with ids of the type of the first argument';
 
 CREATE OR REPLACE FUNCTION tagrec_similar_users(model text, user_id anycompatible, n bigint DEFAULT 10,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		@rules@)
 	RETURNS TABLE (rank int, user_id text, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_users_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
@@ -185,13 +135,7 @@ COMMENT ON FUNCTION tagrec_similar_users IS
 	'n users most similar to a user, by cosine of their embeddings; in a model without embeddings, the user''s nearest neighbours';
 
 CREATE OR REPLACE FUNCTION tagrec_similar_users_as(user_type anyelement, model text, user_id anycompatible, n bigint DEFAULT 10,
-		candidates tagrec_ids DEFAULT 'all', candidates_from regclass DEFAULT '-',
-		exclude tagrec_ids DEFAULT '{}', exclude_from regclass DEFAULT '-',
-		boost tagrec_ids DEFAULT '{}', boost_factor float8[] DEFAULT '{1}', boost_addend float8[] DEFAULT '{0}',
-		boost_from regclass DEFAULT '-',
-		diversity float8 DEFAULT 0, diversity_pool int DEFAULT 100,
-		group_from regclass DEFAULT '-', group_by name DEFAULT NULL, max_per_group int DEFAULT NULL,
-		after bigint DEFAULT 0, version int DEFAULT NULL)
+		@rules@)
 	RETURNS TABLE (rank int, user_id anyelement, score real)
 AS 'MODULE_PATHNAME', 'tagrec_similar_users_as'
 LANGUAGE C STABLE PARALLEL SAFE COST 5000 ROWS 10;
@@ -292,6 +236,13 @@ AS 'MODULE_PATHNAME', 'tagrec_feature_tags_2'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000000 ROWS 10;
 COMMENT ON FUNCTION tagrec_feature_tags(text, int, bigint, int) IS
 	'tags that change a feature of the embedding most';
+
+CREATE OR REPLACE FUNCTION tagrec_topics(model text, topics int DEFAULT 12, n bigint DEFAULT 8, version int DEFAULT NULL)
+	RETURNS TABLE (topic int, sharpness real, tags text[])
+AS 'MODULE_PATHNAME', 'tagrec_topics'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000000 ROWS 12;
+COMMENT ON FUNCTION tagrec_topics(text, int, bigint, int) IS
+	'directions of the embedding that tags share, the sharpest first, and the tags that lie along each';
 
 CREATE OR REPLACE FUNCTION tagrec_warm(model text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_warm'

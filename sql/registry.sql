@@ -193,6 +193,8 @@ CREATE TABLE tagrec_trial (
 	-- about the settings, never about the data
 	error text,
 	finished_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	-- of value
+	stderr float8,
 	PRIMARY KEY (job, trial)
 );
 COMMENT ON TABLE tagrec_trial IS 'tagrec: one row per finished trial of a tuning; see the view tagrec_trials';

@@ -106,6 +106,11 @@ AS 'MODULE_PATHNAME', 'tagrec_rename' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 COMMENT ON FUNCTION tagrec_rename(text, text) IS
 	'renames a model and its relations';
 
+CREATE OR REPLACE FUNCTION tagrec_set_schema(model text, schema name) RETURNS void
+AS 'MODULE_PATHNAME', 'tagrec_set_schema' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION tagrec_set_schema(text, name) IS
+	'moves the relations of a model to another schema';
+
 CREATE OR REPLACE FUNCTION tagrec_drop(model text) RETURNS void
 AS 'MODULE_PATHNAME', 'tagrec_drop' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_drop(text) IS
@@ -228,12 +233,14 @@ SELECT
 	t.device,
 	t.library,
 	t.options,
-	t.finished_at
+	t.finished_at,
+	t.stderr
 FROM tagrec_trial t JOIN tagrec_jobs j ON j.job OPERATOR(pg_catalog.=) t.job;
 COMMENT ON VIEW tagrec_trials IS
 	'trials of tunings, with their options and how well they ranked the held-out pairs';
 COMMENT ON COLUMN tagrec_trials.settings IS 'options that the trial set from the space; trial 1 sets none';
 COMMENT ON COLUMN tagrec_trials.best IS 'whether this is the best trial of its job so far; the final model is trained with its options';
+COMMENT ON COLUMN tagrec_trials.stderr IS 'standard error of value: as users, or posts, were sampled';
 COMMENT ON COLUMN tagrec_trials.done_by IS 'job that ran the trial: an earlier one if its result was reused';
 COMMENT ON COLUMN tagrec_trials.device IS 'device that the trial ran on: cpu or cuda';
 COMMENT ON COLUMN tagrec_trials.library IS 'version of tagrec that ran the trial';

@@ -54,6 +54,9 @@ ALTER TABLE tagrec_job
 	ADD COLUMN done bigint,
 	ADD COLUMN total bigint;
 
+ALTER TABLE tagrec_trial
+	ADD COLUMN stderr float8;
+
 ALTER TABLE tagrec_version
 	ALTER COLUMN tag_column DROP NOT NULL,
 	DROP CONSTRAINT tagrec_version_task_check,

@@ -84,8 +84,8 @@ tr_check_untagged(const TrAlgorithm *algorithm, TrError *err)
 }
 
 TrStatus
-tr_model_create(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
-				const TrDataset *dataset, const void *options, TrError *err)
+tr_model_create_polled(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
+					   const TrDataset *dataset, const void *options, const TrPoll *poll, TrError *err)
 {
 	TrModel    *model = NULL;
 	TrStatus	status;
@@ -95,10 +95,19 @@ tr_model_create(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory
 	TR_TRY(new_model(&model, algorithm, memory, backend, options, err));
 	model->dataset = dataset;
 	model->n_tags = dataset->n_tags;
+	model->poll = poll;
 	status = algorithm->create(model, err);
+	model->poll = NULL;
 	if (status == TR_OK)
 		status = upload(model, err);
 	return finish(result, model, status);
+}
+
+TrStatus
+tr_model_create(TrModel **result, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
+				const TrDataset *dataset, const void *options, TrError *err)
+{
+	return tr_model_create_polled(result, algorithm, memory, backend, dataset, options, NULL, err);
 }
 
 /* ------------------------------------------------------------------ tensors */

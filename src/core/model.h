@@ -1,5 +1,5 @@
 /*
- * An algorithm: one const TrAlgorithm, in one file of src/models, named in one line of src/models/algorithms.c.
+ * An algorithm: one const TrAlgorithm, in one file of src/models, named in one line of src/models/algorithms.h.
  * An algorithm knows the dataset and the backend's operations; it knows neither a kernel nor PostgreSQL.
  */
 #ifndef TR_MODEL_H
@@ -39,6 +39,7 @@ typedef struct TrModel
 	const void *options;		/* of the algorithm; its own copy */
 	int32_t		n_tags;
 	int			epochs;			/* planned at most; set by tr_train(), 0 outside it; the first epoch may change it */
+	const struct TrPoll *poll;	/* of create(), which may be asked to stop; NULL at other times */
 
 	/*
 	 * Numbers of a stored array, 0 = the model has none. Task item: the score of (user, item) is the inner product of the
@@ -238,6 +239,15 @@ typedef struct TrPost
 	const int32_t *given;
 } TrPost;
 
+/* The items of a version that is refreshed: item i is item from[i] of those that the weights are of, -1 = a new one. */
+typedef struct TrRenumbering
+{
+	int32_t		n_tags;
+	int32_t		n_before;
+	int32_t		n_items;
+	const int32_t *from;		/* (n_items) */
+} TrRenumbering;
+
 typedef struct TrAlgorithm
 {
 	const char *name;			/* SQL name: 'hdlpr_ns' */
@@ -325,6 +335,15 @@ typedef struct TrAlgorithm
 							TrSparse *features, TrError *err);
 
 	/*
+	 * (optional, where stored tensors have numbers for each item) Gives the tensors of a model, from memory, the items of a
+	 * refresh. With embeds_items, embed() of what is loaded from them knows who has which of these items in a dataset that
+	 * has as many.
+	 */
+	bool		embeds_items;
+	TrStatus	(*renumber_items) (const TrRenumbering *renumbering, const void *options, TrTensor *tensors, int count,
+								   TrMemory *memory, TrError *err);
+
+	/*
 	 * (optional, with fold_in) out (items of the history) = what having each of them adds to the score of an item, so far
 	 * as it does not come from features that stand for items.
 	 */
@@ -362,6 +381,12 @@ typedef struct TrAlgorithm
 	 */
 	void		(*held_out) (TrModel *model, const TrPairs *pairs);
 
+	/*
+	 * (optional) Of a trained model: options, a copy of its own, get what it has chosen by held-out pairs, so that with them
+	 * it would choose nothing; false = there is nothing to say.
+	 */
+	bool		(*settled) (const TrModel *model, void *options);
+
 	/* (optional) Before the model's memory goes, on the host and in the backend. */
 	void		(*destroy) (TrModel *model);
 } TrAlgorithm;
@@ -386,7 +411,9 @@ extern bool tr_reads_tags(const TrAlgorithm *algorithm);
 /* TR_BAD_OPTION for an algorithm that cannot be trained on pairs without tags, with those that can in the hint. */
 extern TrStatus tr_check_untagged(const TrAlgorithm *algorithm, TrError *err);
 
-/* dataset outlives the model. */
+/* dataset outlives the model. poll is looked at where creating takes its time. */
+extern TrStatus tr_model_create_polled(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
+									   const TrDataset *dataset, const void *options, const TrPoll *poll, TrError *err);
 extern TrStatus tr_model_create(TrModel **model, const TrAlgorithm *algorithm, TrMemory *memory, TrBackend *backend,
 								const TrDataset *dataset, const void *options, TrError *err);
 extern void tr_model_destroy(TrModel *model);

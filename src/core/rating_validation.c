@@ -149,13 +149,13 @@ add_user(void *argument, const float *predicted, int32_t first, int32_t n)
 
 TrStatus
 tr_validate_ratings(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, const TrPoll *poll,
-					double *value, TrError *err)
+					TrMean *mean, TrError *err)
 {
 	Errors		errors = {.metric = metric, .pairs = held_out};
 
 	if (held_out->count > 0 && !held_out->value)
 		return tr_fail(err, TR_BAD_DATA, "the held-out ratings have no values");
 	TR_TRY(tr_predict_pairs(model, dataset, held_out, add_user, &errors, poll, err));
-	*value = errors.mean.count > 0 ? tr_metric_value(metric, &errors.mean) : 0;
+	*mean = errors.mean;
 	return TR_OK;
 }

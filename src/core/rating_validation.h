@@ -15,8 +15,8 @@ typedef void (*TrPredicted) (void *argument, const float *predicted, int32_t fir
 extern TrStatus tr_predict_pairs(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrPredicted told,
 								 void *argument, const TrPoll *poll, TrError *err);
 
-/* TR_METRIC_RMSE or TR_METRIC_MAE over all pairs of held_out, which has values; 0 without any. */
+/* TR_METRIC_RMSE or TR_METRIC_MAE over all pairs of held_out, which has values, user by user. */
 extern TrStatus tr_validate_ratings(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric,
-									const TrPoll *poll, double *value, TrError *err);
+									const TrPoll *poll, TrMean *mean, TrError *err);
 
 #endif

@@ -148,32 +148,29 @@ tr_rank_tags(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, 
 	return status;
 }
 
-typedef struct Sum
+typedef struct PostMean
 {
 	TrMetric	metric;
 	int			k;
-	double		value,
-				weight;
-} Sum;
+	TrMean		mean;
+} PostMean;
 
 static void
 add_post(void *argument, int32_t n_given, int32_t *rank, int32_t n)
 {
-	Sum		   *sum = argument;
-	double		weight = tr_metric_weight(sum->metric, n);
+	PostMean   *m = argument;
 
 	(void) n_given;
-	sum->value += weight * tr_metric(sum->metric, sum->k, rank, n);
-	sum->weight += weight;
+	tr_mean_add(&m->mean, tr_metric(m->metric, m->k, rank, n), tr_metric_weight(m->metric, n));
 }
 
 TrStatus
 tr_validate_tags(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
-				 const TrPoll *poll, double *value, TrError *err)
+				 const TrPoll *poll, TrMean *mean, TrError *err)
 {
-	Sum			sum = {.metric = metric, .k = k};
-	TrStatus	status = tr_rank_tags(model, dataset, held_out, add_post, &sum, poll, err);
+	PostMean	all = {.metric = metric, .k = k};
+	TrStatus	status = tr_rank_tags(model, dataset, held_out, add_post, &all, poll, err);
 
-	*value = sum.weight > 0 ? sum.value / sum.weight : 0;
+	*mean = all.mean;
 	return status;
 }

@@ -18,8 +18,8 @@ typedef void (*TrTagRanks) (void *argument, int32_t n_given, int32_t *rank, int3
 extern TrStatus tr_rank_tags(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrTagRanks told,
 							 void *argument, const TrPoll *poll, TrError *err);
 
-/* Mean of the metric over the posts; TR_METRIC_MRR_PAIR averages over the held-out assignments instead. 0 without any. */
+/* Mean of the metric over the posts; TR_METRIC_MRR_PAIR averages over the held-out assignments instead. */
 extern TrStatus tr_validate_tags(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
-								 const TrPoll *poll, double *value, TrError *err);
+								 const TrPoll *poll, TrMean *mean, TrError *err);
 
 #endif

@@ -49,6 +49,8 @@ static const TrOption options[] = {
 	"validations without improvement before training stops early; 0 = no early stopping"},
 	{"stop_after", TR_OPTION_INT, OPTION(stop_after), "0", 0, 100000, NULL,
 	"epoch after which training stops, while a decaying learning_rate is still planned over all epochs; 0 = none"},
+	{"max_seconds", TR_OPTION_REAL, OPTION(max_seconds), "0", 0, 1e9, NULL,
+	"seconds after which training stops with the epoch that it is in, so that its result depends on the machine; 0 = no limit"},
 	{"metric", TR_OPTION_ENUM, OPTION(metric), "ndcg", 0, 0, tr_metric_names,
 	"validation metric"},
 	{"metric_k", TR_OPTION_INT, OPTION(metric_k), "20", 1, 100000, NULL,
@@ -75,6 +77,7 @@ typedef struct Training
 	TrTensor   *best;			/* copies of the best epoch's tensors, in the model's memory */
 	int			n_best;
 	int			without_gain;	/* validations since the best one */
+	double		started;
 } Training;
 
 static double
@@ -139,10 +142,13 @@ due(const Training *t, const TrEpoch *epoch, bool last)
 static TrStatus
 measure(Training *t, TrEpoch *epoch, TrError *err)
 {
-	TR_TRY(tr_validate(t->model, t->dataset, t->validation, (TrMetric) t->options->metric, t->options->metric_k,
-					   &t->hooks->poll, &epoch->metric, err));
-	if (!isnan(t->result->metric)
-		&& !tr_metric_better((TrMetric) t->options->metric, epoch->metric, t->result->metric))
+	TrMetric	metric = (TrMetric) t->options->metric;
+	TrMean		mean = {0};
+
+	TR_TRY(tr_validate_mean(t->model, t->dataset, t->validation, metric, t->options->metric_k, &t->hooks->poll, &mean,
+							err));
+	epoch->metric = mean.count > 0 ? tr_metric_value(metric, &mean) : 0;
+	if (!isnan(t->result->metric) && !tr_metric_better(metric, epoch->metric, t->result->metric))
 	{
 		t->without_gain++;
 		return TR_OK;
@@ -150,6 +156,7 @@ measure(Training *t, TrEpoch *epoch, TrError *err)
 	t->without_gain = 0;
 	t->result->best_epoch = epoch->epoch;
 	t->result->metric = epoch->metric;
+	t->result->metric_error = tr_metric_error(metric, &mean);
 	t->result->loss = epoch->loss;
 	return keep_best(t, err);
 }
@@ -188,6 +195,12 @@ incomplete(const Training *t, const TrEpoch *epoch, TrError *err)
 	return TR_BAD_OPTION;
 }
 
+static bool
+is_late(const Training *t)
+{
+	return t->options->max_seconds > 0 && now() - t->started >= t->options->max_seconds;
+}
+
 /* One epoch; *done says whether it was the last one. */
 static TrStatus
 run_epoch(Training *t, int number, bool *done, TrError *err)
@@ -205,7 +218,7 @@ run_epoch(Training *t, int number, bool *done, TrError *err)
 	epoch.pairs = stats.pairs;
 	epoch.partial = stats.partial;
 	TR_TRY(check_loss(&epoch, err));
-	*done = stats.last || number == planned(t);
+	*done = stats.last || number == planned(t) || (!stats.partial && is_late(t));
 	if (*done && stats.partial)
 		return incomplete(t, &epoch, err);
 	t->result->epochs = number;
@@ -251,7 +264,8 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	TrStatus	status = TR_OK;
 	bool		done = false;
 
-	*result = (TrTrainResult) {.metric = NAN};
+	*result = (TrTrainResult) {.metric = NAN, .metric_error = NAN};
+	t.started = now();
 	if (validates(&t))
 		TR_TRY(check_metric(&t, err));
 	model->epochs = train_options->epochs;

@@ -11,6 +11,7 @@ typedef struct TrTrainOptions
 {
 	int			epochs;			/* at most */
 	int			stop_after;		/* epochs to run although more are planned; 0 = all that are planned */
+	double		max_seconds;	/* after which no epoch begins; 0 = any number */
 	double		validation;		/* share of the (user, item) pairs held out */
 	int			validation_every;	/* epochs */
 	int			patience;		/* validations without a better metric before stopping; 0 = never stop early */
@@ -54,6 +55,7 @@ typedef struct TrTrainResult
 	int			best_epoch;		/* whose weights the model holds */
 	double		loss;			/* of that epoch */
 	double		metric;			/* of that epoch; NAN without validation */
+	double		metric_error;	/* its standard error; NAN with fewer than two users */
 } TrTrainResult;
 
 /*

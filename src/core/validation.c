@@ -289,18 +289,29 @@ add_user(void *argument, int32_t user, int32_t *rank, int32_t n)
 }
 
 TrStatus
-tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
-			const TrPoll *poll, double *value, TrError *err)
+tr_validate_mean(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
+				 const TrPoll *poll, TrMean *mean, TrError *err)
 {
 	TrRanking	ranking = {.dataset = dataset, .held_out = held_out};
-	MetricMean	mean = {.metric = metric, .k = k};
+	MetricMean	all = {.metric = metric, .k = k};
 	TrStatus	status;
 
 	if (model->algorithm->task->tags)
-		return tr_validate_tags(model, dataset, held_out, metric, k, poll, value, err);
+		return tr_validate_tags(model, dataset, held_out, metric, k, poll, mean, err);
 	if (model->algorithm->task->values)
-		return tr_validate_ratings(model, dataset, held_out, metric, poll, value, err);
-	status = tr_rank(model, &ranking, add_user, &mean, poll, err);
-	*value = mean.mean.count > 0 ? tr_mean_value(&mean.mean) : 0;
+		return tr_validate_ratings(model, dataset, held_out, metric, poll, mean, err);
+	status = tr_rank(model, &ranking, add_user, &all, poll, err);
+	*mean = all.mean;
+	return status;
+}
+
+TrStatus
+tr_validate(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
+			const TrPoll *poll, double *value, TrError *err)
+{
+	TrMean		mean = {0};
+	TrStatus	status = tr_validate_mean(model, dataset, held_out, metric, k, poll, &mean, err);
+
+	*value = mean.count > 0 ? tr_metric_value(metric, &mean) : 0;
 	return status;
 }

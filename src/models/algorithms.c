@@ -1,54 +1,11 @@
 /*
- * Every algorithm there is, in the order tagrec_algorithms shows them: one line each.
+ * The algorithms of algorithms.h as a table.
  */
 #include <string.h>
 
-#include "core/model.h"
+#include "models/algorithms.h"
 
-#define ALGORITHMS(X) \
-	X(abnt) \
-	X(accm) \
-	X(acf) \
-	X(asdae) \
-	X(autorec) \
-	X(bias) \
-	X(blend) \
-	X(bpr) \
-	X(ccf) \
-	X(ccs) \
-	X(cdae) \
-	X(dae_ptr) \
-	X(dha) \
-	X(dspr) \
-	X(ease) \
-	X(ease_tags) \
-	X(fm) \
-	X(folkrank) \
-	X(hdlpr) \
-	X(hdlpr_ns) \
-	X(hybrid) \
-	X(ials) \
-	X(item_knn) \
-	X(mf) \
-	X(multvae) \
-	X(neumf) \
-	X(nltf) \
-	X(nrp) \
-	X(nrp_asdae) \
-	X(nrp_dha) \
-	X(pitf) \
-	X(popularity) \
-	X(svdpp) \
-	X(tag_bm25) \
-	X(tag_cosine) \
-	X(tag_popular) \
-	X(tag_product) \
-	X(user_knn)
-
-#define DECLARE(name) extern const TrAlgorithm tr_algorithm_##name;
 #define REFER(name) &tr_algorithm_##name,
-
-ALGORITHMS(DECLARE)
 
 const TrAlgorithm *const tr_algorithms[] = {ALGORITHMS(REFER) NULL};
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "core/sort.h"
 
 const char *const tr_weighting_names[] = {"count", "binary", "log", "tfidf", "log_tfidf", NULL};
 const char *const tr_optimizer_names[] = {"sgd", "adam", NULL};
@@ -299,19 +300,12 @@ tr_optimizer(int kind, double rate, int64_t step, double decay)
 
 /* ------------------------------------------------------------------ order */
 
-static int
-compare_ints(const void *a, const void *b)
-{
-	int32_t		x = *(const int32_t *) a;
-	int32_t		y = *(const int32_t *) b;
-
-	return (x > y) - (x < y);
-}
+TR_SORT_FUNCTIONS(sort_ints, int32_t)
 
 void
 tr_sort_ints(int32_t *value, size_t n)
 {
-	qsort(value, n, sizeof(int32_t), compare_ints);
+	sort_ints(value, n);
 }
 
 static int

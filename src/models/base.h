@@ -7,6 +7,7 @@
 
 #include "core/tensors.h"
 #include "core/topn.h"
+#include "models/algorithms.h"
 
 /*
  * Zeroed memory of the model, one element longer than asked for so that none is empty; NULL is remembered, and
@@ -89,7 +90,7 @@ extern TrProfiles tr_profiles_of(const TrDataset *dataset, TrSide side, int32_t 
 #define TR_OPTION_SET(rows, type, ...) \
 	{.options = (rows), .count = sizeof(rows) / sizeof((rows)[0]), .size = sizeof(type), __VA_ARGS__}
 
-/* qsort() of integers, and of scores by their indices; ascending */
+/* Integers, and scores by their indices; ascending */
 extern void tr_sort_ints(int32_t *value, size_t n);
 extern void tr_sort_by_index(TrScored *value, size_t n);
 

@@ -161,7 +161,7 @@ try_options(Chooser *c, const void *options, const TrPoll *poll, TrError *err)
 	TrModel    *model;
 	TrStatus	status;
 
-	TR_TRY(tr_model_create(&model, algorithm, c->work.memory, c->model->backend, &c->part, options, err));
+	TR_TRY(tr_model_create_polled(&model, algorithm, c->work.memory, c->model->backend, &c->part, options, poll, err));
 	model->epochs = c->choice->epochs;
 	status = TR_OK;
 	for (int epoch = 1; status == TR_OK && epoch <= model->epochs; epoch++)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/rating_validation.h"
+#include "core/validation.h"
 #include "core/trainer.h"
 
 #ifndef TR_NO_BLAS
@@ -228,11 +229,11 @@ run_once(Run *run, int seed, double error[3])
 	check(tr_model_create(&model, run->algorithm, &memory, run->backend, &run->dataset, run->options, &err), "create", &err);
 	check(tr_train(model, &run->dataset, &run->valid, &run->train, &hooks, &result, &err), "train", &err);
 	seconds = now() - started;
-	check(tr_validate_ratings(model, &run->dataset, &run->valid, TR_METRIC_RMSE, NULL, &error[2], &err), "validate", &err);
+	check(tr_validate(model, &run->dataset, &run->valid, TR_METRIC_RMSE, 0, NULL, &error[2], &err), "validate", &err);
 	if (run->test_too)
 	{
-		check(tr_validate_ratings(model, &run->dataset, &run->test, TR_METRIC_RMSE, NULL, &error[0], &err), "test", &err);
-		check(tr_validate_ratings(model, &run->dataset, &run->test, TR_METRIC_MAE, NULL, &error[1], &err), "test", &err);
+		check(tr_validate(model, &run->dataset, &run->test, TR_METRIC_RMSE, 0, NULL, &error[0], &err), "test", &err);
+		check(tr_validate(model, &run->dataset, &run->test, TR_METRIC_MAE, 0, NULL, &error[1], &err), "test", &err);
 		printf("%s seed %d: epoch %d of %d, %.1f s, validation rmse %.4f, test rmse %.4f mae %.4f\n", run->algorithm->name,
 			   seed, result.best_epoch, result.epochs, seconds, error[2], error[0], error[1]);
 	}

@@ -2,16 +2,17 @@
  * bench_train: trains an algorithm on tab-separated files, without a server, and prints seconds per epoch, the loss, and
  * the ranking quality on a test file.
  *
- *     bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-e test.tsv]
+ *     bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-a] [-e test.tsv]
  *                 [-p profiles.tsv] [-d dislikes.tsv] [-u values.tsv] ALGORITHM train.tsv [option=value …]
  *     bench_train -l
  *
  * Files have a header line and the columns user, item, tag. With -v that file's pairs are measured after each epoch and
- * choose the epoch. With -e the model is measured on that file at the end. Training items of a user are no candidates,
- * unless -k keeps them; the users and items of all files are known from the start, those without training pairs with an
- * empty profile. For an algorithm that recommends tags, the two files hold assignments: the tags of a post that are ranked
- * among all but its others. -u writes what each user's list is worth. -l lists the algorithms with their tasks. With -d,
- * the pairs of that file are what users dislike.
+ * choose the epoch. With -a an algorithm that chooses by these pairs itself (blend) is trained again with what it chose, on
+ * both files, as a server does it. With -e the model is measured on that file at the end. Training items of a user are no
+ * candidates, unless -k keeps them; the users and items of all files are known from the start, those without training pairs
+ * with an empty profile. For an algorithm that recommends tags, the two files hold assignments: the tags of a post that are
+ * ranked among all but its others. -u writes what each user's list is worth. -l lists the algorithms with their tasks.
+ * With -d, the pairs of that file are what users dislike.
  *
  * With -p, items that are not in train.tsv are new, and profiles.tsv has posts of theirs. Then there are two measurements:
  * the new items ranked among themselves, and among all. An algorithm whose arrays encode() gives learns from train.tsv, in
@@ -531,6 +532,7 @@ typedef struct Run
 	const char *values_path;
 	void	   *options;		/* the algorithm's */
 	TrTrainOptions train;
+	bool		again;			/* after a choice, on both files */
 	bool		count;			/* operations */
 	double		most_seconds;	/* of steps; 0 = as long as it takes */
 } Run;
@@ -636,8 +638,29 @@ set_options(Run *run, const TrSetting *settings)
 	check(tr_options_set(targets, 2, settings, &err), "options", &err);
 }
 
+/* The model of what it chose, trained on both files, in place of *model */
 static void
-train(const Run *run)
+train_again(Run *run, TrModel **model)
+{
+	TrTrainHooks hooks = {.epoch = print_epoch};
+	TrTrainResult result;
+	TrAssignments a;
+	TrError		err = {0};
+
+	if (!run->again || !run->algorithm->held_out || !run->algorithm->settled
+		|| !run->algorithm->settled(*model, run->options))
+		return;
+	tr_model_destroy(*model);
+	tr_assignments_init(&a, &memory);
+	add_assignments(&a, &run->files[TRAIN], run->keys);
+	add_assignments(&a, &run->files[VALIDATION], run->keys);
+	run->all = run->known = make_dataset(&a, run->keys, true);
+	check(tr_model_create(model, run->algorithm, &memory, run->backend, run->known, run->options, &err), "create", &err);
+	check(tr_train(*model, run->known, NULL, &run->train, &hooks, &result, &err), "train", &err);
+}
+
+static void
+train(Run *run)
 {
 	const TrAlgorithm *algorithm = run->algorithm;
 	Limit		limit = {.backend = run->backend, .seconds = run->most_seconds};
@@ -661,6 +684,8 @@ train(const Run *run)
 		printf("stopped after %.0f steps, the last %.0f in %.4f s\n", counted.steps, counted.steps - limit.steps, limit.took);
 	else
 		check(status, "train", &err);
+	if (status == TR_OK)
+		train_again(run, &model);
 	print_usage(now() - start, &result);
 	if (run->count)
 		print_counts(flops, bytes, result.epochs > 0 && status == TR_OK ? result.epochs : 0);
@@ -688,7 +713,7 @@ main(int argc, char **argv)
 	TrError		err = {0};
 	int			c;
 
-	while ((c = getopt(argc, argv, "b:t:fs:kv:e:p:d:u:l")) != -1)
+	while ((c = getopt(argc, argv, "b:t:fs:kv:ae:p:d:u:l")) != -1)
 	{
 		if (c == 'b')
 			backend_name = optarg;
@@ -698,6 +723,8 @@ main(int argc, char **argv)
 			run.most_seconds = atof(optarg);
 		else if (c == 'k')
 			with_seen = true;
+		else if (c == 'a')
+			run.again = true;
 		else if (c == 't')
 			config.threads = atoi(optarg);
 		else if (c == 'v')
@@ -716,7 +743,7 @@ main(int argc, char **argv)
 			return 2;
 	}
 	if (argc - optind < 2 || !(run.algorithm = tr_algorithm_find(argv[optind])))
-		die("usage: bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-e test.tsv]"
+		die("usage: bench_train [-b plain|cpu|cuda|host] [-t threads] [-f] [-s seconds] [-k] [-v valid.tsv] [-a] [-e test.tsv]"
 			" [-p profiles.tsv] [-d dislikes.tsv] [-u values.tsv] ALGORITHM train.tsv [option=value]", NULL);
 	if (run.most_seconds > 0 && !run.count)
 		die("-s takes -f as well", NULL);

@@ -3,6 +3,8 @@
 
     beside_others.py DIRECTORY_OF_PROGRAMS DATA_DIRECTORY [--threads 1] [--seeds 3] [--only surprise|implicit]
 
+Of mf and svdpp the last epoch counts; a mini-batch of svdpp is larger than by default. Surprise has one thread.
+
 The programs are bench_ratings and bench_train; DATA_DIRECTORY has what make_ratings.py writes. Needs the packages numpy, scipy,
 scikit-surprise and implicit: install them into a virtual environment outside the repository, and run this with its python.
 
@@ -11,9 +13,13 @@ the same file; RMSE is of predictions clipped to 1..5, NDCG@20 over all items bu
 tagrec_evaluate counts it. What a hyper-parameter stands for differs, which the code below takes into account:
 
   - a step of Surprise or implicit's BPR follows half the gradient of the squared error, and lambda w in place of 2 lambda w
+  - what an item says of its users has lambda for each of a user's items and ratings in Surprise, and a part of lambda there as
+    large as the user's items are many in svdpp: it is multiplied by the mean of these numbers over the ratings
   - implicit's ALS minimizes sum of c (1 - s)^2 over the pairs + sum of s^2 over the others + lambda (|W|^2 + |H|^2); ials with
     nu=0 minimizes sum of (1 - s)^2 over the pairs + alpha sum of s^2 over all + lambda' (|W|^2 + |H|^2). These are the same up to
     a factor of the scores when c = 1 + 1/alpha and lambda = lambda' (1 + alpha) / alpha.
+  - implicit's BPR draws negatives by their popularity, and its first embeddings between -1/2 and 1/2, divided by the factors.
+    It updates after each triple, and bpr after a mini-batch of 512.
 """
 import argparse
 import os
@@ -69,12 +75,16 @@ def surprise_row(kind, parameters, trainset, test, seeds):
 
 def our_rating_row(arguments, algorithm, parameters, more=""):
     options = [f"factors={parameters['factors']}", f"epochs={parameters['epochs']}", f"learning_rate={parameters['rate'] / 2}",
-               f"regularization={parameters['lambda']}", "decay=false", "patience=0",
+               f"regularization={parameters['lambda']}", "decay=false", "patience=0", "validation_every=1000",
                f"init_std={parameters['deviation'] * parameters['factors'] ** 0.5}", *more.split()]
     text = ours(os.path.join(arguments.programs, "bench_ratings"),
                 ["-q", "-e", "-n", str(arguments.seeds), "-t", str(arguments.threads), algorithm, arguments.data, *options])
     seconds = [float(s) for s in re.findall(r"of \d+, ([\d.]+) s", text)]
     return [float(v) for v in re.findall(r"test rmse ([\d.]+) mae", text)][:len(seconds)], seconds
+
+
+def rows_of_users(directory):
+    return read(directory, "train")[:, 0].astype(int)
 
 
 def beside_surprise(arguments):
@@ -87,13 +97,15 @@ def beside_surprise(arguments):
     print_row("Surprise SVD", *surprise_row(surprise.SVD, SVD, trainset, test, arguments.seeds))
     print_row("mf", *our_rating_row(arguments, "mf", SVD))
     print_row("Surprise SVD++", *surprise_row(surprise.SVDpp, SVDPP, trainset, test, arguments.seeds))
-    print_row("svdpp", *our_rating_row(arguments, "svdpp", SVDPP, f"implicit_regularization={SVDPP['lambda']}"))
+    count = np.bincount(rows_of_users(arguments.data))
+    implicit = SVDPP["lambda"] * float((count ** 2).sum() / count.sum())
+    print_row("svdpp", *our_rating_row(arguments, "svdpp", SVDPP, f"implicit_regularization={implicit} batch=5000"))
 
 
 # ------------------------------------------------------------------ implicit
 
 ALS = {"factors": 64, "epochs": 10, "alpha": 0.3, "lambda": 8.0}
-BPR = {"factors": 64, "epochs": 100, "rate": 0.02, "lambda": 0.01}
+BPR = {"factors": 64, "epochs": 30, "rate": 0.02, "lambda": 0.03}
 
 
 def ndcg(scores, train, test):
@@ -155,8 +167,9 @@ def beside_implicit(arguments):
         f"factors={ALS['factors']}", f"epochs={ALS['epochs']}", f"alpha={ALS['alpha']}", f"regularization={ALS['lambda']}", "nu=0"]))
     print_row("implicit BPR", *implicit_row(bpr, BPR["epochs"], train, test, arguments.seeds))
     print_row("bpr", *our_item_row(arguments, "bpr", [
-        f"factors={BPR['factors']}", f"epochs={BPR['epochs']}", f"learning_rate={BPR['rate']}", "optimizer=sgd",
-        f"regularization={BPR['lambda'] / 2}", "batch=64"]))
+        f"factors={BPR['factors']}", f"epochs={BPR['epochs']}", f"learning_rate={BPR['rate']}", "optimizer=sgd", "sampling=popularity",
+        f"regularization={BPR['lambda'] / 2}", "batch=512",
+        f"init_std={12 ** -0.5 * BPR['factors'] ** -0.5}"]))
 
 
 def main():

@@ -11,6 +11,9 @@
 #   plain    every session reads a copy of its own and scores all items
 #   own      a copy of its own, by bounds
 #   shared   as it comes: one copy for all, made beforehand, by bounds
+#   fresh    with fresh => true: the user's rows are read from the source and encoded; of Last.fm, as the others here
+#   items    tagrec_recommend_for_items, five items of a user
+#   popular  fallback => 'popularity' for an unknown user
 #   vector, hnsw    pgvector's <#> over the same arrays, where pgvector is installed: exact, and with an index, whose ef_search is
 #            the least of 40, 80, … with a recall of .99. They leave no seen items out.
 # With several rounds, the variants take turns, and a figure is the best one. lastfm: a model trained on Last.fm, whose
@@ -53,7 +56,10 @@ load_lastfm() {
 	ask -c 'CREATE TABLE posts (user_id int, item_id int, tag int)' || exit
 	gzip -dc "$DATA/user_taggedartists.dat.gz" | tr -d '\r' |
 		awk 'NR > 1 { if (!($1 in u)) u[$1] = n++; printf "%d\t%d\t%d\n", u[$1], $2, $3 }' | ask -c 'COPY posts FROM STDIN' || exit
-	ask -c 'SET client_min_messages = warning' -c "SELECT tagrec_train('m', 'posts')" >/dev/null || exit
+	ask -c 'SET client_min_messages = warning' -c "SELECT tagrec_train('m', 'posts', 'hdlpr_ns')" >/dev/null || exit
+	ask -c 'CREATE INDEX ON posts (user_id)' -c "
+		CREATE TABLE basket AS SELECT user_id AS u, (array_agg(DISTINCT item_id))[1:5] AS items FROM posts GROUP BY 1;
+		ALTER TABLE basket ADD PRIMARY KEY (u)" || exit
 	users=$(ask -c "SELECT users FROM tagrec_models WHERE model = 'm'")
 	items=$(ask -c "SELECT items FROM tagrec_models WHERE model = 'm'")
 }
@@ -122,6 +128,9 @@ variant_options() {
 call_of() {
 	case $1 in
 		vector|hnsw) printf "$nearest" "$2" ;;
+		fresh) echo "SELECT item FROM tagrec_recommend('m', $2::int, 10, fresh => true)" ;;
+		items) echo "SELECT r.item FROM basket b, tagrec_recommend_for_items('m', b.items, n => 10) r WHERE b.u = $2" ;;
+		popular) echo "SELECT item FROM tagrec_recommend('m', -1 - $2::int, 10, fallback => 'popularity')" ;;
 		*) echo "SELECT item FROM tagrec_recommend('m', $2::int, 10)" ;;
 	esac
 }
@@ -217,6 +226,7 @@ for size in $SIZES; do
 	wanted=$VARIANTS
 	[ "$items" -le $LARGEST_COPIES ] || wanted=shared
 	run_variants $wanted
+	[ "$size" != lastfm ] || run_variants fresh items popular
 	has_vector && [ "$items" -le $LARGEST_COPIES ] || continue
 	load_vectors
 	run_variants vector

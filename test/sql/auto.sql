@@ -18,12 +18,15 @@ LANGUAGE sql AS $$
 $$;
 SELECT choose('m') AS job \gset
 SELECT kind, algorithm, state FROM tagrec_jobs WHERE job = :job;
-SELECT trial, settings, state, metric, value BETWEEN 0 AND 1 AS value, best_epoch <= epochs AS epochs, options ->> 'epochs' AS planned, error
+SELECT trial, settings - 'lambda' AS settings, state, metric, value BETWEEN 0 AND 1 AS value, stderr BETWEEN 0.0001 AND 0.1 AS stderr, best_epoch <= epochs AS epochs, options ->> 'epochs' AS planned, error
 	FROM tagrec_trials WHERE job = :job ORDER BY trial;
 SELECT t.settings ->> 'algorithm' = v.algorithm AS chosen, t.value = (SELECT max(value) FROM tagrec_trials WHERE job = :job) AS best,
-	v.algorithm IN ('item_knn', 'ease') AS collaborative, v.deployed, v.requested_options - 'stop_after' AS requested, v.metric IS NULL AS on_all
+	v.algorithm IN ('item_knn', 'ease') AS collaborative, v.deployed, v.requested_options - 'stop_after' - 'lambda' AS requested, v.metric IS NULL AS on_all
 	FROM tagrec_versions v JOIN tagrec_trials t ON t.job = v.job AND t.best WHERE v.job = :job;
 SELECT algorithm AS chosen, requested_options AS requested FROM tagrec_versions WHERE model = 'm' \gset
+-- what the algorithm has chosen itself is an option of the model
+SELECT t.settings ? 'lambda' AS told, v.options -> 'lambda' = t.settings -> 'lambda' AS same, v.requested_options -> 'lambda' = t.settings -> 'lambda' AS asked
+	FROM tagrec_trials t JOIN tagrec_versions v USING (job) WHERE t.job = :job AND t.settings ->> 'algorithm' = 'ease' AND v.algorithm = 'ease';
 -- on all pairs: the same model as that of a direct call
 SELECT tagrec_train('direct', 'grouped', :'chosen', :'requested') > 0 AS trained;
 SELECT count(*) > 0 AS some, count(*) FILTER (WHERE m.weights IS DISTINCT FROM d.weights) AS different
@@ -45,36 +48,73 @@ SELECT settings ->> 'algorithm' AS algorithm, best FROM tagrec_trials WHERE job 
 -- all candidates of our own, a sample of the users, time that runs out
 SELECT choose('s', '{"candidates": "", "sample": 900, "metric": "recall", "metric_k": 5}') AS job \gset
 SELECT count(*) AS trials, min(metric) AS metric FROM tagrec_trials WHERE job = :job;
--- where tags say nothing, what lives on them is not tried
-SELECT settings, state, sqlstate, error FROM tagrec_trials WHERE job = :job AND state <> 'done' ORDER BY trial;
+-- where tags say nothing, what lives on them is not tried, and a blend has members that do not read them
+SELECT string_agg(settings ->> 'algorithm', ', ' ORDER BY trial) AS algorithms, bool_and(state = 'done') AS done FROM tagrec_trials WHERE job = :job;
+SELECT options ->> 'members' AS members FROM tagrec_trials WHERE job = :job AND settings ->> 'algorithm' = 'blend';
 SELECT v.pairs = (SELECT count(DISTINCT (user_id, item_id)) FROM grouped) AS on_all, requested_options ? 'stop_after' AS stop_after
 	FROM tagrec_versions v WHERE job = :job;
 SELECT choose('t', '{"max_seconds": 1.5, "candidates": "popularity, hdlpr_ns, ease", "epochs": 100000, "patience": 0}') AS job \gset
-SELECT settings, state, sqlstate, regexp_replace(error, '[0-9.]+ s$', '… s') AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT settings - 'lambda' AS settings, state, sqlstate, regexp_replace(error, '[0-9.]+ s$', '… s') AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
 SELECT algorithm FROM tagrec_versions WHERE job = :job;
+-- what takes too long by its estimate is not tried; without budget for anything, there is a default
+SELECT choose('e', '{"budget": 0.3, "candidates": "popularity, hdlpr_ns, ease"}') AS job \gset
+SELECT settings - 'lambda' AS settings, state, sqlstate, regexp_replace(error, '[0-9.]+ s', '… s', 'g') AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT choose('e0', '{"budget": 0}') AS job \gset
+SELECT algorithm, requested_options, (SELECT count(*) FROM tagrec_trials WHERE job = :job AND state = 'done') AS done FROM tagrec_versions WHERE job = :job;
+-- what cannot become the best any more is given up
+SELECT choose('h', '{"candidates": "ease, hdlpr_ns", "epochs": 1000, "patience": 0}') AS job \gset
+SELECT settings - 'lambda' AS settings, state, regexp_replace(error, '[0-9]+ of', '… of') ~ '^given up after … of 1000 epochs: ndcg@20 0\.' AS error FROM tagrec_trials WHERE job = :job ORDER BY trial;
 -- what would need too much memory is not chosen
 SET tagrec.max_memory = '3MB';
 SELECT choose('small', '{"candidates": "hdlpr_ns, popularity"}') AS job \gset
 RESET tagrec.max_memory;
-SELECT settings, state, sqlstate FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT settings - 'lambda' AS settings, state, sqlstate FROM tagrec_trials WHERE job = :job ORDER BY trial;
 
 -- held-out pairs of another relation; tags; blend, which chooses by held-out pairs itself
 CREATE VIEW fit AS SELECT * FROM grouped WHERE tagrec_fold(user_id, item_id) < 80;
 CREATE VIEW held AS SELECT * FROM grouped WHERE tagrec_fold(user_id, item_id) >= 80;
 SELECT choose('v', '{"validation_source": "held"}', source => 'fit') AS job \gset
-SELECT v.metric_value = t.value AS same, v.options ->> 'validation_source' AS source, requested_options
+SELECT v.metric_value = t.value AS same, v.options ->> 'validation_source' AS source, requested_options - 'lambda' AS requested_options
 	FROM tagrec_versions v JOIN tagrec_trials t ON t.job = v.job AND t.best WHERE v.job = :job;
+-- also for an algorithm that holds out a share by default
+SELECT choose('v', '{"validation_source": "held", "candidates": "blend"}', source => 'fit') AS job \gset
+SELECT algorithm, options ->> 'validation' AS validation, metric_value IS NOT NULL AS measured FROM tagrec_versions WHERE job = :job;
 CREATE TABLE tagged AS SELECT user_id, item_id, 't' || (user_id + item_id * t) % 9 AS tag FROM grouped, generate_series(1, 3) t;
 SELECT choose('w', '{"candidates": "", "epochs": 2}', 'auto_tags', 'tagged') AS job \gset
-SELECT settings, state, metric FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT settings - 'lambda' AS settings, state, metric FROM tagrec_trials WHERE job = :job ORDER BY trial;
 SELECT task, deployed FROM tagrec_versions WHERE job = :job;
 SELECT choose('b', '{"candidates": "blend", "validation": 0.2}') AS job \gset
-SELECT algorithm, requested_options, metric IS NOT NULL AS measured FROM tagrec_versions WHERE job = :job;
+-- it keeps the members that have weight, and has then learned from the held-out pairs, too; the same again, without looking at earlier trials
+SELECT t.settings - 'algorithm' = v.requested_options - '{epochs,threads,validation}'::text[] AS settled, v.requested_options ->> 'validation' AS validation,
+	v.metric IS NULL AS on_all FROM tagrec_versions v JOIN tagrec_trials t ON t.job = v.job AND t.best WHERE v.job = :job;
+SELECT choose('b2', '{"candidates": "blend", "validation": 0.2}') AS job2 \gset
+SELECT count(DISTINCT requested_options) AS options, count(DISTINCT loss) AS losses FROM tagrec_versions WHERE job IN (:job, :job2);
+SELECT choose('b', '{"candidates": "blend", "validation": 0.2}') AS job3 \gset
+SELECT count(DISTINCT v.requested_options) AS options, bool_or(t.done_by = :job) AS reused
+	FROM tagrec_versions v JOIN tagrec_trials t USING (job) WHERE v.job IN (:job, :job3);
 
 -- without tags, those that need none are tried
 SELECT tagrec_train('u', 'grouped', 'auto', '{"threads": 1, "epochs": 2}', tag_column => NULL) AS job \gset
 SELECT count(*) > 3 AS some, bool_and(NOT a.needs_tags) AS without_tags FROM tagrec_trials t JOIN tagrec_algorithms a ON a.algorithm = t.settings ->> 'algorithm'
 	WHERE job = :job;
+
+-- where every item has one user, nothing but its tags tells of an item that is held out
+CREATE TABLE owned AS SELECT i % 60 AS user_id, i AS item_id, 'kind ' || (i % 60 + t * 12) % 30 AS tag FROM generate_series(1, 900) i, generate_series(0, 2) t;
+SELECT choose('c', '{"candidates": "", "epochs": 5}', source => 'owned') AS job \gset
+SELECT string_agg(settings ->> 'algorithm', ', ' ORDER BY trial) AS algorithms, max(value) > 2 * min(value) AS tags_tell FROM tagrec_trials WHERE job = :job;
+SELECT algorithm <> 'popularity' AS by_tags FROM tagrec_versions WHERE job = :job;
+-- attributes of items are tags
+CREATE TABLE kinds AS SELECT item_id, array_agg(tag ORDER BY tag) AS kinds FROM owned GROUP BY 1;
+SELECT tagrec_train('a', 'owned', 'auto', '{"threads": 1, "epochs": 5}', tag_column => NULL, item_features => 'kinds') AS job \gset
+SELECT string_agg(settings ->> 'algorithm', ', ' ORDER BY trial) AS algorithms, max(value) > 2 * min(value) AS tags_tell FROM tagrec_trials WHERE job = :job;
+
+-- values, predicted
+CREATE TABLE rated AS SELECT user_id, item_id, 3 + (user_id % 3) / 2.0 + CASE WHEN user_id % 12 = item_id % 12 THEN 1 ELSE -1 END AS value
+	FROM generate_series(1, 60) user_id, generate_series(1, 60) item_id WHERE (user_id * 7 + item_id * 11) % 4 = 0;
+SELECT tagrec_train('r', 'rated', 'auto_ratings', '{"threads": 1, "epochs": 5}', tag_column => NULL, value_column => 'value') AS job \gset
+SELECT string_agg(settings ->> 'algorithm', ', ' ORDER BY trial) AS algorithms, min(metric) AS metric, count(*) FILTER (WHERE best) AS best,
+	min(value) = min(value) FILTER (WHERE best) AS smallest FROM tagrec_trials WHERE job = :job;
+SELECT v.task, v.algorithm = t.settings ->> 'algorithm' AS chosen FROM tagrec_versions v JOIN tagrec_trials t ON t.job = v.job AND t.best WHERE v.job = :job;
 
 -- too few pairs to choose by: no trial, on all pairs
 CREATE VIEW few AS SELECT * FROM grouped WHERE user_id <= 5;
@@ -94,7 +134,8 @@ SELECT choose('n', '{"stop_after": 3}');
 SELECT choose('n', '{"layers": 8}');
 SELECT tagrec_train('n', 'grouped', 'auto', '{"candidates": "tag_bm25"}', tag_column => NULL);
 SELECT tagrec_train('n', 'grouped', 'auto_tags', tag_column => NULL);
-SELECT choose('n', '{"max_seconds": 0}');
+SELECT choose('n', '{"max_seconds": -1}');
+SELECT tagrec_train('n', 'rated', 'auto_ratings', tag_column => NULL);
 SELECT tagrec_tune('n', 'grouped', 'auto', '{"epochs": [1, 2]}');
 \set VERBOSITY default
 SELECT count(tagrec_drop(model)) FROM tagrec_models WHERE schema = 'choosing';

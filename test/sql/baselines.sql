@@ -39,7 +39,6 @@ SELECT bool_and(abs(a.score - l.score) < 1e-5) AS same, count(*)
 \set VERBOSITY terse
 SELECT tagrec_refresh('lists');
 SELECT * FROM tagrec_recommend_for_tags('m_ials', '{g1t0}');
-SELECT tagrec_refresh('m_ials');
 SELECT tagrec_train('x', 'posts', 'ials', '{"layers": [8]}');
 \set VERBOSITY default
 SELECT count(*) AS left_behind FROM pg_class WHERE relnamespace = 'baselines'::regnamespace AND relname LIKE 'x\_%';

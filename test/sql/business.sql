@@ -144,6 +144,21 @@ SELECT rank, item FROM tagrec_recommend('by_int', 1, 2, false, candidates_from =
 SELECT count(*) FROM tagrec_recommend('by_int', 1, 100, candidates => '{}', boost => '{80}', group_from => 'labels', max_per_group => 2, diversity => 0.5);
 SELECT count(*) FROM tagrec_similar_users('by_int', 1, 3, diversity => 0.5, boost => '{2}', boost_factor => '{2}');
 
+-- for everybody, all rules make the lists that they make for each user
+CREATE VIEW half AS SELECT item_id FROM products WHERE item_id % 20 = 0;
+CREATE TABLE ruled AS SELECT * FROM unnest(ARRAY[0, 0.4]) diversity,
+	(VALUES (1, 'products'::regclass, 'brand'), (2, 'products', 'brand'), (NULL, '-', NULL)) g (most, grouped, by),
+	unnest(ARRAY[0, 3]) page, unnest(ARRAY[true, false]) seen, unnest(ARRAY['-'::regclass, 'half']) chosen;
+CREATE VIEW everybody AS SELECT ruled, al.* FROM ruled, LATERAL tagrec_recommend_all('by_int', 4, seen, candidates_from => chosen,
+	boost_from => 'boosts', diversity => diversity, diversity_pool => 6, group_from => grouped, group_by => by, max_per_group => most, after => page) al;
+CREATE VIEW each_user AS SELECT ruled, u::text, r.* FROM ruled, generate_series(1, 8) u, LATERAL tagrec_recommend('by_int', u, 4, seen, candidates_from => chosen,
+	boost_from => 'boosts', diversity => diversity, diversity_pool => 6, group_from => grouped, group_by => by, max_per_group => most, after => page) r;
+SELECT diversity, most, count(*) > 50 AS many FROM (SELECT (ruled).* FROM everybody) x GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT count(*) AS different FROM ((TABLE everybody EXCEPT ALL TABLE each_user) UNION ALL (TABLE each_user EXCEPT ALL TABLE everybody)) x;
+SELECT * FROM tagrec_recommend_all('by_int', 1, diversity => 2);
+SELECT * FROM tagrec_recommend_all('by_int', 1, max_per_group => 1);
+SELECT min(rank), max(rank), count(*) FROM tagrec_recommend_all_as(NULL::int, NULL::int, 'by_int', 2, after => 2);
+
 -- a hostile relation is read as the caller, who loses nothing by it
 CREATE ROLE regress_tagrec_reader;
 GRANT USAGE, CREATE ON SCHEMA fixture TO regress_tagrec_reader;

@@ -48,18 +48,26 @@ SELECT count(*) AS similar, count(*) FILTER (WHERE item::int >= 100) AS of_the_g
 SELECT count(*) AS tags, bool_and(tag LIKE 'g1%') AS of_the_group FROM tagrec_explain('spectral', 107, 103, 3);
 SELECT tagrec_refresh('spectral') > 0 AS refreshed;
 SELECT count(*) AS offered, count(*) FILTER (WHERE r.item::int >= 100) AS of_the_group FROM tagrec_recommend('spectral', 107, 5) r;
-SELECT tagrec_refresh('spectral_alone');
+SELECT tagrec_refresh('spectral_alone') > 0 AS refreshed;
+SELECT count(*) AS offered, count(*) FILTER (WHERE r.item::int >= 100) AS of_the_group FROM tagrec_recommend('spectral_alone', 107, 5) r;
 -- a member's row of the model's weights starts with what it counts: as given, or chosen
 SELECT round(value[1]::numeric, 4) AS ease, round(value[6]::numeric, 4) AS ials, round(value[11]::numeric, 4) AS popularity
 	FROM given_weight_versions WHERE name = 'members';
-SELECT abs(value[1] + value[6] - 1) < 1e-6 AS whole FROM blend_weight_versions WHERE name = 'members';
-SELECT options->>'members' AS members, options->>'weights' AS weights, options->>'validation' AS validation
+SELECT abs(value[1] + coalesce(value[6], 0) - 1) < 1e-6 AS whole FROM blend_weight_versions WHERE name = 'members';
+SELECT options->>'weights' <> '' AS weights, options->>'validation' AS validation, requested_options AS asked
 	FROM tagrec_versions WHERE model IN ('blend', 'given') ORDER BY model COLLATE "C";
--- a refresh leaves the members that read tags; this one says so
+-- weights are chosen on held-out pairs, the members then learn from all pairs: as if it had been told the weights
+SELECT tagrec_train('chosen', 'posts', 'blend', '{"members": "ease lambda=10; tag_cosine", "validation": 0.2}') > 0 AS trained;
+SELECT tagrec_train('told', 'posts', 'blend', jsonb_build_object('members', 'ease lambda=10; tag_cosine', 'validation', 0, 'weights',
+	value[1] || ' ' || value[6])) > 0 AS trained FROM chosen_weight_versions WHERE name = 'members';
+SELECT bool_and(abs(c.score - t.score) < 1e-5) AS same, count(*) > 0 AS any
+	FROM generate_series(1, 12) u, tagrec_recommend('chosen', u, 30) c JOIN tagrec_recommend('told', u, 30) t USING (item);
+SELECT metric_value > 0 AS measured, options->>'weights' <> '' AS weights FROM tagrec_versions WHERE model = 'chosen';
+-- a refresh leaves all members
 SELECT tagrec_train('arrays', 'posts', 'blend', '{"members": "ials; tag_cosine", "weights": "1 1"}') > 0 AS trained;
 SELECT tagrec_refresh('arrays') > 0 AS refreshed;
 SELECT count(*) AS offered, count(*) FILTER (WHERE r.item::int >= 100) AS of_the_group FROM tagrec_recommend('arrays', 107, 5) r;
-SELECT tagrec_refresh('blend');
+SELECT tagrec_refresh('blend') > 0 AS refreshed;
 
 -- ---- what is refused
 \set VERBOSITY terse

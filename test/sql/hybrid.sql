@@ -1,4 +1,4 @@
--- hybrid: what the tags cannot tell, the items can; those that a refresh finds are known by tags alone.
+-- hybrid: what the tags cannot tell, the items can; new ones that a refresh finds are known by tags alone.
 SET client_min_messages = warning;
 CREATE SCHEMA hybrid;
 SET search_path = hybrid, public;
@@ -16,7 +16,7 @@ SELECT abs(tagrec_score('both', 3, 4) - sum(x * y)) < 1e-5 AS inner_product
 SELECT count(*) AS offered FROM tagrec_recommend_for_tags('both', '{t1,t2}', n => 6);
 SELECT count(*) > 0 AS explained FROM tagrec_explain('both', 3, 4);
 
--- a refresh: items have other numbers, users and items are their tags; equal tags then give equal arrays
+-- a refresh: items have other numbers, and those of equal tags are still told apart
 SELECT count(DISTINCT embedding) AS arrays FROM both_item_embedding WHERE item_id IN (4, 104);
 INSERT INTO posts VALUES (0, 0, 't1'), (0, 0, 't2'), (0, 4, 't0'), (0, 104, 't0');
 SELECT tagrec_refresh('both') > 0 AS refreshed;

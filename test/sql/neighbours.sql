@@ -144,7 +144,7 @@ SELECT tagrec_embed('items', '{x}');
 SELECT * FROM tagrec_feature_tags('items', 1);
 SELECT * FROM tagrec_explain('items', 2, 'c');
 SELECT * FROM tagrec_explain('users', 2, 'c');
-SELECT tagrec_refresh('items');
+SELECT tagrec_refresh('users');
 SELECT tagrec_train('x', 'posts', 'item_knn', '{"neighbours": -1}');
 \set VERBOSITY terse
 SELECT tagrec_train('x', 'posts', 'user_knn', '{"factors": 3}');
@@ -167,7 +167,6 @@ SELECT count(*) > 0 AS some, bool_and(tag LIKE 'g1%') AS of_the_group, bool_and(
 	FROM tagrec_explain('tagged', 103, 104, 100);
 SELECT count(*) AS similar, count(*) FILTER (WHERE item::int / 100 = 1) AS of_the_group FROM tagrec_similar_items('tagged', 105, 3);
 SELECT tagrec_embed('tagged', '{g1t0}');
-SELECT tagrec_refresh('tagged');
 
 -- ---- retrained in another form, renamed, dropped
 SELECT tagrec_train('nearest', 'posts', 'popularity') > 0 AS trained;

@@ -54,6 +54,27 @@ FROM generate_series(1, 2) feature, LATERAL tagrec_feature_tags('net', feature) 
 SELECT rank, tag FROM tagrec_feature_tags('net', 2, 1);
 SELECT count(*) FROM tagrec_feature_tags('net', 1, 0);
 
+-- topics: as many as there is room for, each with the tags that lie along it most; the sharpest first
+SELECT count(*) AS topics, min(cardinality(tags)) AS least, max(cardinality(tags)) AS most, array_agg(topic ORDER BY sharpness DESC) AS by_sharpness,
+	bool_and(sharpness BETWEEN -1.000001 AND 1.000001) AS cosines FROM tagrec_topics('net');
+SELECT topic, cardinality(tags) FROM tagrec_topics('net', 1, 2);
+SELECT topic, sharpness, cardinality(tags) FROM tagrec_topics('net', n => 1) ORDER BY topic;
+SELECT cardinality(tags) FROM tagrec_topics('net', 1, 0);
+SELECT * FROM tagrec_topics('net', 0);
+SELECT * FROM tagrec_topics('net', 65);
+SELECT * FROM tagrec_topics('net', NULL);
+-- tags that users give together are in one topic: five kinds of users, each with eight tags of its own
+SET client_min_messages = warning;
+CREATE TABLE kinds AS SELECT u AS user_id, i AS item_id, 'kind ' || u % 5 || ' tag ' || (u / 5 * 7 + i / 5 * 3) % 8 AS tag
+	FROM generate_series(0, 99) u, generate_series(0, 99) i WHERE i % 5 = u % 5 AND (u * 5 + i) % 3 = 0;
+SELECT tagrec_train('kinds', 'kinds', 'hdlpr_ns', '{"epochs": 60, "validation": 0}') > 0 AS trained;
+SELECT topic, (SELECT count(DISTINCT split_part(tag, ' ', 2)) FROM unnest(tags) tag) AS kinds
+FROM tagrec_topics('kinds', 4, 6) WHERE topic <= 3;
+SELECT tagrec_train('kinds', 'kinds', 'item_knn') > 0 AS trained;
+RESET client_min_messages;
+SELECT * FROM tagrec_topics('kinds');
+SELECT tagrec_drop('kinds');
+
 -- another version, other weights
 SET client_min_messages = warning;
 SELECT fixture_network('net', 'text', 2);

@@ -150,6 +150,10 @@ SELECT tagrec_train('deep', 'a', 'hdlpr_ns',
 SELECT count(*) FILTER (WHERE x.embedding = y.embedding) AS same
 	FROM deep_item_versions x JOIN deep_item_versions y USING (item_id) WHERE x.version = 1 AND y.version = 3;
 
+-- time that runs out ends a training with the epoch that it is in
+SELECT tagrec_train('deep', 'a', 'hdlpr_ns', '{"layers": [4], "epochs": 100000, "max_seconds": 0.05, "threads": 1}') > 0 AS trained;
+SELECT epochs BETWEEN 1 AND 99999 AS stopped, requested_options ->> 'max_seconds' AS asked FROM tagrec_versions WHERE model = 'deep' AND deployed;
+
 DROP VIEW stored;
 SELECT tagrec_drop(model) FROM tagrec_models WHERE schema = 'train' ORDER BY model;
 SELECT relname FROM pg_class WHERE relnamespace = 'train'::regnamespace AND relname ~ '_(versions|v\d+|embedding)$';

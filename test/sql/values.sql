@@ -11,7 +11,7 @@ CREATE VIEW tagged AS SELECT user_id, item_id, 'x' AS tag FROM likes;
 
 -- the error on the way says what to write
 SELECT tagrec_train('m', 'likes');
-SELECT tagrec_train('m', 'likes', tag_column => NULL) > 0 AS trained;
+SELECT tagrec_train('m', 'likes', 'ease', tag_column => NULL) > 0 AS trained;
 SELECT algorithm, tag_column, value_column, time_column, user_features, item_features, users, items, tags, assignments, pairs
 	FROM tagrec_versions WHERE model = 'm';
 SELECT count(*) = 5 AS answers FROM tagrec_recommend('m', 1, 5);
@@ -110,6 +110,23 @@ SELECT algorithm, (SELECT count(*) FROM (SELECT * FROM tagrec_recommend_all(algo
 		EXCEPT SELECT * FROM tagrec_recommend_all(algorithm || '_alike', 5)) d) AS differences
 	FROM unnest('{ials,bpr}'::text[]) algorithm;
 
+-- somebody with one foot in each of two camps is offered what the camp has whose items count more, by value or by time
+CREATE TABLE camps (user_id int, item_id text, amount float8, at date, backwards date);
+INSERT INTO camps SELECT u, CASE WHEN u <= 40 THEN 'a' ELSE 'b' END || i, 1, '2024-01-01', '2024-01-01' FROM generate_series(1, 80) u, generate_series(0, 9) i
+	WHERE (u * 7 + i * 3) % 5 > 1;
+INSERT INTO camps SELECT 0, side || i, CASE side WHEN 'a' THEN 20 ELSE 0.1 END, CASE side WHEN 'a' THEN '2024-01-01' ELSE '2022-01-01' END::date,
+	CASE side WHEN 'b' THEN '2024-01-01' ELSE '2022-01-01' END::date FROM unnest('{a,b}'::text[]) side, generate_series(0, 2) i;
+CREATE VIEW camps_reversed AS SELECT user_id, item_id, CASE WHEN user_id = 0 THEN 2 / amount ELSE amount END AS amount, backwards AS at FROM camps;
+CREATE TABLE camp_training AS SELECT algorithm, source, kind, concat_ws('_', 'camp', algorithm, source, kind) AS model
+	FROM unnest('{ials,bpr}'::text[]) algorithm, unnest('{camps,camps_reversed}'::text[]) source, unnest('{value,time}'::text[]) kind;
+CREATE FUNCTION camp_options(algorithm text, kind text) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT CASE algorithm WHEN 'ials' THEN '{"factors": 4}'::jsonb ELSE '{"factors": 4, "epochs": 150, "learning_rate": 0.01}' END || CASE kind WHEN 'time' THEN '{"half_life": "60 days"}'::jsonb ELSE '{}' END $$;
+SELECT count(CASE kind WHEN 'value' THEN tagrec_train(model, source::regclass, algorithm, camp_options(algorithm, kind), tag_column => NULL, value_column => 'amount')
+	ELSE tagrec_train(model, source::regclass, algorithm, camp_options(algorithm, kind), tag_column => NULL, time_column => 'at') END) AS trained FROM camp_training;
+SELECT algorithm, kind, (SELECT left(item, 1) FROM tagrec_recommend(concat_ws('_', 'camp', algorithm, 'camps', kind), 0, 1)) AS camps,
+	(SELECT left(item, 1) FROM tagrec_recommend(concat_ws('_', 'camp', algorithm, 'camps_reversed', kind), 0, 1)) AS reversed
+	FROM camp_training WHERE source = 'camps' ORDER BY 1, 2;
+
 -- what is refused
 SELECT tagrec_train('x', 'orders', 'ease', '{"half_life": 3}', tag_column => NULL);
 SELECT tagrec_train('x', 'orders', 'ease', '{"half_life": "soon"}', tag_column => NULL, time_column => 'at');
@@ -156,10 +173,14 @@ SELECT tagrec_refresh('o_auto');
 -- a single user, a single item
 CREATE VIEW lonely AS SELECT * FROM likes WHERE user_id = 1;
 SELECT algorithm, says(format($$SELECT tagrec_train('l_%1$s', 'lonely', %1$L, tag_column => NULL)$$, algorithm))
-	FROM unnest('{bpr,ease,ials,item_knn,popularity,user_knn}'::text[]) algorithm;
+	FROM unnest('{bpr,cdae,ease,ials,item_knn,multvae,popularity,user_knn}'::text[]) algorithm;
 CREATE VIEW single AS SELECT * FROM likes WHERE item_id = 'item 1';
 SELECT algorithm, says(format($$SELECT tagrec_train('i_%1$s', 'single', %1$L, tag_column => NULL)$$, algorithm))
-	FROM unnest('{bpr,ease,ials,item_knn,popularity,user_knn}'::text[]) algorithm;
+	FROM unnest('{bpr,cdae,ease,ials,item_knn,multvae,popularity,user_knn}'::text[]) algorithm;
+CREATE VIEW lonely_rated AS SELECT *, 1 + length(item_id) + hashtext(item_id) % 2 AS stars FROM lonely;
+SELECT algorithm, says(format($$SELECT tagrec_train('r_%1$s', 'lonely_rated', %1$L, '{"epochs": 2}', tag_column => NULL, value_column => 'stars')$$, algorithm))
+	FROM tagrec_algorithms WHERE task = 'rating' AND says(format($$SELECT tagrec_train('r_%1$s', 'lonely_rated', %1$L, '{"epochs": 2}', tag_column => NULL,
+		value_column => 'stars')$$, algorithm)) <> 'nothing';
 
 SELECT count(tagrec_drop(model)) > 20 AS dropped FROM tagrec_models;
 SET client_min_messages = error;

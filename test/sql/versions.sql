@@ -133,6 +133,40 @@ SELECT * FROM tagrec_recommend('m', 1);
 SELECT tagrec_train('M "2"', 'a', 'popularity') > 0 AS trained;
 SELECT tagrec_rename('M "2"', 'm');
 
+-- and to another schema
+CREATE SCHEMA elsewhere;
+CREATE ROLE regress_tagrec_stranger;
+\set VERBOSITY terse
+SELECT tagrec_set_schema('nobody', 'elsewhere');
+SELECT tagrec_set_schema('m', 'nowhere');
+SELECT tagrec_set_schema('m', 'pg_catalog');
+SELECT tagrec_set_schema('m', 'pg_temp');
+CREATE TABLE elsewhere.m_item_embedding ();
+SELECT tagrec_set_schema('m', 'elsewhere');
+DROP TABLE elsewhere.m_item_embedding;
+GRANT CREATE, USAGE ON SCHEMA elsewhere TO regress_tagrec_stranger;
+GRANT USAGE ON SCHEMA versions TO regress_tagrec_stranger;
+GRANT SELECT ON m_item_embedding TO regress_tagrec_stranger;
+SET ROLE regress_tagrec_stranger;
+SELECT public.tagrec_set_schema('m', 'elsewhere');
+RESET ROLE;
+\set VERBOSITY default
+CREATE TEMP TABLE moved AS SELECT * FROM tagrec_recommend_all('m');
+SELECT tagrec_set_schema('m', 'versions');
+SELECT tagrec_set_schema('m', 'elsewhere');
+SELECT relnamespace::regnamespace AS schema, relkind, count(*) FROM pg_class WHERE relname LIKE 'm\_%' AND relnamespace IN ('versions'::regnamespace, 'elsewhere'::regnamespace) GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT count(*) > 0 AS some, bool_and((user_id, rank, item) IN (SELECT user_id, rank, item FROM moved)) AS same FROM tagrec_recommend_all('m');
+SELECT schema FROM tagrec_models WHERE model = 'm';
+SELECT tagrec_train('m', 'a', 'popularity') > 0 AS trained;
+SELECT count(*) > 0 AS some FROM elsewhere.m_user_embedding;
+SET ROLE regress_tagrec_stranger;
+SELECT count(*) > 0 AS granted FROM public.tagrec_recommend('m', 1);
+RESET ROLE;
+SELECT tagrec_set_schema('m', 'versions');
+DROP OWNED BY regress_tagrec_stranger;
+DROP ROLE regress_tagrec_stranger;
+DROP SCHEMA elsewhere;
+
 -- dropping is RESTRICT
 \set VERBOSITY terse
 SELECT tagrec_drop('nobody');

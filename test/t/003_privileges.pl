@@ -183,6 +183,7 @@ works('ann', "$path; SELECT $_", "... in $_") foreach (
 	q{tagrec_score('near', 1, 'i1')},
 	q{tagrec_explain('net', 1, 'i1', 2)},
 	q{tagrec_feature_tags('net', 1, 2)},
+	q{tagrec_topics('net', 1, 2)},
 	q{tagrec_evaluate('near', 'a', exclude_seen => false)},
 	q{tagrec_evaluate('tags', 'a', exclude_seen => false)},
 	q{tagrec_compare('{net,near}', 'a', exclude_seen => false)},

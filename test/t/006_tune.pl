@@ -76,10 +76,10 @@ like($stderr, qr{NOTICE:  trained version 1 of model "told"}, '... and what was 
 unlike($stderr, qr{trial \d of}, 'tagrec.progress_interval says how often');
 
 ($ret, $stdout, $stderr) = $node->psql('postgres', q{SELECT tagrec_train('chosen', 'a', 'auto',
-	'{"candidates": "popularity, ease, hdlpr_ns, user_knn", "max_seconds": 1.5, "patience": 0, "epochs": 100000, "sample": 900}')});
+	'{"candidates": "popularity, ease, hdlpr_ns, user_knn", "max_seconds": 1.5, "validation_every": 100000, "epochs": 100000, "sample": 900}')});
 is($ret, 0, 'auto');
 like($stderr, qr{NOTICE:  algorithm "(?:popularity|ease)" ranks \d+ held-out pairs best: ndcg\@20 \d\.\d{4}}, '... says what it chooses');
-like($stderr, qr{\nDETAIL:  Tried on \d{3} of 1000 pairs: popularity \d\.\d{4} in \d+\.\d s, ease \d\.\d{4} in \d+\.\d s,},
+like($stderr, qr{\nDETAIL:  Tried on \d{3} of 1000 pairs, with standard errors: popularity \d\.\d{4} \(0\.\d{4}\) in \d+\.\d s, ease \d\.\d{4} \(0\.\d{4}\) in \d+\.\d s,},
 	'... and what it tried');
 like($stderr, qr{s, hdlpr_ns: stopped after \d\.\d s, user_knn: not tried: the trials before took \d\.\d s\.\n}, '... and what not, and why');
 like($stderr, qr{\nHINT:  (?:tagrec_refresh\(\) adds users and items that come later|Items that come later)}, '... and what becomes of new users and items');

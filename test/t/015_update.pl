@@ -126,7 +126,9 @@ sub functions
 	return %function;
 }
 my %old = functions(slurp_file("sql/tagrec--$old_version.sql"));
-my %new = functions(join '', map { slurp_file("sql/$_.sql") } qw(registry training queries evaluation information));
+my $rules = slurp_file('sql/rules.sql');
+my %new = functions(join '', map { slurp_file("sql/$_.sql") =~ s/\@rules\@/$rules/gr }
+	qw(registry training queries newcomers evaluation information));
 foreach my $symbol (sort keys %old)
 {
 	next unless $new{$symbol};

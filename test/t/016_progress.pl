@@ -48,7 +48,7 @@ sub cancel
 }
 
 # ---- within the first epoch, which takes minutes
-my $job = submit('a', 'hdlpr_ns', '{"layers": [2000, 300], "batch": 1, "batch_by": "pairs", "epochs": 7}');
+my $job = submit('a', 'hdlpr_ns', '{"layers": [2000, 300], "batch": 1, "batch_by": "pairs", "temperature": 0.1, "epochs": 7}');
 appears("job = $job AND unit = 'pairs' AND done > 0 AND done < total AND epoch IS NULL AND rows_per_second > 0",
 	'pairs done of an epoch that is not over');
 my ($done, $at) = split /\|/, query("SELECT done, progress_at FROM tagrec_jobs WHERE job = $job");
@@ -93,7 +93,7 @@ cancel($job);
 # ---- a call that waits
 my ($status, $out, $err) = $node->psql('postgres',
 	q{SET tagrec.progress_interval = 0;
-	  SELECT tagrec_train('m', 'slow', 'hdlpr_ns', '{"layers": [2000, 300], "epochs": 2, "batch": 50, "batch_by": "pairs", "validation": 0.1}')});
+	  SELECT tagrec_train('m', 'slow', 'hdlpr_ns', '{"layers": [2000, 300], "epochs": 2, "batch": 50, "batch_by": "pairs", "temperature": 0.1, "validation": 0.1}')});
 is($status, 0, 'a training with notices');
 like($err, qr/NOTICE:  reading: \d+ rows/, '... while it reads');
 like($err, qr/NOTICE:  epoch 1 of 2: \d+ of \d+ pairs, \d+ pairs\/s, \d+ s left/, '... within an epoch');

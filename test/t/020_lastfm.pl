@@ -128,7 +128,7 @@ foreach my $case (
 # ---------------------------------------------------------------- the default preset
 
 my ($ret, $stdout, $stderr) = $node->psql('postgres',
-	q{SET client_min_messages = notice; SELECT tagrec_train('deep', 'train', options => '{"validation_source": "valid"}')});
+	q{SET client_min_messages = notice; SELECT tagrec_train('deep', 'train', 'hdlpr_ns', options => '{"validation_source": "valid"}')});
 is($ret, 0, 'the default preset trains');
 like($stderr, qr/ignoring 253 of 3445 pairs in validation_source/, '... and tells what it is not validated on');
 note($stderr);

@@ -51,7 +51,7 @@ query(q{
 	CREATE TABLE bookmarks (user_id bigint, item_id bigint, tag text);
 	COPY bookmarks FROM '} . "$directory/bookmarks.csv" . q{' WITH (FORMAT csv, HEADER);
 	CREATE TABLE items AS SELECT i::bigint AS id, 'title ' || i AS title FROM generate_series(1, 40) i;
-	SELECT tagrec_train('links', 'bookmarks')}, 'fixture');
+	SELECT tagrec_train('links', 'bookmarks', 'hdlpr_ns')}, 'fixture');
 
 # The columns and the number of rows of the last result in what psql prints.
 sub shape

@@ -109,6 +109,73 @@ test_models(void)
 	tr_model_destroy(ease);
 }
 
+/* A tower as it chooses by itself is the one that was told to be like that. */
+static void
+test_towers(void)
+{
+	static char options[3][4096];
+	TrSetting	none[] = {{NULL, NULL}};
+	TrSetting	first[] = {{"temperature", "0.1"}, {"batch", "128"}, {NULL, NULL}};
+	TrSetting	second[] = {{"temperature", "0.2"}, {"batch", "32"}, {NULL, NULL}};
+	TrModel    *open = train("hdlpr_ns", none, options[0]);
+	float		temperature = tensor_value(open, "temperature", 0);
+	bool		is_first = temperature == 0.1f;
+	TrModel    *told = train("hdlpr_ns", is_first ? first : second, options[1]);
+	TrModel    *other = train("hdlpr_ns", is_first ? second : first, options[2]);
+
+	CHECK(is_first || temperature == 0.2f, "a temperature is chosen, %g", temperature);
+	CHECK(tensor_value(told, "temperature", 0) < 0, "and not stored where it was given");
+	CHECK(tensor_value(open, "W1", 0) == tensor_value(told, "W1", 0), "the training is by what was chosen");
+	CHECK(tensor_value(open, "W1", 0) != tensor_value(other, "W1", 0), "and not by the other");
+	tr_model_destroy(open);
+	tr_model_destroy(told);
+	tr_model_destroy(other);
+}
+
+/* The array of a user of two items, by a model that is loaded with these options */
+static void
+fold(float *array, TrModel *trained, const void *options)
+{
+	TrTensor   *tensors;
+	int			n;
+	TrModel    *loaded = NULL;
+	int32_t		item[] = {0, 2},
+				tag[] = {0, 2};
+	float		one[] = {1, 1};
+	TrHistory	history = {.items = {2, item, one}, .tags = {2, tag, one}};
+	TrSparse	features = {0};
+	TrCatalogue catalogue = {.n_items = ITEMS, .width = trained->width};
+	TrError		err = {0};
+
+	CHECK(tr_model_save(trained, &tensors, &n, &err) == TR_OK
+		  && tr_model_load(&loaded, trained->algorithm, &memory, backend, 4, options, tensors, n, &err) == TR_OK
+		  && tr_model_fold_in(loaded, &history, &catalogue, array, &features, &err) == TR_OK, "folds in %s", err.message);
+	tr_model_destroy(loaded);
+}
+
+/*
+ * In version 0.1.0 nothing was chosen. A blend says of its members' options only what the user said, so that one of that
+ * version is loaded with today's defaults.
+ */
+static void
+test_earlier(void)
+{
+	static char options[2][4096];
+	TrSetting	given[] = {{"layers", "3"}, {"item_history", "2"}, {"item_term", "0"}, {"user_dropout", "0.7"},
+						   {"item_dropout", "0.1"}, {"temperature", "0.1"}, {"batch", "128"}, {NULL, NULL}};
+	TrSetting	defaults[] = {{"layers", "3"}, {NULL, NULL}};
+	float		array[2][64];
+	TrModel    *model = train("hybrid", given, options[0]);
+	TrModel    *open = create("hybrid", defaults, options[1]);
+
+	CHECK(model->width <= 64, "%d numbers", model->width);
+	fold(array[0], model, options[0]);
+	fold(array[1], model, options[1]);
+	CHECK(memcmp(array[0], array[1], (size_t) model->width * sizeof(float)) == 0, "the same as with the defaults of that version");
+	tr_model_destroy(open);
+	tr_model_destroy(model);
+}
+
 int
 main(void)
 {
@@ -123,6 +190,8 @@ main(void)
 	CHECK(chosen("20", "20", 0) == 0, "in doubt the first");
 	CHECK(chosen("0.01", "100", 1000) == 0, "also where the other is not better by the margin");
 	test_models();
+	test_towers();
+	test_earlier();
 	CHECK(memory.used == used, "all memory is given back");
 	backend->ops->close(backend);
 	tr_memory_release(&memory);

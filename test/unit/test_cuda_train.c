@@ -265,6 +265,7 @@ main(void)
 	check_run("hdlpr_ns", "layers=24,12,8 optimizer=sgd learning_rate=0.05 batch=9");
 	check_run("hdlpr_ns", "layers=24,12,8 preset=paper batch=64");
 	check_run("hdlpr_ns", "layers=23,9 optimizer=momentum learning_rate=0.02 negatives=uniform samples=11 batch=50 batch_by=pairs");
+	check_run("hdlpr_ns", "layers=16 optimizer=sgd learning_rate=0.05 negatives=each samples=9 batch=12 batch_by=pairs");
 	check_run("hdlpr_ns", "layers=16 optimizer=sgd learning_rate=0.05 negatives=popularity samples=9 mask_seen=false batch=12");
 	check_run("dspr", "layers=20,8 optimizer=sgd learning_rate=0.05 batch=7 weighting=bm25 norm=max");
 	check_run("dspr", "layers=20,8 preset=paper batch=100");

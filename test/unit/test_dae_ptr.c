@@ -116,6 +116,8 @@ test_gradients(void)
 	check_gradients("activation=tanh loss=bce targets=dropped regularization=5 touched_rows=false");
 	check_gradients("activation=sigmoid loss=softmax targets=all drop=share corruption=0.7 prior=product");
 	check_gradients("activation=tanh samples=4 dropout=0 prior=product");
+	check_gradients("preset=paper hidden=5 learning_rate=1 optimizer=sgd epochs=1 regularization=20 regularization_per=batch");
+	check_gradients("preset=paper hidden=5 learning_rate=1 optimizer=sgd epochs=1 regularization=0.1 regularization_per=post");
 }
 
 /* ------------------------------------------------------------------ scores */

@@ -323,11 +323,31 @@ test_described(void)
 	tr_dataset_free(&d);
 }
 
+/* What a user has is not disliked. */
+static void
+test_dislikes(void)
+{
+	static const int posts[][3] = {{0, 0, 0}, {0, 2, 0}, {1, 1, 0}};
+	static const int pairs[][3] = {{0, 1, 0}, {0, 2, 0}, {1, 0, 0}, {1, 2, 0}};
+	TrAssignments a;
+	TrDislikes	dislikes;
+	TrDataset	d;
+
+	add_all(&a, posts, 3);
+	CHECK(tr_dataset_build(&d, &a, 3, 3, 1, NULL) == TR_OK, "builds");
+	add_all(&a, pairs, 4);
+	CHECK(tr_dislikes_build(&dislikes, &a, &d) == TR_OK, "takes dislikes");
+	CHECK(dislikes.ptr[0] == 0 && dislikes.ptr[1] == 1 && dislikes.ptr[2] == 3 && dislikes.ptr[3] == 3, "of each user");
+	CHECK(dislikes.item[0] == 1 && dislikes.item[1] == 0 && dislikes.item[2] == 2, "but for what the user has");
+	tr_dataset_free(&d);
+}
+
 int
 main(void)
 {
 	tr_memory_init(&memory, 0);
 	test_described();
+	test_dislikes();
 	test_distinct();
 	test_drop_and_renumber();
 	test_core();

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "core/plain.h"
 #include "core/rating_validation.h"
+#include "core/validation.h"
 #include "core/rng.h"
 #include "gradients.h"
 
@@ -288,7 +289,7 @@ error_of(Run *run)
 {
 	double		rmse = NAN;
 
-	CHECK(tr_validate_ratings(run->model, &dataset, &held_out, TR_METRIC_RMSE, NULL, &rmse, &run->err) == TR_OK,
+	CHECK(tr_validate(run->model, &dataset, &held_out, TR_METRIC_RMSE, 0, NULL, &rmse, &run->err) == TR_OK,
 		  "%s: predicts %s", run->algorithm->name, run->err.message);
 	return rmse;
 }

@@ -122,6 +122,8 @@ test_gradients(void)
 	check_gradients("hdlpr_ns", "layers=4 negatives=popularity samples=5 temperature=0.5 reconstruction=0.2");
 	check_gradients("hdlpr_ns", "layers=4 negatives=uniform samples=3 mask_seen=false logq=false temperature=0.5");
 	check_gradients("hdlpr_ns", "layers=4 negatives=full temperature=0.5 user_balance=1 max_targets=2");
+	check_gradients("hdlpr_ns", "layers=4 negatives=each samples=3 batch_by=pairs temperature=0.5");
+	check_gradients("hdlpr_ns", "layers=4 negatives=each samples=4 preset=paper learning_rate=1 reconstruction=0.2");
 }
 
 /* ------------------------------------------------------------------ golden runs */
@@ -136,13 +138,14 @@ typedef struct Golden
 } Golden;
 
 static const Golden golden[] = {
-	{"dspr", "layers=6,4 batch=4 learning_rate=0.01",
+	{"dspr", "layers=6,4 batch=4 learning_rate=0.01 temperature=0.05",
 	{5.818700, 8.667002, 4.707723, 5.682549, 12.182689, 9.336288}},
 	{"hdlpr", "preset=paper layers=6,4 batch=8 learning_rate=0.05 epochs=6",
 	{2.871670, 2.672819, 2.628056, 2.604702, 2.588830, 2.577937}},
-	{"hdlpr_ns", "layers=6,4 batch=4 learning_rate=0.01",
+	{"hdlpr_ns", "layers=6,4 batch=4 learning_rate=0.01 temperature=0.05",
 	{3.666894, 6.599479, 1.513697, 3.023672, 5.381375, 8.421601}},
-	{"hdlpr_ns", "layers=6 batch=8 batch_by=pairs negatives=popularity samples=4 reconstruction=0.1 optimizer=momentum learning_rate=0.01",
+	{"hdlpr_ns", "layers=6 batch=8 batch_by=pairs negatives=popularity samples=4 reconstruction=0.1 optimizer=momentum "
+	"learning_rate=0.01 temperature=0.05",
 	{4.412802, 2.563375, 2.513381, 1.683034, 1.420808, 1.569524}},
 };
 
@@ -177,6 +180,52 @@ check_golden(const Golden *g)
 }
 
 /* ------------------------------------------------------------------ what else is promised */
+
+static double
+first_loss(const char *algorithm, const char *settings)
+{
+	Run			run;
+	TrDataset	dataset;
+	TrModel    *model;
+	TrTrainResult result;
+	double		loss[GOLDEN_EPOCHS] = {0};
+	TrTrainHooks hooks = {.poll = {.argument = loss}, .epoch = remember_loss};
+	TrError		err = {0};
+
+	make_dataset(&dataset, 5);
+	if (!CHECK(set_options(&run, algorithm, settings, &err), "%s %s", settings, err.message))
+		return NAN;
+	run.train.epochs = 1;
+	tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err);
+	CHECK(tr_train(model, &dataset, NULL, &run.train, &hooks, &result, &err) == TR_OK, "%s trains %s", settings, err.message);
+	tr_model_destroy(model);
+	tr_dataset_free(&dataset);
+	return loss[0];
+}
+
+/* When as many are drawn for each target as there are items, all of them are its negatives; with few, the sum has few terms. */
+static void
+test_each(void)
+{
+	static const char common[] = "preset=paper layers=4 reconstruction=0 batch=7 positive_in_denominator=true";
+	char		all[256];
+	char		some[256];
+	char		full[256];
+	double		loss;
+	TrError		err = {0};
+	Run			run;
+
+	snprintf(full, sizeof(full), "%s negatives=full", common);
+	snprintf(all, sizeof(all), "%s negatives=each samples=%d", common, 40 * ITEMS);
+	snprintf(some, sizeof(some), "%s negatives=each samples=1", common);
+	loss = first_loss("hdlpr_ns", full);
+	CHECK_NEAR(first_loss("hdlpr_ns", all), loss, 1e-4, "all items for each target");
+	CHECK(first_loss("hdlpr_ns", some) < loss - 1, "one item for each target");
+	CHECK(!set_options(&run, "hdlpr_ns", "negatives=each", &err) && strstr(err.message, "batch_by"), "for pairs alone");
+	snprintf(full + strlen(full), sizeof(full) - strlen(full), " regularization=0");
+	CHECK_NEAR(first_loss("dspr", "preset=paper layers=4 batch=7"), first_loss("hdlpr_ns", full), 1e-6,
+			   "the preset of dspr is Eq. 8, which has no penalty");
+}
 
 static void
 test_checks(void)
@@ -425,7 +474,7 @@ test_fold_in(void)
 	TrError		err = {0};
 
 	make_dataset(&dataset, 3);
-	set_options(&run, "hdlpr_ns", "layers=128", &err);
+	set_options(&run, "hdlpr_ns", "layers=128 temperature=0.05", &err);
 	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, &dataset, run.options, &err) == TR_OK, "a tower");
 	catalogue.width = model->width;
 	for (int32_t i = 0; i < ITEMS; i++)
@@ -530,6 +579,7 @@ main(void)
 		for (size_t g = 0; g < sizeof(golden) / sizeof(golden[0]); g++)
 			check_golden(&golden[g]);
 		test_checks();
+		test_each();
 		test_validation();
 		test_fold_in();
 		test_new_items("hdlpr_ns");

@@ -101,7 +101,8 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	int			known = 0;
 	const TrDataset *d = m->model.dataset;
 
-	TR_TRY(tr_model_create(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options, err));
+	TR_TRY(tr_model_create_polled(&member->model, member->algorithm, m->model.memory, m->model.backend, d, member->options,
+								  m->model.poll, err));
 	member->width = member->model->width;
 	member->features = tr_features(member->model);
 	member->deviation = TR_NEW(&m->model, float, d->n_users);
@@ -119,6 +120,21 @@ create_member(Blend *m, BlendMember *member, TrError *err)
 	return TR_BAD_OPTION;
 }
 
+/* All but those that are given no weight */
+static TrStatus
+create_members(Blend *m, TrError *err)
+{
+	double		weight[BLEND_MOST];
+	bool		given;
+
+	TR_TRY(blend_read_weights(weight, m->n_members, &m->options, &given, err));
+	for (int i = 0; i < m->n_members; i++)
+		if (!given || weight[i] > 0)
+			TR_TRY(create_member(m, &m->member[i], err));
+	blend_set_width(m);
+	return TR_OK;
+}
+
 static TrStatus
 create(TrModel *model, TrError *err)
 {
@@ -130,10 +146,7 @@ create(TrModel *model, TrError *err)
 	if (!model->dataset)
 		return load(m, err);
 	m->n_items = model->dataset->n_items;
-	for (int i = 0; i < m->n_members; i++)
-		TR_TRY(create_member(m, &m->member[i], err));
-	blend_set_width(m);
-	return TR_OK;
+	return create_members(m, err);
 }
 
 /* ------------------------------------------------------------------ training */
@@ -145,7 +158,7 @@ held_out(TrModel *model, const TrPairs *pairs)
 
 	m->held_out = pairs;
 	for (int i = 0; i < m->n_members; i++)
-		if (m->member[i].algorithm->held_out)
+		if (m->member[i].model && m->member[i].algorithm->held_out)
 			m->member[i].algorithm->held_out(m->member[i].model, pairs);
 }
 
@@ -155,8 +168,16 @@ planned(const Blend *m)
 	int			epochs = 0;
 
 	for (int i = 0; i < m->n_members; i++)
-		epochs += m->member[i].epochs;
+		epochs += m->member[i].model ? m->member[i].epochs : 0;
 	return epochs;
+}
+
+/* To the next member that is trained */
+static void
+skip_untrained(Blend *m)
+{
+	while (m->current < m->n_members && !m->member[m->current].model)
+		m->current++;
 }
 
 /* Nothing of a member without weight is kept, but what its options say. */
@@ -219,8 +240,10 @@ static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	Blend	   *m = (Blend *) model;
-	BlendMember *member = &m->member[m->current];
+	BlendMember *member;
 
+	skip_untrained(m);
+	member = &m->member[m->current];
 	if (epoch == 1)
 		model->epochs = planned(m);
 	member->model->epochs = member->epochs;
@@ -231,6 +254,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 		blend_set_width(m);
 		model->epochs += m->epoch - member->epochs;	/* those that it did not need */
 		m->current++;
+		skip_untrained(m);
 		m->epoch = 0;
 	}
 	stats->last = m->current == m->n_members;
@@ -238,6 +262,36 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	if (!stats->last)
 		return TR_OK;
 	return set_weights(m, poll, err);
+}
+
+/* The members that have weight, and their weights, unless these were given. */
+static bool
+settled(const TrModel *model, void *values)
+{
+	const Blend *m = (const Blend *) model;
+	BlendOptions *o = values;
+	TrText		all = m->options.members;
+	char	   *rest = all.value;
+	double		weight[BLEND_MOST];
+	bool		given;
+	size_t		members = 0;
+	size_t		weights = 0;
+	int			i = 0;
+
+	if (blend_read_weights(weight, m->n_members, &m->options, &given, NULL) != TR_OK || given)
+		return false;
+	for (char *one; (one = strsep(&rest, ";"));)
+	{
+		const char *between = members > 0 ? "; " : "";
+
+		one += strspn(one, " \t\r\n");
+		if (*one == '\0' || m->member[i++].weight == 0)
+			continue;
+		members += (size_t) snprintf(o->members.value + members, TR_MAX_TEXT - members, "%s%s", between, one);
+		weights += (size_t) snprintf(o->weights.value + weights, TR_MAX_TEXT - weights, "%s%.4g", weights > 0 ? " " : "",
+									 m->member[i - 1].weight);
+	}
+	return members < TR_MAX_TEXT && weights < TR_MAX_TEXT;
 }
 
 /* ------------------------------------------------------------------ tensors */
@@ -460,6 +514,37 @@ restore(TrModel *model, const TrTensor *tensors, int count, TrError *err)
 	return blend_measure(m, NULL, NULL, err);
 }
 
+/* Those of the members that have numbers for each item. */
+static TrStatus
+renumber_items(const TrRenumbering *renumbering, const void *options, TrTensor *tensors, int count, TrMemory *memory,
+			   TrError *err)
+{
+	Blend		m = {.n_members = 0};
+	TrTensor   *own = tr_alloc(memory, ((size_t) count + 1) * sizeof(TrTensor));
+
+	if (!own)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights' names");
+	TR_TRY(blend_read_members(m.member, &m.n_members, options, memory, err));
+	for (int i = 0; i < m.n_members; i++)
+	{
+		const TrAlgorithm *algorithm = m.member[i].algorithm;
+		int			n = algorithm->renumber_items ? take_tensors(&m, i, own, tensors, count) : 0;
+		size_t		length;
+
+		if (n > 0)
+			TR_TRY(algorithm->renumber_items(renumbering, m.member[i].options, own, n, memory, err));
+		for (int t = 0, at = 0; t < count && at < n; t++)
+			if (member_of(&m, &tensors[t], &length) == i)
+			{
+				tensors[t].rows = own[at].rows;
+				tensors[t].cols = own[at].cols;
+				tensors[t].value = own[at++].value;
+			}
+	}
+	tr_free(memory, own);
+	return TR_OK;
+}
+
 static TrStatus
 load(Blend *m, TrError *err)
 {
@@ -493,7 +578,9 @@ const TrAlgorithm tr_algorithm_blend = {
 	.feature_weights = blend_feature_weights,
 	.encode_features = blend_encode_features,
 	.fold_in = blend_fold_in,
+	.renumber_items = renumber_items,
 	.contributions = blend_contributions,
 	.held_out = held_out,
+	.settled = settled,
 	.destroy = destroy,
 };

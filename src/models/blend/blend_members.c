@@ -12,8 +12,6 @@
 #define MOST_WEIGHT 1e9
 #define BLANK " \t\r\n"
 
-extern const TrAlgorithm tr_algorithm_blend;
-
 /* What the training loop would offer a member by itself. */
 typedef struct MemberTraining
 {

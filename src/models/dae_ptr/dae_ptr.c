@@ -15,6 +15,7 @@ static const char *const drop_names[] = {"share", "random", "one", NULL};
 static const char *const loss_names[] = {"bce", "softmax", NULL};
 static const char *const target_names[] = {"all", "dropped", NULL};
 static const char *const prior_names[] = {"none", "product", NULL};
+static const char *const penalty_names[] = {"epoch", "batch", "post", NULL};
 static const char *const decay_names[] = {"none", "linear", NULL};
 static const char *const init_names[] = {"glorot", "normal", NULL};
 
@@ -63,7 +64,10 @@ static const TrOption option_rows[] = {
 	"with profiles: maximum number of tags of a profile that are input, the most used first; 0 = all if there are at most "
 	"20,000 tags, else 32"},
 	{"regularization", TR_OPTION_REAL, FIELD(regularization), "0", 0, 1000, NULL,
-	"L2 strength: weight of half the squared parameters, relative to the sum of the posts' losses (lambda in the paper)"},
+	"L2 strength: weight of half the squared parameters, relative to what regularization_per says (lambda in the paper)"},
+	{"regularization_per", TR_OPTION_ENUM, FIELD(penalty), "epoch", 0, 0, penalty_names,
+	"what regularization is relative to: the sum of all posts' losses (epoch), the sum of those of a mini-batch (batch), or "
+	"their mean (post)"},
 	{"optimizer", TR_OPTION_ENUM, FIELD(optimizer), "adam", 0, 0, tr_optimizer_names,
 	"optimizer"},
 	{"learning_rate", TR_OPTION_REAL, FIELD(learning_rate), "0.001", 1e-9, 10, NULL,

@@ -54,6 +54,14 @@ typedef enum DaeTargets
 	DAE_DROPPED_TAGS			/* those that the input lacks; those it has are in no sum */
 } DaeTargets;
 
+/* What half the squared parameters are added to (Eq. 12 does not say how a mini-batch has its share) */
+typedef enum DaePenalty
+{
+	DAE_PER_EPOCH,				/* the sum of all posts' losses, shared out over the epoch */
+	DAE_PER_BATCH,				/* the sum of each mini-batch's losses */
+	DAE_PER_POST				/* the mean of each mini-batch's losses */
+} DaePenalty;
+
 typedef enum DaePrior
 {
 	DAE_NO_PRIOR,
@@ -94,6 +102,7 @@ typedef struct DaeOptions
 	bool		profiles;
 	int			profile_tags;
 	double		regularization;
+	int			penalty;
 	int			optimizer;		/* TrOptimizerKind */
 	double		learning_rate;
 	int			decay;

@@ -2,9 +2,12 @@
  * One epoch of dae_ptr: plan a step, forward, loss, backward, update.
  *
  * A step minimises the mean of its posts' losses + regularization / (2 N) (sum of the squared parameters), N posts in all:
- * over an epoch that is Eq. 11 and 12 divided by N. The weights of the prior's parts are not regularized.
+ * over an epoch that is Eq. 11 and 12 divided by N. Two other readings of the paper have the step's posts, or 1, in place of
+ * N. The weights of the prior's parts are not regularized.
  * Legend: see dae_ptr.h.
  */
+#include <math.h>
+
 #include "models/dae_ptr/dae_ptr.h"
 
 /* ------------------------------------------------------------------ upload */
@@ -120,13 +123,27 @@ backward(Dae *m, const DeviceBatch *d, const float *z)
 	b->ops->sparse_backward(b, m->table_grad.data, &d->compact, dz, l->K);
 }
 
+/* What half the squared parameters are weighed by, in a mini-batch of so many posts. */
+static double
+penalty(const Dae *m, double posts)
+{
+	switch ((DaePenalty) m->options.penalty)
+	{
+		case DAE_PER_BATCH:
+			return m->options.regularization / posts;
+		case DAE_PER_POST:
+			return m->options.regularization;
+		default:
+			return m->options.regularization / m->model.dataset->n_posts;
+	}
+}
+
 static void
 update(Dae *m, const DeviceBatch *d)
 {
 	const DaeOptions *o = &m->options;
 	TrBackend  *b = m->model.backend;
-	TrOptimizer optimizer = tr_optimizer(o->optimizer, m->rate, m->p.steps,
-										 o->regularization / 2 / m->model.dataset->n_posts);
+	TrOptimizer optimizer = tr_optimizer(o->optimizer, m->rate, m->p.steps, penalty(m, d->input.rows) / 2);
 
 	if (o->touched_rows)
 		tr_parameters_update_rows(&m->p, b, &optimizer, m->table_grad.data, d->touched, d->compact.cols, m->layout.K);
@@ -203,6 +220,6 @@ dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 	}
 	TR_TRY(tr_parameters_end_epoch(&m->p, b, sums, err));
 	stats->loss = (steps > 0 ? sums[0] / (double) steps : 0)
-		+ m->options.regularization / 2 * sums[1] / m->model.dataset->n_posts;
+		+ penalty(m, (double) stats->pairs / fmax((double) steps, 1)) / 2 * sums[1];
 	return TR_OK;
 }

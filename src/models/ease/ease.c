@@ -233,6 +233,15 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 	return TR_OK;
 }
 
+static bool
+settled(const TrModel *model, void *options)
+{
+	const Ease *m = (const Ease *) model;
+
+	((EaseOptions *) options)->lambda = m->settings.lambda;
+	return ((const EaseOptions *) model->options)->lambda == 0 && m->spectral.rank == 0;
+}
+
 const TrAlgorithm tr_algorithm_ease = {
 	.name = "ease",
 	.summary = "Linear regression of every item on the user's other items, in closed form; does not use tags.",
@@ -251,4 +260,5 @@ const TrAlgorithm tr_algorithm_ease = {
 	.feature_weights = feature_weights,
 	.fold_in = fold_in,
 	.contributions = tr_ease_contributions,
+	.settled = settled,
 };

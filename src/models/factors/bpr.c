@@ -8,12 +8,15 @@
  * Where pairs have values, a triple weighs the value of (u,i), divided by the mean of all. Where users dislike items, the
  * option dislikes says how often j is one of these.
  * An epoch has one triple for every pair, with a j drawn anew. A batch of triples is one step, over the rows it touches.
+ * How much regularization is right depends on how many pairs an item has: unless it is given, it is chosen on held-out
+ * pairs (choice.h).
  * Legend: U users, I items, D factors, W width: D and a column for the item's bias, where a user has 1; B triples of a
  * batch.
  */
 #include <math.h>
 
 #include "core/rng.h"
+#include "models/choice.h"
 #include "models/factors/factors.h"
 
 /* Draws of an item that the user does not have, before the items are tried in turn. */
@@ -53,8 +56,8 @@ static const TrOption option_rows[] = {
 	"negative sampling: uniform, or proportional to the number of users of an item"},
 	{"dislikes", TR_OPTION_REAL, OPTION(dislikes), "0", 0, 1, NULL,
 	"share of the negatives that are drawn from what the user dislikes, if anything, by the option like_from"},
-	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.005", 0, 1000, NULL,
-	"L2 strength for the embeddings and biases of a triple"},
+	{"regularization", TR_OPTION_REAL, OPTION(regularization), "-1", -1, 1000, NULL,
+	"L2 strength for the embeddings and biases of a triple; -1 = chosen on held-out pairs of the training data"},
 	{"optimizer", TR_OPTION_ENUM, OPTION(optimizer), "adam", 0, 0, tr_optimizer_names,
 	"optimizer"},
 	{"learning_rate", TR_OPTION_REAL, OPTION(learning_rate), "0.001", 1e-9, 1000, NULL,
@@ -69,7 +72,17 @@ static const TrOption option_rows[] = {
 	"maximum number of passes over the training pairs"},
 };
 
-static const TrOptionSet options = TR_OPTION_SET(option_rows, BprOptions);
+static TrStatus
+check_options(const void *values, TrError *err)
+{
+	double		regularization = ((const BprOptions *) values)->regularization;
+
+	if (regularization < 0 && regularization != -1)
+		return tr_fail(err, TR_BAD_OPTION, "option \"regularization\" is %g, which is neither -1 nor 0 or more", regularization);
+	return TR_OK;
+}
+
+static const TrOptionSet options = TR_OPTION_SET(option_rows, BprOptions, .check = check_options);
 
 typedef struct Bpr
 {
@@ -109,7 +122,9 @@ estimate(const TrShape *shape, const void *values)
 	int			copies = o->optimizer == TR_ADAM ? 5 : 3;
 
 	/* in the backend, with their moments, saved, and the best ones kept; the order; a batch */
-	return (size_t) (sizeof(float) * (copies * rows * W + shape->n_posts + B * (8 * W + 2 * BATCH_INTS + 12)));
+	double		bytes = sizeof(float) * (copies * rows * W + shape->n_posts + B * (8 * W + 2 * BATCH_INTS + 12));
+
+	return o->regularization < 0 ? (size_t) (2 * bytes) + tr_choice_bytes(shape) : (size_t) bytes;
 }
 
 /* ------------------------------------------------------------------ life */
@@ -311,6 +326,33 @@ step(TrModel *model, int n, int64_t number)
 	tr_factors_learn(b, &m->side[TR_ITEM], &o, m->options.regularization);
 }
 
+/* Regularizations that are worth a try, and how long: by then the larger one is ahead where it will be. */
+static const double tried[] = {0.005, 0.02};
+
+#define TRIED ((int) (sizeof(tried) / sizeof(tried[0])))
+#define CHOOSING_EPOCHS 30
+
+static TrStatus
+choose(Bpr *m, const TrPoll *poll, TrError *err)
+{
+	BprOptions	options[TRIED];
+	const void *list[TRIED];
+	TrChoice	choice = {.options = list, .n = TRIED, .seed = m->options.seed};
+	int			epochs = (m->model.epochs + 3) / 4;
+	int			best;
+
+	for (int i = 0; i < TRIED; i++)
+	{
+		options[i] = m->options;
+		options[i].regularization = tried[i];
+		list[i] = &options[i];
+	}
+	choice.epochs = epochs < CHOOSING_EPOCHS ? epochs : CHOOSING_EPOCHS;
+	TR_TRY(tr_choose(&best, &m->model, &choice, poll, err));
+	m->options.regularization = tried[best];
+	return TR_OK;
+}
+
 static TrStatus
 train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
@@ -318,6 +360,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	TrRankEpoch e = {.order = m->order, .n = m->n_posts, .batch = m->B, .floats = (int64_t) m->B * m->W,
 	.seed = m->options.seed, .loss = m->loss.loss, .plan = list_triples, .step = step};
 
+	if (epoch == 1 && m->options.regularization < 0)
+		TR_TRY(choose(m, poll, err));
 	return tr_rank_epoch(&e, model, epoch, poll, stats, err);
 }
 

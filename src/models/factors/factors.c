@@ -3,8 +3,7 @@
  */
 #include "models/factors/factors.h"
 
-#include <stdlib.h>
-
+#include "core/sort.h"
 #include "models/nn/rows.h"
 
 /* Floats gathered between two polls: 0.1 s of one slow core. */
@@ -27,14 +26,7 @@ tr_factors_create(TrFactors *f, TrModel *model, float *host, int32_t n, int widt
 	return tr_mirror(model, host, f->rows, floats, err);
 }
 
-static int
-compare_places(const void *a, const void *b)
-{
-	uint64_t	x = *(const uint64_t *) a;
-	uint64_t	y = *(const uint64_t *) b;
-
-	return (x > y) - (x < y);
-}
+TR_SORT_FUNCTIONS(sort_places, uint64_t)
 
 void
 tr_factors_sort(TrFactors *f, uint64_t *sort)
@@ -44,7 +36,7 @@ tr_factors_sort(TrFactors *f, uint64_t *sort)
 
 	for (int i = 0; i < f->n_gathered; i++)
 		sort[i] = (uint64_t) rows->index[i] << 32 | (uint64_t) i;
-	qsort(sort, (size_t) f->n_gathered, sizeof(uint64_t), compare_places);
+	sort_places(sort, (size_t) f->n_gathered);
 	for (int i = 0; i < f->n_gathered; i++)
 	{
 		int32_t		row = (int32_t) (sort[i] >> 32);

@@ -485,6 +485,16 @@ contributions(TrModel *model, const TrHistory *history, const TrCatalogue *catal
 
 /* ------------------------------------------------------------------ result */
 
+static bool
+settled(const TrModel *model, void *options)
+{
+	const Ials *m = (const Ials *) model;
+
+	((IalsOptions *) options)->alpha = m->options.alpha;
+	((IalsOptions *) options)->regularization = m->options.regularization;
+	return m->weights != NULL;
+}
+
 const TrAlgorithm tr_algorithm_ials = {
 	.name = "ials",
 	.summary = "Matrix factorization by alternating least squares; does not use tags.",
@@ -502,4 +512,5 @@ const TrAlgorithm tr_algorithm_ials = {
 	.embed = tr_embed_rows,
 	.fold_in = fold_in,
 	.contributions = contributions,
+	.settled = settled,
 };

@@ -54,8 +54,11 @@ tr_parameters_begin_dense(TrParameters *p)
 
 /* ------------------------------------------------------------------ life */
 
-static void
-draw(TrParameters *p, uint64_t seed)
+/* Numbers drawn between two polls */
+#define DRAWS (1 << 18)
+
+static TrStatus
+draw(TrParameters *p, uint64_t seed, const TrPoll *poll)
 {
 	uint64_t	index = 0;
 
@@ -67,8 +70,13 @@ draw(TrParameters *p, uint64_t seed)
 		if (i > 0 && one->stream != p->table[i - 1].stream)
 			index = 0;
 		for (int64_t k = 0; k < n && one->std > 0; k++)
+		{
+			if (k % DRAWS == 0 && tr_poll_at(poll, "weights", one->at + k, p->size))
+				return TR_CANCELLED;
 			p->host[one->at + k] = (float) (one->std * tr_normal(seed, TR_STREAM_INIT, one->stream, index++));
+		}
 	}
+	return TR_OK;
 }
 
 /* First all are checked, where they are loaded; only then is there memory for them. */
@@ -102,7 +110,7 @@ tr_parameters_create(TrParameters *p, TrModel *model, int moments, uint64_t seed
 	}
 	if (!model->dataset)
 		return TR_OK;
-	draw(p, seed);
+	TR_TRY(draw(p, seed, model->poll));
 	p->gradient = tr_device_floats(model, (size_t) (p->size - p->dense));
 	p->moment1 = moments > 0 ? tr_device_zeros(model, size) : NULL;
 	p->moment2 = moments > 1 ? tr_device_zeros(model, size) : NULL;

@@ -18,12 +18,12 @@
 
 /* What an option `samples` of 0 says: all tags up to so many, beyond it a sample of so many. */
 #define TR_MOST_EXACT_TAGS 20000
-#define TR_TAG_SAMPLES 2048
+#define TR_TAG_SAMPLES 512
 
 /* The text of that option, behind what it goes with. */
 #define TR_TAG_SAMPLES_TEXT \
 	"number of tags sampled for each mini-batch, in place of all that no post of it has; 0 = all tags if there are at " \
-	"most 20,000, else 2,048"
+	"most 20,000, else 512"
 
 typedef struct TrTagSample
 {

@@ -7,7 +7,7 @@
 
 const char *const tower_weighting_names[] = {"count", "binary", "log", "tfidf", "log_tfidf", "bm25", NULL};
 const char *const tower_norm_names[] = {"none", "l2", "max", NULL};
-const char *const tower_negatives_names[] = {"full", "batch", "uniform", "popularity", NULL};
+const char *const tower_negatives_names[] = {"full", "batch", "uniform", "popularity", "each", NULL};
 const char *const tower_reconstruction_names[] = {"norm", "squared", NULL};
 const char *const tower_optimizer_names[] = {"sgd", "momentum", "adam", NULL};
 const char *const tower_decay_names[] = {"none", "linear", NULL};
@@ -20,6 +20,8 @@ tower_check_options(const void *values, TrError *err)
 {
 	const TowerOptions *o = values;
 
+	if (o->temperature > 0 && o->temperature < 0.001)
+		return tr_fail(err, TR_BAD_OPTION, "option \"temperature\" is %g, which is neither 0 nor 0.001 or more", o->temperature);
 	if (o->regularization + o->reconstruction >= 1)
 	{
 		tr_fail(err, TR_BAD_OPTION, "regularization (%g) and reconstruction (%g) leave no weight for the ranking loss",
@@ -28,6 +30,8 @@ tower_check_options(const void *values, TrError *err)
 			snprintf(err->detail, sizeof(err->detail), "Their sum must be below 1 (Eq. 13).");
 		return TR_BAD_OPTION;
 	}
+	if (o->negatives == TOWER_EACH && o->batch_by != TOWER_BY_PAIRS)
+		return tr_fail(err, TR_BAD_OPTION, "negatives \"each\" requires batch_by \"pairs\"");
 	return TR_OK;
 }
 
@@ -38,7 +42,8 @@ static const TrOption dspr_options[] = {
 	TOWER_MASK_OPTION,
 };
 
-static const TrSetting dspr_paper[] = {TOWER_PAPER_SETTINGS, {NULL, NULL}};
+/* Eq. 8 has neither a penalty nor, therefore, a share of the loss that is left for the ranking. */
+static const TrSetting dspr_paper[] = {TOWER_PAPER_SETTINGS, {"regularization", "0"}, {NULL, NULL}};
 
 static const TrPreset dspr_presets[] = {{"paper", dspr_paper}, {NULL, NULL}};
 
@@ -84,7 +89,7 @@ static const TrOption hdlpr_ns_options[] = {
 };
 
 static const TrSetting hdlpr_ns_paper[] = {TOWER_PAPER_SETTINGS, {"reconstruction", "0.2"},
-	{"negatives", "batch"}, {"logq", "false"}, {NULL, NULL}};
+	{"negatives", "batch"}, {"logq", "false"}, {"positive_in_denominator", "false"}, {NULL, NULL}};
 
 static const TrPreset hdlpr_ns_presets[] = {{"paper", hdlpr_ns_paper}, {NULL, NULL}};
 

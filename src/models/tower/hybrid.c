@@ -8,10 +8,11 @@
  * items, so that an item in a user's profile and the item itself share a row.
  *
  * How much of a profile should be items depends on how much the tags say of who will like what. What is not given of the
- * two weights and of the dropout is chosen on held-out pairs (choice.h), before the first epoch.
+ * two weights, of the dropout, the temperature and the mini-batch is chosen on held-out pairs (choice.h), before the first
+ * epoch.
  *
- * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset that the model was not trained
- * on, as in a refresh: its items have other numbers.
+ * Somebody known by tags alone is encoded from tags alone, and so is everybody of a dataset whose items have other numbers.
+ * A refresh gives the weights the numbers of its items; a new one has a row of zeros.
  *
  * Legend: T tags, N items, E entries of a table, P posts.
  */
@@ -29,7 +30,7 @@ typedef struct HybridOptions
 } HybridOptions;
 
 static const TrOption options[] = {
-	TOWER_OPTIONS_WITH("-1", "-1", -1, "; -1 = chosen on held-out pairs of the training data", "0.1"),
+	TOWER_OPTIONS_WITH("-1", "-1", -1, "; -1 = chosen on held-out pairs of the training data"),
 	TOWER_MASK_OPTION,
 	TOWER_SAMPLING_WITH("popularity", "2000"),
 	{"item_history", TR_OPTION_REAL, offsetof(HybridOptions, item_history), "-1", -1, 1000, NULL,
@@ -58,6 +59,7 @@ typedef struct Hybrid
 {
 	Tower		tower;			/* over T + N tags */
 	TrDataset	augmented;		/* the dataset with items among the tags; of it, the two profile tables alone are our own */
+	const TrDataset *augmented_of;	/* NULL in a model that was loaded, until it is asked for one */
 	float	   *n_tags;			/* (1) T, saved */
 	float	   *chosen;			/* (4) item_history, item_term, user_dropout, item_dropout; NULL = all given */
 } Hybrid;
@@ -165,7 +167,7 @@ augment_items(TrModel *model, TrProfileTable *table, const TrDataset *d, float t
 }
 
 static TrStatus
-augment(Hybrid *h, const TrDataset *d, const HybridOptions *o, TrError *err)
+augment(Hybrid *h, const TrDataset *d, double history, double term, TrError *err)
 {
 	TrModel    *model = &h->tower.model;
 
@@ -173,8 +175,9 @@ augment(Hybrid *h, const TrDataset *d, const HybridOptions *o, TrError *err)
 		return tr_fail(err, TR_BAD_DATA, "too many tags and items: %d and %d", d->n_tags, d->n_items);
 	h->augmented = *d;
 	h->augmented.n_tags = d->n_tags + d->n_items;
-	TR_TRY(augment_users(model, &h->augmented.user, d, (float) fabs(o->item_history), err));
-	return augment_items(model, &h->augmented.item, d, (float) fabs(o->item_term), err);
+	h->augmented_of = d;
+	TR_TRY(augment_users(model, &h->augmented.user, d, (float) history, err));
+	return augment_items(model, &h->augmented.item, d, (float) term, err);
 }
 
 /* The items of all profiles of a side, where there are any, count so much. */
@@ -204,17 +207,29 @@ weigh_items(Hybrid *h, TrSide side, float times, TrError *err)
 
 /* ------------------------------------------------------------------ what the data wants */
 
-/* item_history, item_term, user_dropout, item_dropout: tags with a few items; items with a few tags */
-static const double tried[][4] = {{2, 0, 0.7, 0.5}, {10, 10, 0.3, 0.3}};
+/* Tags with a few items; items with a few tags, which take more steps to learn. */
+static const struct
+{
+	double		item_history,
+				item_term,
+				user_dropout,
+				item_dropout,
+				temperature;
+	int			batch;
+} tried[] = {{2, 0, 0.5, 0.5, 0.1, 128}, {10, 10, 0.3, 0.3, 0.1, 32}};
 
 #define TRIED ((int) (sizeof(tried) / sizeof(tried[0])))
 
-/* The trainings that choose take half the epochs, and no more than this: in fewer, items have not been learned. */
-#define CHOOSING_EPOCHS 15
+/* The trainings that choose take half the epochs, and no more than this. */
+#define CHOOSING_EPOCHS 10
 
-/* Tags gain more by the other half of the epochs: items have to be ahead by more than that. */
+/* The default of item_history in version 0.1.0, which chose nothing. */
+#define HISTORY_OF_0_1_0 2.0
+
+/* Tags gain more by the other epochs: items have to be ahead by more than that. */
 #define MARGIN 0.1
 
+/* Are the profiles to be chosen? */
 static bool
 is_open(const HybridOptions *o)
 {
@@ -227,13 +242,17 @@ set_tried(HybridOptions *o, const HybridOptions *given, int i)
 {
 	*o = *given;
 	if (given->item_history < 0)
-		o->item_history = tried[i][0];
+		o->item_history = tried[i].item_history;
 	if (given->item_term < 0)
-		o->item_term = tried[i][1];
+		o->item_term = tried[i].item_term;
 	if (given->tower.user_dropout < 0)
-		o->tower.user_dropout = tried[i][2];
+		o->tower.user_dropout = tried[i].user_dropout;
 	if (given->tower.item_dropout < 0)
-		o->tower.item_dropout = tried[i][3];
+		o->tower.item_dropout = tried[i].item_dropout;
+	if (given->tower.temperature == 0)
+		o->tower.temperature = tried[i].temperature;
+	if (given->tower.batch == 0)
+		o->tower.batch = tried[i].batch;
 }
 
 /* The training and the profiles follow what was chosen. */
@@ -265,6 +284,9 @@ choose(Hybrid *h, const TrPoll *poll, TrError *err)
 	}
 	choice.epochs = epochs < CHOOSING_EPOCHS ? epochs : CHOOSING_EPOCHS;
 	TR_TRY(tr_choose(&best, &h->tower.model, &choice, poll, err));
+	tower_take(&h->tower, &options[best].tower);
+	if (!h->chosen)
+		return TR_OK;
 	h->chosen[0] = (float) options[best].item_history;
 	h->chosen[1] = (float) options[best].item_term;
 	h->chosen[2] = (float) options[best].tower.user_dropout;
@@ -277,7 +299,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 {
 	Hybrid	   *h = (Hybrid *) model;
 
-	if (epoch == 1 && h->chosen)
+	if (epoch == 1 && (h->chosen || tower_is_open(model->options)))
 		TR_TRY(choose(h, poll, err));
 	return tower_train_epoch(model, epoch, poll, stats, err);
 }
@@ -287,6 +309,7 @@ restored(TrModel *model, TrError *err)
 {
 	Hybrid	   *h = (Hybrid *) model;
 
+	TR_TRY(tower_restored(model, err));
 	return h->chosen && model->dataset ? apply_chosen(h, err) : TR_OK;
 }
 
@@ -297,12 +320,15 @@ estimate(const TrShape *shape, const void *values)
 {
 	TrShape		augmented = *shape;
 	size_t		occurrences = (size_t) shape->n_assignments + (size_t) shape->n_posts;
+	HybridOptions o;
+	size_t		bytes;
 
 	augmented.n_tags += shape->n_items;
 	augmented.n_assignments += shape->n_posts;
+	set_tried(&o, values, 0);
 	/* two tables; an entry has 16 bytes, an occurrence 8 */
-	return (is_open(values) ? 2 : 1) * (tower_estimate(&augmented, values) + 2 * occurrences * 24)
-		+ (is_open(values) ? tr_choice_bytes(shape) : 0);
+	bytes = tower_estimate(&augmented, &o) + 2 * occurrences * 24;
+	return is_open(values) || tower_is_open(values) ? 2 * bytes + tr_choice_bytes(shape) : bytes;
 }
 
 /* The first layer's inputs say how many items there were. */
@@ -322,12 +348,13 @@ static TrStatus
 create(TrModel *model, TrError *err)
 {
 	Hybrid	   *h = (Hybrid *) model;
+	const HybridOptions *o = model->options;
 	float		T = (float) model->n_tags;
 	const TrDataset *dataset = NULL;
 
 	if (model->dataset)
 	{
-		TR_TRY(augment(h, model->dataset, model->options, err));
+		TR_TRY(augment(h, model->dataset, fabs(o->item_history), fabs(o->item_term), err));
 		dataset = &h->augmented;
 	}
 	else
@@ -335,16 +362,63 @@ create(TrModel *model, TrError *err)
 	TR_TRY(tower_create_over(&h->tower, dataset, h->augmented.n_tags, model->n_tags, err));
 	TR_TRY(tr_tensor(model, "tags", 1, 1, (TrRange) {T, T, true}, &h->n_tags, err));
 	*h->n_tags = T;
+	if (!model->dataset && !tr_stored(model, "chosen") && !tr_stored(model, "temperature"))
+		return TR_OK;			/* all given, or a blend's member of version 0.1.0, whose defaults were fixed */
 	return is_open(model->options) ? tr_tensor(model, "chosen", 1, 4, TR_FROM_ZERO, &h->chosen, err) : TR_OK;
 }
 
-/* With items in the profiles where they are those of the training. */
+/* With items in the profiles where they are those of the weights. */
 static TrStatus
 embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
-	const TrDataset *used = dataset == model->dataset ? &((Hybrid *) model)->augmented : dataset;
+	Hybrid	   *h = (Hybrid *) model;
+	const HybridOptions *o = model->options;
 
-	return tower_embed(model, side, used, first, n, out, err);
+	if (!model->dataset && dataset != h->augmented_of && dataset->n_items == h->tower.stack.dim[0] - model->n_tags)
+		TR_TRY(augment(h, dataset, h->chosen ? h->chosen[0] : o->item_history, h->chosen ? h->chosen[1] : o->item_term, err));
+	return tower_embed(model, side, dataset == h->augmented_of ? &h->augmented : dataset, first, n, out, err);
+}
+
+/* rows (tags + items) of so many numbers, with other items; a new one has `fill` */
+static TrStatus
+renumber_rows(float **value, const TrRenumbering *r, int32_t rows, int width, float fill, TrMemory *memory, TrError *err)
+{
+	size_t		W = (size_t) width;
+	size_t		tags = (size_t) r->n_tags * W;
+	float	   *to;
+
+	if (rows - r->n_tags != r->n_before)
+		return tr_fail(err, TR_BAD_DATA, "stored weights are for %d items, not %d", rows - r->n_tags, r->n_before);
+	to = tr_alloc(memory, (tags + (size_t) r->n_items * W + 1) * sizeof(float));
+	if (!to)
+		return tr_fail(err, TR_NO_MEMORY, "out of memory for the weights of %d items", r->n_items);
+	memcpy(to, *value, tags * sizeof(float));
+	for (size_t i = 0; i < (size_t) r->n_items; i++)
+		for (size_t k = 0; k < W; k++)
+			to[tags + i * W + k] = r->from[i] >= 0 ? (*value)[tags + (size_t) r->from[i] * W + k] : fill;
+	tr_free(memory, *value);
+	*value = to;
+	return TR_OK;
+}
+
+static TrStatus
+renumber_items(const TrRenumbering *r, const void *values, TrTensor *tensors, int count, TrMemory *memory, TrError *err)
+{
+	(void) values;
+	for (TrTensor *t = tensors; t < tensors + count; t++)
+	{
+		if (strcmp(t->name, "W1") == 0)
+		{
+			TR_TRY(renumber_rows(&t->value, r, t->rows, t->cols, 0, memory, err));
+			t->rows = r->n_tags + r->n_items;
+		}
+		if (strcmp(t->name, "idf") == 0)
+		{
+			TR_TRY(renumber_rows(&t->value, r, t->cols, 1, 1, memory, err));
+			t->cols = r->n_tags + r->n_items;
+		}
+	}
+	return TR_OK;
 }
 
 /* Its temperature is twice as high, and its items say more. */
@@ -356,7 +430,8 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 		TrError *err)
 {
 	Hybrid	   *h = (Hybrid *) model;
-	float		times = h->chosen ? h->chosen[0] : (float) ((const HybridOptions *) model->options)->item_history;
+	double		given = ((const HybridOptions *) model->options)->item_history;
+	float		times = h->chosen ? h->chosen[0] : (float) (given < 0 ? HISTORY_OF_0_1_0 : given);
 	const TrSparse *items = &history->items;
 	size_t		most = (size_t) history->tags.n + (size_t) history->item_tags.n + (size_t) items->n;
 	int32_t    *tag = TR_NEW(model, int32_t, most);
@@ -398,4 +473,6 @@ const TrAlgorithm tr_algorithm_hybrid = {
 	.restored = restored,
 	.embed = embed,
 	.fold_in = fold_in,
+	.embeds_items = true,
+	.renumber_items = renumber_items,
 };

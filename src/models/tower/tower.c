@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "models/choice.h"
 #include "models/tower/tower.h"
 
 /* Rows encoded at a time outside training. */
@@ -11,10 +12,10 @@
 
 /* ------------------------------------------------------------------ estimate */
 
-size_t
-tower_estimate(const TrShape *shape, const void *values)
+/* Without what a choice takes */
+static double
+bytes_of(const TrShape *shape, const TowerOptions *o)
 {
-	const TowerOptions *o = values;
 	TrParameters p = {0};
 	TrStack		l;
 	double		targets = o->batch_by == TOWER_BY_USERS ? fmin(o->batch,
@@ -22,6 +23,7 @@ tower_estimate(const TrShape *shape, const void *values)
 	double		users = fmin(o->batch, shape->n_users);
 	double		pairs = fmin(targets, shape->n_posts);
 	double		columns = fmin(shape->n_items, o->negatives == TOWER_FULL ? shape->n_items
+							   : o->negatives == TOWER_EACH ? pairs * (1.0 + o->samples)
 							   : pairs + (o->negatives == TOWER_IN_BATCH ? 0 : o->samples));
 	double		rows = users + columns + (o->own_tags ? 0 : pairs);
 	double		floats;
@@ -30,12 +32,23 @@ tower_estimate(const TrShape *shape, const void *values)
 	floats = (double) p.size * (o->optimizer == TOWER_ADAM ? 4 : o->optimizer == TOWER_MOMENTUM ? 3 : 2);
 	for (int k = 1; k <= l.K; k++)
 		floats += rows * l.dim[k] * (o->reconstruction > 0 ? 4 : 2);
-	floats += users * columns + rows * l.dim[l.K] * 2;
+	floats += (o->negatives == TOWER_EACH ? pairs * (2 * columns + o->samples) : users * columns) + rows * l.dim[l.K] * 2;
 	if (o->reconstruction > 0)
 		floats += fmin(rows * l.dim[0], fmax(4 * 1024 * 1024, 64.0 * l.dim[0]));
 	/* the dataset's copy in backend memory, and the kept best weights */
 	floats += 4.0 * (double) shape->n_assignments + 2.0 * (double) shape->n_posts + 2.0 * (double) p.size;
-	return (size_t) (floats * 1.125 * sizeof(float));
+	return floats * 1.125 * sizeof(float);
+}
+
+size_t
+tower_estimate(const TrShape *shape, const void *values)
+{
+	TowerOptions o;
+	double		bytes;
+
+	tower_set_tried(&o, values, 0);
+	bytes = bytes_of(shape, &o);
+	return tower_is_open(values) ? (size_t) (2 * bytes) + tr_choice_bytes(shape) : (size_t) bytes;
 }
 
 /* ------------------------------------------------------------------ life */
@@ -113,6 +126,25 @@ prepare_training(Tower *t, int32_t n_tags, TrError *err)
 	return tower_planner_create(t, err);
 }
 
+/* Where it is not given it is stored, but for members of blends of 0.1.0, in which it had a default. */
+static TrStatus
+add_temperature(Tower *t, TrError *err)
+{
+	TrModel    *model = &t->model;
+
+	if (((const TowerOptions *) model->options)->temperature != 0)
+		return TR_OK;
+	if (!model->dataset && !tr_stored(model, "temperature"))
+	{
+		t->options.temperature = model->algorithm->knows_items ? 0.1 : 0.05;
+		return TR_OK;
+	}
+	TR_TRY(tr_tensor(model, "temperature", 1, 1, TR_FROM_ZERO, &t->chosen, err));
+	if (model->dataset)
+		*t->chosen = (float) t->options.temperature;
+	return TR_OK;
+}
+
 TrStatus
 tower_create_over(Tower *t, const TrDataset *dataset, int32_t inputs, int32_t n_tags, TrError *err)
 {
@@ -121,10 +153,11 @@ tower_create_over(Tower *t, const TrDataset *dataset, int32_t inputs, int32_t n_
 
 	if (dataset)
 		TR_TRY(check_dataset(dataset, err));
-	t->options = *(const TowerOptions *) model->options;
+	tower_set_tried(&t->options, model->options, 0);
 	t->dataset = dataset;
 	t->popularity_weight = tower_layout(&t->stack, &t->p, &t->options, inputs);
 	TR_TRY(tr_parameters_create(&t->p, model, moments[t->options.optimizer], t->options.seed, true, err));
+	TR_TRY(add_temperature(t, err));
 	TR_TRY(tr_tensor(model, "idf", 1, inputs, TR_IDF, &t->host_idf, err));
 	TR_TRY(tr_tensor(model, "mean_length", 1, 2, TR_FROM_ZERO, &t->mean_length, err));
 	t->idf = tr_device_floats(model, (size_t) inputs);

@@ -8,6 +8,7 @@
  * tower_network.c  parameters, forward and backward passes
  * tower_batch.c    which users, items and pairs make up a step (host)
  * tower_train.c    one epoch
+ * tower_choice.c   options chosen on held-out pairs, before the first epoch
  * tower.c          the TrAlgorithm functions: create, save, load, encode
  * tower_fold_in.c  users who were not trained on
  * tower_popularity.c  embed(), with the popularity of new items
@@ -25,7 +26,8 @@
 typedef struct Tower
 {
 	TrModel		model;
-	TowerOptions options;
+	TowerOptions options;		/* what is open in the model's own is filled in */
+	float	   *chosen;			/* (1) tensor "temperature", as chosen; NULL = it was given */
 	const TrDataset *dataset;	/* NULL in a model that was loaded */
 	TrStack		stack;			/* its last layer is the embedding, D wide */
 	TrParameters p;
@@ -123,12 +125,21 @@ extern void tower_plan_epoch(Tower *t, int epoch);
 /* false when the epoch is over; a batch may come out without pairs. */
 extern bool tower_plan_step(Tower *t, TowerBatch *batch);
 
+/* tower_choice.c: is something to be chosen? */
+extern bool tower_is_open(const TowerOptions *o);
+/* o = the i-th of those tried, where it is not given; the first is what to take in doubt. */
+extern void tower_set_tried(TowerOptions *o, const TowerOptions *given, int i);
+extern void tower_take(Tower *t, const TowerOptions *chosen);
+
 /* tower_train.c, tower.c: slots of TrAlgorithm */
 extern size_t tower_estimate(const TrShape *shape, const void *options);
 extern TrStatus tower_create(TrModel *model, TrError *err);
 /* The same over a dataset of its own, NULL when loaded; inputs from n_tags on start without a say. */
 extern TrStatus tower_create_over(Tower *t, const TrDataset *dataset, int32_t inputs, int32_t n_tags, TrError *err);
 extern TrStatus tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
+/* The same, with a choice before the first one; and after a choice was read back. */
+extern TrStatus tower_choose_and_train(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
+extern TrStatus tower_restored(TrModel *model, TrError *err);
 extern TrStatus tower_encode(TrModel *model, TrSide side, const TrProfiles *profiles, float *out, TrError *err);
 
 /*
@@ -152,7 +163,8 @@ extern TrStatus tower_approach(Tower *t, const TrSparse *items, const TrCatalogu
 							   TrError *err);
 
 #define TOWER_SHARED_SLOTS \
-	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_train_epoch, .encode = tower_encode
+	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_choose_and_train, .restored = tower_restored, \
+	.encode = tower_encode
 
 #define TOWER_SLOTS \
 	TOWER_SHARED_SLOTS, .size = sizeof(Tower), .estimate = tower_estimate, .create = tower_create, \

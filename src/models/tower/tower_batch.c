@@ -29,6 +29,8 @@ typedef struct TowerPlanner
 	int32_t    *column_of;		/* (items) column of an item in this batch, or -1 */
 	double	   *cumulative;		/* (items) of the sampling probability; negatives uniform, popularity */
 	int32_t    *chosen;			/* posts of one user, or of the batch */
+	int32_t    *drawn;			/* (pairs, samples) columns; negatives each */
+	int32_t    *drawn_by;		/* (items) the last pair whose negative the column is, from 1 */
 	Draw	   *draws;			/* posts of one user */
 } TowerPlanner;
 
@@ -175,7 +177,7 @@ plan_users(Tower *t, uint64_t step)
 	}
 }
 
-/* The next `batch` posts of the order, by user. */
+/* The next `batch` posts of the order, by user; a pair with negatives of its own is a row of its own. */
 static void
 plan_pairs(Tower *t, uint64_t step)
 {
@@ -195,7 +197,7 @@ plan_pairs(Tower *t, uint64_t step)
 	{
 		int32_t		user = d->post_user[planner->chosen[first]];
 
-		for (end = first; end < n && d->post_user[planner->chosen[end]] == user;)
+		for (end = first + 1; t->options.negatives != TOWER_EACH && end < n && d->post_user[planner->chosen[end]] == user;)
 			end++;
 		if (has_profile(t, step, user))
 			add_user(t, user, planner->chosen + first, end - first);
@@ -256,6 +258,62 @@ add_sample(Tower *t, uint64_t step)
 	}
 }
 
+/* May the item be a negative of the pair, which does not have it yet? */
+static bool
+is_negative(const Tower *t, int32_t pair, int32_t item)
+{
+	const TowerBatch *batch = &t->planner->batch;
+	int32_t		column = t->planner->column_of[item];
+
+	if (item == batch->pair_item[pair] || (column >= 0 && t->planner->drawn_by[column] == pair + 1))
+		return false;
+	return !t->options.mask_seen || tr_dataset_post(t->dataset, batch->user[batch->pair_row[pair]], item) < 0;
+}
+
+/* Draws that are no negatives are drawn again, so often at most: of few items there may be none. */
+#define MOST_DRAWS 20
+
+/* Each pair's own sample: all other columns are to be skipped in its row. */
+static void
+add_own_samples(Tower *t, uint64_t step)
+{
+	TowerPlanner *planner = t->planner;
+	TowerBatch *batch = &planner->batch;
+	int64_t		samples = t->options.samples;
+	uint64_t	items = (uint64_t) t->dataset->n_items;
+	int32_t		n = 0;
+
+	memset(planner->drawn_by, 0, (size_t) t->dataset->n_items * sizeof(int32_t));
+	for (int32_t pair = 0; pair < batch->pairs; pair++)
+		for (int64_t s = 0; s < samples; s++)
+		{
+			int32_t    *column = &planner->drawn[pair * samples + s];
+
+			*column = -1;
+			for (uint64_t draw = 0; *column < 0 && draw < MOST_DRAWS; draw++)
+			{
+				uint64_t	number = (uint64_t) (pair * samples + s) * MOST_DRAWS + draw;
+				int32_t		item = (int32_t) tr_below(t->options.seed, TR_STREAM_NEGATIVE, step, number, items);
+
+				if (is_negative(t, pair, item))
+					planner->drawn_by[*column = column_for(planner, item)] = pair + 1;
+			}
+		}
+	for (int32_t pair = 0; pair < batch->pairs; pair++)
+	{
+		for (int64_t s = 0; s < samples; s++)
+			if (planner->drawn[pair * samples + s] >= 0)
+				planner->drawn_by[planner->drawn[pair * samples + s]] = -pair - 1;
+		batch->skip_ptr[pair] = n;
+		for (int32_t c = 0; c < batch->columns; c++)
+			if (planner->drawn_by[c] != -pair - 1)
+				batch->skip_column[n++] = c;
+	}
+	batch->skip_ptr[batch->pairs] = n;
+	for (int32_t c = 0; c < batch->columns; c++)
+		batch->column_offset[c] = t->options.logq ? log_inclusion(1.0 / (double) items, (double) samples) : 0;
+}
+
 static void
 add_candidates(Tower *t, uint64_t step)
 {
@@ -279,6 +337,9 @@ add_candidates(Tower *t, uint64_t step)
 		case TOWER_UNIFORM:
 		case TOWER_POPULAR:
 			add_sample(t, step);
+			break;
+		case TOWER_EACH:
+			add_own_samples(t, step);
 			break;
 	}
 	for (int32_t c = 0; c < batch->columns; c++)
@@ -359,7 +420,7 @@ tower_plan_step(Tower *t, TowerBatch *result)
 	if (batch->pairs > 0)
 		add_candidates(t, batch->step);
 	count_multiplicity(batch);
-	if (t->options.mask_seen)
+	if (t->options.mask_seen && t->options.negatives != TOWER_EACH)
 		mask_seen(t);
 	batch->entries[TOWER_USERS] = count_entries(&d->user, batch->user, batch->users);
 	batch->entries[TOWER_CANDIDATES] = count_entries(&d->item, batch->column, batch->columns);
@@ -411,6 +472,24 @@ most_pairs(const Tower *t)
 	return pairs < d->n_posts ? pairs : d->n_posts;
 }
 
+/* A row is a pair, whatever their users. */
+static void
+create_own_samples(Tower *t, size_t pairs)
+{
+	TowerPlanner *planner = t->planner;
+	size_t		items = (size_t) t->dataset->n_items;
+	size_t		columns = pairs * (1 + (size_t) t->options.samples);
+
+	columns = columns < items ? columns : items;
+	planner->drawn = TR_NEW(&t->model, int32_t, pairs * (size_t) t->options.samples);
+	planner->drawn_by = TR_NEW(&t->model, int32_t, items);
+	planner->batch.user = TR_NEW(&t->model, int32_t, pairs);
+	planner->batch.pair_ptr = TR_NEW(&t->model, int32_t, pairs + 1);
+	planner->batch.skip_ptr = TR_NEW(&t->model, int32_t, pairs + 1);
+	planner->batch.skip_column = TR_NEW(&t->model, int32_t, pairs * columns);
+	planner->batch.multiplicity = TR_NEW(&t->model, float, pairs + items);
+}
+
 TrStatus
 tower_planner_create(Tower *t, TrError *err)
 {
@@ -438,6 +517,8 @@ tower_planner_create(Tower *t, TrError *err)
 		.item_feature = TR_NEW(model, float, columns + pairs), .skip_ptr = TR_NEW(model, int32_t, users),
 		.skip_column = TR_NEW(model, int32_t, d->n_posts), .multiplicity = TR_NEW(model, float, users + columns)
 	};
+	if (t->options.negatives == TOWER_EACH)
+		create_own_samples(t, pairs);
 	TR_TRY(tr_enough_memory(model, err, "the batches"));
 	for (int32_t i = 0; i < d->n_items; i++)
 		planner->column_of[i] = -1;

@@ -12,7 +12,8 @@ typedef enum TowerNegatives
 	TOWER_FULL,					/* every item (Eq. 8) */
 	TOWER_IN_BATCH,				/* the other targets of the batch */
 	TOWER_UNIFORM,				/* `samples` items, shared by the batch */
-	TOWER_POPULAR				/* the same, drawn with probability ~ users^negatives_power */
+	TOWER_POPULAR,				/* the same, drawn with probability ~ users^negatives_power */
+	TOWER_EACH					/* `samples` items for each target by itself (Eq. 14) */
 } TowerNegatives;
 
 typedef enum TowerOptimizer
@@ -99,14 +100,21 @@ extern const char *const tower_loss_names[];
 extern const char *const tower_init_names[];
 extern const char *const tower_batch_by_names[];
 
+/* Are there columns that are no negatives of some rows? */
+static inline bool
+tower_skips(const TowerOptions *o)
+{
+	return o->mask_seen || o->negatives == TOWER_EACH;
+}
+
 extern TrStatus tower_check_options(const void *values, TrError *err);
 
 #define TOWER_FIELD(field) offsetof(TowerOptions, field)
 
 /* Rows for the option table of each algorithm of the family; _WITH leaves some defaults to it. */
-#define TOWER_COMMON_OPTIONS TOWER_OPTIONS_WITH("0.3", "0.5", 0, "", "0.05")
+#define TOWER_COMMON_OPTIONS TOWER_OPTIONS_WITH("0.3", "0.5", 0, "")
 
-#define TOWER_OPTIONS_WITH(user_dropout_default, item_dropout_default, least_dropout, dropout_note, temperature_default) \
+#define TOWER_OPTIONS_WITH(user_dropout_default, item_dropout_default, least_dropout, dropout_note) \
 	{"layers", TR_OPTION_INTS, TOWER_FIELD(layers), "128", 1, 65536, NULL, \
 	"sizes of the tower's layers; the last one is the embedding size"}, \
 	{"weighting", TR_OPTION_ENUM, TOWER_FIELD(weighting), "log_tfidf", 0, 0, tower_weighting_names, \
@@ -127,8 +135,8 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"dropout rate of the tags in user profiles" dropout_note}, \
 	{"item_dropout", TR_OPTION_REAL, TOWER_FIELD(item_dropout), item_dropout_default, least_dropout, 0.99, NULL, \
 	"dropout rate of the tags in item profiles" dropout_note}, \
-	{"temperature", TR_OPTION_REAL, TOWER_FIELD(temperature), temperature_default, 0.001, 1000, NULL, \
-	"softmax temperature, which divides the cosine"}, \
+	{"temperature", TR_OPTION_REAL, TOWER_FIELD(temperature), "0", 0, 1000, NULL, \
+	"softmax temperature, which divides the cosine; 0 = chosen on held-out pairs of the training data"}, \
 	{"regularization", TR_OPTION_REAL, TOWER_FIELD(regularization), "0", 0, 1, NULL, \
 	"L2 strength: weight of the squared parameters in the loss (lambda theta in the paper)"}, \
 	{"optimizer", TR_OPTION_ENUM, TOWER_FIELD(optimizer), "adam", 0, 0, tower_optimizer_names, \
@@ -147,8 +155,8 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"with init normal: standard deviation of the initial weights"}, \
 	{"first_layer_gain", TR_OPTION_REAL, TOWER_FIELD(first_layer_gain), "3", 0.001, 1000, NULL, \
 	"factor of the first layer's initial weights"}, \
-	{"batch", TR_OPTION_INT, TOWER_FIELD(batch), "128", 1, 10000000, NULL, \
-	"mini-batch size, in users or pairs"}, \
+	{"batch", TR_OPTION_INT, TOWER_FIELD(batch), "0", 0, 10000000, NULL, \
+	"mini-batch size, in users or pairs; 0 = chosen on held-out pairs of the training data"}, \
 	{"batch_by", TR_OPTION_ENUM, TOWER_FIELD(batch_by), "users", 0, 0, tower_batch_by_names, \
 	"unit of mini-batches: users with their targets, or single (user, item) pairs"}, \
 	{"max_targets", TR_OPTION_INT, TOWER_FIELD(max_targets), "50", 1, 10000000, NULL, \
@@ -162,9 +170,10 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 
 #define TOWER_SAMPLING_WITH(negatives_default, samples_default) \
 	{"negatives", TR_OPTION_ENUM, TOWER_FIELD(negatives), negatives_default, 0, 0, tower_negatives_names, \
-	"negatives of a target: all items, the other targets of the mini-batch, or a sample shared by the mini-batch"}, \
+	"negatives of a target: all items, the other targets of the mini-batch, a sample shared by the mini-batch, or one of " \
+	"its own (each, with batch_by pairs)"}, \
 	{"samples", TR_OPTION_INT, TOWER_FIELD(samples), samples_default, 1, 10000000, NULL, \
-	"with negatives uniform or popularity: number of sampled items"}, \
+	"with negatives uniform, popularity or each: number of sampled items"}, \
 	{"negatives_power", TR_OPTION_REAL, TOWER_FIELD(negatives_power), "0.75", 0, 2, NULL, \
 	"with negatives popularity: sampling probability is proportional to (users of the item) ^ negatives_power"}, \
 	{"logq", TR_OPTION_BOOL, TOWER_FIELD(logq), "true", 0, 0, NULL, \

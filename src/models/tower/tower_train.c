@@ -17,7 +17,8 @@ upload_batch(Tower *t, const TowerBatch *h, TowerBatch *d, TrError *err)
 	size_t		U = (size_t) h->users;
 	size_t		C = (size_t) h->columns;
 	size_t		P = (size_t) h->pairs;
-	size_t		S = t->options.mask_seen ? (size_t) h->skip_ptr[h->users] : 0;
+	bool		skips = tower_skips(&t->options);
+	size_t		S = skips ? (size_t) h->skip_ptr[h->users] : 0;
 	TrPiece		pieces[] = {		/* elements of 4 bytes */
 		{(void **) &d->user, h->user, 4 * U},
 		{(void **) &d->column, h->column, 4 * C},
@@ -26,7 +27,7 @@ upload_batch(Tower *t, const TowerBatch *h, TowerBatch *d, TrError *err)
 		{(void **) &d->pair_column, h->pair_column, 4 * P},
 		{(void **) &d->pair_without, h->pair_without, 4 * P},
 		{(void **) &d->pair_item, h->pair_item, 4 * P},
-		{(void **) &d->skip_ptr, h->skip_ptr, 4 * (t->options.mask_seen ? U + 1 : 0)},
+		{(void **) &d->skip_ptr, h->skip_ptr, 4 * (skips ? U + 1 : 0)},
 		{(void **) &d->skip_column, h->skip_column, 4 * S},
 		{(void **) &d->column_offset, h->column_offset, 4 * C},
 		{(void **) &d->pair_weight, h->pair_weight, 4 * P},
@@ -115,7 +116,7 @@ ranking_loss(Tower *t, const TowerBatch *h, const TowerBatch *d, int R, float sc
 		.column_offset = t->options.negatives == TOWER_FULL ? NULL : d->column_offset,
 		.pair_ptr = d->pair_ptr, .pair_column = d->pair_column, .pair_weight = d->pair_weight,
 		.pair_logit = separate ? t->pair_logit.data : NULL, .pair_dlogit = separate ? t->pair_grad.data : NULL,
-		.skip_ptr = t->options.mask_seen ? d->skip_ptr : NULL, .skip_column = d->skip_column,
+		.skip_ptr = tower_skips(&t->options) ? d->skip_ptr : NULL, .skip_column = d->skip_column,
 		.include_positive = t->options.negatives == TOWER_FULL || t->options.positive_in_denominator,
 		.mask_pairs = t->options.mask_seen, .scale = scale, .loss = t->p.loss
 	};

@@ -4,28 +4,38 @@
 #include "pg/base/auto.h"
 
 /*
- * Cheap ones first: where the time runs out, the others are not tried. What is worse than another one everywhere, and no
- * cheaper, is not here (doc/quality.md). Towers, and blends with them, live on what tags say: where these add nothing to a
- * closed form, they are slow and worse.
+ * In the order of what they cost, the blends last: these have most of the others among their members, so that the trials
+ * before them take no longer than they do. What is worse than another one everywhere, and no cheaper, is not here
+ * (doc/quality.md). Towers alone are better than a blend only for items that nobody has yet.
  */
 static const TagrecCandidate item_candidates[] = {
-	{"popularity", NULL},
-	{"item_knn", NULL},
-	{"user_knn", NULL},
-	{"ease", NULL},
-	{"ials", NULL},
-	{"ease_tags", NULL},
-	{"hdlpr_ns", NULL, "ease_tags", "ease"},
-	{"hybrid", NULL, "ease_tags", "ease"},
-	{"blend", NULL, "ease_tags", "ease"},
-	{NULL, NULL}
+	{"popularity"},
+	{"tag_bm25"},
+	{"item_knn", .when = TAGREC_WHEN_ITEMS_ARE_KNOWN},
+	{"user_knn", .when = TAGREC_WHEN_ITEMS_ARE_KNOWN},
+	{"ease", .when = TAGREC_WHEN_ITEMS_ARE_KNOWN},
+	{"ials", .when = TAGREC_WHEN_ITEMS_ARE_KNOWN},
+	{"ease_tags", .when = TAGREC_WHEN_ITEMS_ARE_KNOWN},
+	{"hdlpr_ns", .when = TAGREC_WHEN_ITEMS_ARE_NEW},
+	{"hybrid", .when = TAGREC_WHEN_ITEMS_ARE_NEW},
+	{"blend", .when = TAGREC_WHEN_TAGS_HELP},
+	{"blend", .options = "{\"members\": \"ease; item_knn; user_knn; ials\"}", .when = TAGREC_WHEN_TAGS_DO_NOT_HELP},
+	{NULL}
 };
 
 static const TagrecCandidate tag_candidates[] = {
-	{"tag_popular", NULL},
-	{"tag_product", NULL},
-	{"dae_ptr", NULL},
-	{NULL, NULL}
+	{"tag_popular"},
+	{"tag_product"},
+	{"dae_ptr"},
+	{NULL}
+};
+
+static const TagrecCandidate rating_candidates[] = {
+	{"bias"},
+	{"mf"},
+	{"svdpp"},
+	{"fm"},
+	{NULL}
 };
 
 #define OPTION(field) offsetof(TagrecAutoOptions, field)
@@ -33,9 +43,13 @@ static const TagrecCandidate tag_candidates[] = {
 static const char *const candidates_range[] = {"names of algorithms, as in \"ease, ials, hybrid\", or nothing", NULL};
 
 static const TrOption option_rows[] = {
-	{"max_seconds", TR_OPTION_REAL, OPTION(max_seconds), "300", 0.001, 1e9, NULL,
-	"seconds that the trials may take together; the final training comes after them"},
-	{"sample", TR_OPTION_INT, OPTION(sample), "500000", 1, 2e9, NULL,
+	{"budget", TR_OPTION_REAL, OPTION(budget), "1800", 0, 1e12, NULL,
+	"seconds of one core that the trials and the final training may take, as estimated from the size of the data; "
+	"algorithms that would take more are not tried"},
+	{"max_seconds", TR_OPTION_REAL, OPTION(max_seconds), "0", 0, 1e9, NULL,
+	"seconds after which trials end, whatever the machine has done by then; the final training comes after them; 0 = no "
+	"limit"},
+	{"sample", TR_OPTION_INT, OPTION(sample), "200000", 1, 2e9, NULL,
 	"maximum number of (user, item) pairs that a trial is trained on; of more, those of some of the users are taken"},
 	{"candidates", TR_OPTION_TEXT, OPTION(candidates), "", 0, 0, candidates_range,
 	"algorithms to try, in this order; by default those that are good on some data"},
@@ -54,6 +68,16 @@ static const TrAlgorithm auto_items = {
 	.task = TR_TASK_ITEM,
 	.options = &options,
 	.pairs_alone = true,
+	.uses_values = true
+};
+
+static const TrAlgorithm auto_ratings = {
+	.name = "auto_ratings",
+	.summary = "The algorithm that predicts held-out values best, of several that are tried.",
+	.source = "selection on held-out data",
+	.task = TR_TASK_RATING,
+	.options = &options,
+	.pairs_alone = true,
 	.uses_values = true,
 	.uses_attributes = true
 };
@@ -66,7 +90,7 @@ static const TrAlgorithm auto_tags = {
 	.options = &options
 };
 
-const TrAlgorithm *const tagrec_autos[] = {&auto_items, &auto_tags, NULL};
+const TrAlgorithm *const tagrec_autos[] = {&auto_items, &auto_tags, &auto_ratings, NULL};
 
 const TrAlgorithm *
 tagrec_auto_find(const char *name)
@@ -80,6 +104,8 @@ tagrec_auto_find(const char *name)
 const char *
 tagrec_auto_fallback(const TrTask *task, bool tags)
 {
+	if (task->values)
+		return "bias";
 	if (task->tags)
 		return "tag_product";
 	return tags ? "hdlpr_ns" : "ease";
@@ -88,5 +114,5 @@ tagrec_auto_fallback(const TrTask *task, bool tags)
 const TagrecCandidate *
 tagrec_auto_candidates(const TrTask *task)
 {
-	return task->tags ? tag_candidates : item_candidates;
+	return task->values ? rating_candidates : task->tags ? tag_candidates : item_candidates;
 }

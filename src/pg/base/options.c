@@ -86,7 +86,16 @@ own_option(TagrecOptions *options, const char *name)
 	return NULL;
 }
 
-/* The object's members, except those that the core does not know. Ends with a NULL name. */
+static bool
+has_member(Jsonb *object, const char *name)
+{
+	return getKeyJsonValueFromContainer(&object->root, name, strlen(name), NULL) != NULL;
+}
+
+/*
+ * The object's members, except those that the core does not know. Ends with a NULL name. An algorithm that holds out a share
+ * by default does not when there is a relation to validate on.
+ */
 static TrSetting *
 settings_of(Jsonb *object, TagrecOptions *options)
 {
@@ -102,7 +111,7 @@ settings_of(Jsonb *object, TagrecOptions *options)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options must be a JSON object"),
 				 errhint("For example: '{\"epochs\": 20, \"seed\": 7}'.")));
-	settings = palloc0((JB_ROOT_COUNT(object) + 1) * sizeof(TrSetting));
+	settings = palloc0((JB_ROOT_COUNT(object) + 2) * sizeof(TrSetting));
 	it = JsonbIteratorInit(&object->root);
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
@@ -125,6 +134,8 @@ settings_of(Jsonb *object, TagrecOptions *options)
 			n++;
 		}
 	}
+	if (options->validation_source && !has_member(object, "validation"))
+		settings[n] = (TrSetting) {"validation", "0"};
 	return settings;
 }
 
@@ -174,7 +185,11 @@ tagrec_options_read(const TrAlgorithm *algorithm, Jsonb *object)
 	TagrecOptions *options;
 	TrError		err = {0};
 
-	tagrec_options_check(tagrec_options_try(algorithm, object, &options, &err), &err);
+	TrStatus	status = tagrec_options_try(algorithm, object, &options, &err);
+
+	if (status == TR_BAD_OPTION && strncmp(err.message, "unknown option", 14) == 0 && tagrec_auto_find(algorithm->name))
+		snprintf(err.hint, sizeof(err.hint), "An option of one algorithm requires its name, as the argument algorithm.");
+	tagrec_options_check(status, &err);
 	check_validation(options);
 	return options;
 }

@@ -3,6 +3,8 @@
  */
 #include "pg/registry/trial_row.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pg/registry/statement.h"
@@ -10,15 +12,15 @@
 
 static TagrecQuery insert_query = {
 	"INSERT INTO @.tagrec_trial (job, trial, done_by, state, settings, options, fingerprint, metric, value, epochs, "
-	"best_epoch, seconds, sqlstate, error, device, library)"
+	"best_epoch, seconds, sqlstate, error, device, library, stderr)"
 	" VALUES (#)",
-	16, {INT8OID, INT4OID, INT8OID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+	17, {INT8OID, INT4OID, INT8OID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID}
 };
 
 /* Runs as the registry's owner, because fingerprints are not public. */
 static TagrecQuery find_query = {
-	"SELECT t.done_by, t.value, t.epochs, t.best_epoch, t.seconds, t.device, t.library,"
+	"SELECT t.done_by, t.settings, t.value, t.stderr, t.epochs, t.best_epoch, t.seconds, t.device, t.library,"
 	" t.fingerprint OPERATOR(pg_catalog.=) $2 AS same_data"
 	" FROM @.tagrec_job j JOIN @.tagrec_trial t ON t.job OPERATOR(pg_catalog.=) j.job"
 	" JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) j.role"
@@ -53,6 +55,7 @@ tagrec_trial_insert(const TagrecTrialRow *row)
 	tagrec_put_text(&values, failed ? row->error : NULL);
 	tagrec_put_text(&values, row->device);
 	tagrec_put_text(&values, row->library);
+	tagrec_put(&values, Float8GetDatum(row->value_error), failed || isnan(row->value_error));
 	tagrec_registry_put(&insert_query, &values);
 }
 
@@ -62,7 +65,7 @@ row_float(const char *name)
 	bool		isnull;
 	Datum		value = tagrec_row_datum(0, name, &isnull);
 
-	return isnull ? 0 : DatumGetFloat8(value);
+	return isnull ? NAN : DatumGetFloat8(value);
 }
 
 static bool
@@ -75,12 +78,17 @@ row_bool(const char *name)
 }
 
 static void
-take_result(TagrecTrialRow *row)
+take_result(TagrecTrialRow *row, MemoryContext to)
 {
 	bool		isnull;
+	MemoryContext before = MemoryContextSwitchTo(to);
+
+	row->earlier = DatumGetJsonbPCopy(tagrec_row_datum(0, "settings", &isnull));
+	MemoryContextSwitchTo(before);
 
 	row->done_by = DatumGetInt64(tagrec_row_datum(0, "done_by", &isnull));
 	row->value = row_float("value");
+	row->value_error = row_float("stderr");
 	row->epochs = tagrec_row_int(0, "epochs", 0);
 	row->best_epoch = tagrec_row_int(0, "best_epoch", 0);
 	row->seconds = row_float("seconds");
@@ -101,7 +109,7 @@ compare(TagrecTrialRow *row, MemoryContext to, char **other)
 	*other = library;
 	if (strcmp(library, row->library) != 0)
 		return TAGREC_TRIAL_OTHER_LIBRARY;
-	take_result(row);
+	take_result(row, to);
 	return TAGREC_TRIAL_SAME;
 }
 

@@ -20,9 +20,11 @@ typedef struct TagrecTrialRow
 	const char *library;		/* version of tagrec */
 	const char *metric;
 	double		value;
+	double		value_error;	/* its standard error; NAN = unknown */
 	int			epochs,
 				best_epoch;
 	double		seconds;
+	Jsonb	   *earlier;		/* out: settings of the trial that was found */
 	const char *sqlstate;		/* NULL = the trial is done; else why it failed */
 	const char *error;
 } TagrecTrialRow;

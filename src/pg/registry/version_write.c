@@ -152,6 +152,11 @@ static TagrecQuery rename_query = {
 	2, {INT4OID, TEXTOID}
 };
 
+static TagrecQuery schema_query = {
+	"UPDATE @.tagrec_model SET schema = $2 WHERE model_id OPERATOR(pg_catalog.=) $1",
+	2, {INT4OID, TEXTOID}
+};
+
 static TagrecQuery beyond_query = {
 	"SELECT v.version FROM @.tagrec_version v JOIN @.tagrec_model m ON m.model_id OPERATOR(pg_catalog.=) v.model_id"
 	" WHERE m.model_id OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.<>) m.deployed_version"
@@ -323,6 +328,14 @@ tagrec_model_rename(int32 model_id, const char *model)
 	Datum		values[2] = {Int32GetDatum(model_id), CStringGetTextDatum(model)};
 
 	tagrec_registry_write(&rename_query, values);
+}
+
+void
+tagrec_model_set_schema(int32 model_id, const char *schema)
+{
+	Datum		values[2] = {Int32GetDatum(model_id), CStringGetTextDatum(schema)};
+
+	tagrec_registry_write(&schema_query, values);
 }
 
 int

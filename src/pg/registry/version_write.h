@@ -60,6 +60,7 @@ extern char *tagrec_version_json(int32 model_id, int32 version);
 extern void tagrec_version_import(int32 model_id, int32 version, Jsonb *row);
 extern void tagrec_model_deploy(int32 model_id, int32 version);
 extern void tagrec_model_rename(int32 model_id, const char *model);
+extern void tagrec_model_set_schema(int32 model_id, const char *schema);
 
 /*
  * Versions beyond the `keep` newest ones, the deployed one not counted: their number, and *versions in the current context.

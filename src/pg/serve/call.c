@@ -418,3 +418,13 @@ tagrec_texts_argument(FunctionCallInfo fcinfo, int n, const char *name, int *cou
 	}
 	return texts;
 }
+
+void
+tagrec_check_embeddings(const TagrecVersion *version)
+{
+	if (version->width == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" has no embeddings", version->model),
+				 errdetail("Its algorithm, %s, scores by neighbours only.", version->algorithm)));
+}

@@ -53,6 +53,7 @@ extern TagrecMatrix *tagrec_call_users(TagrecCall *call);
 extern TagrecNeighbours *tagrec_call_neighbours(TagrecCall *call);
 extern const TrScored *tagrec_call_popularity(TagrecCall *call);
 extern const float *tagrec_call_caution(TagrecCall *call);
+extern void tagrec_check_embeddings(const TagrecVersion *version);	/* ERROR if there are none */
 extern TagrecEncoder *tagrec_call_encoder(TagrecCall *call);	/* ERROR if it cannot encode, or score tags */
 extern TagrecEncoder *tagrec_call_folder(TagrecCall *call);	/* of an algorithm that folds users in */
 extern TagrecEncoder *tagrec_call_network(TagrecCall *call);	/* that scores pairs; NULL when the algorithm has none */

@@ -1,10 +1,7 @@
 /*
  * tagrec_embed(), tagrec_recommend_for_tags(): a new profile, encoded by the trained network.
- * tagrec_feature_tags(): what a feature of the embedding stands for.
  */
 #include "postgres.h"
-
-#include <math.h>
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -16,10 +13,6 @@
 PG_FUNCTION_INFO_V1(tagrec_embed_2);
 PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags_2);
 PG_FUNCTION_INFO_V1(tagrec_recommend_for_tags_as);
-PG_FUNCTION_INFO_V1(tagrec_feature_tags_2);
-
-/* Tags encoded at a time. */
-#define BLOCK_TAGS 64
 
 /* ------------------------------------------------------------------ a profile from arguments */
 
@@ -153,16 +146,6 @@ encode_argument(FunctionCallInfo fcinfo, int argument, TagrecCall *call, Encoded
 
 /* ------------------------------------------------------------------ functions */
 
-static void
-check_embeddings(const TagrecVersion *version)
-{
-	if (version->width == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("model \"%s\" has no embeddings", version->model),
-				 errdetail("Its algorithm, %s, scores by neighbours only.", version->algorithm)));
-}
-
 Datum
 tagrec_embed_2(PG_FUNCTION_ARGS)
 {
@@ -172,7 +155,7 @@ tagrec_embed_2(PG_FUNCTION_ARGS)
 	ArrayType  *array = NULL;
 	Encoded		user;
 
-	check_embeddings(call->version);
+	tagrec_check_embeddings(call->version);
 	if (encode_argument(fcinfo, 1, call, &user))
 	{
 		Datum	   *values = palloc(width * sizeof(Datum));
@@ -221,89 +204,4 @@ Datum
 tagrec_recommend_for_tags_as(PG_FUNCTION_ARGS)
 {
 	return recommend_for_tags(fcinfo, 1, true);
-}
-
-static void
-check_feature(const TagrecVersion *version, int feature)
-{
-	if (feature < 1 || feature > version->unit_width)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("feature %d does not exist", feature),
-				 errdetail("Model \"%s\" has features 1 to %d.", version->model, version->unit_width)));
-}
-
-/* activation (tags) = the feature of each tag's array, the tag alone being the profile of a user */
-static float *
-feature_activations(TagrecCall *call, TagrecEncoder *encoder, int feature)
-{
-	int32		n_tags = tagrec_encoder_tags(encoder);
-	int			width = call->version->width;
-	float	   *activation = palloc_extended(Max(n_tags, 1) * sizeof(float), MCXT_ALLOC_HUGE);
-	float	   *out = palloc(BLOCK_TAGS * width * sizeof(float));
-	int64		ptr[BLOCK_TAGS + 1];
-	int32		tag[BLOCK_TAGS];
-	float		count[BLOCK_TAGS];
-	TrProfiles	profiles = {.ptr = ptr, .tag = tag, .count = count};
-
-	for (int32 first = 0; first < n_tags; first += BLOCK_TAGS)
-	{
-		CHECK_FOR_INTERRUPTS();
-		profiles.rows = Min(BLOCK_TAGS, n_tags - first);
-		for (int i = 0; i < profiles.rows; i++)
-		{
-			ptr[i] = i;
-			tag[i] = first + i;
-			count[i] = 1;
-		}
-		ptr[profiles.rows] = profiles.rows;
-		tagrec_encode(encoder, TR_USER, &profiles, out);
-		for (int i = 0; i < profiles.rows; i++)
-			activation[first + i] = out[i * width + feature - 1];
-	}
-	return activation;
-}
-
-Datum
-tagrec_feature_tags_2(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *model = tagrec_model_argument(fcinfo, 0);
-	int			n = tagrec_limit_argument(fcinfo, 2);
-	int32		version = tagrec_version_argument(fcinfo, 3);
-	TagrecCall *call;
-	TagrecEncoder *encoder;
-	float	   *activation;
-	TrTopN		top;
-
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("feature must not be null")));
-	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin_at(model, version, TAGREC_ASKS_ITEMS);
-	check_embeddings(call->version);
-	encoder = tagrec_call_encoder(call);
-	check_feature(call->version, PG_GETARG_INT32(1));
-	activation = feature_activations(call, encoder, PG_GETARG_INT32(1));
-
-	n = Min(n, tagrec_encoder_tags(encoder));
-	tr_topn_init(&top, palloc_extended(Max(n, 1) * sizeof(TrScored), MCXT_ALLOC_HUGE), n);
-	for (int32 tag = 0; tag < tagrec_encoder_tags(encoder); tag++)
-		tr_topn_offer(&top, fabsf(activation[tag]), tag);
-	tr_topn_sort(&top);
-	for (int i = 0; i < top.count; i++)
-	{
-		int32		tag = top.best[i].index;
-		Datum		values[3] = {
-			Int32GetDatum(i + 1),
-			CStringGetTextDatum(tagrec_encoder_tag(encoder, tag)),
-			Float4GetDatum(activation[tag])
-		};
-		bool		nulls[3] = {false, false, false};
-
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
-	tagrec_call_end(call);
-	return (Datum) 0;
 }

@@ -160,7 +160,8 @@ tagrec_find_groups(TagrecChoice *choice, const TrTopN *list)
 	Datum		keys;
 
 	reading.named = palloc(reading.room * sizeof(Named));
-	if (tagrec_caller_compares(relation, key) && keys_as(choice->matrix, list, tagrec_caller_type(relation, key), &keys))
+	choice->whole = list == NULL;
+	if (list && tagrec_caller_compares(relation, key) && keys_as(choice->matrix, list, tagrec_caller_type(relation, key), &keys))
 		tagrec_caller_read_some(relation, expression, 2, key, keys, take_member, &reading);
 	else
 		tagrec_caller_read(relation, expression, 2, take_member, &reading, NULL);

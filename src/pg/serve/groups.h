@@ -11,7 +11,7 @@
 
 /*
  * Fills the members of the choice from the relation that its rules name, in the current memory context: of the rows of a
- * list at least.
+ * list (NULL = of all rows) at least.
  */
 extern void tagrec_find_groups(TagrecChoice *choice, const TrTopN *list);
 

@@ -125,20 +125,34 @@ score_boosted(Ranked *r, uint64 *out)
 	r->n_other = top.count;
 }
 
+/* The rows left out, to which others can be added. */
+static uint64 *
+own_set(const Ranked *r)
+{
+	Size		bytes = (TR_BIT_WORDS(r->ranking->matrix->rows) + 1) * sizeof(uint64);
+	uint64	   *set;
+
+	if (r->choice.out && !r->ranking->choice)
+		return r->choice.out;
+	set = palloc_extended(bytes, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	if (r->choice.out)
+		memcpy(set, r->choice.out, bytes);
+	return set;
+}
+
 static void
 prepare_search(Ranked *r)
 {
 	const TagrecRanking *ranking = r->ranking;
-	uint64	   *out = r->choice.out;
+	uint64	   *out;
 
 	r->search = (TagrecSearch) {
 		.scorer = ranking->scorer, .matrix = ranking->matrix, .query = ranking->query,
 		.skip = ranking->skip, .n_skip = ranking->n_skip
 	};
-	if (!out && r->choice.n_boosts == 0)
+	if (!r->choice.out && r->choice.n_boosts == 0)
 		return;
-	if (!out)
-		out = palloc_extended((TR_BIT_WORDS(ranking->matrix->rows) + 1) * sizeof(uint64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	out = own_set(r);
 	for (int i = 0; i < ranking->n_skip; i++)
 		tr_bit_set(out, ranking->skip[i]);
 	if (r->choice.n_boosts > 0)
@@ -206,7 +220,8 @@ best_of_groups(Ranked *r, int32 depth)
 		asked = Min(asked * GROUP_SHARE, rows);
 		top = best_rows(r, (int32) asked);
 		all = top.count < asked || asked == rows;
-		tagrec_find_groups(&r->choice, &top);
+		if (!r->choice.whole)
+			tagrec_find_groups(&r->choice, &top);
 		tagrec_cap_groups(&r->choice, &top);
 		if (all || top.count >= depth)
 			return top;
@@ -239,7 +254,10 @@ tagrec_ranked(const TagrecRanking *ranking, int32 *before)
 	TrTopN		top = {0};
 
 	*before = (int32) Min(rules->after, wanted);
-	tagrec_choose(&r.choice, ranking->call, rules, ranking->matrix, ranking->users);
+	if (ranking->choice)
+		r.choice = *ranking->choice;
+	else
+		tagrec_choose(&r.choice, ranking->call, rules, ranking->matrix, ranking->users);
 	if (rules->diversity > 0)
 	{
 		check_diversity(ranking);

@@ -20,6 +20,7 @@ typedef struct TagrecRanking
 	TagrecCall *call;
 	TagrecMatrix *matrix;		/* of items, or of users */
 	const TagrecRules *rules;
+	const TagrecChoice *choice; /* what tagrec_choose() made of them, for many lists; NULL = it is looked up */
 	const TagrecScorer *scorer; /* as TagrecSearch has them: the score for its first user, */
 	const float *query;			/* or the cosine to this, */
 	const TrScored *listed;		/* (n_listed) or these rows alone, with their scores, when it is not NULL */

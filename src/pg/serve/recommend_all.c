@@ -11,6 +11,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"
+#include "pg/serve/groups.h"
 #include "pg/serve/rank.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
@@ -38,6 +39,7 @@ typedef struct Pass
 	bool		exclude_seen;
 	TagrecRules rules;
 	TagrecChoice choice;
+	bool		one_by_one;		/* the rules are about lists, which are then made one after the other */
 	TagrecKeyWriter user_writer;
 	TagrecKeyWriter item_writer;
 	Datum	   *item;			/* (items) as it is returned; 0 = not made yet */
@@ -61,7 +63,7 @@ typedef struct Pass
 static bool
 may_go_by_bounds(const Pass *pass)
 {
-	return tagrec_fast_scan && !pass->scorer->network && !pass->choice.out && pass->choice.n_boosts == 0 &&
+	return tagrec_fast_scan && !pass->one_by_one && !pass->scorer->network && !pass->choice.out && pass->choice.n_boosts == 0 &&
 		pass->items->rows >= LEAST_BOUNDED && pass->n <= pass->items->rows / LIMIT_SHARE;
 }
 
@@ -74,6 +76,9 @@ begin_pass(Pass *pass, FunctionCallInfo fcinfo, TagrecCall *call, Oid user_type,
 	pass->items = pass->scorer->items;
 	pass->n = Min(pass->n, pass->items->rows);
 	tagrec_choose(&pass->choice, call, &pass->rules, pass->items, false);
+	pass->one_by_one = pass->rules.diversity > 0 || pass->rules.max_per_group > 0 || pass->rules.after > 0;
+	if (pass->rules.max_per_group > 0)
+		tagrec_find_groups(&pass->choice, NULL);
 	tagrec_key_writer(&pass->user_writer, call->tables.users->key_type, user_type);
 	tagrec_key_writer(&pass->item_writer, pass->items->key_type, item_type);
 	pass->item = MemoryContextAllocHuge(call->context, ((Size) pass->items->rows + 1) * sizeof(Datum));
@@ -137,15 +142,15 @@ take_user(Pass *pass, const TagrecScan *scan)
 
 /* ------------------------------------------------------------------ scoring a block */
 
+/* before: rows of the list that are left out ahead of these */
 static void
-return_user(Pass *pass, Datum user, TrTopN *top)
+return_user(Pass *pass, Datum user, const TrTopN *top, int32 before)
 {
-	tr_topn_sort(top);
 	for (int i = 0; i < top->count; i++)
 	{
 		Datum		values[4] = {
 			user,
-			Int32GetDatum(i + 1),
+			Int32GetDatum(before + i + 1),
 			item_value(pass, top->best[i].index),
 			Float4GetDatum(top->best[i].score)
 		};
@@ -229,6 +234,23 @@ score_by_bounds(Pass *pass, TrTopN *top)
 }
 
 static void
+rank_one_by_one(Pass *pass)
+{
+	for (int u = 0; u < pass->scorer->users; u++)
+	{
+		TagrecScorer one = tagrec_scorer_of(pass->scorer, u);
+		TagrecRanking ranking = {
+			.call = pass->call, .matrix = pass->scorer->items, .rules = &pass->rules, .choice = &pass->choice, .scorer = &one,
+			.skip = pass->skip[u], .n_skip = pass->n_skip[u], .n = pass->n
+		};
+		int32		before;
+		TrTopN		top = tagrec_ranked(&ranking, &before);
+
+		return_user(pass, pass->user[u], &top, before);
+	}
+}
+
+static void
 score_block(Pass *pass)
 {
 	int			users = pass->scorer->users;
@@ -239,7 +261,10 @@ score_block(Pass *pass)
 	if (!pass->codes || !score_by_bounds(pass, top))
 		score_all_items(pass, top);
 	for (int u = 0; u < users; u++)
-		return_user(pass, pass->user[u], &top[u]);
+	{
+		tr_topn_sort(&top[u]);
+		return_user(pass, pass->user[u], &top[u], 0);
+	}
 }
 
 static void
@@ -257,7 +282,10 @@ run_pass(Pass *pass)
 		while (pass->scorer->users < pass->scorer->limit && (more = tagrec_scan_next(&scan)))
 			take_user(pass, &scan);
 		users += pass->scorer->users;
-		score_block(pass);
+		if (pass->one_by_one)
+			rank_one_by_one(pass);
+		else
+			score_block(pass);
 		MemoryContextSwitchTo(pass->call->context);
 		MemoryContextReset(batch);
 	}
@@ -267,7 +295,7 @@ run_pass(Pass *pass)
 															   pass->call->version->users));
 }
 
-/* Arguments from `first` on: model, n, exclude_seen, the filters and boosts, version. */
+/* Arguments from `first` on: model, n, exclude_seen, the rules. */
 static Datum
 recommend_all(FunctionCallInfo fcinfo, int first, bool typed)
 {
@@ -276,14 +304,13 @@ recommend_all(FunctionCallInfo fcinfo, int first, bool typed)
 		.n = tagrec_limit_argument(fcinfo, first + 1),
 		.exclude_seen = tagrec_flag_argument(fcinfo, first + 2, "exclude_seen")
 	};
-	int32		version = tagrec_version_argument(fcinfo, first + 3 + TAGREC_FILTER_ARGUMENTS);
 	TagrecCall *call;
 	Oid			user_type = TEXTOID;
 	Oid			item_type = TEXTOID;
 
-	tagrec_filter_arguments(fcinfo, first + 3, &pass.rules);
+	tagrec_rules_arguments(fcinfo, first + 3, &pass.rules);
 	InitMaterializedSRF(fcinfo, 0);
-	call = tagrec_call_begin_at(model, version, TAGREC_ASKS_ITEMS);
+	call = tagrec_call_begin_at(model, pass.rules.version, TAGREC_ASKS_ITEMS);
 	if (typed)
 	{
 		user_type = tagrec_result_type(fcinfo, 0, call, true);

@@ -24,7 +24,7 @@
 
 /* ------------------------------------------------------------------ arguments */
 
-/* Arguments, counted from the first of them, as sql/queries.sql declares them */
+/* Arguments, counted from the first of them, as sql/rules.sql declares them */
 enum
 {
 	Arg_candidates,
@@ -44,8 +44,7 @@ enum
 	Arg_version
 };
 
-StaticAssertDecl(Arg_boost_from + 1 == TAGREC_FILTER_ARGUMENTS && Arg_version + 1 == TAGREC_RULES_ARGUMENTS,
-				 "the numbers of arguments");
+StaticAssertDecl(Arg_version + 1 == TAGREC_RULES_ARGUMENTS, "the number of arguments");
 
 /* Is the argument there? ERROR when it is NULL. */
 static int
@@ -58,11 +57,9 @@ required(FunctionCallInfo fcinfo, int n, const char *name)
 	return n;
 }
 
-void
-tagrec_filter_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules)
+static void
+filter_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules)
 {
-	tagrec_check_arguments(fcinfo, first + TAGREC_FILTER_ARGUMENTS);
-	memset(rules, 0, sizeof(*rules));
 	rules->candidates = tagrec_ids_argument(fcinfo, first + Arg_candidates, &rules->all);
 	rules->candidates_from = tagrec_relation_argument(fcinfo, first + Arg_candidates_from, "candidates_from");
 	rules->exclude = tagrec_some_ids_argument(fcinfo, first + Arg_exclude, "exclude");
@@ -131,7 +128,8 @@ void
 tagrec_rules_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules)
 {
 	tagrec_check_arguments(fcinfo, first + TAGREC_RULES_ARGUMENTS);
-	tagrec_filter_arguments(fcinfo, first, rules);
+	memset(rules, 0, sizeof(*rules));
+	filter_arguments(fcinfo, first, rules);
 	diversity_arguments(fcinfo, first, rules);
 	group_arguments(fcinfo, first, rules);
 	rules->after = PG_GETARG_INT64(required(fcinfo, first + Arg_after, "after"));

@@ -1,7 +1,7 @@
 /*
  * What a query that ranks may return, and in what order: filters, boosts, diversity, groups, pages, the version.
  *
- * These arguments are the same in every such function, in this order (sql/queries.sql). Defaults cost nothing: they are
+ * These arguments are the same in every such function, in this order (sql/rules.sql). Defaults cost nothing: they are
  * told apart before anything is read.
  *
  *     TagrecRules rules;
@@ -40,14 +40,10 @@ typedef struct TagrecRules
 	int32		version;		/* 0 = the deployed one */
 } TagrecRules;
 
-/* How many arguments tagrec_filter_arguments() and tagrec_rules_arguments() take. */
-#define TAGREC_FILTER_ARGUMENTS 8
+/* How many arguments tagrec_rules_arguments() takes. */
 #define TAGREC_RULES_ARGUMENTS 15
 
-/* From argument `first` on: candidates to boost_from. The rest of *rules is what the defaults would be. */
-extern void tagrec_filter_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules);
-
-/* The same, and on to version. */
+/* From argument `first` on: candidates to version. */
 extern void tagrec_rules_arguments(FunctionCallInfo fcinfo, int first, TagrecRules *rules);
 
 /* Argument n, the number of a version: 0 when it is NULL. */
@@ -79,6 +75,7 @@ typedef struct TagrecChoice
 	TagrecBoost *boost;			/* ascending by row, each once */
 	int			n_members;		/* filled by groups.h */
 	TagrecMember *member;		/* ascending by row */
+	bool		whole;			/* of all rows, not only of a list's */
 	int32		groups;
 } TagrecChoice;
 

@@ -8,6 +8,7 @@
 #include "pg/serve/mapped_files.h"
 #include "pg/serve/search.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(tagrec_mapped_rows);
 PG_FUNCTION_INFO_V1(tagrec_search_counts);

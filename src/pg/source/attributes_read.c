@@ -489,7 +489,7 @@ tagrec_attributes_read(TagrecAttributes *a, TagrecKeys *keys, const TagrecKeys *
 		if (tags->closed)
 			know_features(&a->attribute[i], tags);
 	}
-	keys->closed = !a->may_add;
+	keys->closed = closed || !a->may_add;
 	read_rows(&reading);
 	keys->closed = closed;
 	a->entities = keys->count;

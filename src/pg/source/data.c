@@ -151,7 +151,7 @@ drop_unused(TagrecData *data, TrAssignments *raw, TrAssignments *held_out, const
 {
 	Maps		maps = {
 		.user = keep_used(&data->users, raw->user, raw->count),
-		.item = keep_used(&data->items, raw->item, raw->count),
+		.item = data->keep_items ? NULL : keep_used(&data->items, raw->item, raw->count),
 		.tag = data->tags.closed ? NULL : keep_used(&data->tags, raw->tag, raw->count)
 	};
 
@@ -273,7 +273,7 @@ tagrec_data_build(TagrecData *data, const TagrecSource *source, TrAssignments *r
 	if (raw->count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("no row of %s has a tag that the model knows", source->name)));
+				 errmsg("no row of %s has %s that the model knows", source->name, data->items.closed ? "an item" : "a tag")));
 	rank_keys(data, source, raw, held_out, task);
 	tagrec_data_check(tr_assignments_distinct(raw, &err), &err, data->memory);
 	if (held_out)

@@ -193,6 +193,8 @@ read_keys(Reading *reading, HeapTuple tuple, TupleDesc desc, int32 *key)
 			continue;
 		}
 		key[c] = intern(&reading->column[c], value);
+		if (key[c] < 0 && c == KEY_COLUMNS - 1 && reading->reader->rules.unknown_tags && key[0] != TR_NO_USER)
+			continue;
 		if (key[c] < 0)
 		{
 			reading->reader->ignored++;

@@ -32,6 +32,7 @@ typedef struct TagrecRules
 {
 	TagrecNobody nobody;
 	bool		untagged;		/* a NULL tag is an interaction without one */
+	bool		unknown_tags;	/* and so is one that closed tags do not have */
 	bool		confidences;	/* values say how much an interaction counts: none is negative */
 	double		half_life;		/* days; above 0, rows have values and weights, 1 where there is no column for them */
 	double		like_from;		/* rows with values below are left out; of confidences */

@@ -125,15 +125,15 @@ count_users(const TrPairs *pairs)
 }
 
 void
-tagrec_data_thin_validation(TagrecData *data, int users)
+tagrec_data_thin_validation(TagrecData *data, int users, int pairs)
 {
-	int32		all = count_users(&data->validation);
+	double		share = Min((double) users / count_users(&data->validation), (double) pairs / data->validation.count);
 	Sample		s = {.data = data};
 
-	if (all <= users)
+	if (data->validation.count == 0 || share >= 1)
 		return;
 	s.taken = tagrec_calloc(data->memory, data->users.count, 1);
-	take_users(&s, (double) users / all);
+	take_users(&s, share);
 	keep_pairs(&s);
 	tr_free(data->memory, s.taken);
 }

@@ -69,7 +69,8 @@ typedef struct TagrecData
 {
 	TrMemory   *memory;
 	int64		rows;			/* read */
-	int64		ignored;		/* rows whose tag a closed vocabulary does not have */
+	int64		ignored;		/* rows with a key that closed keys do not have */
+	bool		keep_items;		/* in: items that were interned before stay, also without a row */
 	TagrecKeys	users,
 				items,
 				tags;			/* ranked, in the datasets' numbering */
@@ -80,6 +81,9 @@ typedef struct TagrecData
 	TrDataset	train;			/* users, items and tags numbered as in all */
 	TrPairs		validation;		/* held-out pairs, or triples: of the source, or of another relation */
 	bool		may_hold_none;	/* in: where the split would leave nothing on a side, there is none */
+	bool		meets_new;		/* in: fill met, where most held-out pairs are of items that train has nothing of */
+	bool		items_are_new;	/* it is */
+	TrDataset	met;			/* train, and the tags of such items, as if they were from elsewhere */
 	int			most_pairs;		/* in: beyond so many, there is a sample of what is trained on; 0 = never */
 	bool		sampled;		/* sample is filled, and validation is of its users */
 	TrDataset	sample;			/* numbered as in all */
@@ -113,8 +117,8 @@ extern void tagrec_data_hold_out(TagrecData *data, TrAssignments *held_out, int6
 /* sample.c: fills sample, if there is to be one; raw as above, validation filled */
 extern void tagrec_data_sample(TagrecData *data, const TrAssignments *raw);
 
-/* sample.c: leaves the held-out pairs of about so many users, if they are of more */
-extern void tagrec_data_thin_validation(TagrecData *data, int users);
+/* sample.c: leaves the held-out pairs of some users, so that there are about so many users, and pairs, at most */
+extern void tagrec_data_thin_validation(TagrecData *data, int users, int pairs);
 
 /*
  * source_attributes.c: can the algorithm use the attributes, and can the current user read them? ereport(ERROR) if not.

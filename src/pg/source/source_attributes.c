@@ -4,19 +4,26 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "pg/base/auto.h"
 #include "pg/source/source.h"
+
+/* Of those that auto tries, some do. */
+static bool
+may_read_tags(const TrAlgorithm *algorithm)
+{
+	return tr_needs_tags(algorithm) || tr_reads_tags(algorithm) || tagrec_auto_find(algorithm->name);
+}
 
 bool
 tagrec_attributes_are_tags(const TrAlgorithm *algorithm)
 {
-	return !algorithm->uses_attributes && algorithm->task == TR_TASK_ITEM
-		&& (tr_needs_tags(algorithm) || tr_reads_tags(algorithm));
+	return !algorithm->uses_attributes && algorithm->task == TR_TASK_ITEM && may_read_tags(algorithm);
 }
 
 bool
 tagrec_knows_items_by_tags(const TrAlgorithm *algorithm)
 {
-	return algorithm->task == TR_TASK_ITEM && algorithm->encode;
+	return algorithm->task == TR_TASK_ITEM && (algorithm->encode || tagrec_auto_find(algorithm->name));
 }
 
 static bool

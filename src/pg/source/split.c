@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "core/topn.h"
 #include "miscadmin.h"
 #include "pg/base/tagrec.h"
 #include "pg/source/fold.h"
@@ -165,6 +166,74 @@ build_train(TagrecData *data, const TrAssignments *raw, const uint8 *held_out)
 	tagrec_free_assignments(&kept);
 }
 
+/* ------------------------------------------------------------------ new items */
+
+static bool
+is_new(const TagrecData *data, int32 item)
+{
+	return data->train.item_ptr[item] == data->train.item_ptr[item + 1];
+}
+
+/* From elsewhere */
+static bool
+has_tags(const TrDataset *d, int32 item)
+{
+	return d->item.entry_ptr[item] < d->item.entry_ptr[item + 1];
+}
+
+/* Those of the held-out pairs that nothing else is known of; and how many pairs are of such */
+static uint64 *
+new_items(const TagrecData *data, int32 *pairs)
+{
+	uint64	   *set = tagrec_calloc(data->memory, TR_BIT_WORDS(data->items.count), sizeof(uint64));
+
+	*pairs = 0;
+	for (int32 p = 0; p < data->validation.count; p++)
+		if (is_new(data, data->validation.item[p]))
+		{
+			tr_bit_set(set, data->validation.item[p]);
+			(*pairs)++;
+		}
+	return set;
+}
+
+/*
+ * Where every item has one user, a pair that is held out takes with it all that is known of its item, and no model could
+ * find it. Such items have their tags from elsewhere: it is as if nobody had given them.
+ */
+static void
+meet_new_items(TagrecData *data, const TrAssignments *raw, const uint8 *held_out)
+{
+	TrAssignments met;
+	TrError		err = {0};
+	int32		pairs;
+	uint64	   *new = new_items(data, &pairs);
+
+	data->items_are_new = pairs > data->validation.count / 2 && raw->tag && data->tags.count > 0;
+	if (!data->items_are_new)
+	{
+		tr_free(data->memory, new);
+		return;
+	}
+	tr_assignments_init(&met, data->memory);
+	tr_assignments_set_columns(&met, raw->columns, raw->merge);
+	for (int64 i = 0; i < raw->count; i++)
+	{
+		bool		tells = tr_bit_test(new, raw->item[i]) && raw->tag[i] != TR_NO_TAG;
+
+		if (held_out[i] && (!tells || has_tags(&data->train, raw->item[i])))
+			continue;
+		tagrec_data_check(tr_assignments_add_from(&met, raw, i), &err, data->memory);
+		if (held_out[i])
+			met.user[met.count - 1] = TR_NO_USER;
+	}
+	tagrec_data_check(tr_assignments_distinct(&met, &err), &err, data->memory);
+	tagrec_data_check(tr_dataset_build(&data->met, &met, data->users.count, data->items.count, data->tags.count, &err),
+					  &err, data->memory);
+	data->met.new_items = new;
+	tagrec_free_assignments(&met);
+}
+
 void
 tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptions *options, const TrTask *task)
 {
@@ -180,6 +249,8 @@ tagrec_data_split(TagrecData *data, const TrAssignments *raw, const TrTrainOptio
 		check_choice(&s);
 		fill_pairs(&s);
 		build_train(data, raw, s.held_out);
+		if (data->meets_new)
+			meet_new_items(data, raw, s.held_out);
 	}
 	tr_free(data->memory, s.held_out);
 	tr_free(data->memory, (void *) s.row);

@@ -30,7 +30,8 @@ check_rating(const TagrecSource *source, const TagrecOptions *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("algorithm \"%s\" requires value_column", options->algorithm->name),
-				 errdetail("It predicts the values of (user, item) pairs.")));
+				 errdetail("It predicts the values of (user, item) pairs."),
+				 errhint("Name the column of %s that has them: value_column => 'stars'.", source->name)));
 	if (train->half_life > 0 || train->like_from > -TR_MOST_WEIGHT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

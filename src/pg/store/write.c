@@ -357,16 +357,22 @@ lock_model(const TagrecPlace *place, const int32 *versions, int n_versions)
 }
 
 static void
-rename_relation(const TagrecPlace *place, const char *kind, const char *from, const char *to)
+alter_relation(const TagrecPlace *place, const char *kind, const char *relname, const char *change, const char *to)
 {
-	Oid			owner = owner_to_act_as(place, from);
+	Oid			owner = owner_to_act_as(place, relname);
 	TagrecActing before;
 
 	if (!OidIsValid(owner))
-		relation_missing(place->model, place->schema, from);
+		relation_missing(place->model, place->schema, relname);
 	before = tagrec_act_as(owner);
-	tagrec_execute("ALTER %s %s RENAME TO %s", kind, place_name(place, from), quote_identifier(to));
+	tagrec_execute("ALTER %s %s %s %s", kind, place_name(place, relname), change, quote_identifier(to));
 	tagrec_act_again(before);
+}
+
+static void
+rename_relation(const TagrecPlace *place, const char *kind, const char *from, const char *to)
+{
+	alter_relation(place, kind, from, "RENAME TO", to);
 }
 
 static void
@@ -394,6 +400,20 @@ tagrec_store_rename(const TagrecPlace *place, const char *name, const int32 *ver
 		for (int v = 0; v < n_versions; v++)
 			rename_relation(place, "TABLE", tagrec_partition_relname(place->model, which, versions[v]),
 							tagrec_partition_relname(name, which, versions[v]));
+	}
+}
+
+void
+tagrec_store_set_schema(const TagrecPlace *place, const char *schema, const int32 *versions, int n_versions)
+{
+	lock_model(place, versions, n_versions);
+	for (int i = 0; i < VIEWS; i++)
+		alter_relation(place, "VIEW", tagrec_view_relname(place->model, views[i]), "SET SCHEMA", schema);
+	for (TagrecRelation which = 0; which < RELATIONS; which++)
+	{
+		alter_relation(place, "TABLE", tagrec_parent_relname(place->model, which), "SET SCHEMA", schema);
+		for (int v = 0; v < n_versions; v++)
+			alter_relation(place, "TABLE", tagrec_partition_relname(place->model, which, versions[v]), "SET SCHEMA", schema);
 	}
 }
 

@@ -88,6 +88,9 @@ extern bool tagrec_store_lock_version(const TagrecPlace *place);
 /* Gives the relations of a model, with the partitions of these versions, the names of model `name`. */
 extern void tagrec_store_rename(const TagrecPlace *place, const char *name, const int32 *versions, int n_versions);
 
+/* Puts them into another schema. */
+extern void tagrec_store_set_schema(const TagrecPlace *place, const char *schema, const int32 *versions, int n_versions);
+
 /* Runs one statement. */
 extern void tagrec_execute(const char *format,...) pg_attribute_printf(1, 2);
 

@@ -93,6 +93,31 @@ set_trial(TagrecTrial *trial, const TagrecCandidate *candidate, Jsonb *common)
 	trial->effective = tagrec_options_effective(trial->options);
 }
 
+char *
+tagrec_auto_members(const TagrecTrial *trial)
+{
+	JsonbValue *members = getKeyJsonValueFromContainer(&trial->effective->root, "members", strlen("members"), NULL);
+
+	return members && members->type == jbvString ? pnstrdup(members->val.string.val, members->val.string.len) : NULL;
+}
+
+double
+tagrec_auto_trial_work(const TagrecTrial *trial, const TrDataset *d)
+{
+	TrShape		shape = {d->n_users, d->n_items, d->n_tags, d->n_posts, d->n_assignments};
+
+	return tagrec_auto_work(trial->options->algorithm, &shape, tagrec_auto_members(trial));
+}
+
+/* Attributes of items are tags, too. */
+static bool
+has_tags(const TagrecRequest *request)
+{
+	const TrAlgorithm *which = tagrec_algorithm(request->algorithm);
+
+	return request->columns.tag || (which->task == TR_TASK_ITEM && OidIsValid(request->item_features));
+}
+
 TagrecTrial *
 tagrec_auto_trials(const TagrecRequest *request, int *count)
 {
@@ -107,7 +132,7 @@ tagrec_auto_trials(const TagrecRequest *request, int *count)
 	trials = palloc0(Max(most, 1) * sizeof(TagrecTrial));
 	*count = 0;
 	for (int i = 0; i < most; i++)
-		if (request->columns.tag || tagrec_algorithm(list[i].algorithm)->pairs_alone)
+		if (has_tags(request) || !tr_needs_tags(tagrec_algorithm(list[i].algorithm)))
 			set_trial(&trials[(*count)++], &list[i], common);
 	return trials;
 }
@@ -140,9 +165,27 @@ tagrec_auto_request(TagrecRequest *request)
 }
 
 int
+tagrec_auto_sort(TagrecTrial *trials, int count, bool items_are_new)
+{
+	TagrecTrial *sorted = palloc(count * sizeof(TagrecTrial));
+	int			first = 0;
+	int			last = count;
+
+	for (int i = 0; i < count; i++)
+	{
+		TagrecWhen	when = trials[i].candidate->when;
+		bool		fits = when == TAGREC_ALWAYS || (when == TAGREC_WHEN_ITEMS_ARE_NEW) == items_are_new;
+
+		sorted[fits ? first++ : --last] = trials[i];
+	}
+	memcpy(trials, sorted, count * sizeof(TagrecTrial));
+	return first;
+}
+
+int
 tagrec_auto_default(const TagrecRequest *request, const TagrecTrial *trials, int count)
 {
-	const char *name = tagrec_auto_fallback(trials[0].options->algorithm->task, request->columns.tag != NULL);
+	const char *name = tagrec_auto_fallback(trials[0].options->algorithm->task, has_tags(request));
 
 	for (int i = 0; i < count; i++)
 		if (strcmp(trials[i].options->algorithm->name, name) == 0)
@@ -151,8 +194,8 @@ tagrec_auto_default(const TagrecRequest *request, const TagrecTrial *trials, int
 }
 
 Jsonb *
-tagrec_auto_final(const TagrecRequest *request, const TagrecTrial *trial)
+tagrec_auto_final(const TagrecRequest *request, Jsonb *settings)
 {
 	return tagrec_jsonb_with(common_options(tagrec_algorithm(request->algorithm), request->requested),
-							 without(trial->settings, "algorithm"));
+							 without(settings, "algorithm"));
 }

@@ -16,6 +16,8 @@
 #include "pg/store/read.h"
 #include "pg/store/version_read.h"
 #include "pg/train/backend_load.h"
+#include "pg/train/refreshed.h"
+#include "utils/lsyscache.h"
 
 /* Fails when the version has been dropped since the job was asked for. */
 static TagrecVersion *
@@ -42,6 +44,40 @@ read_vocabulary(TagrecKeys *tags, const TagrecVersion *version)
 	tags->closed = true;
 }
 
+static void
+take_item(void *argument, const TagrecScan *scan)
+{
+	TagrecKeys *items = argument;
+	Oid			output;
+	bool		varlena;
+	char	   *key;
+
+	getTypeOutputInfo(scan->table->key_type, &output, &varlena);
+	key = OidOutputFunctionCall(output, tagrec_get_key(scan, Item_item_id));
+	tagrec_keys_intern(items, key, strlen(key));
+}
+
+/* Pairs count whatever their tags, and of items that cannot be added none do. */
+static void
+keep_items(const TagrecVersion *version, TagrecSource *source, TagrecData *data)
+{
+	tagrec_each_row(version, TAGREC_ITEMS, take_item, &data->items);
+	data->keep_items = true;
+	data->items.closed = !tagrec_refresh_adds_items(version);
+	source->rules.unknown_tags = true;
+}
+
+static void
+tell_left_out(const TagrecVersion *version, const TagrecSource *source, const TagrecData *data)
+{
+	if (data->items.closed && data->ignored > 0)
+		ereport(NOTICE,
+				(errmsg("leaving out %lld of %lld rows of %s, of items that version %d of model \"%s\" does not have",
+						(long long) data->ignored, (long long) data->rows, source->name, version->version, version->model),
+				 errdetail("Its algorithm, %s, learns about an item in training alone.", version->algorithm),
+				 errhint("Train it again with tagrec_retrain() to include them.")));
+}
+
 void
 tagrec_refresh_read(const TagrecRequest *request, TagrecSource *source, TagrecData *data, TrAssignments *raw)
 {
@@ -51,12 +87,15 @@ tagrec_refresh_read(const TagrecRequest *request, TagrecSource *source, TagrecDa
 	tagrec_check_owner(version);
 	before = tagrec_act_as(version->owner);
 	read_vocabulary(&data->tags, version);
+	if (tagrec_refresh_keeps_items(tagrec_algorithm(version->algorithm)))
+		keep_items(version, source, data);
 	tagrec_act_again(before);
 	before = version->owner == GetUserId() ? tagrec_act_aside() : tagrec_act_as(version->owner);
 	tagrec_source_check(source);
 	tagrec_source_read(source, data, raw);
 	tagrec_source_read_attributes(source, tagrec_algorithm(version->algorithm), data, raw);
 	tagrec_act_again(before);
+	tell_left_out(version, source, data);
 }
 
 static void
@@ -69,49 +108,49 @@ count_again(TagrecTraining *t)
 	tagrec_check(tr_model_save(t->model, &t->tensors, &t->n_tensors, &err), &err);
 }
 
+/* What is stored by item gets the present items. */
 static void
-load_network(TagrecTraining *t, const TagrecVersion *version)
+renumber_weights(TagrecTraining *t, const TagrecVersion *version, const int32 *from)
+{
+	const TrAlgorithm *algorithm = t->options->algorithm;
+	TrRenumbering renumbering = {
+		.n_tags = version->tags,
+		.n_before = version->items,
+		.n_items = t->data.all.n_items,
+		.from = from
+	};
+	TrError		err = {0};
+
+	if (algorithm->renumber_items && tagrec_refresh_adds_items(version))
+		tagrec_check(algorithm->renumber_items(&renumbering, t->options->values, t->tensors, t->n_tensors, &t->memory, &err),
+					 &err);
+}
+
+/* Where neighbours are stored, by the positions of items. */
+static void
+check_positions(const TagrecTraining *t, const TagrecVersion *version, const int32 *from)
+{
+	bool		same = t->data.all.n_items == version->items;
+
+	for (int32 item = 0; same && item < version->items; item++)
+		same = from[item] == item;
+	if (!same && version->features)
+		tagrec_version_corrupted(version, "Its items are not in the order of their keys.");
+}
+
+static void
+load_network(TagrecTraining *t, const TagrecVersion *version, const int32 *from)
 {
 	TrError		err = {0};
 	TagrecActing before = tagrec_act_as(version->owner);
 
 	t->tensors = tagrec_read_weights(version, &t->memory, &t->n_tensors);
 	tagrec_act_again(before);
+	renumber_weights(t, version, from);
 	tagrec_check(tr_model_load(&t->model, t->options->algorithm, &t->memory, t->backend, version->tags,
 							   t->options->values, t->tensors, t->n_tensors, &err), &err);
-	if (tr_features(t->model) != version->features)
+	if (t->options->algorithm->loads && tr_features(t->model) != version->features)
 		tagrec_version_corrupted(version, "Its network uses neighbours of other kinds than are stored.");
-}
-
-/* Which items the version does not have, or nobody has. From here on, no key of an item is added. */
-static void
-mark_new_items(TagrecTraining *t, const TagrecVersion *version)
-{
-	TagrecKeys *keys = &t->data.items;
-	uint64	   *new_items = tagrec_calloc(&t->memory, TR_BIT_WORDS(keys->count) + 1, sizeof(uint64));
-	TagrecActing before = tagrec_act_as(version->owner);
-	TagrecTable *items = tagrec_table_open(version, TAGREC_ITEMS);
-	TagrecScan	scan = tagrec_scan_all(items);
-	FmgrInfo	output;
-	const uint64 *waiting = t->data.all.new_items;
-
-	keys->closed = true;
-	memset(new_items, 0xff, (TR_BIT_WORDS(keys->count) + 1) * sizeof(uint64));
-	tagrec_key_output(items->key_type, &output);
-	while (tagrec_scan_next(&scan))
-	{
-		char	   *key = OutputFunctionCall(&output, tagrec_get_key(&scan, Item_item_id));
-		int32		item = tagrec_keys_intern(keys, key, strlen(key));
-
-		CHECK_FOR_INTERRUPTS();
-		if (item >= 0 && (!waiting || !tr_bit_test(waiting, item)))
-			new_items[item / 64] &= ~(UINT64CONST(1) << (item % 64));
-		pfree(key);
-	}
-	tagrec_scan_end(&scan);
-	tagrec_table_close(items);
-	tagrec_act_again(before);
-	t->data.all.new_items = new_items;
 }
 
 void
@@ -126,8 +165,11 @@ tagrec_refresh_model(TagrecTraining *t)
 		count_again(t);
 	else
 	{
-		load_network(t, version);
-		mark_new_items(t, version);
+		int32	   *from = tagrec_refresh_positions(t, version);
+
+		check_positions(t, version, from);
+		load_network(t, version, from);
+		tagrec_refresh_compose(t, version);
 	}
 	t->backend_bytes = t->backend->ops->allocated(t->backend);
 }

@@ -151,6 +151,7 @@ read_data(TagrecTraining *t, const TagrecRequest *request)
 	{
 		t->data.most_pairs = tagrec_auto_options(t->options)->sample;
 		t->data.may_hold_none = true;
+		t->data.meets_new = t->options->algorithm->task == TR_TASK_ITEM;
 	}
 	tr_assignments_init(&raw, &t->memory);
 	tr_assignments_init(&held_out, &t->memory);
@@ -221,6 +222,7 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 	const TagrecRequest *request = run->job.request;
 	const TagrecTraining *t = &run->training;
 	const TrDataset *d = &t->data.all;
+	const TrModel *model = t->written ? t->written : t->model;
 	bool		trained = t->result.epochs > 0;
 	TagrecVersionRow row = {
 		.model_id = place->model_id,
@@ -261,9 +263,9 @@ insert_version(const TagrecRun *run, const TagrecPlace *place)
 		row.value_least = range.least;
 		row.value_most = range.most;
 	}
-	row.width = t->model->width;
-	row.unit_width = t->model->unit;
-	row.features = tr_features(t->model);
+	row.width = model->width;
+	row.unit_width = model->unit;
+	row.features = tr_features(model);
 	tagrec_version_insert(&row);
 }
 
@@ -297,7 +299,7 @@ write_version(TagrecRun *run)
 	tagrec_progress_phase(&run->progress, "writing", t->backend, &t->result);
 	tagrec_worker_begin(run->job.context);
 	before = tagrec_act_as(prepare_place(run, &place));
-	tagrec_store_write(&place, &t->source, &t->data, t->model, t->tensors, t->n_tensors);
+	tagrec_store_write(&place, &t->source, &t->data, t->written ? t->written : t->model, t->tensors, t->n_tensors);
 	tagrec_act_again(before);
 	insert_version(run, &place);
 	tagrec_result_insert(place.model_id, place.version, tagrec_place_bytes(&place));
@@ -406,6 +408,9 @@ make_model(TagrecRun *run)
 		run->asked = tagrec_tune_run(&run->training);
 	else
 		tagrec_training_run(&run->training, "training");
+	/* what is to be compared on held-out pairs must not have seen them */
+	if (!tagrec_request_if_better(run->job.request))
+		tagrec_training_again(&run->training, "training on all pairs");
 	tagrec_training_save(&run->training);
 }
 

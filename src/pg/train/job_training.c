@@ -3,6 +3,8 @@
  */
 #include "pg/train/job_training.h"
 
+#include <math.h>
+
 #include "core/metrics.h"
 #include "core/validation.h"
 #include "pg/base/tagrec.h"
@@ -10,12 +12,16 @@
 
 #define MB(bytes) ((bytes) >> 20)
 
+/* Before that many, what a metric will become cannot be told. */
+#define FEWEST_MEASURED 4
+
 void
 tagrec_training_init(TagrecTraining *t, const TagrecRunningJob *job, TagrecProgress *progress)
 {
 	memset(t, 0, sizeof(*t));
 	t->job = job;
 	t->progress = progress;
+	t->to_beat = NAN;
 	tr_memory_init(&t->memory, (Size) job->request->max_memory << 20);
 }
 
@@ -52,6 +58,16 @@ training_data(const TagrecTraining *t)
 	if (t->trial && t->data.sampled)
 		return &t->data.sample;
 	return t->data.split && !t->refit ? &t->data.train : &t->data.all;
+}
+
+/* What users and items are measured by. */
+static const TrDataset *
+measured_data(const TagrecTraining *t)
+{
+	const TrAlgorithm *algorithm = t->options->algorithm;
+	bool		encodes = algorithm->encode && algorithm->loads && tr_features(t->model) == TR_FEATURES_NONE;
+
+	return t->data.items_are_new && encodes && !t->refit ? &t->data.met : training_data(t);
 }
 
 /* What measuring takes while a model whose arrays are so wide is trained. */
@@ -144,11 +160,15 @@ check(TagrecTraining *t, TrStatus status, TrError *err)
 	tagrec_check(status, err);
 }
 
+static bool poll(void *argument);
+
 static TrStatus
 try_create(TagrecTraining *t, TrError *err)
 {
-	return tr_model_create(&t->model, t->options->algorithm, &t->model_memory, t->backend, training_data(t),
-						   t->options->values, err);
+	TrPoll		watching = {poll, t, &t->progress->work};
+
+	return tr_model_create_polled(&t->model, t->options->algorithm, &t->model_memory, t->backend, training_data(t),
+								  t->options->values, &watching, err);
 }
 
 /* Not every algorithm runs on every device: 'auto' falls back to the CPU. */
@@ -200,6 +220,46 @@ poll(void *argument)
 	return tagrec_running_cancelled(t->job);
 }
 
+/*
+ * What the metric becomes if it goes on as it did over the last half of what was measured, which is more than it does:
+ * learning slows down. NAN = too little was measured.
+ */
+static double
+best_to_come(const TagrecTraining *t, const TrEpoch *epoch)
+{
+	int			half = t->measured / 2;
+	double		last;
+
+	if (t->measured < FEWEST_MEASURED || t->measured > TAGREC_CURVE)
+		return NAN;
+	last = t->curve[t->measured - 1];
+	return last + (last - t->curve[half - 1]) / (t->measured - half) * t->measured
+		* ((double) epoch->epochs / epoch->epoch - 1);
+}
+
+static void
+check_hope(TagrecTraining *t, const TrEpoch *epoch)
+{
+	TrMetric	metric = (TrMetric) t->options->train.metric;
+	double		margin = t->result.metric_error * (tr_metric_is_error(metric) ? -1 : 1);
+	double		hope;
+
+	if (isnan(epoch->metric) || isnan(t->to_beat) || epoch->epoch == epoch->epochs)
+		return;
+	if (!tr_metric_better(metric, t->to_beat, t->result.metric))
+		return;
+	if (t->measured < TAGREC_CURVE)
+		t->curve[t->measured] = (float) epoch->metric;
+	t->measured++;
+	hope = best_to_come(t, epoch);
+	if (isnan(hope) || isnan(margin) || !tr_metric_better(metric, t->to_beat, hope + margin))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("given up after %d of %d epochs: %s %.4f", epoch->epoch, epoch->epochs, tagrec_metric_name(t->options),
+					epoch->metric)));
+}
+
 static void
 epoch_done(void *argument, const TrEpoch *epoch)
 {
@@ -207,17 +267,18 @@ epoch_done(void *argument, const TrEpoch *epoch)
 
 	count_backend_bytes(t);
 	tagrec_progress_epoch(t->progress, epoch);
+	check_hope(t, epoch);
 }
 
 /* ------------------------------------------------------------------ a model */
 
-void
-tagrec_training_run(TagrecTraining *t, const char *phase)
+/* epoch = what is done after each */
+static void
+train(TagrecTraining *t, const char *phase, void (*epoch) (void *argument, const TrEpoch *epoch))
 {
-	TrTrainHooks hooks = {{poll, t, &t->progress->work}, epoch_done};
+	TrTrainHooks hooks = {{poll, t, &t->progress->work}, epoch};
 	TrError		err = {0};
 
-	INSTR_TIME_SET_CURRENT(t->started);
 	check_memory(t, 0);
 	tagrec_training_open(t);
 	check_device_memory(t);
@@ -226,9 +287,37 @@ tagrec_training_run(TagrecTraining *t, const char *phase)
 	tr_memory_init(&t->model_memory, t->memory.limit > 0 ? t->memory.limit - t->memory.used : 0);
 	create_model(t);
 	check_memory(t, t->model->width);
-	check(t, tr_train(t->model, training_data(t), t->refit ? NULL : &t->data.validation, &t->options->train, &hooks,
+	check(t, tr_train(t->model, measured_data(t), t->refit ? NULL : &t->data.validation, &t->options->train, &hooks,
 					  &t->result, &err), &err);
 	count_backend_bytes(t);
+}
+
+void
+tagrec_training_run(TagrecTraining *t, const char *phase)
+{
+	INSTR_TIME_SET_CURRENT(t->started);
+	t->measured = 0;
+	train(t, phase, epoch_done);
+}
+
+void
+tagrec_training_again(TagrecTraining *t, const char *phase)
+{
+	const TrAlgorithm *algorithm = t->options->algorithm;
+	TrTrainResult first = t->result;
+	void	   *settled;
+
+	if (!algorithm->held_out || !algorithm->settled || !t->data.split || t->refit)
+		return;
+	settled = palloc(algorithm->options->size);
+	memcpy(settled, t->options->values, algorithm->options->size);
+	if (!algorithm->settled(t->model, settled))
+		return;
+	tagrec_training_forget(t);
+	t->options->values = settled;
+	t->refit = true;
+	train(t, phase, NULL);
+	t->result = first;
 }
 
 void

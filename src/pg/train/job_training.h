@@ -9,6 +9,9 @@
 #include "pg/source/source.h"
 #include "pg/train/job_progress.h"
 
+/* Values of a metric that are remembered. */
+#define TAGREC_CURVE 256
+
 typedef struct TagrecTraining
 {
 	const TagrecRunningJob *job;
@@ -23,9 +26,13 @@ typedef struct TagrecTraining
 	bool		refit;			/* trained on everything, the held-out pairs as well */
 	bool		trial;			/* trained on the sample, if there is one */
 	double		seconds;		/* that it may take: then it is ended by an error; 0 = any number */
+	double		to_beat;		/* by the metric: it is ended by an error once it cannot be any more; NAN = nothing */
+	float		curve[TAGREC_CURVE];	/* the metric, each time it was measured */
+	int			measured;		/* so many times */
 	instr_time	started;
 	TrBackend  *backend;
 	TrModel    *model;
+	TrModel    *written;		/* of a refresh: in place of model, when it is written; NULL = model itself */
 	TrTensor   *tensors;
 	int			n_tensors;
 	TrTrainResult result;
@@ -45,6 +52,11 @@ extern void tagrec_training_close(TagrecTraining *training);
 
 /* Trains a model with the options; saves its tensors; frees it. */
 extern void tagrec_training_run(TagrecTraining *training, const char *phase);
+/*
+ * Where the algorithm has made a choice by the held-out pairs, these have said what they had to: trains it again, on all
+ * pairs, with what it chose. What was measured on them stays the measure.
+ */
+extern void tagrec_training_again(TagrecTraining *training, const char *phase);
 extern void tagrec_training_save(TagrecTraining *training);
 extern void tagrec_training_forget(TagrecTraining *training);
 

@@ -1,6 +1,6 @@
 /*
- * tagrec_deploy(), tagrec_rollback(), tagrec_rename(), tagrec_drop(): which version queries use, what a model is called,
- * and its end.
+ * tagrec_deploy(), tagrec_rollback(), tagrec_rename(), tagrec_set_schema(), tagrec_drop(): which version queries use, what
+ * a model is called and where it is, and its end.
  *
  * Deploying changes one row of the registry; queries that have begun go on with the version they began with. Every change
  * to a model holds a lock on its row, and uses what the row says then: see write.h for the order of the locks.
@@ -16,12 +16,14 @@
 #include "pg/registry/version_write.h"
 #include "pg/store/store.h"
 #include "pg/store/write.h"
+#include "pg/train/submit.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(tagrec_deploy);
 PG_FUNCTION_INFO_V1(tagrec_rollback);
 PG_FUNCTION_INFO_V1(tagrec_rename);
+PG_FUNCTION_INFO_V1(tagrec_set_schema);
 PG_FUNCTION_INFO_V1(tagrec_drop);
 
 static void
@@ -130,6 +132,19 @@ all_versions(int32 model_id, int32 deployed, int *count)
 	return all;
 }
 
+/* The deployed version of a model of the caller's, which nothing changes until the transaction ends. */
+static TagrecVersion *
+idle_version(const char *model)
+{
+	TagrecVersion *version = tagrec_version_deployed_now(model);
+
+	tagrec_check_owner(version);
+	check_idle(model);
+	version = held_version(model);
+	check_idle(model);
+	return version;
+}
+
 Datum
 tagrec_rename(PG_FUNCTION_ARGS)
 {
@@ -141,11 +156,7 @@ tagrec_rename(PG_FUNCTION_ARGS)
 	int			n_versions;
 
 	check_writable("tagrec_rename()");
-	version = tagrec_version_deployed_now(model);
-	tagrec_check_owner(version);
-	check_idle(model);
-	version = held_version(model);
-	check_idle(model);
+	version = idle_version(model);
 	tagrec_check_model_name(name);
 	check_unused(name, version->schema);
 	place.model_id = version->model_id;
@@ -154,6 +165,31 @@ tagrec_rename(PG_FUNCTION_ARGS)
 	versions = all_versions(version->model_id, version->version, &n_versions);
 	tagrec_store_rename(&place, name, versions, n_versions);
 	tagrec_model_rename(version->model_id, name);
+	PG_RETURN_VOID();
+}
+
+Datum
+tagrec_set_schema(PG_FUNCTION_ARGS)
+{
+	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *schema = NameStr(*PG_GETARG_NAME(1));
+	TagrecVersion *version;
+	TagrecPlace place = {0};
+	int32	   *versions;
+	int			n_versions;
+
+	check_writable("tagrec_set_schema()");
+	version = idle_version(model);
+	tagrec_submit_check_schema(schema, version->owner);
+	if (strcmp(schema, version->schema) == 0)
+		PG_RETURN_VOID();
+	tagrec_store_check_free(model, schema);
+	place.model_id = version->model_id;
+	place.model = version->model;
+	place.schema = version->schema;
+	versions = all_versions(version->model_id, version->version, &n_versions);
+	tagrec_store_set_schema(&place, schema, versions, n_versions);
+	tagrec_model_set_schema(version->model_id, schema);
 	PG_RETURN_VOID();
 }
 

@@ -14,6 +14,7 @@
 #include "pg/train/tune_space.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/json.h"
 
 PG_FUNCTION_INFO_V1(tagrec_retrain);
 
@@ -52,17 +53,15 @@ static Jsonb *
 qualify_validation_source(Jsonb *options, const TagrecVersion *version)
 {
 	JsonbValue *name = member(version->options, "validation_source");
-	JsonbValue	key = {.type = jbvString};
-	JsonbParseState *state = NULL;
+	StringInfoData text;
 
-	if (!name || !member(options, "validation_source"))
+	if (!name || name->type != jbvString || !member(options, "validation_source"))
 		return options;
-	key.val.string.val = "validation_source";
-	key.val.string.len = strlen(key.val.string.val);
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	(void) pushJsonbValue(&state, WJB_KEY, &key);
-	(void) pushJsonbValue(&state, WJB_VALUE, name);
-	return tagrec_jsonb_with(options, JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+	initStringInfo(&text);
+	appendStringInfoString(&text, "{\"validation_source\": ");
+	escape_json(&text, pnstrdup(name->val.string.val, name->val.string.len));
+	appendStringInfoChar(&text, '}');
+	return tagrec_jsonb_with(options, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data))));
 }
 
 /* null takes a remembered option away. */

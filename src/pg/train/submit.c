@@ -32,9 +32,8 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
-/* What is trained where the caller names none: could be "auto" as well; and what is tuned, which could not. */
-#define DEFAULT_ALGORITHM "hdlpr_ns"
-#define DEFAULT_WITHOUT_TAGS "ease"
+/* What is trained where the caller names none; and what is tuned, which could not be that. */
+#define DEFAULT_ALGORITHM "auto"
 #define DEFAULT_TUNED "hdlpr_ns"
 #define DEFAULT_TUNED_WITHOUT_TAGS "ease"
 
@@ -175,7 +174,7 @@ find_schema(const char *model, const TagrecOptions *options, const TagrecSource 
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("model \"%s\" already exists in schema \"%s\"", model, existing->schema),
-				 errhint("Omit the option schema, or drop the model with tagrec_drop() first.")));
+				 errhint("Omit the option schema, or move the model with tagrec_set_schema() first.")));
 	tagrec_submit_check_schema(existing->schema, version->owner);
 	tagrec_store_check_model(model, existing->schema, source);
 	tagrec_store_check_version(model, existing->schema, tagrec_version_next(existing->model_id, false));
@@ -217,9 +216,9 @@ tagrec_submit_algorithm(FunctionCallInfo fcinfo, int argument, const TagrecReque
 
 	if (!PG_ARGISNULL(argument))
 		return text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	if (tuned)
-		return pstrdup(tags ? DEFAULT_TUNED : DEFAULT_TUNED_WITHOUT_TAGS);
-	return pstrdup(tags ? DEFAULT_ALGORITHM : DEFAULT_WITHOUT_TAGS);
+	if (!tuned)
+		return pstrdup(DEFAULT_ALGORITHM);
+	return pstrdup(tags ? DEFAULT_TUNED : DEFAULT_TUNED_WITHOUT_TAGS);
 }
 
 void

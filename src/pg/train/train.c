@@ -99,7 +99,9 @@ check_refreshable(const TagrecVersion *version)
 {
 	const TrAlgorithm *algorithm = tagrec_algorithm(version->algorithm);
 
-	if (algorithm->counts)
+	bool		folds_in = algorithm->fold_in && !(version->features & TR_FEATURES_USERS);
+
+	if (algorithm->counts || folds_in)
 		return;
 	if (version->features)
 		ereport(ERROR,
@@ -112,14 +114,8 @@ check_refreshable(const TagrecVersion *version)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" cannot be refreshed", version->model),
-				 errdetail("Its algorithm, %s, has no network that encodes tag profiles.", version->algorithm),
+				 errdetail("Its algorithm, %s, finds out about users and items in training alone.", version->algorithm),
 				 errhint("%s", refresh_hint(algorithm))));
-	if (algorithm->knows_items)
-		ereport(WARNING,
-				(errmsg("refreshed model \"%s\" knows users and items only by their tags", version->model),
-				 errdetail("What its algorithm, %s, learns from (user, item) pairs requires training.",
-						   version->algorithm),
-				 errhint("Train it again with tagrec_retrain() to use both.")));
 }
 
 /* It is read as the owner: see job_refresh.c. */

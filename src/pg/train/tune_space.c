@@ -35,7 +35,7 @@ struct TagrecSpace
 /* Options for the data, the metric and the place of the model: the same for all trials. */
 static const char *const never_tuned[] = {
 	"validation", "validation_source", "metric", "metric_k", "min_tag_count", "core", "seed", "threads", "precision",
-	"keep_versions", "schema", "stop_after", "duplicates", "half_life", "like_from", "caution"
+	"keep_versions", "schema", "stop_after", "max_seconds", "duplicates", "half_life", "like_from", "caution"
 };
 
 /* ------------------------------------------------------------------ reading; targets are scratch options */

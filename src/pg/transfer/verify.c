@@ -85,7 +85,10 @@ check_user(const TagrecScan *scan, uint64 *taken)
 	int32		seen;
 
 	check_embedding(scan, User_embedding);
-	(void) tagrec_get_seen(scan, version->items, &disliked, &seen);
+	if (tagrec_version_task(version)->tags)
+		(void) tagrec_get_positions(scan, User_seen, version->items, true, &seen);
+	else
+		(void) tagrec_get_seen(scan, version->items, &disliked, &seen);
 	(void) tagrec_get_profile(scan, User_tags, User_counts);
 	(void) tagrec_get_sparse(scan, User_features, User_feature_values, feature_count(version));
 	check_posts(scan, seen);
