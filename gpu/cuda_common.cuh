@@ -260,6 +260,8 @@ tr_activation(float x, TrActivation act)
 			return 1 / (1 + expf(-x));
 		case TR_RELU:
 			return x < 0 ? 0 : x;
+		case TR_SELU:
+			return x < 0 ? TR_SELU_LEAST * (expf(x) - 1) : TR_SELU_SCALE * x;
 		default:
 			return x;
 	}
@@ -276,6 +278,8 @@ tr_slope(float y, TrActivation act)
 			return y * (1 - y);
 		case TR_RELU:
 			return y > 0 ? 1 : 0;
+		case TR_SELU:
+			return y < 0 ? y + TR_SELU_LEAST : TR_SELU_SCALE;
 		default:
 			return 1;
 	}

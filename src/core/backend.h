@@ -66,8 +66,12 @@ typedef enum TrActivation
 	TR_LINEAR,
 	TR_TANH,
 	TR_SIGMOID,
-	TR_RELU
+	TR_RELU,
+	TR_SELU						/* SCALE x, below 0 SCALE ALPHA (exp(x) - 1): Klambauer et al. 2017 */
 } TrActivation;
+
+#define TR_SELU_SCALE 1.05070098f
+#define TR_SELU_LEAST 1.75809934f	/* SCALE ALPHA */
 
 /* How a dense layer finds its weights: stored (I,O), or stored (O,I) and used transposed (the tied decoder, Eq. 9-12). */
 typedef enum TrLayout

@@ -215,6 +215,7 @@ typedef struct TrPairs
 	int32_t    *tag;			/* (count), NULL = pairs */
 	float	   *value;			/* (count), NULL = none; needed by the task rating */
 	bool		with_seen;		/* may contain pairs of the training data, too: they stay candidates */
+	const uint64_t *candidates; /* the set of items that are ranked for them; NULL = all; not the pairs' own */
 } TrPairs;
 
 #endif

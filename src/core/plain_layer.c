@@ -82,6 +82,9 @@ activate(float *z, int n, TrActivation act)
 			case TR_RELU:
 				z[j] = z[j] < 0 ? 0 : z[j];
 				break;
+			case TR_SELU:
+				z[j] = z[j] < 0 ? TR_SELU_LEAST * (expf(z[j]) - 1) : TR_SELU_SCALE * z[j];
+				break;
 		}
 }
 
@@ -97,6 +100,8 @@ slope(float y, TrActivation act)
 			return y * (1 - y);
 		case TR_RELU:
 			return y > 0 ? 1 : 0;
+		case TR_SELU:
+			return y < 0 ? y + TR_SELU_LEAST : TR_SELU_SCALE;
 		default:
 			return 1;
 	}

@@ -292,7 +292,7 @@ TrStatus
 tr_validate_mean(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
 				 const TrPoll *poll, TrMean *mean, TrError *err)
 {
-	TrRanking	ranking = {.dataset = dataset, .held_out = held_out};
+	TrRanking	ranking = {.dataset = dataset, .held_out = held_out, .candidates = held_out->candidates};
 	MetricMean	all = {.metric = metric, .k = k};
 	TrStatus	status;
 

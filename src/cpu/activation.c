@@ -61,7 +61,8 @@ typedef struct Backward
 TR_INLINE float
 slope(float y, TrActivation act)
 {
-	return act == TR_TANH ? 1.0f - y * y : act == TR_SIGMOID ? y * (1.0f - y) : tr_select(y > 0, 1.0f, 0.0f);
+	return act == TR_TANH ? 1.0f - y * y : act == TR_SIGMOID ? y * (1.0f - y)
+		: act == TR_SELU ? tr_select(y < 0, y + TR_SELU_LEAST, TR_SELU_SCALE) : tr_select(y > 0, 1.0f, 0.0f);
 }
 
 /* dz (n) = dy act'(y); sum (n) += dz unless NULL. dz may be dy. */
@@ -91,6 +92,8 @@ curved_row(float *dz, const float *dy, const float *y, float *sum, int n, TrActi
 		backward_row(dz, dy, y, sum, n, TR_TANH);
 	else if (act == TR_SIGMOID)
 		backward_row(dz, dy, y, sum, n, TR_SIGMOID);
+	else if (act == TR_SELU)
+		backward_row(dz, dy, y, sum, n, TR_SELU);
 	else
 		backward_row(dz, dy, y, sum, n, TR_RELU);
 }

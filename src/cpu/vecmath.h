@@ -164,6 +164,9 @@ tr_activate(float *x, int n, TrActivation act)
 	else if (act == TR_RELU)
 		for (int j = 0; j < n; j++)
 			x[j] = tr_select(x[j] < 0, 0.0f, x[j]);
+	else if (act == TR_SELU)
+		for (int j = 0; j < n; j++)
+			x[j] = tr_select(x[j] < 0, TR_SELU_LEAST * (tr_exp(tr_select(x[j] < 0, x[j], 0.0f)) - 1.0f), TR_SELU_SCALE * x[j]);
 }
 
 #endif

@@ -27,6 +27,7 @@
 	X(folkrank) \
 	X(hdlpr) \
 	X(hdlpr_ns) \
+	X(hire) \
 	X(hybrid) \
 	X(ials) \
 	X(item_knn) \

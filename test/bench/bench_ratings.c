@@ -1,7 +1,7 @@
 /*
  * bench_ratings: trains an algorithm of the task rating on the files that make_ratings.py writes, without a server, and
  * prints errors of its predictions on the validation part, whose best epoch is taken, and with -e on the test part, clipped
- * to the range of the training values.
+ * to the range of the training values; there also the mean over users of how many of the top quarter are so by prediction.
  *
  *     bench_ratings [-b plain|cpu|cuda] [-t threads] [-n seeds] [-e] [-a] [-q] ALGORITHM DIRECTORY [option=value …]
  *
@@ -171,6 +171,7 @@ typedef struct Run
 	bool		test_too;
 	bool		quiet;
 	bool		attributes;
+	TrMean		precision;
 } Run;
 
 static void
@@ -215,9 +216,20 @@ now(void)
 	return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
 }
 
-/* error[2] = RMSE and MAE on the test part */
+/* Of a user's pairs of the test part. */
 static void
-run_once(Run *run, int seed, double error[3])
+add_precision(void *argument, const float *predicted, int32_t first, int32_t n)
+{
+	Run		   *run = argument;
+	TrScored   *room = malloc(2 * (size_t) n * sizeof(TrScored));
+
+	tr_mean_add(&run->precision, tr_top_precision(predicted, run->test.value + first, n, 25, room), 1);
+	free(room);
+}
+
+/* error[4] = RMSE and MAE on the test part, RMSE on the validation part, precision on the test part */
+static void
+run_once(Run *run, int seed, double error[4])
 {
 	TrTrainHooks hooks = {.poll = {.argument = run}, .epoch = tell_epoch};
 	TrTrainResult result;
@@ -234,8 +246,11 @@ run_once(Run *run, int seed, double error[3])
 	{
 		check(tr_validate(model, &run->dataset, &run->test, TR_METRIC_RMSE, 0, NULL, &error[0], &err), "test", &err);
 		check(tr_validate(model, &run->dataset, &run->test, TR_METRIC_MAE, 0, NULL, &error[1], &err), "test", &err);
-		printf("%s seed %d: epoch %d of %d, %.1f s, validation rmse %.4f, test rmse %.4f mae %.4f\n", run->algorithm->name,
-			   seed, result.best_epoch, result.epochs, seconds, error[2], error[0], error[1]);
+		run->precision = (TrMean) {0};
+		check(tr_predict_pairs(model, &run->dataset, &run->test, add_precision, run, NULL, &err), "test", &err);
+		error[3] = tr_mean_value(&run->precision);
+		printf("%s seed %d: epoch %d of %d, %.1f s, validation rmse %.4f, test rmse %.4f mae %.4f precision %.4f\n",
+			   run->algorithm->name, seed, result.best_epoch, result.epochs, seconds, error[2], error[0], error[1], error[3]);
 	}
 	else
 		printf("%s seed %d: epoch %d of %d, %.1f s, validation rmse %.4f\n", run->algorithm->name, seed, result.best_epoch,
@@ -259,15 +274,15 @@ summarize(const char *name, const double *value, int n)
 static void
 run_seeds(Run *run, int seeds, char **words, int n)
 {
-	double		error[3][64];
+	double		error[4][64];
 
 	for (int seed = 1; seed <= seeds && seed <= 64; seed++)
 	{
-		double		one[3];
+		double		one[4];
 
 		set_options(run, seed, words, n);
 		run_once(run, seed, one);
-		for (int i = 0; i < 3; i++)
+		for (int i = 0; i < 4; i++)
 			error[i][seed - 1] = one[i];
 	}
 	printf("%s mean of %d:", run->algorithm->name, seeds);
@@ -276,6 +291,7 @@ run_seeds(Run *run, int seeds, char **words, int n)
 	{
 		summarize("test rmse", error[0], seeds);
 		summarize("test mae", error[1], seeds);
+		summarize("precision", error[3], seeds);
 	}
 	printf("\n");
 }

@@ -3,7 +3,7 @@
 
     beside_others.py DIRECTORY_OF_PROGRAMS DATA_DIRECTORY [--threads 1] [--seeds 3] [--only surprise|implicit]
 
-Of mf and svdpp the last epoch counts; a mini-batch of svdpp is larger than by default. Surprise has one thread.
+Seconds of processors of ours are with all that the program reads and measures. Of mf and svdpp the last epoch counts; a mini-batch of svdpp is larger than by default. Surprise has one thread.
 
 The programs are bench_ratings and bench_train; DATA_DIRECTORY has what make_ratings.py writes. Needs the packages numpy, scipy,
 scikit-surprise and implicit: install them into a virtual environment outside the repository, and run this with its python.
@@ -24,6 +24,7 @@ tagrec_evaluate counts it. What a hyper-parameter stands for differs, which the 
 import argparse
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -45,13 +46,29 @@ def pairs(directory, name):
     return rows[:, 0], rows[:, 1]
 
 
+def cpu():
+    """Seconds of processors that this process and those that it waited for have taken."""
+    return sum(resource.getrusage(who).ru_utime + resource.getrusage(who).ru_stime
+               for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
 def ours(program, arguments):
+    """The text of a run, and its seconds of processors, with all that it reads and measures."""
+    start = cpu()
     text = subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout
-    return text
+    return text, cpu() - start
+
+
+def fit(model, *arguments, **named):
+    """Seconds, and those of processors."""
+    start, start_cpu = time.perf_counter(), cpu()
+    model.fit(*arguments, **named)
+    return time.perf_counter() - start, cpu() - start_cpu
 
 
 def print_row(name, quality, seconds):
-    print(f"| {name} | {statistics.fmean(quality):.4f} | {statistics.fmean(seconds):.4f} |".replace("| 0.", "| .", 1), flush=True)
+    took, of_processors = map(statistics.fmean, zip(*seconds))
+    print(f"| {name} | {statistics.fmean(quality):.4f} | {took:.4f} | {of_processors:.4f} |".replace("| 0.", "| ."), flush=True)
 
 
 # ------------------------------------------------------------------ Surprise
@@ -65,9 +82,7 @@ def surprise_row(kind, parameters, trainset, test, seeds):
     for seed in range(seeds):
         algorithm = kind(n_factors=parameters["factors"], n_epochs=parameters["epochs"], lr_all=parameters["rate"],
                          reg_all=parameters["lambda"], init_std_dev=parameters["deviation"], random_state=seed)
-        start = time.perf_counter()
-        algorithm.fit(trainset)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(fit(algorithm, trainset))
         errors = [min(5, max(1, algorithm.predict(str(int(u)), str(int(i))).est)) - value for u, i, value in test]
         quality.append(float(np.sqrt(np.mean(np.square(errors)))))
     return quality, seconds
@@ -77,9 +92,9 @@ def our_rating_row(arguments, algorithm, parameters, more=""):
     options = [f"factors={parameters['factors']}", f"epochs={parameters['epochs']}", f"learning_rate={parameters['rate'] / 2}",
                f"regularization={parameters['lambda']}", "decay=false", "patience=0", "validation_every=1000",
                f"init_std={parameters['deviation'] * parameters['factors'] ** 0.5}", *more.split()]
-    text = ours(os.path.join(arguments.programs, "bench_ratings"),
+    text, of_processors = ours(os.path.join(arguments.programs, "bench_ratings"),
                 ["-q", "-e", "-n", str(arguments.seeds), "-t", str(arguments.threads), algorithm, arguments.data, *options])
-    seconds = [float(s) for s in re.findall(r"of \d+, ([\d.]+) s", text)]
+    seconds = [(float(s), of_processors / arguments.seeds) for s in re.findall(r"of \d+, ([\d.]+) s", text)]
     return [float(v) for v in re.findall(r"test rmse ([\d.]+) mae", text)][:len(seconds)], seconds
 
 
@@ -93,7 +108,7 @@ def beside_surprise(arguments):
     reader = surprise.Reader(line_format="user item rating", sep="\t", skip_lines=1, rating_scale=(1, 5))
     trainset = surprise.Dataset.load_from_file(os.path.join(arguments.data, "train.tsv"), reader).build_full_trainset()
     test = read(arguments.data, "test")
-    print("\n| | RMSE | s |\n|---|---|---|")
+    print("\n| | RMSE | s | CPU s |\n|---|---|---|---|")
     print_row("Surprise SVD", *surprise_row(surprise.SVD, SVD, trainset, test, arguments.seeds))
     print_row("mf", *our_rating_row(arguments, "mf", SVD))
     print_row("Surprise SVD++", *surprise_row(surprise.SVDpp, SVDPP, trainset, test, arguments.seeds))
@@ -122,9 +137,7 @@ def implicit_row(make, epochs, train, test, seeds):
     quality, seconds = [], []
     for seed in range(seeds):
         model = make(seed)
-        start = time.perf_counter()
-        model.fit(train, show_progress=False)
-        seconds.append((time.perf_counter() - start) / epochs)
+        seconds.append([s / epochs for s in fit(model, train, show_progress=False)])
         quality.append(ndcg(model.user_factors @ model.item_factors.T, train, test))
     return quality, seconds
 
@@ -132,11 +145,12 @@ def implicit_row(make, epochs, train, test, seeds):
 def our_item_row(arguments, algorithm, options):
     quality, seconds = [], []
     for seed in range(1, arguments.seeds + 1):
-        text = ours(os.path.join(arguments.programs, "bench_train"),
+        text, of_processors = ours(os.path.join(arguments.programs, "bench_train"),
                     ["-t", str(arguments.threads), "-e", os.path.join(arguments.data, "likes_test.tsv"), algorithm,
                      os.path.join(arguments.data, "likes_train.tsv"), f"seed={seed}", *options])
         quality.append(float(re.search(r"ndcg@20 ([\d.]+)", text).group(1)))
-        seconds.append(statistics.fmean(float(s) for s in re.findall(r"^epoch .*?([\d.]+) s", text, re.M)))
+        epochs = [float(s) for s in re.findall(r"^epoch .*?([\d.]+) s", text, re.M)]
+        seconds.append((statistics.fmean(epochs), of_processors / len(epochs)))
     return quality, seconds
 
 
@@ -160,7 +174,7 @@ def beside_implicit(arguments):
             factors=BPR["factors"], learning_rate=BPR["rate"], regularization=BPR["lambda"], iterations=BPR["epochs"],
             num_threads=arguments.threads, use_gpu=False, random_state=seed)
 
-    print("\n| | NDCG@20 | s per epoch |\n|---|---|---|")
+    print("\n| | NDCG@20 | s per epoch | CPU s per epoch |\n|---|---|---|---|")
     print_row("implicit ALS, conjugate gradients", *implicit_row(als(True), ALS["epochs"], train, test, arguments.seeds))
     print_row("implicit ALS, exact", *implicit_row(als(False), ALS["epochs"], train, test, arguments.seeds))
     print_row("ials", *our_item_row(arguments, "ials", [

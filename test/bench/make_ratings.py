@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Splits of MovieLens 100k's ratings, as TSV files with a header, and the attributes of users and items.
 
-    make_ratings.py OUTPUT_DIRECTORY [ML100K_DIRECTORY]
+    make_ratings.py OUTPUT_DIRECTORY [ML100K_DIRECTORY [SALT]]
 
 The licence of the data does not allow copies: it is read from ML100K_DIRECTORY, else the folder ml-100k beside $TAGREC_DATA, else
 ../shared/data/ml-100k, and OUTPUT_DIRECTORY belongs outside the repository. Exits with 77 when the data is not there.
 
 A rating goes by the first 8 hex digits of md5('user:item:tagrec') modulo 100, which is tagrec_fold() in SQL: below 80 train.tsv,
-80..84 valid.tsv, 85 up test.tsv, with the columns user, item, value. likes_*.tsv are the pairs with a value of 4 or more, with a
+80..84 valid.tsv, 85 up test.tsv, with the columns user, item, value. With a SALT in place of 'tagrec', 80..89 is valid.tsv,
+90 up test.tsv: 80, 10 and 10 percent, as Raziperchikolaei et al. (2020) split. likes_*.tsv are the pairs with a value of 4 or more, with a
 third column that is the same for all, and dislikes_*.tsv the others. user.tsv and item.tsv: entity and feature; ages and years in
 steps of 5.
 """
@@ -17,6 +18,8 @@ import os
 import re
 import sys
 
+SALT = sys.argv[3] if len(sys.argv) > 3 else "tagrec"
+VALID_END = 90 if len(sys.argv) > 3 else 85
 EXPECTED = {"train": 79957, "valid": 4940, "test": 15103}
 
 
@@ -35,12 +38,12 @@ def read(directory, what):
 
 
 def fold(user, item):
-    return int(hashlib.md5(f"{user}:{item}:tagrec".encode()).hexdigest()[:8], 16) % 100
+    return int(hashlib.md5(f"{user}:{item}:{SALT}".encode()).hexdigest()[:8], 16) % 100
 
 
 def part_of(user, item):
     f = fold(user, item)
-    return "train" if f < 80 else "valid" if f < 85 else "test"
+    return "train" if f < 80 else "valid" if f < VALID_END else "test"
 
 
 def write(path, header, rows):
@@ -78,7 +81,7 @@ def main():
     for user, item, value, _ in read(source, "inter"):
         parts[part_of(user, item)].append((user, item, value))
     for name, rows in parts.items():
-        assert len(rows) == EXPECTED[name], f"{name}: {len(rows)} ratings, not {EXPECTED[name]}"
+        assert len(sys.argv) > 3 or len(rows) == EXPECTED[name], f"{name}: {len(rows)} ratings, not {EXPECTED[name]}"
         likes = [(user, item, "like") for user, item, value in rows if float(value) >= 4]
         dislikes = [(user, item, "dislike") for user, item, value in rows if float(value) < 4]
         write(os.path.join(sys.argv[1], f"{name}.tsv"), ("user", "item", "value"), rows)

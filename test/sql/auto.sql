@@ -93,6 +93,10 @@ SELECT choose('b', '{"candidates": "blend", "validation": 0.2}') AS job3 \gset
 SELECT count(DISTINCT v.requested_options) AS options, bool_or(t.done_by = :job) AS reused
 	FROM tagrec_versions v JOIN tagrec_trials t USING (job) WHERE v.job IN (:job, :job3);
 
+-- a retraining has the members and the weights that were chosen
+SELECT tagrec_retrain('b2') > 0 AS trained;
+SELECT count(DISTINCT algorithm) AS algorithms, count(DISTINCT requested_options) AS options, count(*) AS versions FROM tagrec_versions WHERE model = 'b2';
+
 -- without tags, those that need none are tried
 SELECT tagrec_train('u', 'grouped', 'auto', '{"threads": 1, "epochs": 2}', tag_column => NULL) AS job \gset
 SELECT count(*) > 3 AS some, bool_and(NOT a.needs_tags) AS without_tags FROM tagrec_trials t JOIN tagrec_algorithms a ON a.algorithm = t.settings ->> 'algorithm'

@@ -109,6 +109,46 @@ test_models(void)
 	tr_model_destroy(ease);
 }
 
+/* One of those that item 1 is stored with */
+static float
+number_of(TrModel *model)
+{
+	float		array[1024];
+	TrSparse	weights = {0};
+
+	if (model->width > 0)
+		model->algorithm->embed(model, TR_ITEM, &dataset, 1, 1, array, NULL);
+	else
+		model->algorithm->feature_weights(model, 1, &weights, NULL);
+	return model->width > 0 ? array[0] : weights.value[0];
+}
+
+/* What is chosen can be said in options, with which a model chooses nothing and is the same. */
+static void
+test_settled(const char *name, const char *first, const char *second)
+{
+	static char options[3][4096];
+	TrSetting	none[] = {{NULL, NULL}};
+	char		value[2][TR_MAX_TEXT];
+	TrSetting	told[] = {{first, value[0]}, {second, value[1]}, {NULL, NULL}};
+	TrModel    *open = train(name, none, options[0]);
+	const TrAlgorithm *a = open->algorithm;
+	TrOptionTarget target = {a->options, options[1]};
+	TrModel    *again;
+
+	memcpy(options[1], options[0], sizeof(options[0]));
+	CHECK(a->settled(open, options[1]), "%s says what it has chosen", name);
+	tr_option_format(tr_options_find(&target, 1, first), options[1], value[0], sizeof(value[0]));
+	tr_option_format(tr_options_find(&target, 1, second), options[1], value[1], sizeof(value[1]));
+	again = train(name, told, options[2]);
+	CHECK(memcmp(options[1], options[2], a->options->size) == 0, "%s: %s %s, %s %s are options", name, first, value[0],
+		  second, value[1]);
+	CHECK(number_of(again) == number_of(open), "%s is the same with them", name);
+	CHECK(!a->settled(again, options[1]), "%s chooses nothing then", name);
+	tr_model_destroy(open);
+	tr_model_destroy(again);
+}
+
 /* A tower as it chooses by itself is the one that was told to be like that. */
 static void
 test_towers(void)
@@ -119,11 +159,12 @@ test_towers(void)
 	TrSetting	second[] = {{"temperature", "0.2"}, {"batch", "32"}, {NULL, NULL}};
 	TrModel    *open = train("hdlpr_ns", none, options[0]);
 	float		temperature = tensor_value(open, "temperature", 0);
+	TrSetting	third[] = {{"temperature", "0.05"}, {"batch", "128"}, {NULL, NULL}};
 	bool		is_first = temperature == 0.1f;
-	TrModel    *told = train("hdlpr_ns", is_first ? first : second, options[1]);
+	TrModel    *told = train("hdlpr_ns", is_first ? first : temperature == 0.2f ? second : third, options[1]);
 	TrModel    *other = train("hdlpr_ns", is_first ? second : first, options[2]);
 
-	CHECK(is_first || temperature == 0.2f, "a temperature is chosen, %g", temperature);
+	CHECK(is_first || temperature == 0.2f || temperature == 0.05f, "a temperature is chosen, %g", temperature);
 	CHECK(tensor_value(told, "temperature", 0) < 0, "and not stored where it was given");
 	CHECK(tensor_value(open, "W1", 0) == tensor_value(told, "W1", 0), "the training is by what was chosen");
 	CHECK(tensor_value(open, "W1", 0) != tensor_value(other, "W1", 0), "and not by the other");
@@ -136,6 +177,7 @@ test_towers(void)
 static void
 fold(float *array, TrModel *trained, const void *options)
 {
+	static float items[ITEMS * 64];
 	TrTensor   *tensors;
 	int			n;
 	TrModel    *loaded = NULL;
@@ -144,9 +186,10 @@ fold(float *array, TrModel *trained, const void *options)
 	float		one[] = {1, 1};
 	TrHistory	history = {.items = {2, item, one}, .tags = {2, tag, one}};
 	TrSparse	features = {0};
-	TrCatalogue catalogue = {.n_items = ITEMS, .width = trained->width};
+	TrCatalogue catalogue = {.n_items = ITEMS, .width = trained->width, .array = items, .stride = (size_t) trained->width};
 	TrError		err = {0};
 
+	trained->algorithm->embed(trained, TR_ITEM, &dataset, 0, ITEMS, items, NULL);
 	CHECK(tr_model_save(trained, &tensors, &n, &err) == TR_OK
 		  && tr_model_load(&loaded, trained->algorithm, &memory, backend, 4, options, tensors, n, &err) == TR_OK
 		  && tr_model_fold_in(loaded, &history, &catalogue, array, &features, &err) == TR_OK, "folds in %s", err.message);
@@ -190,6 +233,8 @@ main(void)
 	CHECK(chosen("20", "20", 0) == 0, "in doubt the first");
 	CHECK(chosen("0.01", "100", 1000) == 0, "also where the other is not better by the margin");
 	test_models();
+	test_settled("ials", "alpha", "regularization");
+	test_settled("ease", "lambda", "neighbours");
 	test_towers();
 	test_earlier();
 	CHECK(memory.used == used, "all memory is given back");

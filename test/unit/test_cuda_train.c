@@ -290,6 +290,7 @@ main(void)
 	check_run("nrp_dha", "encoder=6 factors=4 optimizer=sgd learning_rate=0.05 batch=60");
 	check_run("nrp_asdae", "encoder=6,5 factors=4 optimizer=sgd learning_rate=0.05 batch=60 reconstruction=1");
 	check_run("accm", "encoder=6 factors=4 attention=3 optimizer=sgd learning_rate=0.05 batch=60");
+	check_run("hire", "groups=3 factors=4 optimizer=sgd learning_rate=0.05 batch=60");
 	check_run("pitf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("nltf", "factors=6 negatives=2 optimizer=sgd learning_rate=0.05 batch=150");
 	check_run("dae_ptr", "hidden=12 optimizer=sgd learning_rate=0.05 batch=250");

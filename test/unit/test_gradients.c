@@ -231,6 +231,18 @@ relu_back(Inputs *p)
 }
 
 static void
+selu(Inputs *p)
+{
+	activated(p, TR_SELU);
+}
+
+static void
+selu_back(Inputs *p)
+{
+	activated_back(p, TR_SELU);
+}
+
+static void
 dropout(Inputs *p)
 {
 	p->b->ops->dropout(p->b, p->out, p->in[0], R * O, 0.3f, 1, 2);
@@ -316,6 +328,7 @@ static const Check checks[] = {
 	{"reconstruction_loss, squared", reconstruction_squared, reconstruction_squared, 0, {(R - 1) * T, T}},
 	{"sigmoid", sigmoid, sigmoid_back, R * O, {R * I, I * O, O}},
 	{"relu", relu, relu_back, R * O, {R * I, I * O, O}},
+	{"selu", selu, selu_back, R * O, {R * I, I * O, O}},
 	{"dropout", dropout, dropout_back, R * O, {R * O}},
 	{"tag_loss, cross-entropy", cross_entropy, cross_entropy, 0, {R * T, T, 2}},
 	{"tag_loss, softmax", softmax, softmax, 0, {R * T, T, 2}},

@@ -27,16 +27,16 @@ run_gemm(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, z, (size_t) m * ldc);
 }
 
-/* Flags that tell four activations apart, from bit `bit` on. */
+/* Flags that tell activations apart: four of them from bit `bit` on, and another one. */
 static TrActivation
-activation_of(const Case *c, int bit)
+activation_of(const Case *c, int bit, int selu)
 {
 	static const TrActivation acts[] = {TR_LINEAR, TR_TANH, TR_SIGMOID, TR_RELU};
 
-	return acts[c->flags >> bit & 3];
+	return c->flags & selu ? TR_SELU : acts[c->flags >> bit & 3];
 }
 
-/* d = R, T, H, sparsity; flags: activation, activation, bias */
+/* d = R, T, H, sparsity; flags: activation, activation, bias, selu */
 static void
 run_sparse(TrBackend *b, Draw *draw, const Case *c, Output *out)
 {
@@ -51,11 +51,11 @@ run_sparse(TrBackend *b, Draw *draw, const Case *c, Output *out)
 
 	b->ops->sparse_backward(b, dw, &x, z, H);
 	collect_floats(out, b, dw, (size_t) T * H);
-	b->ops->sparse_forward(b, z, &x, w, c->flags & 4 ? bias : NULL, H, activation_of(c, 0));
+	b->ops->sparse_forward(b, z, &x, w, c->flags & 4 ? bias : NULL, H, activation_of(c, 0, 8));
 	collect_floats(out, b, z, (size_t) R * H);
 }
 
-/* d = R, I, O; flags: stored (O,I), activation, activation, bias */
+/* d = R, I, O; flags: stored (O,I), activation, activation, bias, selu */
 static void
 run_dense_forward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 {
@@ -68,7 +68,7 @@ run_dense_forward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	float	   *y = random_floats(b, draw, (size_t) R * O, -1, 1);
 
 	b->ops->dense_forward(b, y, x, w, c->flags & 8 ? bias : NULL, R, I, O, c->flags & 1 ? TR_STORED_OI : TR_STORED_IO,
-						  activation_of(c, 1));
+						  activation_of(c, 1, 16));
 	collect_floats(out, b, y, (size_t) R * O);
 }
 
@@ -91,7 +91,7 @@ run_dense_backward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 	collect_floats(out, b, dw, (size_t) I * O);
 }
 
-/* d = R, O; flags: activation, activation, dbias, in place */
+/* d = R, O; flags: activation, activation, dbias, in place, selu */
 static void
 run_activation_backward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 {
@@ -104,7 +104,7 @@ run_activation_backward(TrBackend *b, Draw *draw, const Case *c, Output *out)
 
 	if (c->flags & 8)
 		dz = dy;
-	b->ops->activation_backward(b, dz, c->flags & 4 ? dbias : NULL, dy, y, R, O, activation_of(c, 0));
+	b->ops->activation_backward(b, dz, c->flags & 4 ? dbias : NULL, dy, y, R, O, activation_of(c, 0, 16));
 	collect_floats(out, b, dz, (size_t) R * O);
 	collect_floats(out, b, dbias, O);
 }
@@ -521,14 +521,14 @@ test_layers(void)
 	{
 		Case		c = {.d = {sparse[i][0], sparse[i][1], sparse[i][2], sparse[i][3]}};
 
-		compare_flags("sparse", run_sparse, c, 3, 2e-6);
+		compare_flags("sparse", run_sparse, c, 4, 2e-6);
 		compare_flags("sparse_update", run_sparse_update, c, 4, 1e-5);
 	}
 	for (size_t i = 0; i < sizeof(dense) / sizeof(dense[0]); i++)
 	{
 		Case		c = {.d = {dense[i][0], dense[i][1], dense[i][2]}};
 
-		compare_flags("dense_forward", run_dense_forward, c, 4, 2e-5);
+		compare_flags("dense_forward", run_dense_forward, c, 5, 2e-5);
 		compare_flags("dense_backward", run_dense_backward, c, 3, 1e-5);
 	}
 }
@@ -543,7 +543,7 @@ test_rows(void)
 		int			R = shape[i][0];
 		int			D = shape[i][1];
 
-		compare_flags("activation_backward", run_activation_backward, (Case) {.d = {R, D}}, 4, 6e-6);
+		compare_flags("activation_backward", run_activation_backward, (Case) {.d = {R, D}}, 5, 6e-6);
 		compare_flags("normalize", run_normalize, (Case) {.d = {R, D}}, 0, 5e-6);
 		compare_flags("normalize", run_normalize, (Case) {.d = {R, D, 2}}, D > 1, 5e-6);
 		compare_flags("fill_column", run_fill_column, (Case) {.d = {R, D}}, 2, 1e-6);

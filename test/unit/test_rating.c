@@ -545,6 +545,7 @@ main(void)
 	test_attributes("fm", "factors=4 epochs=60 samples=10", 0.2);
 	for (int i = 0; i < 5; i++)
 		test_attributes(coders[i], "encoder=8 factors=8 batch=256 epochs=40 learning_rate=0.01", 0.1);
+	test_attributes("hire", "factors=8 batch=256 epochs=40 learning_rate=0.01", 0.1);
 	make_some_data(&small, true, 8, 7);
 	test_penalty("mf", TR_USER);
 	test_penalty("mf", TR_ITEM);
@@ -564,10 +565,12 @@ main(void)
 		char		settings[256];
 
 		snprintf(settings, sizeof(settings), "optimizer=sgd encoder=%s factors=2 regularization=0 learning_rate=1 batch=1000 "
-				 "decay=false %s%s", i == 1 ? "3,2" : "3", i < 4 ? "own_rating=true reconstruction=0.7" : "attention=2 vector_dropout=0",
+				 "decay=false %s%s", i == 1 ? "3,2" : "3", i < 4 ? "own_rating=true reconstruction=0.7" : "attention=2",
 				 i < 2 ? " coupling=0.8" : "");
 		test_gradient(backends[0] (), coders[i], settings, false);
 	}
+	test_gradient(backends[0] (), "hire", "optimizer=sgd factors=3 groups=3 hierarchy=0.4 flat=0.3 input_dropout=0.3 "
+				  "regularization=0 learning_rate=1 batch=1000 decay=false", false);
 	test_gradient(backends[0] (), "cdae", "optimizer=sgd layers=4 regularization=0 learning_rate=1 batch=1000", false);
 	test_gradient(backends[0] (), "multvae", "optimizer=sgd layers=5,3 learning_rate=1 batch=1000 warm_up=3 divergence=0.5 "
 				  "least_value=3", false);

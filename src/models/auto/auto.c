@@ -8,6 +8,8 @@
 
 #include "core/rng.h"
 
+const char *const tr_auto_activations[] = {"sigmoid", "tanh", "relu", NULL};
+
 /* Which layer's output is the input of layer k: the drawn one where it is latent. */
 static float *
 input_of(Auto *m, int k)
@@ -19,7 +21,7 @@ input_of(Auto *m, int k)
 static TrActivation
 activation_of(const Auto *m, int k)
 {
-	return k == 2 * m->L || (k == m->L && m->s.latent) ? TR_LINEAR : m->s.activation;
+	return k == 2 * m->L || (k == m->L && m->s.latent) ? TR_LINEAR : m->activation;
 }
 
 static void
@@ -58,9 +60,10 @@ lay_out(Auto *m)
 }
 
 size_t
-tr_auto_estimate(const TrShape *shape, const AutoSettings *s)
+tr_auto_estimate(const TrShape *shape, const void *options)
 {
-	bool		users = s->side == TR_USER;
+	const AutoOptions *s = options;
+	bool		users = s->rows == TR_USER;
 	Auto		m = {.s = *s, .N = users ? shape->n_users : shape->n_items, .T = users ? shape->n_items : shape->n_users};
 	double		R = s->batch < m.N ? s->batch : m.N;
 	double		widths = 0;
@@ -86,13 +89,13 @@ is_entry(const Auto *m, int32_t post)
 static int32_t
 post_of(const Auto *m, int32_t k)
 {
-	return m->s.side == TR_USER ? k : m->model.dataset->item_post[k];
+	return m->s.rows == TR_USER ? k : m->model.dataset->item_post[k];
 }
 
 static const int32_t *
 ends_of(const Auto *m)
 {
-	return m->s.side == TR_USER ? m->model.dataset->user_ptr : m->model.dataset->item_ptr;
+	return m->s.rows == TR_USER ? m->model.dataset->user_ptr : m->model.dataset->item_ptr;
 }
 
 static void
@@ -114,10 +117,12 @@ list_rows(Auto *m)
 TrStatus
 tr_auto_create(Auto *m, TrError *err)
 {
+	static const TrActivation of[] = {TR_SIGMOID, TR_TANH, TR_RELU};
 	TrModel    *model = &m->model;
 	const TrDataset *d = model->dataset;
-	bool		users = m->s.side == TR_USER;
+	bool		users = m->s.rows == TR_USER;
 
+	m->activation = of[m->s.activation];
 	model->width = m->s.layers.value[0] + 1;
 	model->unit = m->s.layers.value[0];
 	if (!d)
@@ -185,7 +190,7 @@ add_row(Auto *m, int32_t r, int epoch, bool training)
 	for (int32_t k = from[r]; k < from[r + 1]; k++)
 	{
 		int32_t		post = post_of(m, k);
-		int32_t		col = m->s.side == TR_USER ? d->post_item[post] : d->post_user[post];
+		int32_t		col = m->s.rows == TR_USER ? d->post_item[post] : d->post_user[post];
 		float		value = m->s.loss == AUTO_SQUARES ? d->post_value[post] - m->mean : 1;
 
 		if (!is_entry(m, post))
@@ -357,7 +362,7 @@ encode_rows(Auto *m, const TrPoll *poll, TrError *err)
 		forward(m, R, last, 0);
 		b->ops->download(b, host, m->layer[last].data, (size_t) R * H * sizeof(float));
 		for (int i = 0; i < R; i++)
-			put_array(m, m->s.side, first + i, host + (size_t) i * H, 1);
+			put_array(m, m->s.rows, first + i, host + (size_t) i * H, 1);
 	}
 	tr_free(m->model.memory, host);
 	return status == TR_OK ? b->ops->finish(b, err) : status;
@@ -367,7 +372,7 @@ encode_rows(Auto *m, const TrPoll *poll, TrError *err)
 static TrStatus
 fill_arrays(Auto *m, const TrPoll *poll, TrError *err)
 {
-	TrSide		columns = m->s.side == TR_USER ? TR_ITEM : TR_USER;
+	TrSide		columns = m->s.rows == TR_USER ? TR_ITEM : TR_USER;
 	const float *w = m->p.host + m->weight[2 * m->L];
 	const float *bias = m->p.host + m->bias[2 * m->L];
 

@@ -19,17 +19,14 @@ typedef enum AutoLoss
 	AUTO_SOFTMAX				/* over all columns, for each entry */
 } AutoLoss;
 
-/* What an algorithm makes of it. */
-typedef struct AutoSettings
+/* The options of all of them, and what they make of it; what an algorithm lacks is 0. */
+typedef struct AutoOptions
 {
 	TrIntList	layers;
-	TrActivation activation;
-	TrSide		side;			/* of the rows */
-	AutoLoss	loss;
-	bool		own;			/* every row has a column of the input for itself */
+	int			activation;		/* of tr_auto_activations */
+	int			rows;			/* TrSide */
 	bool		latent;			/* the narrowest layer has means and logarithms of variances, and is drawn from these */
-	bool		unit;			/* the input's rows have length 1 */
-	double		least_value;	/* what has a lower value is no entry; -INFINITY: everything is one, and values count */
+	double		least_value;	/* what has a lower value is no entry */
 	double		dropout;		/* of the input's entries */
 	double		divergence;		/* weight of the latent distributions' divergence from the standard normal one, */
 	double		warm_up;		/* which grows to it over so many epochs */
@@ -38,12 +35,20 @@ typedef struct AutoSettings
 	double		learning_rate;
 	int			batch;
 	uint64_t	seed;
-} AutoSettings;
+	int			epochs;
+	int			metric;
+
+	/* no options */
+	AutoLoss	loss;
+	bool		own;			/* every row has a column of the input for itself */
+	bool		unit;			/* the input's rows have length 1 */
+} AutoOptions;
 
 typedef struct Auto
 {
 	TrModel		model;
-	AutoSettings s;
+	AutoOptions s;
+	TrActivation activation;
 	int32_t		N,
 				T;
 	int			L;
@@ -68,7 +73,9 @@ typedef struct Auto
 	float	   *arrays[2];		/* by TrSide, (n,width) as of the last epoch */
 } Auto;
 
-extern size_t tr_auto_estimate(const TrShape *shape, const AutoSettings *s);
+#define AUTO_TANH 1				/* of these */
+extern const char *const tr_auto_activations[];
+extern size_t tr_auto_estimate(const TrShape *shape, const void *options);
 /* m->s is set; the model may be one to be loaded where the algorithm has weights to be stored of its own */
 extern TrStatus tr_auto_create(Auto *m, TrError *err);
 extern TrStatus tr_auto_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);
@@ -76,17 +83,19 @@ extern TrStatus tr_auto_restored(TrModel *model, TrError *err);
 extern TrStatus tr_auto_embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out,
 							  TrError *err);
 
+#define AUTO_OPTION(field) offsetof(AutoOptions, field)
+
 /* Options that all have. */
-#define AUTO_OPTIONS(type, learning, batch_size, passes) \
-	{"optimizer", TR_OPTION_ENUM, offsetof(type, optimizer), "adam", 0, 0, tr_optimizer_names, \
+#define AUTO_OPTIONS(learning, batch_size, passes) \
+	{"optimizer", TR_OPTION_ENUM, AUTO_OPTION(optimizer), "adam", 0, 0, tr_optimizer_names, \
 	"optimizer"}, \
-	{"learning_rate", TR_OPTION_REAL, offsetof(type, learning_rate), learning, 1e-9, 1000, NULL, \
+	{"learning_rate", TR_OPTION_REAL, AUTO_OPTION(learning_rate), learning, 1e-9, 1000, NULL, \
 	"learning rate; gradients are averaged over the rows of a mini-batch"}, \
-	{"seed", TR_OPTION_SEED, offsetof(type, seed), "1", 0, 0, NULL, \
+	{"seed", TR_OPTION_SEED, AUTO_OPTION(seed), "1", 0, 0, NULL, \
 	"random seed; the same seed gives the same model"}, \
-	{"batch", TR_OPTION_INT, offsetof(type, batch), batch_size, 1, 1000000, NULL, \
+	{"batch", TR_OPTION_INT, AUTO_OPTION(batch), batch_size, 1, 1000000, NULL, \
 	"mini-batch size, in rows: users, or items"}, \
-	{"epochs", TR_OPTION_INT, offsetof(type, epochs), passes, 1, 100000, NULL, \
+	{"epochs", TR_OPTION_INT, AUTO_OPTION(epochs), passes, 1, 100000, NULL, \
 	"maximum number of passes over the rows"}
 
 #endif

@@ -8,39 +8,21 @@
 #include "models/auto/auto.h"
 #include "models/rating/ratings.h"
 
-typedef struct AutorecOptions
-{
-	int			rows;			/* TrSide */
-	TrIntList	layers;
-	int			activation;
-	double		dropout;
-	double		regularization;
-	int			optimizer;
-	double		learning_rate;
-	int			batch;
-	uint64_t	seed;
-	int			epochs;
-	int			metric;
-} AutorecOptions;
-
-#define OPTION(field) offsetof(AutorecOptions, field)
-
 static const char *const sides[] = {"users", "items", NULL};
-static const char *const activations[] = {"sigmoid", "tanh", "relu", NULL};
 
 static const TrOption option_rows[] = {
-	{"rows", TR_OPTION_ENUM, OPTION(rows), "items", 0, 0, sides,
+	{"rows", TR_OPTION_ENUM, AUTO_OPTION(rows), "items", 0, 0, sides,
 	"what is encoded: users by their ratings, or items by theirs"},
-	{"layers", TR_OPTION_INTS, OPTION(layers), "500", 1, 65536, NULL,
+	{"layers", TR_OPTION_INTS, AUTO_OPTION(layers), "500", 1, 65536, NULL,
 	"sizes of the encoder's layers; the decoder mirrors them"},
-	{"activation", TR_OPTION_ENUM, OPTION(activation), "sigmoid", 0, 0, activations,
+	{"activation", TR_OPTION_ENUM, AUTO_OPTION(activation), "sigmoid", 0, 0, tr_auto_activations,
 	"activation of the layers"},
-	{"dropout", TR_OPTION_REAL, OPTION(dropout), "0.5", 0, 0.99, NULL,
+	{"dropout", TR_OPTION_REAL, AUTO_OPTION(dropout), "0.5", 0, 0.99, NULL,
 	"dropout rate of the ratings that are encoded"},
-	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.02", 0, 1000, NULL,
+	{"regularization", TR_OPTION_REAL, AUTO_OPTION(regularization), "0.02", 0, 1000, NULL,
 	"L2 strength for the weights"},
-	AUTO_OPTIONS(AutorecOptions, "0.001", "256", "60"),
-	TR_RATING_METRIC(OPTION(metric)),
+	AUTO_OPTIONS("0.001", "256", "60"),
+	TR_RATING_METRIC(AUTO_OPTION(metric)),
 };
 
 static const TrSetting paper[] = {
@@ -49,7 +31,7 @@ static const TrSetting paper[] = {
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
 
-static const TrOptionSet options = TR_OPTION_SET(option_rows, AutorecOptions, .presets = presets);
+static const TrOptionSet options = TR_OPTION_SET(option_rows, AutoOptions, .presets = presets);
 
 typedef struct Autorec
 {
@@ -57,32 +39,14 @@ typedef struct Autorec
 	float	   *nobody;			/* tensor "nobody" (2,width), by TrSide */
 } Autorec;
 
-static AutoSettings
-settings_of(const AutorecOptions *o)
-{
-	static const TrActivation of[] = {TR_SIGMOID, TR_TANH, TR_RELU};
-
-	return (AutoSettings) {
-		.layers = o->layers, .activation = of[o->activation], .side = (TrSide) o->rows, .loss = AUTO_SQUARES,
-		.least_value = -INFINITY, .dropout = o->dropout, .regularization = o->regularization, .optimizer = o->optimizer,
-		.learning_rate = o->learning_rate, .batch = o->batch, .seed = o->seed
-	};
-}
-
-static size_t
-estimate(const TrShape *shape, const void *values)
-{
-	AutoSettings s = settings_of(values);
-
-	return tr_auto_estimate(shape, &s);
-}
-
 static TrStatus
 create(TrModel *model, TrError *err)
 {
 	Autorec    *m = (Autorec *) model;
 
-	m->a.s = settings_of(model->options);
+	m->a.s = *(const AutoOptions *) model->options;
+	m->a.s.loss = AUTO_SQUARES;
+	m->a.s.least_value = -INFINITY;
 	TR_TRY(tr_check_values(model, err));
 	TR_TRY(tr_tensor(model, "nobody", 2, m->a.s.layers.value[0] + 1, TR_FINITE, &m->nobody, err));
 	return tr_auto_create(&m->a, err);
@@ -109,7 +73,7 @@ embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int3
 	{
 		if (!has_ratings(model->dataset, side, first + r))
 			memcpy(out + (size_t) r * width, m->nobody + (size_t) side * width, width * sizeof(float));
-		else if (side != m->a.s.side)
+		else if ((int) side != m->a.s.rows)
 			out[(size_t) r * width + width - 1] += m->a.mean;
 	}
 	return TR_OK;
@@ -136,7 +100,7 @@ fill_nobody(Autorec *m)
 				for (size_t j = 0; j < width; j++)
 					mean[j] += (m->a.arrays[side][(size_t) r * width + j] - mean[j]) / (float) seen;
 			}
-		if ((TrSide) side != m->a.s.side)
+		if (side != m->a.s.rows)
 			mean[width - 1] += m->a.mean;
 	}
 }
@@ -165,7 +129,7 @@ const TrAlgorithm tr_algorithm_autorec = {
 	.options = &options,
 	.pairs_alone = true,
 	.loads = true,
-	.estimate = estimate,
+	.estimate = tr_auto_estimate,
 	.size = sizeof(Autorec),
 	.create = create,
 	.train_epoch = train_epoch,

@@ -7,36 +7,19 @@
 
 #include "models/auto/auto.h"
 
-typedef struct CdaeOptions
-{
-	TrIntList	layers;
-	int			activation;
-	double		least_value;
-	double		corruption;
-	double		regularization;
-	int			optimizer;
-	double		learning_rate;
-	int			batch;
-	uint64_t	seed;
-	int			epochs;
-} CdaeOptions;
-
-#define OPTION(field) offsetof(CdaeOptions, field)
-
-static const char *const activations[] = {"sigmoid", "tanh", "relu", NULL};
 
 static const TrOption option_rows[] = {
-	{"layers", TR_OPTION_INTS, OPTION(layers), "200", 1, 65536, NULL,
+	{"layers", TR_OPTION_INTS, AUTO_OPTION(layers), "200", 1, 65536, NULL,
 	"sizes of the encoder's layers; the decoder mirrors them"},
-	{"activation", TR_OPTION_ENUM, OPTION(activation), "tanh", 0, 0, activations,
+	{"activation", TR_OPTION_ENUM, AUTO_OPTION(activation), "tanh", 0, 0, tr_auto_activations,
 	"activation of the layers"},
-	{"least_value", TR_OPTION_REAL, OPTION(least_value), "-1e30", -1e30, 1e30, NULL,
+	{"least_value", TR_OPTION_REAL, AUTO_OPTION(least_value), "-1e30", -1e30, 1e30, NULL,
 	"pairs with a lower value are left out, where there are values"},
-	{"corruption", TR_OPTION_REAL, OPTION(corruption), "0.7", 0, 0.99, NULL,
+	{"corruption", TR_OPTION_REAL, AUTO_OPTION(dropout), "0.7", 0, 0.99, NULL,
 	"share of a user's items that are dropped from the input in training; the others count for more"},
-	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0.0001", 0, 1000, NULL,
+	{"regularization", TR_OPTION_REAL, AUTO_OPTION(regularization), "0.0001", 0, 1000, NULL,
 	"L2 strength for the weights"},
-	AUTO_OPTIONS(CdaeOptions, "0.001", "64", "100"),
+	AUTO_OPTIONS("0.001", "64", "100"),
 };
 
 static const TrSetting paper[] = {
@@ -45,33 +28,26 @@ static const TrSetting paper[] = {
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
 
-static const TrOptionSet options = TR_OPTION_SET(option_rows, CdaeOptions, .presets = presets);
-
-static AutoSettings
-settings_of(const CdaeOptions *o)
-{
-	static const TrActivation of[] = {TR_SIGMOID, TR_TANH, TR_RELU};
-
-	return (AutoSettings) {
-		.layers = o->layers, .activation = of[o->activation], .side = TR_USER, .loss = AUTO_CROSS_ENTROPY, .own = true,
-		.least_value = o->least_value, .dropout = o->corruption, .unit = true, .regularization = o->regularization,
-		.optimizer = o->optimizer, .learning_rate = o->learning_rate, .batch = o->batch, .seed = o->seed
-	};
-}
+static const TrOptionSet options = TR_OPTION_SET(option_rows, AutoOptions, .presets = presets);
 
 static size_t
 estimate(const TrShape *shape, const void *values)
 {
-	AutoSettings s = settings_of(values);
+	AutoOptions o = *(const AutoOptions *) values;
 
-	return tr_auto_estimate(shape, &s);
+	o.own = true;
+	return tr_auto_estimate(shape, &o);
 }
 
 static TrStatus
 create(TrModel *model, TrError *err)
 {
-	((Auto *) model)->s = settings_of(model->options);
-	return tr_auto_create((Auto *) model, err);
+	Auto	   *m = (Auto *) model;
+
+	m->s = *(const AutoOptions *) model->options;
+	m->s.loss = AUTO_CROSS_ENTROPY;
+	m->s.own = m->s.unit = true;
+	return tr_auto_create(m, err);
 }
 
 const TrAlgorithm tr_algorithm_cdae = {

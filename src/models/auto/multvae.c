@@ -8,40 +8,22 @@
 
 #include "models/auto/auto.h"
 
-typedef struct MultvaeOptions
-{
-	TrIntList	layers;
-	bool		latent;
-	double		divergence;
-	double		warm_up;
-	double		least_value;
-	double		dropout;
-	double		regularization;
-	int			optimizer;
-	double		learning_rate;
-	int			batch;
-	uint64_t	seed;
-	int			epochs;
-} MultvaeOptions;
-
-#define OPTION(field) offsetof(MultvaeOptions, field)
-
 static const TrOption option_rows[] = {
-	{"layers", TR_OPTION_INTS, OPTION(layers), "300,100", 1, 65536, NULL,
+	{"layers", TR_OPTION_INTS, AUTO_OPTION(layers), "300,100", 1, 65536, NULL,
 	"sizes of the encoder's layers; the decoder mirrors them"},
-	{"latent", TR_OPTION_BOOL, OPTION(latent), "true", 0, 0, NULL,
+	{"latent", TR_OPTION_BOOL, AUTO_OPTION(latent), "true", 0, 0, NULL,
 	"whether the narrowest layer draws from distributions; false: a denoising autoencoder"},
-	{"divergence", TR_OPTION_REAL, OPTION(divergence), "0.5", 0, 1000, NULL,
+	{"divergence", TR_OPTION_REAL, AUTO_OPTION(divergence), "0.5", 0, 1000, NULL,
 	"weight of the divergence of these distributions from the standard normal one (beta)"},
-	{"warm_up", TR_OPTION_REAL, OPTION(warm_up), "20", 0, 100000, NULL,
+	{"warm_up", TR_OPTION_REAL, AUTO_OPTION(warm_up), "20", 0, 100000, NULL,
 	"number of epochs over which that weight grows to its value"},
-	{"least_value", TR_OPTION_REAL, OPTION(least_value), "-1e30", -1e30, 1e30, NULL,
+	{"least_value", TR_OPTION_REAL, AUTO_OPTION(least_value), "-1e30", -1e30, 1e30, NULL,
 	"pairs with a lower value are left out, where there are values"},
-	{"dropout", TR_OPTION_REAL, OPTION(dropout), "0.7", 0, 0.99, NULL,
+	{"dropout", TR_OPTION_REAL, AUTO_OPTION(dropout), "0.7", 0, 0.99, NULL,
 	"dropout rate of a user's items in the input"},
-	{"regularization", TR_OPTION_REAL, OPTION(regularization), "0", 0, 1000, NULL,
+	{"regularization", TR_OPTION_REAL, AUTO_OPTION(regularization), "0", 0, 1000, NULL,
 	"L2 strength for the weights"},
-	AUTO_OPTIONS(MultvaeOptions, "0.001", "64", "100"),
+	AUTO_OPTIONS("0.001", "64", "100"),
 };
 
 static const TrSetting paper[] = {
@@ -51,33 +33,17 @@ static const TrSetting paper[] = {
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
 
-static const TrOptionSet options = TR_OPTION_SET(option_rows, MultvaeOptions, .presets = presets);
-
-static AutoSettings
-settings_of(const MultvaeOptions *o)
-{
-	return (AutoSettings) {
-		.layers = o->layers, .activation = TR_TANH, .side = TR_USER, .loss = AUTO_SOFTMAX, .latent = o->latent,
-		.least_value = o->least_value, .dropout = o->dropout, .unit = true, .divergence = o->divergence,
-		.warm_up = o->warm_up, .regularization = o->regularization, .optimizer = o->optimizer,
-		.learning_rate = o->learning_rate, .batch = o->batch, .seed = o->seed
-	};
-}
-
-static size_t
-estimate(const TrShape *shape, const void *values)
-{
-	AutoSettings s = settings_of(values);
-
-	return tr_auto_estimate(shape, &s);
-}
+static const TrOptionSet options = TR_OPTION_SET(option_rows, AutoOptions, .presets = presets);
 
 static TrStatus
 create(TrModel *model, TrError *err)
 {
 	Auto	   *m = (Auto *) model;
 
-	m->s = settings_of(model->options);
+	m->s = *(const AutoOptions *) model->options;
+	m->s.activation = AUTO_TANH;
+	m->s.loss = AUTO_SOFTMAX;
+	m->s.unit = true;
 	if (m->s.latent && m->s.layers.count < 2)
 	{
 		tr_fail(err, TR_BAD_OPTION, "algorithm \"multvae\" needs two layers or more to draw from the last one");
@@ -96,7 +62,7 @@ const TrAlgorithm tr_algorithm_multvae = {
 	.options = &options,
 	.pairs_alone = true,
 	.uses_values = true,
-	.estimate = estimate,
+	.estimate = tr_auto_estimate,
 	.size = sizeof(Auto),
 	.create = create,
 	.train_epoch = tr_auto_epoch,

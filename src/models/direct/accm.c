@@ -1,7 +1,7 @@
 /*
  * accm: the attentional content and collaborate model (Shi, Zhang, Liu & Ma, "Attention-based Adaptive Model to Unify Warm
- * and Cold Starts Recommendation", 2018): a user is a mixture of a vector and of what the attributes are encoded as, an item
- * likewise; attention weighs the two, and the inner product predicts the rating. In the paper the vectors of some are
+ * and Cold Starts Recommendation", 2018): a user is a mixture of a vector and of what the attributes are encoded as, an
+ * item likewise; attention weighs the two, and the inner product predicts the rating. In the paper the vectors of some are
  * replaced by random numbers in training, to prepare the attributes for who has no ratings; here they are left out.
  */
 #include "models/direct/direct.h"
@@ -17,9 +17,9 @@ static const TrOption option_rows[] = {
 	"whether the attributes of users and items are encoded"},
 	{"attention", TR_OPTION_INT, DIRECT_OPTION(attention), "32", 1, 1024, NULL,
 	"size of the layer that weighs a vector against attributes"},
-	{"vector_dropout", TR_OPTION_REAL, DIRECT_OPTION(vector_dropout), "0.1", 0, 0.99, NULL,
+	{"vector_dropout", TR_OPTION_REAL, DIRECT_OPTION(vector_dropout), "0", 0, 0.99, NULL,
 	"share of the users and items of a mini-batch that have their attributes alone"},
-	DIRECT_OPTIONS("0.001", "0.005", "512", "30"),
+	DIRECT_OPTIONS("0.0003", "0.003", "512", "20"),
 };
 
 static const TrSetting paper[] = {

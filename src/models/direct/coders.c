@@ -36,25 +36,25 @@
 	"weight of the squared distance between vectors and what their ratings and attributes are encoded as"}
 
 static const TrOption dha_rows[] = {
-	CODER_OPTIONS("128", "64", "tanh", "0.1"),
+	CODER_OPTIONS("64", "32", "tanh", "0.03"),
 	COUPLING("0.5"),
-	DIRECT_OPTIONS("0.00001", "0.002", "1024", "20"),
+	DIRECT_OPTIONS("0.0001", "0.01", "1024", "10"),
 };
 
 static const TrOption asdae_rows[] = {
-	CODER_OPTIONS("128", "64", "tanh", "0.1"),
+	CODER_OPTIONS("64", "32", "tanh", "0.03"),
 	COUPLING("0.5"),
-	DIRECT_OPTIONS("0.00001", "0.002", "1024", "20"),
+	DIRECT_OPTIONS("0.0001", "0.01", "1024", "10"),
 };
 
 static const TrOption nrp_dha_rows[] = {
 	CODER_OPTIONS("128", "64", "tanh", "0.1"),
-	DIRECT_OPTIONS("0.00001", "0.002", "1024", "20"),
+	DIRECT_OPTIONS("0.001", "0.001", "2048", "15"),
 };
 
 static const TrOption nrp_asdae_rows[] = {
 	CODER_OPTIONS("128", "64", "tanh", "0.1"),
-	DIRECT_OPTIONS("0.00001", "0.002", "1024", "20"),
+	DIRECT_OPTIONS("0.001", "0.001", "2048", "15"),
 };
 
 /* Table 6 of the paper of 2020, whose optimizer is SGD for the first, and RMSprop for the second. */

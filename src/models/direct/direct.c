@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-const char *const tr_direct_activations[] = {"relu", "tanh", "sigmoid", NULL};
+const char *const tr_direct_activations[] = {"relu", "tanh", "sigmoid", "selu", NULL};
 
 /* ------------------------------------------------------------------ life */
 
@@ -18,7 +18,7 @@ tr_direct_estimate(const TrShape *shape, const void *options)
 	double		n = (double) shape->n_users + shape->n_items;
 	double		J = s->size > 0 ? s->size : s->layers.value[0];
 	double		P = s->batch < shape->n_posts ? s->batch : shape->n_posts;
-	double		I = s->coupling > 0 || s->attention > 0 ? s->size : s->identity;
+	double		I = s->groups > 0 ? s->groups : s->coupling > 0 || s->attention > 0 ? s->size : s->identity;
 	double		widths = 3 * J + s->factors + I + 4 * s->attention + 4;
 	double		parameters = 0;
 	double		output = s->reconstruction > 0 ? (P < n ? P : n) * (n + 2 * J) : 0;
@@ -80,7 +80,8 @@ create_side(Direct *m, TrSide side, TrError *err)
 	s->arrays = TR_NEW(model, float, (size_t) s->n_all * (size_t) model->width);
 	m->row[side] = TR_NEW(model, int32_t, m->B);
 	m->by_item[side] = TR_NEW(model, int32_t, m->B);
-	return tr_direct_create_rows(m, s, err);
+	TR_TRY(tr_direct_create_rows(m, s, err));
+	return m->kind.grouped ? tr_direct_create_groups(m, side, err) : TR_OK;
 }
 
 /* As large as a batch's entities, or a block of arrays, may want it; twice, for vectors and what is beside them. */
@@ -157,7 +158,7 @@ static void
 size_layers(Direct *m)
 {
 	m->L = m->s.encoder.count;
-	m->I = m->kind.coupled || m->kind.mixed ? m->s.size : m->s.identity;
+	m->I = m->kind.grouped ? m->s.groups : m->kind.coupled || m->kind.mixed ? m->s.size : m->s.identity;
 	m->size[1] = m->s.size;
 	if (m->kind.product)
 		return;
@@ -170,7 +171,7 @@ size_layers(Direct *m)
 TrStatus
 tr_direct_create(TrModel *model, const DirectKind *kind, TrError *err)
 {
-	static const TrActivation of[] = {TR_RELU, TR_TANH, TR_SIGMOID};
+	static const TrActivation of[] = {TR_RELU, TR_TANH, TR_SIGMOID, TR_SELU};
 	Direct	   *m = (Direct *) model;
 	int			largest = 1;
 
@@ -252,6 +253,9 @@ activate(float *x, int n, TrActivation activation)
 				break;
 			case TR_RELU:
 				x[j] = x[j] > 0 ? x[j] : 0;
+				break;
+			case TR_SELU:
+				x[j] = x[j] < 0 ? TR_SELU_LEAST * (expf(x[j]) - 1) : TR_SELU_SCALE * x[j];
 				break;
 			case TR_LINEAR:
 				break;

@@ -4,8 +4,8 @@
  *
  *     sum_u = sum over the user's sources s of encoded_s J_s, sum_i likewise
  *
- * nrp and neumf: with a vector e_u of the user as one more source, the sums are the input of joint layers, the last of which
- * has one number; beside that there are an inner product of vectors, and biases:
+ * nrp and neumf: with a vector e_u of the user as one more source, the sums are the input of joint layers, the last of
+ * which has one number; beside that there are an inner product of vectors, and biases:
  *
  *     a_u = sum_u + e_u E
  *     h_1 = act(a_u + a_i + c_1), h_2 = act(h_1 C_2 + c_2), …
@@ -15,7 +15,8 @@
  *
  *     g_u = act(sum_u + c_u),  prediction = mean + b_u + b_i + a_u . a_i
  *
- * where a_u is g_u; or a vector e_u of the user, which is held near g_u; or a mixture of both, by attention. Autoencoders
+ * where a_u is g_u; or a vector e_u of the user, which is held near g_u; or a mixture of both, by attention; or how much of
+ * each group the user is, times the groups' vectors. Autoencoders
  * decode g_u, too, into the sources. With injection, the attributes are an input of every layer, and no source beside.
  *
  * array of a user = (a_u, p_u, b_u, 1), of an item = (a_i, q_i, 1, mean + b_i).
@@ -52,6 +53,9 @@ typedef struct DirectOptions
 	double		vector_dropout;	/* of the vectors in a mixture, where there are attributes */
 	double		reconstruction;	/* weight of the errors of what is decoded, */
 	double		coupling;		/* and of the distance between vectors and what the sources are encoded as */
+	int			groups;			/* attributes of a side that are groups of users or items */
+	double		hierarchy;		/* weight of the distance between a group and the mean of its members, */
+	double		flat;			/* and between what vectors and the attributes themselves say of attributes */
 	double		regularization;
 	int			optimizer;
 	double		learning_rate;
@@ -69,7 +73,8 @@ typedef struct DirectKind
 	bool		injected;		/* the attributes are an input of every layer */
 	bool		product;		/* an inner product in place of joint layers, of g_u and g_i unless */
 	bool		coupled;		/* it is of vectors that are near to these, */
-	bool		mixed;			/* or of mixtures of vectors and these */
+	bool		mixed;			/* or of mixtures of vectors and these; */
+	bool		grouped;		/* or of vectors of memberships, times the vectors of groups */
 	bool		decoded;
 } DirectKind;
 
@@ -145,6 +150,25 @@ typedef struct DirectSide
 	DirectPath	path[DIRECT_SOURCES];
 	TrRows		ratings_list;	/* all ratings, as a target */
 	TrCsr		ratings;		/* (n,T) */
+
+	/* groups */
+	int32_t		n_groups;		/* at most I; those behind have no attribute */
+	int32_t    *group_of;		/* (attributes) -1 = not one of them */
+	int64_t		groups;			/* U (I,J) */
+	int64_t		filter;			/* W (I,I) */
+	int64_t		project;		/* S (J,I) */
+	int32_t    *members;		/* (I) of the batch */
+	TrRows		group_list,
+				noisy_list,
+				mean_list,
+				dense_list;
+	TrCsr		group,			/* (n,I) 1 where an entity is in a group; */
+				noisy,			/* the same with some left out; */
+				mean,			/* over the number of the group's members; */
+				dense;			/* with the zeros */
+	TrBuffer	of_group,		/* (I,J) work space */
+				said,			/* (n,I) work space */
+				filtered;		/* (n,I) work space */
 
 	/* attention */
 	int64_t		attention;		/* (J,A) */
@@ -238,7 +262,8 @@ extern TrStatus tr_direct_list_all(Direct *m, TrSide side, int32_t first, int n,
 /* direct_encode.c: the sums of the sources (n,J), and back from their gradient; g from them, and back from its gradient */
 extern void tr_direct_activate(Direct *m, float *out, const float *z, int64_t bias, int n, int width);
 extern TrStatus tr_direct_reserve_layer(Direct *m, DirectLayer *layer, int n, TrError *err);
-extern void tr_direct_layer(Direct *m, DirectLayer *layer, const float *x, const TrCsr *sparse, const TrCsr *injected, int n);
+extern void tr_direct_layer(Direct *m, DirectLayer *layer, const float *x, const TrCsr *sparse, const TrCsr *injected,
+							int n);
 extern void tr_direct_layer_backward(Direct *m, DirectLayer *layer, const float *x, float *dx, const TrCsr *sparse,
 									 const TrCsr *injected, int n);
 extern TrStatus tr_direct_sum(Direct *m, TrSide side, float *sum, TrError *err);
@@ -250,6 +275,14 @@ extern void tr_direct_represent_backward(Direct *m, TrSide side);
 extern TrStatus tr_direct_decode(Direct *m, TrSide side, TrError *err);
 /* vectors and g are held near to each other: the gradient of g is set, that of the vectors added to */
 extern void tr_direct_couple(Direct *m, TrSide side);
+
+/* direct_group.c: memberships times the vectors of groups */
+extern void tr_direct_lay_out_groups(Direct *m, DirectSide *s, const char *of, uint64_t *stream);
+extern TrStatus tr_direct_create_groups(Direct *m, TrSide side, TrError *err);
+extern bool tr_direct_list_groups(Direct *m, TrSide side, int epoch);
+extern int	tr_direct_group_pieces(Direct *m, DirectSide *s, TrPiece *piece);
+extern TrStatus tr_direct_group(Direct *m, TrSide side, TrError *err);
+extern void tr_direct_group_backward(Direct *m, TrSide side);
 
 /* direct_mix.c: mixtures of vectors and g by attention */
 extern TrStatus tr_direct_mix(Direct *m, TrSide side, TrError *err);

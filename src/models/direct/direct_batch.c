@@ -182,6 +182,8 @@ fill_sources(Direct *m, TrSide side, int epoch, TrError *err)
 			enough = enough && add_row(m, side, &s->source[i], s->entity[e], epoch);
 		enough = enough && add_targets(m, side, s->entity[e]) && (!m->kind.mixed || add_mixture(m, side, e, epoch));
 	}
+	if (m->kind.grouped)
+		enough = enough && tr_direct_list_groups(m, side, epoch);
 	return enough ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
 }
 
@@ -239,7 +241,7 @@ list_entities(Direct *m, TrSide side, const int32_t *post)
 static TrStatus
 upload(Direct *m, bool ratings, TrError *err)
 {
-	TrPiece		piece[16 + 2 * (3 * DIRECT_SOURCES + 10)];
+	TrPiece		piece[16 + 2 * (3 * DIRECT_SOURCES + 22)];
 	size_t		P = (size_t) m->P;
 	int			n = 0;
 
@@ -256,6 +258,8 @@ upload(Direct *m, bool ratings, TrError *err)
 			n += tr_rows_pieces(piece + n, &s->injected, NULL, &s->injected_list, s->X);
 		if (m->kind.mixed)
 			n += tr_rows_pieces(piece + n, &s->mixture, NULL, &s->mixture_list, 2 * s->n);
+		if (m->kind.grouped)
+			n += tr_direct_group_pieces(m, s, piece + n);
 	}
 	for (int side = TR_USER; side <= TR_ITEM && ratings; side++)
 	{

@@ -15,7 +15,7 @@ add_rows(Direct *m, float *out, const float *x, int n, double scale)
 
 /* ------------------------------------------------------------------ what is decoded */
 
-/* The output of a path becomes its gradient, which goes to the path's last layer: the first output sets that, others add. */
+/* The output of a path becomes its gradient, which goes to the path's last layer: the first sets that, others add. */
 static TrStatus
 lose(Direct *m, DirectSide *s, DirectPath *path, DirectOutput *o, bool first, TrError *err)
 {

@@ -46,8 +46,8 @@ tr_direct_layer(Direct *m, DirectLayer *layer, const float *x, const TrCsr *spar
 
 /* From the gradient of its value into the parameters, and dx (n,in). */
 void
-tr_direct_layer_backward(Direct *m, DirectLayer *layer, const float *x, float *dx, const TrCsr *sparse, const TrCsr *injected,
-						 int n)
+tr_direct_layer_backward(Direct *m, DirectLayer *layer, const float *x, float *dx, const TrCsr *sparse,
+						 const TrCsr *injected, int n)
 {
 	TrBackend  *b = m->model.backend;
 	TrParameters *p = &m->p;
@@ -146,6 +146,8 @@ tr_direct_represent(Direct *m, TrSide side, TrError *err)
 	DirectSide *s = &m->side[side];
 	int			J = m->size[1];
 
+	if (m->kind.grouped)
+		return tr_direct_group(m, side, err);
 	TR_TRY(tr_direct_reserve_layer(m, &s->joined, s->n, err));
 	TR_TRY(tr_reserve_floats(&m->model, &s->apart, s->n, J, err));
 	TR_TRY(tr_direct_sum(m, side, s->joined.gradient.data, err));
@@ -162,6 +164,11 @@ tr_direct_represent_backward(Direct *m, TrSide side)
 	DirectSide *s = &m->side[side];
 	float	   *dg = s->joined.gradient.data;
 
+	if (m->kind.grouped)
+	{
+		tr_direct_group_backward(m, side);
+		return;
+	}
 	b->ops->activation_backward(b, dg, tr_gradient(&m->p, s->joined.bias), dg, s->joined.value.data, s->n, m->size[1],
 								m->activation);
 	tr_direct_sum_backward(m, side, dg);

@@ -73,7 +73,7 @@ list_sources(Direct *m, TrSide side)
 		}
 	if (m->kind.ratings)
 		add_source(s, NULL, others + s->X);
-	for (int i = 0; i < s->n_profiles && !m->kind.injected; i++)
+	for (int i = 0; i < s->n_profiles && !m->kind.injected && !m->kind.grouped; i++)
 		add_source(s, s->profile[i], s->features[i]);
 }
 
@@ -182,7 +182,9 @@ lay_out_side(Naming *n, TrSide side)
 	list_sources(m, side);
 	for (int i = 0; i < s->S; i++)
 		lay_out_source(n, s, i);
-	if (m->kind.product)
+	if (m->kind.grouped)
+		tr_direct_lay_out_groups(m, s, n->of, &n->stream);
+	else if (m->kind.product)
 		lay_out_product(n, s);
 	else if (m->I > 0)
 		s->join = add(n, m->I, m->size[1], glorot(m->I, m->size[1]), " join", 0);

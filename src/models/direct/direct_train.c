@@ -137,7 +137,8 @@ multiply(Direct *m, float *score, const float *users, const float *items, int W)
 
 /* The gradients of the rows, from dscore (P). */
 static void
-multiply_backward(Direct *m, const float *dscore, const float *users, const float *items, float *dusers, float *ditems, int W)
+multiply_backward(Direct *m, const float *dscore, const float *users, const float *items, float *dusers, float *ditems,
+				  int W)
 {
 	TrBackend  *b = m->model.backend;
 

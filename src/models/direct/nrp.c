@@ -1,7 +1,7 @@
 /*
  * nrp: neural representations for prediction, in the direct form (Raziperchikolaei, Li & Chung, "Neural Representations in
  * Hybrid Recommender Systems", 2020, Eq. 6): the ratings of the user, those of the item, and each of their profiles are
- * encoded by layers, and joint layers predict the rating. The paper's activation is selu; tanh is what there is here.
+ * encoded by layers, and joint layers predict the rating.
  */
 #include "models/direct/direct.h"
 
@@ -28,7 +28,7 @@ static const TrOption option_rows[] = {
 };
 
 static const TrSetting paper[] = {
-	{"encoder", "500,200,100"}, {"layers", "500,200,100,50"}, {"activation", "tanh"}, {"own_rating", "true"},
+	{"encoder", "500,200,100"}, {"layers", "500,200,100,50"}, {"activation", "selu"}, {"own_rating", "true"},
 	{"factors", "0"}, {"biases", "false"}, {"dropout", "0"}, {"regularization", "0"}, {"learning_rate", "0.001"},
 	{"decay", "false"}, {"epochs", "30"}, {NULL, NULL}
 };

@@ -199,7 +199,8 @@ new_items(const TagrecData *data, int32 *pairs)
 
 /*
  * Where every item has one user, a pair that is held out takes with it all that is known of its item, and no model could
- * find it. Such items have their tags from elsewhere: it is as if nobody had given them.
+ * find it. Such items have their tags from elsewhere: it is as if nobody had given them. They are ranked among themselves,
+ * as those that have a user are no candidates.
  */
 static void
 meet_new_items(TagrecData *data, const TrAssignments *raw, const uint8 *held_out)
@@ -231,6 +232,7 @@ meet_new_items(TagrecData *data, const TrAssignments *raw, const uint8 *held_out
 	tagrec_data_check(tr_dataset_build(&data->met, &met, data->users.count, data->items.count, data->tags.count, &err),
 					  &err, data->memory);
 	data->met.new_items = new;
+	data->validation.candidates = new;
 	tagrec_free_assignments(&met);
 }
 

@@ -259,7 +259,7 @@ measured_text(const TagrecTrials *t)
 	appendStringInfoString(&text, ", with standard errors");
 	if (users + items > 0 && !pairs->tag)
 		appendStringInfo(&text, " (%d held-out pairs are of new users, %d of new items%s)", users, items,
-						 data->items_are_new ? " known by their tags" : "");
+						 data->items_are_new ? ", which are ranked among themselves by their tags" : "");
 	return text.data;
 }
 
