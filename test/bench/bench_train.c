@@ -638,6 +638,21 @@ set_options(Run *run, const TrSetting *settings)
 	check(tr_options_set(targets, 2, settings, &err), "options", &err);
 }
 
+/* What an algorithm made of others has chosen of them */
+static void
+print_chosen(const Run *run)
+{
+	const TrOptionSet *set = run->algorithm->options;
+	char		text[TR_MAX_TEXT];
+
+	for (int i = 0; i < set->count; i++)
+		if (set->options[i].type == TR_OPTION_TEXT)
+		{
+			tr_option_format(&set->options[i], run->options, text, sizeof(text));
+			printf("chosen: %s=%s\n", set->options[i].name, text);
+		}
+}
+
 /* The model of what it chose, trained on both files, in place of *model */
 static void
 train_again(Run *run, TrModel **model)
@@ -650,6 +665,7 @@ train_again(Run *run, TrModel **model)
 	if (!run->again || !run->algorithm->held_out || !run->algorithm->settled
 		|| !run->algorithm->settled(*model, run->options))
 		return;
+	print_chosen(run);
 	tr_model_destroy(*model);
 	tr_assignments_init(&a, &memory);
 	add_assignments(&a, &run->files[TRAIN], run->keys);

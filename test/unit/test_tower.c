@@ -556,7 +556,7 @@ test_new_items(const char *algorithm)
 
 		for (int64_t e = dataset.item.entry_ptr[i]; e < dataset.item.entry_ptr[i + 1]; e++)
 			promise += w[dataset.item.tag[e]];
-		CHECK_NEAR(after[i * 129 + 128] / before[i * 129 + 128], log1p(users + expm1(promise) / sqrt(1 + users)) / log1p(users),
+		CHECK_NEAR(after[i * 129 + 128] / before[i * 129 + 128], log1p(users + 1.6 * expm1(promise) / pow(1 + users, 0.8)) / log1p(users),
 				   1e-5, "%s: a new item of %g users", algorithm, users);
 		CHECK(memcmp(after + i * 129, before + i * 129, 128 * sizeof(float)) == 0, "its direction is that of its tags");
 	}

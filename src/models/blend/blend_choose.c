@@ -10,7 +10,7 @@
  * which is concave, by Newton steps. The penalty is the standard error of the gradient: what helps no more than chance
  * gets no weight. Only the ratios of w count for the ranking. The weights are kept unless the best member by itself ranks
  * better by more than the standard error, where both are fitted to four fifths of the users and measured on the others, five
- * times.
+ * times; then it gets half of the weight, or all of it where that ranks clearly better still.
  *
  * Legend: H users, M members, K items of a member.
  */
@@ -495,28 +495,54 @@ clearly_negative(const double *value)
 	return mean < -sqrt(squares / (PARTS - 1) / PARTS);
 }
 
+/* What may come of a search, from the first that is not clearly worse than the last */
+enum
+{
+	FITTED,
+	HALVED,						/* halfway from there to the best member alone */
+	ALONE,
+	RULES
+};
+
+/* weight (RULES, M) for all parts but `without` */
+static TrStatus
+apply_rules(const BlendLists *l, double weight[RULES][BLEND_MOST], int without, const TrPoll *poll)
+{
+	int			M = l->blend->n_members;
+
+	TR_TRY(fit(l, weight[FITTED], without, poll));
+	best_alone(l, weight[ALONE], without);
+	if (!round_weights(weight[FITTED], M))
+		memcpy(weight[FITTED], weight[ALONE], sizeof(weight[ALONE]));
+	for (int i = 0; i < M; i++)
+		weight[HALVED][i] = (weight[FITTED][i] + weight[ALONE][i]) / 2;
+	return TR_OK;
+}
+
 /*
- * weight (M) = those fitted to all users, or the best member alone if that is clearly the better rule: the fit is penalised
- * already, and which member is best by itself is luck, too.
+ * weight (M) = those fitted to all users; halved, or the best member alone, where that is clearly the better rule: the fit is
+ * penalised already, and which member is best by itself is luck, too.
  */
 static TrStatus
 search(const BlendLists *l, double *weight, const TrPoll *poll)
 {
-	int			M = l->blend->n_members;
-	double		alone[BLEND_MOST];
-	double		gain[PARTS] = {0};
+	double		all[RULES][BLEND_MOST];
+	double		gain[RULES][PARTS] = {{0}};
+	int			rule = FITTED;
 
 	for (int part = 0; part < PARTS; part++)
 	{
-		TR_TRY(fit(l, weight, part, poll));
-		best_alone(l, alone, part);
-		if (round_weights(weight, M))
-			gain[part] = value_of(l, weight, -1, part) - value_of(l, alone, -1, part);
+		double		alone;
+
+		TR_TRY(apply_rules(l, all, part, poll));
+		alone = value_of(l, all[ALONE], -1, part);
+		for (int r = FITTED; r < ALONE; r++)
+			gain[r][part] = value_of(l, all[r], -1, part) - alone;
 	}
-	TR_TRY(fit(l, weight, -1, poll));
-	best_alone(l, alone, -1);
-	if (!round_weights(weight, M) || clearly_negative(gain))
-		memcpy(weight, alone, sizeof(alone));
+	while (rule < ALONE && clearly_negative(gain[rule]))
+		rule++;
+	TR_TRY(apply_rules(l, all, -1, poll));
+	memcpy(weight, all[rule], sizeof(all[rule]));
 	keep_reader(l, weight);
 	return TR_OK;
 }

@@ -6,12 +6,15 @@
 #include "models/choice.h"
 #include "models/tower/tower.h"
 
-/* The first is right where tags tell the items of a user apart; the other one where many items share theirs. */
+/*
+ * The first is right where tags tell the items of a user apart; the second where many items share theirs; the third where
+ * items have few users, and little else than their own tags.
+ */
 static const struct
 {
 	double		temperature;
 	int			batch;
-} tried[] = {{0.1, 128}, {0.2, 32}};
+} tried[] = {{0.1, 128}, {0.2, 32}, {0.05, 128}};
 
 #define TRIED ((int) (sizeof(tried) / sizeof(tried[0])))
 
