@@ -87,7 +87,7 @@ largest(const int32_t *key, int64_t n)
 
 /* One stable counting-sort pass: to = from, ordered by key, -1 (no tag, no user) first. start has room for the largest key + 3. */
 static void
-sort_pass(int32_t *to, const int32_t *from, const int32_t *key, int64_t n, int64_t *start, int32_t max)
+sort_pass(const TrMemory *memory, int32_t *to, const int32_t *from, const int32_t *key, int64_t n, int64_t *start, int32_t max)
 {
 	memset(start, 0, ((size_t) max + 3) * sizeof(int64_t));
 	for (int64_t i = 0; i < n; i++)
@@ -95,7 +95,10 @@ sort_pass(int32_t *to, const int32_t *from, const int32_t *key, int64_t n, int64
 	for (int32_t k = 0; k <= max + 1; k++)
 		start[k + 1] += start[k];
 	for (int64_t i = 0; i < n; i++)
+	{
+		tr_pause(memory, i);
 		to[start[key[from[i]] + 1]++] = from[i];
+	}
 }
 
 /* order (n) = the assignments' positions by (user, item, tag): three passes, last key first. */
@@ -118,7 +121,7 @@ sorted_order(const TrAssignments *a, int32_t **order)
 
 		if (!start)
 			return TR_NO_MEMORY;
-		sort_pass(to, from, keys[k], a->count, start, max);
+		sort_pass(a->memory, to, from, keys[k], a->count, start, max);
 		tr_free(a->memory, start);
 		from = to;
 		to = swap;
@@ -238,8 +241,11 @@ tr_assignments_distinct(TrAssignments *a, TrError *err)
 	tr_assignments_init(&distinct, a->memory);
 	tr_assignments_set_columns(&distinct, a->columns, a->merge);
 	for (int64_t i = 0; i < a->count; i++)
+	{
+		tr_pause(a->memory, i);
 		if (add_distinct(&distinct, a, order[i]) != TR_OK)
 			return tr_fail(err, TR_NO_MEMORY, "out of memory while copying %lld assignments", (long long) a->count);
+	}
 	tr_free(a->memory, order);
 	tr_assignments_free(a);
 	*a = distinct;
@@ -260,6 +266,7 @@ compact(TrAssignments *a, const int32_t *user_map, const int32_t *item_map, cons
 		bool		tagged = a->tag[i] != TR_NO_TAG;
 		int32_t		tag = tag_map && tagged ? tag_map[a->tag[i]] : a->tag[i];
 
+		tr_pause(a->memory, i);
 		if ((used && user < 0) || item < 0 || (tagged && tag < 0))
 			continue;
 		a->user[kept] = user;

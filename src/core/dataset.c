@@ -58,6 +58,7 @@ build_posts(TrDataset *d, const TrAssignments *a, const int32_t *post_of)
 	d->post_ptr[0] = 0;
 	for (int64_t i = 0; i < a->count; i++)
 	{
+		tr_pause(d->memory, i);
 		d->post_user[post_of[i]] = a->user[i];
 		d->post_item[post_of[i]] = a->item[i];
 		if (a->tag[i] != TR_NO_TAG)
@@ -143,7 +144,10 @@ build_item_posts(TrDataset *d)
 	for (int32_t i = 1; i < d->n_items; i++)
 		next[i] += next[i - 1];
 	for (int32_t p = 0; p < d->n_posts; p++)
+	{
+		tr_pause(d->memory, p);
 		d->item_post[next[d->post_item[p]]++] = p;
+	}
 	return TR_OK;
 }
 
@@ -162,14 +166,20 @@ order_by_entity_tag(TrMemory *memory, const TrAssignments *a, const int32_t *ent
 	for (int32_t t = 0; t < n_tags; t++)
 		start[t + 1] += start[t];
 	for (int64_t i = 0; i < a->count; i++)
+	{
+		tr_pause(memory, i);
 		by_tag[start[a->tag[i]]++] = (int32_t) i;
+	}
 	memset(start, 0, ((size_t) n_entities + 2) * sizeof(int64_t));
 	for (int64_t i = 0; i < a->count; i++)
 		start[entity[i] + 1]++;
 	for (int32_t e = 0; e < n_entities; e++)
 		start[e + 1] += start[e];
 	for (int64_t i = 0; i < a->count; i++)
+	{
+		tr_pause(memory, i);
 		order[start[entity[by_tag[i]]]++] = by_tag[i];
+	}
 	tr_free(memory, start);
 	tr_free(memory, by_tag);
 	return TR_OK;
@@ -181,8 +191,11 @@ count_entries(const TrAssignments *a, const int32_t *entity, const int32_t *orde
 	int64_t		entries = 0;
 
 	for (int64_t i = 0; i < a->count; i++)
+	{
+		tr_pause(a->memory, i);
 		if (i == 0 || entity[order[i]] != entity[order[i - 1]] || a->tag[order[i]] != a->tag[order[i - 1]])
 			entries++;
+	}
 	return entries;
 }
 
@@ -201,6 +214,7 @@ fill_table(TrProfileTable *table, const TrAssignments *a, const int32_t *entity,
 		int32_t		row = order[i];
 		float		weight = a->weight ? a->weight[row] : 1.0f;
 
+		tr_pause(a->memory, i);
 		if (i == 0 || entity[row] != entity[order[i - 1]] || a->tag[row] != a->tag[order[i - 1]])
 		{
 			entry++;

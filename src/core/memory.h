@@ -7,6 +7,7 @@
 #define TR_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct TrMemory
 {
@@ -17,7 +18,16 @@ typedef struct TrMemory
 	struct TrMemory *parent;	/* what is taken here counts there, too; NULL = none */
 	struct TrMemory *children;
 	struct TrMemory *next;		/* of the parent's children */
+	void		(*pause) (void);	/* asked for by long work on what is here; it may not return */
 } TrMemory;
+
+/* To be called for each of many steps of such work: every millionth pauses. */
+static inline void
+tr_pause(const TrMemory *memory, int64_t step)
+{
+	if (memory->pause && step % (1 << 20) == 0)
+		memory->pause();
+}
 
 extern void tr_memory_init(TrMemory *memory, size_t limit);
 

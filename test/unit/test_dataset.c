@@ -3,6 +3,7 @@
  * hand on random data.
  */
 #include <math.h>
+#include <setjmp.h>
 #include <string.h>
 
 #include "check.h"
@@ -323,6 +324,47 @@ test_described(void)
 	tr_dataset_free(&d);
 }
 
+static jmp_buf stopped;
+static int	pauses;
+static int	most_pauses;
+static int	left;
+
+static void
+leave(void)
+{
+	if (++pauses > most_pauses)
+		longjmp(stopped, 1);
+}
+
+/* Whoever owns the memory may leave sorting and indexing at any of their pauses, and has all of it back. */
+static void
+test_pauses(void)
+{
+	TrMemory	own;
+	TrAssignments a;
+	TrDataset	dataset;
+
+	for (most_pauses = 0; left == most_pauses; most_pauses++)
+	{
+		tr_memory_init(&own, 0);
+		own.pause = leave;
+		pauses = 0;
+		tr_assignments_init(&a, &own);
+		for (int n = 0; n < 50; n++)
+			tr_assignments_add(&a, n % 7, n % 11, n % 3, false, 0);
+		if (setjmp(stopped) == 0)
+		{
+			tr_assignments_distinct(&a, NULL);
+			tr_dataset_build(&dataset, &a, 7, 11, 3, NULL);
+		}
+		else
+			left++;
+		tr_memory_release(&own);
+		CHECK_EQUAL((int) own.used, 0, "nothing is left after %d pauses", pauses);
+	}
+	CHECK(left > 8, "sorting and indexing pause often");
+}
+
 /* What a user has is not disliked. */
 static void
 test_dislikes(void)
@@ -346,6 +388,7 @@ int
 main(void)
 {
 	tr_memory_init(&memory, 0);
+	test_pauses();
 	test_described();
 	test_dislikes();
 	test_distinct();

@@ -120,6 +120,8 @@ take_arrays(Arrays *a, float *out, int32_t first, int32_t rows, TrError *err)
 		float	   *to = out + (size_t) from * r;
 		const float *source = a->spectrum->vectors + (size_t) (first + from) * r;
 
+		if (tr_poll(a->poll))
+			return TR_CANCELLED;
 		if (a->side)
 		{
 			TR_TRY(tr_spectrum_multiply(b, a->piece, a->side, first + from, n, a->spectrum->vectors, (int) r, a->poll));
@@ -163,8 +165,12 @@ solve(TrEaseSpectral *s, TrModel *work, const TrEaseData *data, double lambda, c
 	TrSpectrum	spectrum;
 	Arrays		a = {.work = work, .spectrum = &spectrum, .poll = poll};
 
+	if (tr_poll_at(poll, "columns", 0, s->rank))
+		return TR_CANCELLED;
 	TR_TRY(upload(&by_row, work, &data->by_row, err));
 	TR_TRY(upload(&by_column, work, &data->by_column, err));
+	if (tr_poll(poll))
+		return TR_CANCELLED;
 	TR_TRY(tr_spectrum(&spectrum, work, of_columns ? &by_column : &by_row, of_columns ? &by_row : &by_column, s->rank, poll,
 					   err));
 	a.piece = tr_device_floats(work, (size_t) fmin(PIECE_FLOATS, (double) s->rank * data->by_column.rows));
@@ -197,6 +203,8 @@ tr_ease_spectral_train(TrEaseSpectral *s, TrModel *model, TrEaseFill fill, doubl
 	TrModel		work;
 	TrStatus	status;
 
+	if (tr_poll_at(poll, "columns", 0, s->rank))
+		return TR_CANCELLED;
 	tr_start_work(&work, model);
 	status = fill(model, &work, &data, err);
 	if (status == TR_OK)

@@ -436,6 +436,8 @@ tr_spectrum(TrSpectrum *s, TrModel *work, const TrSpectrumSide *by_row, const Tr
 	*s = (TrSpectrum) {.rank = rank < l.n ? rank : l.n};
 	choose_sizes(&l, s->rank);
 	TR_TRY(prepare(&l, s, err));
+	if (stopped(&l))
+		return TR_CANCELLED;
 	TR_TRY(build_basis(&l, err));
 	tr_device_free(work, l.block);
 	tr_device_free(work, l.next);

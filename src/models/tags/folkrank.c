@@ -251,6 +251,8 @@ walk_all(Folk *m, const TrPoll *poll, TrError *err)
 	{
 		int			n = m->model.n_tags - first < FOLK_BLOCK ? m->model.n_tags - first : FOLK_BLOCK;
 
+		if (tr_poll_at(poll, "tags", first, m->model.n_tags))
+			return TR_CANCELLED;
 		TR_TRY(folk_graph_walk(&m->graph, first, n, m->options.damping, steps, poll, err));
 		for (int j = 0; j < n; j++)
 			take_tag(m, j, first + j);

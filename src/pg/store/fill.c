@@ -176,6 +176,7 @@ add_weight(TagrecWriter *writer, const TrTensor *tensor)
 		int64		n = (int64) Min(step, tensor->rows - first) * tensor->cols;
 		Datum	   *values = tagrec_writer_row(writer);
 
+		tagrec_tell("rows of weights", first, tensor->rows);
 		values[Weight_name] = CStringGetTextDatum(tensor->name);
 		values[Weight_part] = Int32GetDatum(part);
 		values[Weight_rows] = Int32GetDatum(tensor->rows);
@@ -273,6 +274,7 @@ attach_partition(const TagrecPlace *place, TagrecRelation which)
 
 	tagrec_execute("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES IN (%d)", tagrec_place_parent(place, which), partition,
 				   place->version);
+	tagrec_tell("relations", which, TAGREC_NEIGHBOURS + 1);
 	tagrec_execute("ANALYZE %s", partition);
 }
 
@@ -299,7 +301,10 @@ tagrec_store_end(const TagrecPlace *place)
 {
 	CommandCounterIncrement();
 	for (TagrecRelation which = TAGREC_USERS; which <= TAGREC_NEIGHBOURS; which++)
+	{
+		tagrec_tell("relations", which, TAGREC_NEIGHBOURS + 1);
 		attach_partition(place, which);
+	}
 	analyze_joins(place);
 }
 

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "pg/base/told.h"
 #include "pg/registry/job_row.h"
 #include "pgstat.h"
@@ -178,6 +179,14 @@ tagrec_progress_tick(TagrecProgress *progress)
 		ereport(NOTICE, (errmsg("%s", what)));
 		INSTR_TIME_SET_CURRENT(progress->noticed);
 	}
+}
+
+void
+tagrec_progress_pause(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (current)
+		tagrec_progress_tick(current);
 }
 
 /* ------------------------------------------------------------------ epochs */

@@ -47,6 +47,9 @@ extern void tagrec_progress_epoch(TagrecProgress *progress, const TrEpoch *epoch
 /* Shows how far the work is, if it is time to; inside a transaction, without the job's row. */
 extern void tagrec_progress_tick(TagrecProgress *progress);
 
+/* What TrMemory.pause is in a worker: looks for a cancel, and ticks. */
+extern void tagrec_progress_pause(void);
+
 /* Writes what waits; inside a transaction. */
 extern void tagrec_progress_flush(TagrecProgress *progress);
 

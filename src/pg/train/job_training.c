@@ -23,6 +23,7 @@ tagrec_training_init(TagrecTraining *t, const TagrecRunningJob *job, TagrecProgr
 	t->progress = progress;
 	t->to_beat = NAN;
 	tr_memory_init(&t->memory, (Size) job->request->max_memory << 20);
+	t->memory.pause = tagrec_progress_pause;
 }
 
 void
