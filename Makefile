@@ -98,7 +98,7 @@ $(filter src/core/dot.o %/neighbours.o,$(OBJS)): override CFLAGS += $(EXACT_CFLA
 # Its only symbol is the one that tagrec.so asks for; -z defs: it needs nothing from the server.
 $(CPU_OBJS): override CFLAGS += -fvisibility=hidden $(BLAS_CFLAGS)
 $(CPU_LIB): $(CPU_OBJS)
-	$(CC) $(CFLAGS) -shared -o $@ $(CPU_OBJS) $(LDFLAGS) -Wl,-z,defs $(BLAS_LIBS) -lpthread -lm
+	$(CC) $(CFLAGS) -shared -o $@ $(CPU_OBJS) $(LDFLAGS) -Wl,-z,defs $(BLAS_LIBS) -lpthread -ldl -lm
 
 # It records the version.
 src/pg/train/job_tune.o src/pg/serve/mapped.o src/pg/registry/statement.o: tagrec.control

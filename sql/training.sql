@@ -66,7 +66,7 @@ COMMENT ON FUNCTION tagrec_retrain(text, jsonb, text, text, boolean) IS
 CREATE OR REPLACE FUNCTION tagrec_refresh(model text, wait boolean DEFAULT true) RETURNS bigint
 AS 'MODULE_PATHNAME', 'tagrec_refresh' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION tagrec_refresh(text, boolean) IS
-	'encodes the current users and items of the source with the network of the deployed version, without training; returns the job';
+	'takes the current users and items of the source in, with the weights of the deployed version, without training; returns the job';
 
 CREATE OR REPLACE PROCEDURE tagrec_recommend_into(
 	target text,

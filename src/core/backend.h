@@ -25,19 +25,19 @@
 
 typedef struct TrBackend TrBackend;
 
-/* How a GPU multiplies matrices. What is stored, and all sums, stay float32. */
+/* How matrices are multiplied. What is stored, and all sums, stay float32. */
 typedef enum TrPrecision
 {
 	TR_FP32,
-	TR_TF32,					/* factors rounded to 10 bits of fraction */
-	TR_BF16						/* factors rounded to 7 bits of fraction */
+	TR_TF32,					/* GPUs: factors rounded to 10 bits of fraction */
+	TR_BF16						/* factors rounded to 7 bits of fraction; on a CPU that of large products, where it can */
 } TrPrecision;
 
 typedef struct TrBackendConfig
 {
 	int			threads;		/* >= 1; a backend never runs more */
 	int			device;			/* ordinal of a GPU */
-	TrPrecision precision;		/* GPUs; a CPU always multiplies in float32 */
+	TrPrecision precision;
 } TrBackendConfig;
 
 /* A device that a backend could run on, for tagrec_devices(). */
@@ -215,6 +215,7 @@ struct TrBackend
 {
 	const TrBackendOps *ops;
 	size_t		block_bytes;	/* an intermediate result that can be made in blocks should stay below */
+	const char *shortfall;		/* why it multiplies in float32 although another precision was asked for; NULL = as asked */
 	double		step_work;		/* floating-point operations that take 0.1 s where they are slow: between two polls */
 };
 

@@ -25,7 +25,8 @@ static const TrOption options[] = {
 	{"threads", TR_OPTION_INT, OPTION(threads), "0", 0, 1024, NULL,
 	"number of threads of the training worker, at most tagrec.threads; 0 = tagrec.threads"},
 	{"precision", TR_OPTION_ENUM, OPTION(precision), "fp32", 0, 0, precisions,
-	"precision of matrix products on a GPU: tf32 and bf16 round the factors; weights, sums and the CPU always use fp32"},
+	"precision of matrix products: tf32 (GPU) and bf16 (GPU; CPU with AVX512-BF16 and oneDNN) round the factors; weights and "
+	"sums always use fp32"},
 	{"min_tag_count", TR_OPTION_INT, OPTION(min_tag_count), "1", 1, 1e9, NULL,
 	"tags with fewer assignments are ignored"},
 	{"core", TR_OPTION_INT, OPTION(core), "0", 0, 1e9, NULL,

@@ -38,6 +38,19 @@ prepare(TrCpu *cpu, int threads)
 			 openblas_get_corename(), threads, threads == 1 ? "" : "s");
 }
 
+static void
+set_precision(TrCpu *cpu, TrPrecision precision)
+{
+	size_t		end = strlen(cpu->description);
+
+	if (precision == TR_TF32)
+		cpu->base.shortfall = "a CPU multiplies in fp32 or bf16";
+	else if (precision == TR_BF16)
+		cpu->base.shortfall = tr_bf16_open(&cpu->bf16);
+	if (cpu->bf16.gemm)
+		snprintf(cpu->description + end, sizeof(cpu->description) - end, ", bf16 by %s", cpu->bf16.version);
+}
+
 static TrStatus
 cpu_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
 {
@@ -48,6 +61,7 @@ cpu_open(TrBackend **backend, const TrBackendConfig *config, TrError *err)
 	if (!cpu)
 		return tr_fail(err, TR_NO_MEMORY, "out of memory");
 	prepare(cpu, threads);
+	set_precision(cpu, config->precision);
 	status = tr_pool_open(&cpu->pool, threads, err);
 	if (status != TR_OK)
 	{

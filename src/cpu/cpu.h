@@ -6,11 +6,12 @@
 #define TR_CPU_H
 
 #include "core/backend.h"
+#include "cpu/bf16.h"
 #include "cpu/heap.h"
 #include "cpu/pool.h"
 
 /* ln(1 + c) of the counts that occur: most are small whole numbers. */
-#define TR_CPU_LOGS 256
+#define TR_CPU_LOGS 2048
 
 typedef struct TrCpu
 {
@@ -22,6 +23,7 @@ typedef struct TrCpu
 	void	   *scratch;		/* grows to the largest size requested */
 	size_t		scratch_bytes;
 	float		logs[TR_CPU_LOGS];
+	TrBf16		bf16;			/* its gemm is NULL where products are in float32 */
 	char		description[128];
 } TrCpu;
 

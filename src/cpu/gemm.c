@@ -1,12 +1,16 @@
 /*
  * C = alpha op(A) op(B) + beta C as a grid of blocks of C, each one serial sgemm and then the caller's epilogue while the
  * block is in cache. A C too small to be cut far enough is cut along k as well: every slice of k leaves a partial C, and
- * the partial Cs are added in their order.
+ * the partial Cs are added in their order. In bf16 both factors are rounded first, once for all blocks.
  */
 #include "cpu/blas.h"
 #include "cpu/cpu.h"
+#include "cpu/simd.h"
 
 #include <string.h>
+
+/* The bits of a float, where it lies */
+typedef uint32_t __attribute__((may_alias)) Word;
 
 /* No block is smaller than this, and there are no more blocks than that. */
 #define LEAST_M 96
@@ -21,7 +25,22 @@ typedef struct Plan
 				parts_n,
 				parts_k;
 	float	   *partial;		/* (parts_k, m, n), or NULL when parts_k is 1 */
+	const TrBf16 *bf16;			/* NULL = float32 */
+	uint16_t   *x16;			/* the factors rounded, as they are stored but without gaps */
+	uint16_t   *y16;
+	bool		failed;			/* a product in bf16 */
 } Plan;
+
+/* Smaller products gain nothing in bf16: rounding the factors takes as long (measured with oneDNN on AVX512-BF16). */
+#define LEAST_BF16_SIDE 32
+#define LEAST_BF16_PRODUCTS (1 << 18)
+
+static bool
+wants_bf16(const TrCpu *cpu, const TrGemm *g)
+{
+	return cpu->bf16.gemm && g->m >= LEAST_BF16_SIDE && g->n >= LEAST_BF16_SIDE && g->k >= LEAST_BF16_SIDE
+		&& (double) g->m * g->n * g->k >= LEAST_BF16_PRODUCTS;
+}
 
 /* Where part i of n starts: equal parts, rounded to whole registers. */
 static int
@@ -79,32 +98,145 @@ make_plan(Plan *plan)
 			}
 }
 
-static void
-multiply_block(void *argument, int task)
+/* A block of C, where it lies in the factors, and c (m,n) of leading dimension ldc, which is C or part_k's share of it. */
+typedef struct Block
 {
-	const Plan *plan = argument;
+	int			m0,
+				n0,
+				k0,
+				m,
+				n,
+				k;
+	float	   *c;
+	int			ldc;
+} Block;
+
+static Block
+block_of(const Plan *plan, int task)
+{
 	const TrGemm *g = plan->g;
 	int			part_m = task % plan->parts_m;
 	int			part_n = task / plan->parts_m % plan->parts_n;
 	int			part_k = task / plan->parts_m / plan->parts_n;
-	int			m0 = part_start(g->m, plan->parts_m, part_m);
-	int			n0 = part_start(g->n, plan->parts_n, part_n);
-	int			k0 = part_start(g->k, plan->parts_k, part_k);
-	int			m = part_start(g->m, plan->parts_m, part_m + 1) - m0;
-	int			n = part_start(g->n, plan->parts_n, part_n + 1) - n0;
-	int			k = part_start(g->k, plan->parts_k, part_k + 1) - k0;
-	const float *x = g->trans_x ? g->x + (size_t) k0 * g->ldx + m0 : g->x + (size_t) m0 * g->ldx + k0;
-	const float *y = g->trans_y ? g->y + (size_t) n0 * g->ldy + k0 : g->y + (size_t) k0 * g->ldy + n0;
-	int			ldc = plan->partial ? g->n : g->ldc;
-	float	   *c = plan->partial ? plan->partial + (size_t) part_k * g->m * g->n : g->c;
+	Block		block = {
+		.m0 = part_start(g->m, plan->parts_m, part_m), .n0 = part_start(g->n, plan->parts_n, part_n),
+		.k0 = part_start(g->k, plan->parts_k, part_k), .ldc = plan->partial ? g->n : g->ldc,
+		.c = plan->partial ? plan->partial + (size_t) part_k * g->m * g->n : g->c
+	};
 
-	c += (size_t) m0 * ldc + n0;
-	/* a matrix without elements may come with a leading dimension of 0, which sgemm refuses */
-	cblas_sgemm(CblasRowMajor, g->trans_x ? CblasTrans : CblasNoTrans, g->trans_y ? CblasTrans : CblasNoTrans, m, n, k,
-				g->alpha, x, g->ldx < 1 ? 1 : g->ldx, y, g->ldy < 1 ? 1 : g->ldy, plan->partial ? 0 : g->beta, c, ldc);
-	if (g->epilogue && !plan->partial)
-		g->epilogue(g->epilogue_argument, c, ldc, m0, n0, m, n);
+	block.m = part_start(g->m, plan->parts_m, part_m + 1) - block.m0;
+	block.n = part_start(g->n, plan->parts_n, part_n + 1) - block.n0;
+	block.k = part_start(g->k, plan->parts_k, part_k + 1) - block.k0;
+	block.c += (size_t) block.m0 * block.ldc + block.n0;
+	return block;
 }
+
+/* Where the block's part of a factor begins: rows and columns of what is multiplied, which may be stored transposed */
+static size_t
+place(bool transposed, int ld, int row, int column)
+{
+	return transposed ? (size_t) column * ld + row : (size_t) row * ld + column;
+}
+
+static void
+multiply_in_fp32(const Plan *plan, const Block *b)
+{
+	const TrGemm *g = plan->g;
+	const float *x = g->x + place(g->trans_x, g->ldx, b->m0, b->k0);
+	const float *y = g->y + place(g->trans_y, g->ldy, b->k0, b->n0);
+
+	/* a matrix without elements may come with a leading dimension of 0, which sgemm refuses */
+	cblas_sgemm(CblasRowMajor, g->trans_x ? CblasTrans : CblasNoTrans, g->trans_y ? CblasTrans : CblasNoTrans, b->m, b->n,
+				b->k, g->alpha, x, g->ldx < 1 ? 1 : g->ldx, y, g->ldy < 1 ? 1 : g->ldy, plan->partial ? 0 : g->beta, b->c,
+				b->ldc);
+}
+
+static bool
+multiply_in_bf16(const Plan *plan, const Block *b)
+{
+	const TrGemm *g = plan->g;
+	int			ldx = g->trans_x ? g->m : g->k;
+	int			ldy = g->trans_y ? g->k : g->n;
+
+	plan->bf16->set_threads(1);
+	return plan->bf16->gemm(g->trans_x ? 'T' : 'N', g->trans_y ? 'T' : 'N', b->m, b->n, b->k, g->alpha,
+							plan->x16 + place(g->trans_x, ldx, b->m0, b->k0), ldx,
+							plan->y16 + place(g->trans_y, ldy, b->k0, b->n0), ldy, plan->partial ? 0 : g->beta, b->c,
+							b->ldc) == 0;
+}
+
+static void
+multiply_block(void *argument, int task)
+{
+	Plan	   *plan = argument;
+	const TrGemm *g = plan->g;
+	Block		block = block_of(plan, task);
+
+	if (!plan->bf16)
+		multiply_in_fp32(plan, &block);
+	else if (!multiply_in_bf16(plan, &block))
+		plan->failed = true;
+	if (g->epilogue && !plan->partial)
+		g->epilogue(g->epilogue_argument, block.c, block.ldc, block.m0, block.n0, block.m, block.n);
+}
+
+/* ------------------------------------------------------------------ bf16 */
+
+#define ROUNDED 32768			/* floats per task */
+
+typedef struct Rounding
+{
+	uint16_t   *out;			/* (rows,columns) */
+	const float *x;				/* rows ld apart */
+	int			ld,
+				rows,
+				columns;
+	int			block;			/* rows per task */
+} Rounding;
+
+/* The nearest bfloat16, of two the even one; a NaN stays one. */
+TR_INLINE uint16_t
+to_bf16(uint32_t bits)
+{
+	uint32_t	rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+
+	return (uint16_t) ((bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 0x40 : rounded);
+}
+
+TR_SIMD static void
+round_rows(void *argument, int task)
+{
+	const Rounding *r = argument;
+	int			end = (int) tr_block_end(r->rows, r->block, task);
+
+	for (int i = task * r->block; i < end; i++)
+	{
+		const Word *x = (const Word *) (r->x + (size_t) i * r->ld);
+		uint16_t   *out = r->out + (size_t) i * r->columns;
+
+		for (int j = 0; j < r->columns; j++)
+			out[j] = to_bf16(x[j]);
+	}
+}
+
+static void
+round_factor(TrBackend *b, uint16_t *out, const float *x, int ld, int rows, int columns)
+{
+	Rounding	r = {out, x, ld, rows, columns, ROUNDED / columns + 1};
+
+	tr_cpu_run(b, round_rows, &r, tr_blocks(rows, r.block));
+}
+
+static void
+round_factors(TrBackend *b, Plan *plan)
+{
+	const TrGemm *g = plan->g;
+
+	round_factor(b, plan->x16, g->x, g->ldx, g->trans_x ? g->k : g->m, g->trans_x ? g->m : g->k);
+	round_factor(b, plan->y16, g->y, g->ldy, g->trans_y ? g->n : g->k, g->trans_y ? g->k : g->n);
+}
+
+/* ------------------------------------------------------------------ the whole */
 
 #define SUM_ROWS 8
 
@@ -132,23 +264,42 @@ sum_partials(void *argument, int task)
 		g->epilogue(g->epilogue_argument, g->c + (size_t) row * g->ldc, g->ldc, row, 0, end - row, g->n);
 }
 
+/* Room for the partial Cs, and for the rounded factors behind them */
+static bool
+reserve(TrBackend *b, Plan *plan)
+{
+	const TrGemm *g = plan->g;
+	size_t		partial = plan->parts_k > 1 ? sizeof(float) * plan->parts_k * g->m * g->n : 0;
+	size_t		x = plan->bf16 ? (size_t) g->m * g->k : 0;
+	size_t		y = plan->bf16 ? (size_t) g->k * g->n : 0;
+	char	   *room;
+
+	if (partial + x + y == 0)
+		return true;
+	room = tr_cpu_scratch(b, partial + (x + y) * sizeof(uint16_t));
+	plan->partial = plan->parts_k > 1 ? (float *) room : NULL;
+	plan->x16 = (uint16_t *) (room + partial);
+	plan->y16 = plan->x16 + x;
+	return room;
+}
+
 void
 tr_cpu_multiply(TrBackend *b, const TrGemm *g)
 {
-	Plan		plan = {.g = g};
+	Plan		plan = {.g = g, .bf16 = wants_bf16(tr_cpu(b), g) ? &tr_cpu(b)->bf16 : NULL};
 
 	if (g->m <= 0 || g->n <= 0)
 		return;
 	make_plan(&plan);
-	if (plan.parts_k > 1)
-	{
-		plan.partial = tr_cpu_scratch(b, sizeof(float) * plan.parts_k * g->m * g->n);
-		if (!plan.partial)
-			return;
-	}
+	if (!reserve(b, &plan))
+		return;
+	if (plan.bf16)
+		round_factors(b, &plan);
 	tr_cpu_run(b, multiply_block, &plan, plan.parts_m * plan.parts_n * plan.parts_k);
 	if (plan.partial)
 		tr_cpu_run(b, sum_partials, &plan, tr_blocks(g->m, SUM_ROWS));
+	if (plan.failed && tr_cpu(b)->error.status == TR_OK)
+		tr_fail(&tr_cpu(b)->error, TR_BACKEND, "%s could not multiply matrices", plan.bf16->version);
 }
 
 void

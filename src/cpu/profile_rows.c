@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#define ROWS 16					/* per task */
+#define ROWS 32					/* per task */
 #define DRAWN 512				/* tags whose random numbers are drawn at a time */
 
 typedef struct Profiles
@@ -259,6 +259,23 @@ normalise(float *val, int n, TrNorm kind)
 			val[e] /= norm;
 }
 
+/* Profiles lie anywhere in the table: where the next ones begin is on its way while a row is being filled. */
+static void
+prefetch(const Profiles *w, int r, int end)
+{
+	const TrProfileTable *table = w->table;
+
+	if (r + 4 < end)
+		__builtin_prefetch(&table->entry_ptr[w->entity[r + 4]]);
+	if (r + 2 >= end)
+		return;
+	for (int64_t line = 0, first = table->entry_ptr[w->entity[r + 2]]; line < 4; line++)
+	{
+		__builtin_prefetch(table->tag + first + line * 16);
+		__builtin_prefetch(table->count + first + line * 16);
+	}
+}
+
 static void
 fill_rows(void *argument, int task)
 {
@@ -270,8 +287,10 @@ fill_rows(void *argument, int task)
 		int32_t    *col = w->out->col + w->out->ptr[r];
 		float	   *val = w->out->val + w->out->ptr[r];
 		float		length;
-		int			n = take_row(w, r, col, val, &length);
+		int			n;
 
+		prefetch(w, r, end);
+		n = take_row(w, r, col, val, &length);
 		weigh(w, col, val, n, length);
 		normalise(val, n, w->weights->norm);
 		w->kept[r] = n;

@@ -60,6 +60,32 @@ SKIP:
 	like($err, qr/NOTICE:  device "cuda" is not available\s+DETAIL:  Library "tagrec_cuda" is not installed\./, '... and says why not more');
 }
 
+# ---------------------------------------------------------------- precision on a CPU
+
+my $layers = '"layers": [64], "epochs": 1, "threads": 1';
+like(train('cpu', 'hdlpr_ns', "{$layers, \"precision\": \"tf32\"}"),
+	qr/NOTICE:  matrices are multiplied in fp32 because precision "tf32" is not available\s+DETAIL:  A CPU multiplies in fp32 or bf16\./,
+	'a CPU has no tf32: a notice');
+unlike(train('cpu', 'hdlpr_ns', "{$layers}"), qr/because precision/, 'fp32: no word of it');
+
+my $bf16 = train('cpu', 'hdlpr_ns', "{$layers, \"precision\": \"bf16\"}");
+my $with = $bf16 =~ /trained version \d+ of model "m".*bf16 by oneDNN \d/s;
+my $without = $bf16 =~ /because precision "bf16" is not available\s+DETAIL:  The \S+/;
+ok(($with xor $without), 'bf16: it is told either what multiplies or why not: ' . ($with ? 'oneDNN' : 'fp32'));
+
+# oneDNN cannot be loaded: it trains all the same
+{
+	mkdir "$directory/broken";
+	append_to_file("$directory/broken/libdnnl.so.$_", 'not a library') foreach 2, 3;
+	local $ENV{LD_LIBRARY_PATH} = "$directory/broken";
+	$node->restart;
+	$bf16 = train('cpu', 'hdlpr_ns', "{$layers, \"precision\": \"bf16\"}");
+	like($bf16, qr/fp32 because precision "bf16" is not available\s+DETAIL:  The (library oneDNN \(libdnnl\) is not installed|processor has no AVX512-BF16 instructions)\./,
+		'no oneDNN: a notice');
+	like($bf16, qr/trained version \d+ of model "m"/, '... and a model');
+}
+$node->restart;
+
 # ---------------------------------------------------------------- a library that cannot be loaded
 
 append_to_file($library, 'not a library');

@@ -25,7 +25,7 @@ UNIT_OPTFLAGS ?= -O3 -fassociative-math -fno-signed-zeros -fno-trapping-math -fn
 # After all other flags, where the order and the roundings of a sum are the code's alone: scores that several queries give.
 EXACT_CFLAGS = -fno-associative-math -ffp-contract=off
 UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -g -Wall -Wextra -Werror -Isrc -Itest/unit -MMD -MP
-UNIT_LIBS = $(BLAS_LIBS) -lpthread -lm
+UNIT_LIBS = $(BLAS_LIBS) -lpthread -ldl -lm
 UNIT_SOURCES = $(sort $(wildcard src/core/*.c src/models/*.c src/models/*/*.c src/cpu/*.c))
 UNIT_TESTS = $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
 UNIT_CFLAGS += $(BLAS_CFLAGS)

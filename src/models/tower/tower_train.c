@@ -157,8 +157,15 @@ update(Tower *t, const TrCsr *groups, int n_groups, double decay)
 		tr_parameters_update(&t->p, t->model.backend, optimizer);
 }
 
+/* Between the parts of a step as well, as one over all items of a large catalogue takes a while. */
 static TrStatus
-train_step(Tower *t, const TowerBatch *h, TrError *err)
+not_cancelled(const TrPoll *poll)
+{
+	return tr_poll(poll) ? TR_CANCELLED : TR_OK;
+}
+
+static TrStatus
+train_step(Tower *t, const TowerBatch *h, const TrPoll *poll, TrError *err)
 {
 	const TowerOptions *o = &t->options;
 	TowerBatch	d;
@@ -173,12 +180,15 @@ train_step(Tower *t, const TowerBatch *h, TrError *err)
 
 	TR_TRY(upload_batch(t, h, &d, err));
 	TR_TRY(profile_batch(t, h, &d, groups, &n_groups, err));
+	TR_TRY(not_cancelled(poll));
 	TR_TRY(tower_forward(t, groups, n_groups, h->users, item_scale, d.item_feature, err));
+	TR_TRY(not_cancelled(poll));
 	start_step(t);
 	TR_TRY(ranking_loss(t, h, &d, R, (float) ranking, err));
 	if (o->reconstruction > 0)
 		TR_TRY(tower_reconstruct(t, &groups[TOWER_USERS], &groups[TOWER_CANDIDATES], h->targets, d.multiplicity,
 								 (float) reconstruction, err));
+	TR_TRY(not_cancelled(poll));
 	TR_TRY(tower_backward(t, groups, n_groups, h->users, item_scale, d.item_feature,
 						  o->reconstruction > 0 ? h->users + h->targets : 0, err));
 	update(t, groups, n_groups, decay);
@@ -213,7 +223,7 @@ tower_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *s
 		if (batch.pairs == 0)
 			continue;
 		tr_begin_step(b);
-		TR_TRY(train_step(t, &batch, err));
+		TR_TRY(train_step(t, &batch, poll, err));
 		tr_end_step(b);
 		stats->pairs += batch.pairs;
 		batches++;

@@ -175,6 +175,11 @@ tagrec_backend_open(TagrecDevice device, int threads, TrPrecision precision)
 		backend = open_cuda(device.kind, &config);
 	if (!backend)
 		tagrec_check(open_quietly("tagrec_cpu", &config, &backend, &err), &err);
+	if (backend->shortfall)
+		ereport(NOTICE,
+				(errmsg("matrices are multiplied in fp32 because precision \"%s\" is not available",
+						precision == TR_TF32 ? "tf32" : "bf16"),
+				 errdetail("%s", tagrec_sentence(backend->shortfall))));
 	return backend;
 }
 
