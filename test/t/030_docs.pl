@@ -82,7 +82,7 @@ sub run_page
 }
 
 query('CREATE DATABASE readme');
-like(run_page('README.md', 'readme'), qr/^ +1 \| mariadb +\| [\d.]+$/m, 'the quick start recommends the other database');
+like(run_page('README.md', 'readme'), qr/^ +1 \| mariadb +\| +[\d.]+$/m, 'the quick start recommends the other database');
 is(query('SELECT count(*) FROM bookmarks', 'readme'), scalar(keys %rows), '... the file is loaded');
 is(query(q{SELECT string_agg(model, ' ' ORDER BY model) FROM tagrec_models}, 'readme'), 'links programs',
 	'... and both models are trained');
