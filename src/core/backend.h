@@ -177,7 +177,7 @@ typedef struct TrBackendOps
 	/* memory; alloc returns NULL when there is none, and does not zero */
 	void	   *(*alloc) (TrBackend *b, size_t bytes);
 	void		(*release) (TrBackend *b, void *p);
-	size_t		(*allocated) (TrBackend *b);	/* bytes live now */
+	size_t		(*allocated) (TrBackend *b);	/* bytes that callers have now */
 	void		(*upload) (TrBackend *b, void *dst, const void *src, size_t bytes);
 	void		(*download) (TrBackend *b, void *dst, const void *src, size_t bytes);
 	void		(*zero) (TrBackend *b, void *dst, size_t bytes);

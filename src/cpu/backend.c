@@ -103,19 +103,22 @@ cpu_release(TrBackend *b, void *p)
 static size_t
 cpu_allocated(TrBackend *b)
 {
-	return tr_cpu(b)->memory.used;
+	return tr_cpu(b)->memory.used - tr_cpu(b)->scratch_used;
 }
 
 void *
 tr_cpu_scratch(TrBackend *b, size_t bytes)
 {
 	TrCpu	   *cpu = tr_cpu(b);
+	size_t		used;
 
 	if (bytes <= cpu->scratch_bytes && cpu->scratch)
 		return cpu->scratch;
 	tr_free(&cpu->memory, cpu->scratch);
+	used = cpu->memory.used;
 	cpu->scratch = tr_alloc(&cpu->memory, bytes);
 	cpu->scratch_bytes = cpu->scratch ? bytes : 0;
+	cpu->scratch_used = cpu->memory.used - used;
 	if (!cpu->scratch && cpu->error.status == TR_OK)
 		tr_fail(&cpu->error, TR_NO_MEMORY, "out of memory");
 	return cpu->scratch;

@@ -22,6 +22,7 @@ typedef struct TrCpu
 	TrError		error;			/* the first failure, sticky */
 	void	   *scratch;		/* grows to the largest size requested */
 	size_t		scratch_bytes;
+	size_t		scratch_used;	/* of memory, which is nobody's */
 	float		logs[TR_CPU_LOGS];
 	TrBf16		bf16;			/* its gemm is NULL where products are in float32 */
 	char		description[128];

@@ -63,7 +63,7 @@ for data; do
 	train chosen "$tags" || exit
 	algorithm=$(sql -c "SELECT algorithm FROM tagrec_versions WHERE model = 'chosen' AND deployed")
 	options=$(sql -c "SELECT quote_literal(jsonb_strip_nulls(jsonb_build_object('members', options -> 'members')))
-		FROM tagrec_trials WHERE model = 'chosen' AND best")
+		FROM tagrec_trials WHERE job = (SELECT max(job) FROM tagrec_trials) AND best")
 	train alone ", '$algorithm', $options$tags" || exit
 	seconds=$(sql -c "SELECT format('%s s in all, %s s the final training; alone', round(v.seconds::numeric, 1),
 			round((v.seconds - sum(t.seconds))::numeric, 1)) FROM tagrec_versions v JOIN tagrec_trials t USING (job)
