@@ -64,7 +64,7 @@ tr_bf16_open(TrBf16 *bf16)
 	const DnnlVersion *(*version) (void);
 	void	   *library;
 
-	*bf16 = (TrBf16) {NULL};
+	*bf16 = (TrBf16) {0};
 	if (!has_instructions())
 		return "the processor has no AVX512-BF16 instructions";
 	library = open_library();

@@ -153,13 +153,13 @@ tagrec_key_read(TagrecKeyInput *input, char *text)
 }
 
 void
-tagrec_key_output(Oid type, FmgrInfo *output)
+tagrec_key_output(Oid type, FmgrInfo *output, MemoryContext context)
 {
 	Oid			function;
 	bool		is_varlena;
 
 	getTypeOutputInfo(type, &function, &is_varlena);
-	fmgr_info(function, output);
+	fmgr_info_cxt(function, output, context);
 }
 
 text *

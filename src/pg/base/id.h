@@ -46,8 +46,8 @@ typedef struct TagrecKeyInput
 extern void tagrec_key_input(TagrecKeyInput *input, Oid type);
 extern Datum tagrec_key_read(TagrecKeyInput *input, char *text);
 
-/* A key as text; output = tagrec_key_output() of its type. */
-extern void tagrec_key_output(Oid type, FmgrInfo *output);
+/* A key as text; output = tagrec_key_output() of its type, which keeps what it needs in the context. */
+extern void tagrec_key_output(Oid type, FmgrInfo *output, MemoryContext context);
 extern text *tagrec_key_text(FmgrInfo *output, Datum key);
 
 #endif

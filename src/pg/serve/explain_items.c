@@ -109,7 +109,7 @@ return_contributions(ReturnSetInfo *result, TagrecCall *call, const TagrecRow *u
 		if (contribution[i] != 0 && n > 0)
 			tr_topn_offer(&top, contribution[i], i);
 	tr_topn_sort(&top);
-	tagrec_key_output(items->key_type, &output);
+	tagrec_key_output(items->key_type, &output, CurrentMemoryContext);
 	for (int i = 0; i < top.count; i++)
 	{
 		Datum		key = tagrec_matrix_key(items, user->seen[top.best[i].index]);

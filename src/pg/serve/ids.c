@@ -178,7 +178,7 @@ tagrec_key_finder(TagrecKeyFinder *finder, const TagrecMatrix *matrix, Oid from)
 	finder->scratch = AllocSetContextCreate(CurrentMemoryContext, "tagrec ids", ALLOCSET_DEFAULT_SIZES);
 	if (finder->same)
 		return;
-	tagrec_key_output(finder->from, &finder->output);
+	tagrec_key_output(finder->from, &finder->output, CurrentMemoryContext);
 	tagrec_key_input(&finder->input, matrix->key_type);
 }
 

@@ -306,7 +306,7 @@ tagrec_key_writer(TagrecKeyWriter *writer, Oid key_type, Oid type)
 
 	writer->type = type;
 	writer->same = type == key_type;
-	tagrec_key_output(key_type, &writer->output);
+	tagrec_key_output(key_type, &writer->output, CurrentMemoryContext);
 	getTypeInputInfo(type, &input, &writer->parameter);
 	fmgr_info(input, &writer->input);
 }

@@ -64,6 +64,7 @@ typedef struct Known
 {
 	TagrecKeys *keys;
 	FmgrInfo	output;
+	MemoryContext context;		/* of output */
 	int			key;			/* column */
 	void		(*take) (struct Known *known, int32 number, const TagrecScan *scan);
 	void	   *argument;
@@ -78,7 +79,7 @@ take_known(void *argument, const TagrecScan *scan)
 
 	CHECK_FOR_INTERRUPTS();
 	if (known->read == 0)
-		tagrec_key_output(scan->table->key_type, &known->output);
+		tagrec_key_output(scan->table->key_type, &known->output, known->context);
 	key = OutputFunctionCall(&known->output, tagrec_get_key(scan, known->key));
 	known->take(known, tagrec_keys_intern(known->keys, key, strlen(key)), scan);
 	known->read++;
@@ -92,7 +93,7 @@ each_known(const TagrecVersion *version, TagrecRelation which, Known *known)
 
 	known->key = which == TAGREC_USERS ? (int) User_user_id : (int) Item_item_id;
 	known->keys->closed = true;
-	known->output.fn_mcxt = CurrentMemoryContext;
+	known->context = CurrentMemoryContext;
 	tagrec_each_row(version, which, take_known, known);
 	known->keys->closed = closed;
 	tagrec_act_again(before);

@@ -162,12 +162,7 @@ export_row(void *argument, const TagrecScan *scan)
 	Export	   *export = argument;
 
 	if (OidIsValid(scan->table->key_type) && !OidIsValid(export->output.fn_oid))
-	{
-		MemoryContext before = MemoryContextSwitchTo(export->context);
-
-		tagrec_key_output(scan->table->key_type, &export->output);
-		MemoryContextSwitchTo(before);
-	}
+		tagrec_key_output(scan->table->key_type, &export->output, export->context);
 	for (int i = 0; i < export->columns; i++)
 		append_value(export, &export->column[i], scan);
 }
