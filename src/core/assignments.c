@@ -85,7 +85,10 @@ largest(const int32_t *key, int64_t n)
 	return max;
 }
 
-/* One stable counting-sort pass: to = from, ordered by key, -1 (no tag, no user) first. start has room for the largest key + 3. */
+/*
+ * One stable counting-sort pass: to = from, ordered by key, -1 (no tag, no user) first. start has room for the largest key
+ * + 3.
+ */
 static void
 sort_pass(const TrMemory *memory, int32_t *to, const int32_t *from, const int32_t *key, int64_t n, int64_t *start, int32_t max)
 {

@@ -142,8 +142,8 @@ typedef struct TrDataset
 	TrProfileTable item;
 
 	/*
-	 * (optional) The set of items that have had no chance yet: a model was not trained on them, or nobody has them. It is not
-	 * the dataset's own.
+	 * (optional) The set of items that have had no chance yet: a model was not trained on them, or nobody has them. It is
+	 * not the dataset's own.
 	 */
 	const uint64_t *new_items;
 	const TrDislikes *dislikes; /* not the dataset's own; NULL = none */

@@ -382,8 +382,8 @@ typedef struct TrAlgorithm
 	void		(*held_out) (TrModel *model, const TrPairs *pairs);
 
 	/*
-	 * (optional) Of a trained model: options, a copy of its own, get what it has chosen by held-out pairs, so that with them
-	 * it would choose nothing; false = there is nothing to say.
+	 * (optional) Of a trained model: options, a copy of its own, get what it has chosen by held-out pairs, so that with
+	 * them it would choose nothing; false = there is nothing to say.
 	 */
 	bool		(*settled) (const TrModel *model, void *options);
 

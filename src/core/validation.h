@@ -26,9 +26,9 @@ extern TrStatus tr_rank(TrModel *model, const TrRanking *ranking, TrRankVisit vi
 						TrError *err);
 
 /*
- * Mean of the metric over the users with at least one held-out pair. The users' items in dataset are not candidates,
- * unless the pairs are with_seen; the pairs may name the candidates. TR_METRIC_MRR_PAIR averages over the pairs instead. For a model of the task
- * tag it is tr_validate_tags(), over posts; of the task rating tr_validate_ratings().
+ * Mean of the metric over the users with at least one held-out pair. The users' items in dataset are not candidates, unless
+ * the pairs are with_seen; the pairs may name the candidates. TR_METRIC_MRR_PAIR averages over the pairs instead. For a
+ * model of the task tag it is tr_validate_tags(), over posts; of the task rating tr_validate_ratings().
  */
 extern TrStatus tr_validate_mean(TrModel *model, const TrDataset *dataset, const TrPairs *held_out, TrMetric metric, int k,
 								 const TrPoll *poll, TrMean *mean, TrError *err);

@@ -1,6 +1,6 @@
 /*
- * Products of matrices in bfloat16, with sums in float32, where the processor has instructions for them: by oneDNN, which is
- * looked for when a backend is opened and need not be there.
+ * Products of matrices in bfloat16, with sums in float32, where the processor has instructions for them: by oneDNN, which
+ * is looked for when a backend is opened and need not be there.
  */
 #ifndef TR_CPU_BF16_H
 #define TR_CPU_BF16_H

@@ -1,6 +1,6 @@
 /*
- * Sparse rows by column, by counting: a task has some of the rows, and its own place in each column, so that a column's rows
- * ascend. See columns.h.
+ * Sparse rows by column, by counting: a task has some of the rows, and its own place in each column, so that a column's
+ * rows ascend. See columns.h.
  */
 #include <string.h>
 

@@ -18,7 +18,9 @@ typedef struct TrColumns
 	TrColumnEntry *entry;		/* (entries) rows ascending within a column */
 } TrColumns;
 
-/* The columns of n groups of rows, which count on from group to group; in the operation's scratch. False = out of memory. */
+/*
+ * The columns of n groups of rows, which count on from group to group; in the operation's scratch. False = out of memory.
+ */
 extern bool tr_cpu_columns(TrBackend *b, TrColumns *columns, const TrCsr *groups, int n);
 
 #endif

@@ -167,8 +167,8 @@ take_post_away(const TrProfileTable *table, int32_t without, int32_t *col, float
 }
 
 /*
- * The counts of a row after dropout, col and val; returns how many, and the sum of all counts before it, which BM25 alone asks
- * for: without it, what is dropped is not counted.
+ * The counts of a row after dropout, col and val; returns how many, and the sum of all counts before it, which BM25 alone
+ * asks for: without it, what is dropped is not counted.
  */
 static int
 take_row(const Profiles *w, int r, int32_t *col, float *val, float *length)

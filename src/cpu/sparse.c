@@ -124,7 +124,9 @@ tr_cpu_sparse_forward(TrBackend *b, float *out, const TrCsr *x, const float *w, 
 	tr_cpu_run(b, forward_strip, &s, tr_blocks(H, s.strip) * tr_blocks(x->rows, ROWS));
 }
 
-/* sum (width) += val dz[row] of n entries, width a multiple of 16 known when compiling, dz from the strip's first column on */
+/*
+ * sum (width) += val dz[row] of n entries, width a multiple of 16 known when compiling, dz from the strip's first column on
+ */
 TR_INLINE void
 add_rows(float *sum, const TrColumnEntry *entry, int n, const float *dz, int H, int width)
 {

@@ -1,6 +1,7 @@
 /*
  * Products in bfloat16 on a CPU: the CPU backend against the plain one, with different numbers of threads to the bit; which
- * products stay in float32; what becomes of NaN. Skipped where the processor has no such instructions, or oneDNN is missing.
+ * products stay in float32; what becomes of NaN. Skipped where the processor has no such instructions, or oneDNN is
+ * missing.
  */
 #include "backends.h"
 

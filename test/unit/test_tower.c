@@ -203,7 +203,10 @@ first_loss(const char *algorithm, const char *settings)
 	return loss[0];
 }
 
-/* When as many are drawn for each target as there are items, all of them are its negatives; with few, the sum has few terms. */
+/*
+ * When as many are drawn for each target as there are items, all of them are its negatives; with few, the sum has few
+ * terms.
+ */
 static void
 test_each(void)
 {

@@ -7,9 +7,9 @@
  *
  *     maximise sum over users of the mean of ln p over the held-out items there - sum over members of penalty_m w_m, w >= 0
  *
- * which is concave, by Newton steps. The penalty is the standard error of the gradient: what helps no more than chance
- * gets no weight. Only the ratios of w count for the ranking. The weights are kept unless the best member by itself ranks
- * better by more than the standard error, where both are fitted to four fifths of the users and measured on the others, five
+ * which is concave, by Newton steps. The penalty is the standard error of the gradient: what helps no more than chance gets
+ * no weight. Only the ratios of w count for the ranking. The weights are kept unless the best member by itself ranks better
+ * by more than the standard error, where both are fitted to four fifths of the users and measured on the others, five
  * times; then it gets half of the weight, or all of it where that ranks clearly better still.
  *
  * Legend: H users, M members, K items of a member.
@@ -520,8 +520,8 @@ apply_rules(const BlendLists *l, double weight[RULES][BLEND_MOST], int without, 
 }
 
 /*
- * weight (M) = those fitted to all users; halved, or the best member alone, where that is clearly the better rule: the fit is
- * penalised already, and which member is best by itself is luck, too.
+ * weight (M) = those fitted to all users; halved, or the best member alone, where that is clearly the better rule: the fit
+ * is penalised already, and which member is best by itself is luck, too.
  */
 static TrStatus
 search(const BlendLists *l, double *weight, const TrPoll *poll)

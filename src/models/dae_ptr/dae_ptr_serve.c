@@ -48,7 +48,9 @@ activate(float z, int activation)
 	}
 }
 
-/* z (K) += the rows of the table that a profile without the own tags names; room for it four times, and for the most read */
+/*
+ * z (K) += the rows of the table that a profile without the own tags names; room for it four times, and for the most read
+ */
 static void
 add_profile(const Dae *m, float *z, const TrSparse *profile, const int32_t *own, int32_t n_own, int32_t first, float *room)
 {

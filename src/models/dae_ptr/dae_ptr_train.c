@@ -2,9 +2,8 @@
  * One epoch of dae_ptr: plan a step, forward, loss, backward, update.
  *
  * A step minimises the mean of its posts' losses + regularization / (2 N) (sum of the squared parameters), N posts in all:
- * over an epoch that is Eq. 11 and 12 divided by N. Two other readings of the paper have the step's posts, or 1, in place of
- * N. The weights of the prior's parts are not regularized.
- * Legend: see dae_ptr.h.
+ * over an epoch that is Eq. 11 and 12 divided by N. Two other readings of the paper have the step's posts, or 1, in place
+ * of N. The weights of the prior's parts are not regularized. Legend: see dae_ptr.h.
  */
 #include <math.h>
 

@@ -1,8 +1,8 @@
 /*
  * hire: users and items as members of groups, which attributes say (Liu, Wang, Tang, Yang, Huang & Liu, "Recommender
- * Systems with Heterogeneous Side Information", 2019). A hierarchy has one level: the attributes that most have are the groups, and
- * the flat attributes, as occupations and genres are in its authors' experiments. Vectors may be negative, and are learned
- * by mini-batches of ratings; the noise of attributes is drawn, where the paper takes its expectation.
+ * Systems with Heterogeneous Side Information", 2019). A hierarchy has one level: the attributes that most have are the
+ * groups, and the flat attributes, as occupations and genres are in its authors' experiments. Vectors may be negative, and
+ * are learned by mini-batches of ratings; the noise of attributes is drawn, where the paper takes its expectation.
  */
 #include "models/direct/direct.h"
 

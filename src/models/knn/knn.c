@@ -5,11 +5,11 @@
  *     item_knn   score(u,i) = sum over the items j of u, j among the nearest of i, of cos(i,j)
  *     user_knn   score(u,i) = sum over the nearest users v of u who have i, of cos(u,v)
  *
- * One row of neighbours is computed at a time, when it is asked for. Which items are among the nearest of i is decided once,
- * in training: by the weakest of them; the weights of an item j are then those cosines that are no weaker. They are kept, as
- * far as there is room, since measuring asks for those of popular items once for each of their users. The features of a user
- * are his items, or his neighbours, and the weights of a neighbour are 1 for what he has.
- * Legend: I items, R sets, C members, P pairs (set, member).
+ * One row of neighbours is computed at a time, when it is asked for. Which items are among the nearest of i is decided
+ * once, in training: by the weakest of them; the weights of an item j are then those cosines that are no weaker. They are
+ * kept, as far as there is room, since measuring asks for those of popular items once for each of their users. The features
+ * of a user are his items, or his neighbours, and the weights of a neighbour are 1 for what he has. Legend: I items, R
+ * sets, C members, P pairs (set, member).
  */
 #include <math.h>
 #include <string.h>

@@ -40,8 +40,8 @@ extern void tr_stack_encode_backward(TrStack *s, TrParameters *p, TrModel *model
 									 const float *top);
 
 /*
- * The same of all but W1, for which hidden_grad[1] is left; and the step of W1 by what is left there, where nothing else adds
- * to its gradient: neither is it made, then, nor need it be zeros before.
+ * The same of all but W1, for which hidden_grad[1] is left; and the step of W1 by what is left there, where nothing else
+ * adds to its gradient: neither is it made, then, nor need it be zeros before.
  */
 extern void tr_stack_layers_backward(TrStack *s, TrParameters *p, TrBackend *b, int R, const float *top);
 extern void tr_stack_update_first(TrStack *s, TrParameters *p, TrBackend *b, const TrOptimizer *optimizer,

@@ -85,8 +85,8 @@ tower_first_apart(const Tower *t)
 extern TrStatus tower_forward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
 							  const float *item_feature, TrError *err);
 /*
- * From embedding_grad (R,width) to the gradient of every parameter, W1 apart where it is; that of hidden[K] of the first `decoded_rows` rows
- * comes on top.
+ * From embedding_grad (R,width) to the gradient of every parameter, W1 apart where it is; that of hidden[K] of the first
+ * `decoded_rows` rows comes on top.
  */
 extern TrStatus tower_backward(Tower *t, const TrCsr *groups, int n_groups, int user_rows, float item_scale,
 							   const float *item_feature, int decoded_rows, TrError *err);

@@ -1,6 +1,6 @@
 /*
- * auto, auto_tags and auto_ratings: algorithms that are not trained but choose one of the others by trials on held-out data.
- * They are described, and given options, like any other; pg/train/auto.h does what they do.
+ * auto, auto_tags and auto_ratings: algorithms that are not trained but choose one of the others by trials on held-out
+ * data. They are described, and given options, like any other; pg/train/auto.h does what they do.
  */
 #ifndef TAGREC_AUTO_H
 #define TAGREC_AUTO_H
@@ -48,9 +48,9 @@ extern const char *tagrec_auto_fallback(const TrTask *task, bool tags);
 extern const TagrecCandidate *tagrec_auto_candidates(const TrTask *task);
 
 /*
- * auto_work.c: seconds of one core that training takes with the default options, from the size of the data alone, so that the
- * same data give the same choice on any machine; members (of a blend, NULL = the default ones) as its option says. 0 for
- * those that nothing is known of.
+ * auto_work.c: seconds of one core that training takes with the default options, from the size of the data alone, so that
+ * the same data give the same choice on any machine; members (of a blend, NULL = the default ones) as its option says. 0
+ * for those that nothing is known of.
  */
 extern double tagrec_auto_work(const TrAlgorithm *algorithm, const TrShape *shape, const char *members);
 

@@ -2,8 +2,8 @@
  * What algorithms cost. See auto.h.
  *
  * Each is a few terms of its inner loops' operations times seconds per operation, measured with default options on one core
- * of an AMD EPYC (Zen 4) on the data of doc/quality.md; within a factor of two there, and of four at ten million pairs. That
- * is enough to tell what takes minutes from what takes hours.
+ * of an AMD EPYC (Zen 4) on the data of doc/quality.md; within a factor of two there, and of four at ten million pairs.
+ * That is enough to tell what takes minutes from what takes hours.
  */
 #include "postgres.h"
 

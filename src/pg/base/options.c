@@ -93,8 +93,8 @@ has_member(Jsonb *object, const char *name)
 }
 
 /*
- * The object's members, except those that the core does not know. Ends with a NULL name. An algorithm that holds out a share
- * by default does not when there is a relation to validate on.
+ * The object's members, except those that the core does not know. Ends with a NULL name. An algorithm that holds out a
+ * share by default does not when there is a relation to validate on.
  */
 static TrSetting *
 settings_of(Jsonb *object, TagrecOptions *options)

@@ -80,8 +80,8 @@ has_dislikes(const TagrecVersion *version)
 }
 
 /*
- * A repeated (user, item, tag) counts once, with the sum of its weights, as in training (source.h). Where rows are dislikes,
- * there is a row for these and one for the others, and a last column says which.
+ * A repeated (user, item, tag) counts once, with the sum of its weights, as in training (source.h). Where rows are
+ * dislikes, there is a row for these and one for the others, and a last column says which.
  */
 static char *
 query_text(const TagrecVersion *version, Oid key_type, bool tags)

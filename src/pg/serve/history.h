@@ -39,8 +39,8 @@ extern bool tagrec_wants_tags(const TagrecVersion *version);
 extern TrCatalogue tagrec_catalogue(TagrecCall *call);
 
 /*
- * The user with this history, its items being `seen`, and what is disliked of others. False when there are neither items nor
- * tags.
+ * The user with this history, its items being `seen`, and what is disliked of others. False when there are neither items
+ * nor tags.
  */
 extern bool tagrec_fold_in(TagrecCall *call, TagrecHistory *history, TagrecRow *user);
 

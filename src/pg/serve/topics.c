@@ -1,8 +1,9 @@
 /*
  * tagrec_feature_tags(): the tags that move a dimension of the embedding. tagrec_topics(): directions that tags share.
  *
- * The dimensions mean nothing by themselves: training may turn the axes as it likes. Topics are axes that are turned so that
- * each tag lies along few of them: the leading principal axes of the tags' directions, rotated by varimax (Kaiser 1958).
+ * The dimensions mean nothing by themselves: training may turn the axes as it likes. Topics are axes that are turned so
+ * that each tag lies along few of them: the leading principal axes of the tags' directions, rotated by varimax (Kaiser
+ * 1958).
  *
  * Legend: T tags, W width of the unit part, K topics.
  */

@@ -66,7 +66,9 @@ statement_of(const CachedPlan *plan)
 
 /* ------------------------------------------------------------------ the pages */
 
-/* Had the transactions that wrote the tuple ended before the oldest one? Whether they committed is then the same for all. */
+/*
+ * Had the transactions that wrote the tuple ended before the oldest one? Whether they committed is then the same for all.
+ */
 static bool
 is_settled(HeapTupleHeader tuple, TransactionId oldest)
 {

@@ -1,16 +1,15 @@
 /*
  * Would a statement find what it found the last time? Then a set of keys need not be read again.
  *
- * The proof, with nobody's help: the statement depends on nothing but tables of this database (no function that is not
- * IMMUTABLE or not the system's, no row security, no foreign or temporary table). Each page of a table bears the position
- * in the WAL of its last change. When the statement was run, every transaction that had ever written to one of the pages
- * had ended before the oldest one that its snapshot saw running, and no page bore a later position than that of the time.
- * As long as no page bears a later one, the rows are the same; and a snapshot in which no older transaction runs sees the
- * same of them, as what has ended has ended the same way for all.
+ * How it can be known: the statement depends on nothing but tables of this database (no function that is not IMMUTABLE or
+ * not the system's, no row security, no foreign or temporary table). Each page of a table bears the position in the WAL of
+ * its last change. When the statement was run, every transaction that had ever written to one of the pages had ended before
+ * the oldest one that its snapshot saw running, and no page bore a later position than that of the time. As long as no page
+ * bears a later one, the rows are the same; and a snapshot in which no older transaction runs sees the same of them, as what
+ * has ended has ended the same way for all.
  *
- * Looking at the pages' heads is much quicker than reading their rows, and where nothing at all was written to the WAL, not
- * even that is needed. Of a table that is much larger than what is read of
- * it, that is not so, and nothing is proved.
+ * Looking at the heads of pages is much quicker than reading their rows. Where nothing was written to the WAL in between,
+ * not even that is needed. A table that is much larger than what is read of it is read again.
  */
 #ifndef TAGREC_UNCHANGED_H
 #define TAGREC_UNCHANGED_H

@@ -10,7 +10,9 @@
 #include "access/tupdesc.h"
 #include "utils/portal.h"
 
-/* Calls take for each of the next rows, `most` of them, in the context scratch, which is emptied after each; 0 = no more. */
+/*
+ * Calls take for each of the next rows, `most` of them, in the context scratch, which is emptied after each; 0 = no more.
+ */
 extern uint64 tagrec_fetch_rows(Portal portal, int most, MemoryContext scratch,
 								void (*take) (void *argument, HeapTuple row, TupleDesc desc), void *argument);
 

@@ -2,8 +2,8 @@
  * Reading a relation of interactions: what a model is trained on, and what is held out of it. Keys are interned in the
  * order of arrival.
  *
- * A row without a user, but with a tag, says of its item that it has that tag; it has neither a value nor a time. A NULL in a
- * column that is read is an error otherwise, which counts them, unless the rules allow it; so are weights that are NULL,
+ * A row without a user, but with a tag, says of its item that it has that tag; it has neither a value nor a time. A NULL in
+ * a column that is read is an error otherwise, which counts them, unless the rules allow it; so are weights that are NULL,
  * negative, not finite or above 1e12, values and times that are NULL or not finite, and a relation without rows.
  */
 #ifndef TAGREC_READER_H

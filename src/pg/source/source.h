@@ -2,12 +2,11 @@
  * The relation that a training reads: a table (partitioned or not), view, materialized view or foreign table with one row
  * per assignment. It is read through a cursor as the submitting role, so that privileges and row security apply.
  *
- * Rules: where there is a column of tags, a row whose user is NULL says which tag its item has, to algorithms that know items
- * by tags; others leave it out. A NULL
- * in the item column is an error, which counts them; so are weights that are NULL, negative, not
- * finite or above 1e12, and keys of users and items too long to be indexed. A NULL tag is an interaction without one,
- * except to those that recommend tags. A repeated (user, item, tag) counts once, with the sum of its weights. Keys are told
- * apart by their type's equality. Tags may be of any type: their text counts.
+ * Rules: where there is a column of tags, a row whose user is NULL says which tag its item has, to algorithms that know
+ * items by tags; others leave it out. A NULL in the item column is an error, which counts them; so are weights that are
+ * NULL, negative, not finite or above 1e12, and keys of users and items too long to be indexed. A NULL tag is an
+ * interaction without one, except to those that recommend tags. A repeated (user, item, tag) counts once, with the sum of
+ * its weights. Keys are told apart by their type's equality. Tags may be of any type: their text counts.
  */
 #ifndef TAGREC_SOURCE_H
 #define TAGREC_SOURCE_H

@@ -233,7 +233,8 @@ fill_neighbours(const TagrecPlace *place, const TagrecData *data, TrModel *model
 /* ------------------------------------------------------------------ partitions */
 
 /*
- * No statistics of arrays: nobody plans by them, and counting the numbers of embeddings would take longer than writing them.
+ * No statistics of arrays: nobody plans by them, and counting the numbers of embeddings would take longer than writing
+ * them.
  */
 static void
 skip_statistics(const TagrecPlace *place, TagrecRelation which)

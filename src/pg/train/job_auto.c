@@ -3,11 +3,11 @@
  *
  * What is tried, and how large the trials are, follows from the data and the options alone: the same data and seed give the
  * same choice, as long as the caller sets no limit of time. Trials are trained on a sample of the users of large data, and
- * measured on a sample of the held-out ones; what would take too long by its estimate is not tried; an algorithm that learns
- * in epochs is given up once it cannot reach the best one so far.
+ * measured on a sample of the held-out ones; what would take too long by its estimate is not tried; an algorithm that
+ * learns in epochs is given up once it cannot reach the best one so far.
  *
- * What an algorithm has chosen by held-out pairs itself, such as the weights of a blend, joins the settings of its trial, so
- * that the final training has these pairs to learn from as well.
+ * What an algorithm has chosen by held-out pairs itself, such as the weights of a blend, joins the settings of its trial,
+ * so that the final training has these pairs to learn from as well.
  */
 #include "pg/train/job_auto.h"
 
@@ -317,7 +317,8 @@ take_default(TagrecTrials *t, int of)
 /*
  * The options that give the model to deploy: the trial's without what was for the trials alone. An algorithm that makes a
  * choice of its own by held-out pairs, and cannot say it in options, keeps them. Where the trial stopped early, so does the
- * training; else the best of the planned epochs was so by chance. The best epoch on a sample is not the best one on the whole.
+ * training; else the best of the planned epochs was so by chance. The best epoch on a sample is not the best one on the
+ * whole.
  */
 static Jsonb *
 choose_options(TagrecTrials *t)

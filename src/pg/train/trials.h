@@ -2,8 +2,8 @@
  * The trials of a tuning, and of auto.
  *
  * Each is trained on what was read once, and leaves a row of its own, in a transaction of its own, so that finished trials
- * survive a cancel or a crash: trials of the same model with the same options on the same data reuse their results. One that
- * fails because of its settings is recorded; the others go on.
+ * survive a cancel or a crash: trials of the same model with the same options on the same data reuse their results. One
+ * that fails because of its settings is recorded; the others go on.
  */
 #ifndef TAGREC_TRIALS_H
 #define TAGREC_TRIALS_H

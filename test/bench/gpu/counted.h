@@ -1,7 +1,8 @@
 /*
- * What a training cannot do without: the operations of a backend, counted by their shapes while they run. The floating-point
- * operations of matrix products; the bytes of every operation when each input is read and each output written once. Over a
- * device's ceilings, the larger of the two times is the floor. Entries of sparse rows are counted as room for them.
+ * What a training cannot do without: the operations of a backend, counted by their shapes while they run. The
+ * floating-point operations of matrix products; the bytes of every operation when each input is read and each output
+ * written once. Over a device's ceilings, the larger of the two times is the floor. Entries of sparse rows are counted as
+ * room for them.
  */
 #ifndef COUNTED_H
 #define COUNTED_H
