@@ -15,7 +15,8 @@ CREATE TABLE test AS SELECT p + 1 AS user_id, q * 10 - 20 AS item_id FROM genera
 CREATE TABLE uuids AS SELECT fixture_user('uuid', user_id - 1) AS user_id, fixture_item('uuid', (item_id + 20) / 10) AS item_id FROM test;
 \set SHOW_CONTEXT never
 
--- means of what each user has are what all have
+-- means of what each user has are what all have; the warnings come in the order of the plan
+SET client_min_messages = error;
 SELECT model, seen, count(*) AS figures, count(*) FILTER (WHERE abs(e.value - u.value) < 1e-12) AS equal,
 	count(*) FILTER (WHERE abs(e.stderr - u.stderr) < 1e-12) AS errors
 FROM (VALUES ('by_int', 'test'), ('by_uuid', 'uuids')) m (model, test), unnest(ARRAY[true, false]) seen,
@@ -26,6 +27,7 @@ FROM (VALUES ('by_int', 'test'), ('by_uuid', 'uuids')) m (model, test), unnest(A
 		ON u.metric = e.metric AND u.k IS NOT DISTINCT FROM e.k
 WHERE e.metric NOT IN ('users', 'unknown_users', 'pairs', 'unknown_pairs', 'unknown_items', 'seen_pairs', 'mrr_pair', 'coverage')
 GROUP BY 1, 2 ORDER BY 1, 2;
+SET client_min_messages = warning;
 SELECT (SELECT value FROM tagrec_evaluate('by_int', 'test') WHERE metric = 'users') = count(DISTINCT user_id) AS users,
 	(SELECT value FROM tagrec_evaluate('by_int', 'test') WHERE metric = 'pairs') = sum(value) FILTER (WHERE metric = 'pairs') AS pairs,
 	(SELECT value FROM tagrec_evaluate_lists('by_int', 'test') WHERE metric = 'users') = count(DISTINCT user_id) AS lists

@@ -67,6 +67,11 @@
 #define tagrec_snapshots_grow_old() false
 #endif
 
+/* 19 wants to be told when a row's description is complete. */
+#if PG_VERSION_NUM < 190000
+#define TupleDescFinalize(desc) ((void) (desc))
+#endif
+
 /* As libpq/libpq.h has it, which cannot be included where GSSAPI's headers are missing. */
 extern bool pq_check_connection(void);
 

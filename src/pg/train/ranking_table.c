@@ -146,6 +146,7 @@ tagrec_ranking_desc(Oid user_type, Oid user_collation, Oid item_type, Oid item_c
 		TupleDescInitEntry(desc, i + 1, columns[i], types[i], -1, 0);
 		TupleDescInitEntryCollation(desc, i + 1, collations[i]);
 	}
+	TupleDescFinalize(desc);
 	return desc;
 }
 
