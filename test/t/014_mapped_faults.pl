@@ -184,9 +184,10 @@ my @runs = map {
 my $most = 0;
 while (grep { $_->{handle}->pumpable } @runs)
 {
-	my $all = 0;
-	$all += -s "$directory/$_" || 0 foreach (files());
-	$most = $all if $all > $most;
+	# sizes that were taken while files came or went are not of one moment
+	my ($all, @before) = (0, sort(files()));
+	$all += -s "$directory/$_" || 0 foreach (@before);
+	$most = $all if $all > $most && "@before" eq join(' ', sort(files()));
 	$_->{handle}->pump_nb foreach (grep { $_->{handle}->pumpable } @runs);
 }
 $_->{handle}->finish foreach (@runs);
