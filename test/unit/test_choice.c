@@ -173,14 +173,26 @@ test_towers(void)
 	tr_model_destroy(other);
 }
 
-/* The array of a user of two items, by a model that is loaded with these options */
-static void
-fold(float *array, TrModel *trained, const void *options)
+/* Loaded with these options */
+static TrModel *
+load(TrModel *trained, const void *options)
 {
-	static float items[ITEMS * 64];
 	TrTensor   *tensors;
 	int			n;
 	TrModel    *loaded = NULL;
+	TrError		err = {0};
+
+	CHECK(tr_model_save(trained, &tensors, &n, &err) == TR_OK
+		  && tr_model_load(&loaded, trained->algorithm, &memory, backend, 4, options, tensors, n, &err) == TR_OK, "loads %s",
+		  err.message);
+	return loaded;
+}
+
+/* The array of a user of two items */
+static void
+fold(float *array, TrModel *trained, TrModel *loaded)
+{
+	static float items[ITEMS * 64];
 	int32_t		item[] = {0, 2},
 				tag[] = {0, 2};
 	float		one[] = {1, 1};
@@ -190,10 +202,7 @@ fold(float *array, TrModel *trained, const void *options)
 	TrError		err = {0};
 
 	trained->algorithm->embed(trained, TR_ITEM, &dataset, 0, ITEMS, items, NULL);
-	CHECK(tr_model_save(trained, &tensors, &n, &err) == TR_OK
-		  && tr_model_load(&loaded, trained->algorithm, &memory, backend, 4, options, tensors, n, &err) == TR_OK
-		  && tr_model_fold_in(loaded, &history, &catalogue, array, &features, &err) == TR_OK, "folds in %s", err.message);
-	tr_model_destroy(loaded);
+	CHECK(tr_model_fold_in(loaded, &history, &catalogue, array, &features, &err) == TR_OK, "folds in %s", err.message);
 }
 
 /*
@@ -207,14 +216,21 @@ test_earlier(void)
 	TrSetting	given[] = {{"layers", "3"}, {"item_history", "2"}, {"item_term", "0"}, {"user_dropout", "0.7"},
 						   {"item_dropout", "0.1"}, {"temperature", "0.1"}, {"batch", "128"}, {NULL, NULL}};
 	TrSetting	defaults[] = {{"layers", "3"}, {NULL, NULL}};
-	float		array[2][64];
+	static float array[2][USERS * 64];
 	TrModel    *model = train("hybrid", given, options[0]);
 	TrModel    *open = create("hybrid", defaults, options[1]);
+	TrModel    *loaded[2];
+	TrError		err = {0};
 
 	CHECK(model->width <= 64, "%d numbers", model->width);
-	fold(array[0], model, options[0]);
-	fold(array[1], model, options[1]);
+	for (int i = 0; i < 2; i++)
+		fold(array[i], model, loaded[i] = load(model, options[i]));
 	CHECK(memcmp(array[0], array[1], (size_t) model->width * sizeof(float)) == 0, "the same as with the defaults of that version");
+	for (int i = 0; i < 2; i++)
+		CHECK(model->algorithm->embed(loaded[i], TR_USER, &dataset, 0, USERS, array[i], &err) == TR_OK, "users %s", err.message);
+	CHECK(memcmp(array[0], array[1], sizeof(float) * USERS * (size_t) model->width) == 0, "so are the users of a refresh");
+	for (int i = 0; i < 2; i++)
+		tr_model_destroy(loaded[i]);
 	tr_model_destroy(open);
 	tr_model_destroy(model);
 }

@@ -223,9 +223,6 @@ static const struct
 /* The trainings that choose take half the epochs, and no more than this. */
 #define CHOOSING_EPOCHS 10
 
-/* The default of item_history in version 0.1.0, which chose nothing. */
-#define HISTORY_OF_0_1_0 2.0
-
 /* Tags gain more by the other epochs: items have to be ahead by more than that. */
 #define MARGIN 0.1
 
@@ -367,15 +364,29 @@ create(TrModel *model, TrError *err)
 	return is_open(model->options) ? tr_tensor(model, "chosen", 1, 4, TR_FROM_ZERO, &h->chosen, err) : TR_OK;
 }
 
+/*
+ * How often the items are in the profiles of a side. In version 0.1.0, where nothing was chosen, the defaults were 2 for users
+ * and 0 for items.
+ */
+static double
+item_times(const Hybrid *h, TrSide side)
+{
+	const HybridOptions *o = h->tower.model.options;
+	double		given = side == TR_USER ? o->item_history : o->item_term;
+
+	if (h->chosen)
+		return h->chosen[side == TR_USER ? 0 : 1];
+	return given >= 0 ? given : side == TR_USER ? 2 : 0;
+}
+
 /* With items in the profiles where they are those of the weights. */
 static TrStatus
 embed(TrModel *model, TrSide side, const TrDataset *dataset, int32_t first, int32_t n, float *out, TrError *err)
 {
 	Hybrid	   *h = (Hybrid *) model;
-	const HybridOptions *o = model->options;
 
 	if (!model->dataset && dataset != h->augmented_of && dataset->n_items == h->tower.stack.dim[0] - model->n_tags)
-		TR_TRY(augment(h, dataset, h->chosen ? h->chosen[0] : o->item_history, h->chosen ? h->chosen[1] : o->item_term, err));
+		TR_TRY(augment(h, dataset, item_times(h, TR_USER), item_times(h, TR_ITEM), err));
 	return tower_embed(model, side, dataset == h->augmented_of ? &h->augmented : dataset, first, n, out, err);
 }
 
@@ -429,32 +440,9 @@ static TrStatus
 fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
 		TrError *err)
 {
-	Hybrid	   *h = (Hybrid *) model;
-	double		given = ((const HybridOptions *) model->options)->item_history;
-	float		times = h->chosen ? h->chosen[0] : (float) (given < 0 ? HISTORY_OF_0_1_0 : given);
-	const TrSparse *items = &history->items;
-	size_t		most = (size_t) history->tags.n + (size_t) history->item_tags.n + (size_t) items->n;
-	int32_t    *tag = TR_NEW(model, int32_t, most);
-	float	   *count = TR_NEW(model, float, most);
-	int64_t		ptr[2] = {0};
-	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tag, .count = count};
-	TrStatus	status = tr_enough_memory(model, err, "encoding");
-
 	(void) features;
-	if (status == TR_OK)
-		ptr[1] = tower_history_tags(history, tag, count);
-	for (int32_t i = 0; status == TR_OK && times > 0 && i < items->n; i++, ptr[1]++)
-	{
-		tag[ptr[1]] = model->n_tags + items->index[i];
-		count[ptr[1]] = times * items->value[i];
-	}
-	if (status == TR_OK)
-		status = tower_encode(model, TR_USER, &profile, array, err);
-	if (status == TR_OK)
-		status = tower_approach(&h->tower, items, catalogue, APPROACH_STEPS, array, err);
-	tr_free(model->memory, tag);
-	tr_free(model->memory, count);
-	return status;
+	return tower_fold_in_with(model, history, catalogue, (float) item_times((const Hybrid *) model, TR_USER), APPROACH_STEPS, array,
+							  err);
 }
 
 const TrAlgorithm tr_algorithm_hybrid = {

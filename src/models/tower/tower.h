@@ -151,16 +151,11 @@ extern TrStatus tower_embed(TrModel *model, TrSide side, const TrDataset *datase
 /* What ln(1 + users) is multiplied by in an item's array. */
 extern TrStatus tower_popularity_factor(Tower *t, float *factor, TrError *err);
 
-/* tower_fold_in.c: the slot; for profiles with more than tags, what it does before and after they are encoded */
+/* tower_fold_in.c: the slot; and for profiles that have their items among the tags, so many times, steps taken towards them */
 extern TrStatus tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array,
 							  TrSparse *features, TrError *err);
-
-/* tag, count (own and items' tags together): the tags of a history, ascending; returns how many there are */
-extern int32_t tower_history_tags(const TrHistory *history, int32_t *tag, float *count);
-
-/* array (width): brought closer to the user's items, by so many steps */
-extern TrStatus tower_approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, int steps, float *array,
-							   TrError *err);
+extern TrStatus tower_fold_in_with(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float times,
+								   int steps, float *array, TrError *err);
 
 #define TOWER_SHARED_SLOTS \
 	.task = TR_TASK_ITEM, .loads = true, .train_epoch = tower_choose_and_train, .restored = tower_restored, \

@@ -20,8 +20,9 @@
 
 /* ------------------------------------------------------------------ profile */
 
-int32_t
-tower_history_tags(const TrHistory *history, int32_t *tag, float *count)
+/* The user's own tags and those of his items, in one; returns how many */
+static int32_t
+history_tags(const TrHistory *history, int32_t *tag, float *count)
 {
 	const TrSparse *a = &history->tags;
 	const TrSparse *b = &history->item_tags;
@@ -125,8 +126,9 @@ step(const Tower *t, float *array, const TrSparse *items, const TrCatalogue *cat
 		array[i] = to[i] / norm;
 }
 
-TrStatus
-tower_approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, int steps, float *array, TrError *err)
+/* So many steps towards the items; array (D) */
+static TrStatus
+approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, int steps, float *array, TrError *err)
 {
 	TrModel    *model = &t->model;
 	int32_t		every = catalogue->n_items / SOFTMAX_ITEMS + 1;
@@ -142,25 +144,37 @@ tower_approach(Tower *t, const TrSparse *items, const TrCatalogue *catalogue, in
 }
 
 TrStatus
-tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
-			  TrError *err)
+tower_fold_in_with(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float times, int steps, float *array,
+				   TrError *err)
 {
-	size_t		most = (size_t) history->tags.n + (size_t) history->item_tags.n;
+	const TrSparse *items = &history->items;
+	size_t		most = (size_t) history->tags.n + (size_t) history->item_tags.n + (size_t) items->n;
 	int32_t    *tag = TR_NEW(model, int32_t, most);
 	float	   *count = TR_NEW(model, float, most);
 	int64_t		ptr[2] = {0};
 	TrProfiles	profile = {.rows = 1, .ptr = ptr, .tag = tag, .count = count};
 	TrStatus	status = tr_enough_memory(model, err, "encoding");
 
-	(void) features;
 	if (status == TR_OK)
+		ptr[1] = history_tags(history, tag, count);
+	for (int32_t i = 0; status == TR_OK && times > 0 && i < items->n; i++, ptr[1]++)
 	{
-		ptr[1] = tower_history_tags(history, tag, count);
-		status = tower_encode(model, TR_USER, &profile, array, err);
+		tag[ptr[1]] = model->n_tags + items->index[i];
+		count[ptr[1]] = times * items->value[i];
 	}
 	if (status == TR_OK)
-		status = tower_approach((Tower *) model, &history->items, catalogue, 1, array, err);
+		status = tower_encode(model, TR_USER, &profile, array, err);
+	if (status == TR_OK)
+		status = approach((Tower *) model, items, catalogue, steps, array, err);
 	tr_free(model->memory, tag);
 	tr_free(model->memory, count);
 	return status;
+}
+
+TrStatus
+tower_fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, float *array, TrSparse *features,
+			  TrError *err)
+{
+	(void) features;
+	return tower_fold_in_with(model, history, catalogue, 0, 1, array, err);
 }
