@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/codes_work.h"
+#include "core/orthonormal.h"
 #include "core/rng.h"
 #include "core/simd.h"
 
@@ -101,45 +102,6 @@ form_gram(double *gram, const float *matrix, int32_t rows, int unit, size_t stri
 		add_row(gram, matrix + (size_t) ((int64_t) i * rows / sample) * stride, unit);
 }
 
-static TR_CLONES double
-product(const double *x, const double *y, int n)
-{
-	double		sum = 0;
-
-	for (int k = 0; k < n; k++)
-		sum += x[k] * y[k];
-	return sum;
-}
-
-static TR_CLONES void
-add_times(double *x, const double *y, double factor, int n)
-{
-	for (int k = 0; k < n; k++)
-		x[k] += factor * y[k];
-}
-
-/* Gram-Schmidt, twice; a vector that the earlier ones span becomes zero. */
-static void
-orthogonalise(double *basis, int n, int unit)
-{
-	for (int a = 0; a < n; a++)
-	{
-		double	   *x = basis + (size_t) a * (size_t) unit;
-		double		before = sqrt(product(x, x, unit));
-		double		after;
-
-		for (int twice = 0; twice < 2; twice++)
-			for (int b = 0; b < a; b++)
-				add_times(x, basis + (size_t) b * (size_t) unit, -product(x, basis + (size_t) b * (size_t) unit, unit), unit);
-		after = sqrt(product(x, x, unit));
-		if (!(after > 1e-9 * before) || !(after > 1e-200))
-			memset(x, 0, (size_t) unit * sizeof(double));
-		else
-			for (int k = 0; k < unit; k++)
-				x[k] /= after;
-	}
-}
-
 static void
 find_axes(TrCodesWork *w, int unit, size_t stride)
 {
@@ -147,15 +109,15 @@ find_axes(TrCodesWork *w, int unit, size_t stride)
 
 	for (size_t i = 0; i < TR_CODES_AXES * u; i++)
 		w->basis[i] = tr_uniform(1, 0, 0, i) - 0.5;
-	orthogonalise(w->basis, TR_CODES_AXES, unit);
+	tr_orthonormalize(w->basis, TR_CODES_AXES, unit);
 	for (int round = 0; round < ROUNDS; round++)
 	{
 		memset(w->image, 0, TR_CODES_AXES * u * sizeof(double));
 		for (size_t a = 0; a < TR_CODES_AXES; a++)
 			for (size_t k = 0; k < u; k++)
-				add_times(w->image + a * u, w->gram + k * u, w->basis[a * u + k], unit);
+				tr_add_times(w->image + a * u, w->gram + k * u, w->basis[a * u + k], unit);
 		memcpy(w->basis, w->image, TR_CODES_AXES * u * sizeof(double));
-		orthogonalise(w->basis, TR_CODES_AXES, unit);
+		tr_orthonormalize(w->basis, TR_CODES_AXES, unit);
 	}
 	memset(w->axis, 0, TR_CODES_AXES * stride * sizeof(float));
 	for (size_t a = 0; a < TR_CODES_AXES; a++)

@@ -43,6 +43,16 @@ tr_scored_better(TrScored a, TrScored b)
 	return a.score > b.score || (a.score == b.score && a.index < b.index);
 }
 
+/* For qsort(): by their indices, ascending */
+static inline int
+tr_scored_by_index(const void *a, const void *b)
+{
+	int32_t		x = ((const TrScored *) a)->index;
+	int32_t		y = ((const TrScored *) b)->index;
+
+	return (x > y) - (x < y);
+}
+
 /* room holds limit >= 0 entries. */
 extern void tr_topn_init(TrTopN *top, TrScored *room, int32_t limit);
 

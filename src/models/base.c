@@ -308,17 +308,8 @@ tr_sort_ints(int32_t *value, size_t n)
 	sort_ints(value, n);
 }
 
-static int
-compare_scored(const void *a, const void *b)
-{
-	int32_t		x = ((const TrScored *) a)->index;
-	int32_t		y = ((const TrScored *) b)->index;
-
-	return (x > y) - (x < y);
-}
-
 void
 tr_sort_by_index(TrScored *value, size_t n)
 {
-	qsort(value, n, sizeof(TrScored), compare_scored);
+	qsort(value, n, sizeof(TrScored), tr_scored_by_index);
 }

@@ -33,15 +33,6 @@ tagrec_count(TagrecCounts *counts, int32 index, float value)
 	counts->value[counts->n++] = value;
 }
 
-static int
-compare_entries(const void *a, const void *b)
-{
-	int32		x = ((const TrScored *) a)->index;
-	int32		y = ((const TrScored *) b)->index;
-
-	return (x > y) - (x < y);
-}
-
 /* Ascending, each once. */
 static TrSparse
 sorted(TagrecCounts *counts, bool once)
@@ -51,7 +42,7 @@ sorted(TagrecCounts *counts, bool once)
 
 	for (int i = 0; i < counts->n; i++)
 		entry[i] = (TrScored) {counts->value[i], counts->index[i]};
-	qsort(entry, counts->n, sizeof(TrScored), compare_entries);
+	qsort(entry, counts->n, sizeof(TrScored), tr_scored_by_index);
 	for (int i = 0; i < counts->n; i++)
 	{
 		if (kept > 0 && counts->index[kept - 1] == entry[i].index)

@@ -12,6 +12,7 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "core/orthonormal.h"
 #include "core/topn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -140,20 +141,10 @@ doubles(Size n)
 	return MemoryContextAllocExtended(CurrentMemoryContext, Max(n, 1) * sizeof(double), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
-static double
-product(const double *x, const double *y, Size n)
-{
-	double		sum = 0;
-
-	for (Size i = 0; i < n; i++)
-		sum += x[i] * y[i];
-	return sum;
-}
-
 static void
 normalize(double *x, int n)
 {
-	double		length = sqrt(product(x, x, n));
+	double		length = sqrt(tr_product(x, x, n));
 
 	for (int i = 0; i < n; i++)
 		x[i] = length > 1e-9 ? x[i] / length : 0;
@@ -179,27 +170,6 @@ find_directions(Topics *t, const float *array, int stride)
 	}
 }
 
-/* Each axis at a right angle to those before it, and of length 1 */
-static void
-orthonormalize(Topics *t)
-{
-	for (int a = 0; a < t->topics; a++)
-	{
-		double	   *x = t->axis + a * t->width;
-
-		for (int twice = 0; twice < 2; twice++)
-			for (int b = 0; b < a; b++)
-			{
-				const double *y = t->axis + b * t->width;
-				double		share = product(x, y, t->width);
-
-				for (int k = 0; k < t->width; k++)
-					x[k] -= share * y[k];
-			}
-		normalize(x, t->width);
-	}
-}
-
 /* loading = directions * axes */
 static void
 load_tags(Topics *t)
@@ -208,8 +178,8 @@ load_tags(Topics *t)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int32 tag = 0; tag < t->tags; tag++)
-			t->loading[(Size) a * t->tags + tag] = product(t->direction + (Size) tag * t->width, t->axis + a * t->width,
-														   t->width);
+			t->loading[(Size) a * t->tags + tag] = tr_product(t->direction + (Size) tag * t->width,
+															  t->axis + a * t->width, t->width);
 	}
 }
 
@@ -221,17 +191,16 @@ find_axes(Topics *t)
 	t->loading = doubles((Size) t->topics * t->tags);
 	for (int i = 0; i < t->topics * t->width; i++)
 		t->axis[i] = cos(i * (double) (i % 7 + 1));
-	orthonormalize(t);
+	tr_orthonormalize(t->axis, t->topics, t->width);
 	for (int step = 0; step < AXIS_STEPS; step++)
 	{
 		load_tags(t);
 		memset(t->axis, 0, t->topics * t->width * sizeof(double));
 		for (int a = 0; a < t->topics; a++)
 			for (int32 tag = 0; tag < t->tags; tag++)
-				for (int k = 0; k < t->width; k++)
-					t->axis[a * t->width + k] += t->loading[(Size) a * t->tags + tag] *
-						t->direction[(Size) tag * t->width + k];
-		orthonormalize(t);
+				tr_add_times(t->axis + a * t->width, t->direction + (Size) tag * t->width,
+							 t->loading[(Size) a * t->tags + tag], t->width);
+		tr_orthonormalize(t->axis, t->topics, t->width);
 	}
 	load_tags(t);
 }
@@ -320,8 +289,8 @@ sharpness_of(const Topics *t, const TrTopN *top)
 
 	for (int i = 0; i < top->count; i++)
 		for (int j = 0; j < i; j++)
-			sum += product(t->direction + (Size) top->best[i].index * t->width,
-						   t->direction + (Size) top->best[j].index * t->width, t->width);
+			sum += tr_product(t->direction + (Size) top->best[i].index * t->width,
+							  t->direction + (Size) top->best[j].index * t->width, t->width);
 	return top->count < 2 ? 0 : sum / (top->count * (top->count - 1) / 2);
 }
 

@@ -160,15 +160,6 @@ take_neighbours(void *argument, const TagrecScan *scan)
 
 /* ------------------------------------------------------------------ a user's history */
 
-static int
-compare_tags(const void *a, const void *b)
-{
-	int32		x = ((const TrScored *) a)->index;
-	int32		y = ((const TrScored *) b)->index;
-
-	return (x > y) - (x < y);
-}
-
 /* The tags of the user's items: of each as many as its average user gave it. */
 static TrSparse
 tags_of_items(Refreshed *r, int32 user)
@@ -195,7 +186,7 @@ tags_of_items(Refreshed *r, int32 user)
 	}
 	for (int32 i = 0; i < n; i++)
 		r->tag_place[r->tag[i].index] = 0;
-	qsort(r->tag, n, sizeof(TrScored), compare_tags);
+	qsort(r->tag, n, sizeof(TrScored), tr_scored_by_index);
 	for (int32 i = 0; i < n; i++)
 	{
 		r->index[i] = r->tag[i].index;
