@@ -14,12 +14,6 @@
 /* A closed form that would take more operations goes by eigenvectors instead. */
 #define MOST_OPERATIONS 1e13
 
-static double
-nothing(const TrShape *s)
-{
-	return 1e-7 * (double) s->n_assignments;
-}
-
 /* Pairs of users, or items, that share one: as many as there are pairs, times the pairs of a user who has many. */
 static double
 neighbours(const TrShape *s)
@@ -55,18 +49,6 @@ ials(const TrShape *s)
 	return 1.2e-9 * (64.0 * 64 * s->n_posts + 64.0 * 64 * 64 * ((double) s->n_users + s->n_items));
 }
 
-static double
-tower(const TrShape *s)
-{
-	return 9e-5 * (double) s->n_posts;
-}
-
-static double
-hybrid(const TrShape *s)
-{
-	return 2.1e-4 * (double) s->n_posts;
-}
-
 /* A layer of 256 for every tag and post, forth and back, in 15 epochs. */
 static double
 autoencoder(const TrShape *s)
@@ -74,47 +56,30 @@ autoencoder(const TrShape *s)
 	return 7.5e-7 * (double) s->n_posts * fmin(s->n_tags, 10000);
 }
 
-static double
-factors(const TrShape *s)
-{
-	return 3e-5 * (double) s->n_posts;
-}
-
-/* Every epoch goes through the items of a user once more. */
-static double
-implicit_factors(const TrShape *s)
-{
-	return 1e-4 * (double) s->n_posts;
-}
-
-static double
-sampled_factors(const TrShape *s)
-{
-	return 2e-4 * (double) s->n_posts;
-}
-
+/* As much for every pair, unless there is more to say */
 static const struct
 {
 	const char *name;
+	double		pair;
 	double		(*work) (const TrShape *shape);
 }			known[] = {
-	{"popularity", nothing},
-	{"tag_bm25", nothing},
-	{"tag_cosine", nothing},
-	{"tag_popular", nothing},
-	{"bias", nothing},
-	{"tag_product", neighbours},
-	{"item_knn", neighbours},
-	{"user_knn", neighbours},
-	{"ease", ease},
-	{"ease_tags", ease_tags},
-	{"ials", ials},
-	{"hdlpr_ns", tower},
-	{"hybrid", hybrid},
-	{"dae_ptr", autoencoder},
-	{"mf", factors},
-	{"svdpp", implicit_factors},
-	{"fm", sampled_factors}
+	{"popularity", 1e-7},
+	{"tag_bm25", 1e-7},
+	{"tag_cosine", 1e-7},
+	{"tag_popular", 1e-7},
+	{"bias", 1e-7},
+	{"tag_product", .work = neighbours},
+	{"item_knn", .work = neighbours},
+	{"user_knn", .work = neighbours},
+	{"ease", .work = ease},
+	{"ease_tags", .work = ease_tags},
+	{"ials", .work = ials},
+	{"hdlpr_ns", 9e-5},
+	{"hybrid", 2.1e-4},
+	{"dae_ptr", .work = autoencoder},
+	{"mf", 3e-5},
+	{"svdpp", 1e-4},			/* every epoch goes through the items of a user once more */
+	{"fm", 2e-4}
 };
 
 static double
@@ -122,7 +87,7 @@ work_of(const char *name, int length, const TrShape *shape)
 {
 	for (int i = 0; i < lengthof(known); i++)
 		if (strncmp(known[i].name, name, length) == 0 && known[i].name[length] == '\0')
-			return known[i].work(shape);
+			return known[i].work ? known[i].work(shape) : known[i].pair * (double) shape->n_posts;
 	return 0;
 }
 

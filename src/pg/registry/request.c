@@ -50,6 +50,18 @@ tagrec_jsonb(const char *text)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }
 
+Jsonb *
+tagrec_jsonb_text(const char *name, const char *text)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"%s\": ", name);
+	escape_json(&json, text);
+	appendStringInfoChar(&json, '}');
+	return tagrec_jsonb(json.data);
+}
+
 /* ------------------------------------------------------------------ writing */
 
 static void

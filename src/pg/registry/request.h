@@ -49,6 +49,9 @@ extern char *tagrec_request_text(const TagrecRequest *request);
 extern TagrecRequest *tagrec_request_read(Jsonb *object);
 extern Jsonb *tagrec_jsonb(const char *text);
 
+/* {"name": text}, as a string whatever it looks like; the name is plain ASCII. */
+extern Jsonb *tagrec_jsonb_text(const char *name, const char *text);
+
 static inline bool
 tagrec_request_is_refresh(const TagrecRequest *request)
 {

@@ -73,14 +73,9 @@ candidates_of(const TagrecOptions *options)
 static Jsonb *
 settings_of(const TagrecCandidate *candidate)
 {
-	StringInfoData json;
 	Jsonb	   *own = tagrec_jsonb(candidate->options ? candidate->options : "{}");
 
-	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"algorithm\": ");
-	escape_json(&json, candidate->algorithm);
-	appendStringInfoChar(&json, '}');
-	return tagrec_jsonb_with(tagrec_jsonb(json.data), own);
+	return tagrec_jsonb_with(tagrec_jsonb_text("algorithm", candidate->algorithm), own);
 }
 
 static void

@@ -155,7 +155,6 @@ tell_members(TagrecTrials *t, int i)
 	TagrecTrial *trial = &t->trials[i];
 	char	   *rest = tagrec_auto_members(trial);
 	StringInfoData text;
-	StringInfoData json;
 	char	   *validation_source = trial->options->validation_source;
 
 	if (!rest)
@@ -171,11 +170,8 @@ tell_members(TagrecTrials *t, int i)
 		if (own >= 0)
 			append_choice(&text, t, own);
 	}
-	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"members\": ");
-	escape_json(&json, text.data);
-	appendStringInfoChar(&json, '}');
-	trial->options = tagrec_options_read(trial->options->algorithm, tagrec_jsonb_with(trial->asked, tagrec_jsonb(json.data)));
+	trial->options = tagrec_options_read(trial->options->algorithm,
+										 tagrec_jsonb_with(trial->asked, tagrec_jsonb_text("members", text.data)));
 	trial->options->validation_source = validation_source;
 }
 

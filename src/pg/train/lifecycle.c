@@ -145,13 +145,19 @@ idle_version(const char *model)
 	return version;
 }
 
+static TagrecPlace
+place_of(const TagrecVersion *version)
+{
+	return (TagrecPlace) {.model_id = version->model_id, .model = version->model, .schema = version->schema};
+}
+
 Datum
 tagrec_rename(PG_FUNCTION_ARGS)
 {
 	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	TagrecVersion *version;
-	TagrecPlace place = {0};
+	TagrecPlace place;
 	int32	   *versions;
 	int			n_versions;
 
@@ -159,9 +165,7 @@ tagrec_rename(PG_FUNCTION_ARGS)
 	version = idle_version(model);
 	tagrec_check_model_name(name);
 	check_unused(name, version->schema);
-	place.model_id = version->model_id;
-	place.model = version->model;
-	place.schema = version->schema;
+	place = place_of(version);
 	versions = all_versions(version->model_id, version->version, &n_versions);
 	tagrec_store_rename(&place, name, versions, n_versions);
 	tagrec_model_rename(version->model_id, name);
@@ -174,7 +178,7 @@ tagrec_set_schema(PG_FUNCTION_ARGS)
 	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *schema = NameStr(*PG_GETARG_NAME(1));
 	TagrecVersion *version;
-	TagrecPlace place = {0};
+	TagrecPlace place;
 	int32	   *versions;
 	int			n_versions;
 
@@ -184,9 +188,7 @@ tagrec_set_schema(PG_FUNCTION_ARGS)
 	if (strcmp(schema, version->schema) == 0)
 		PG_RETURN_VOID();
 	tagrec_store_check_free(model, schema);
-	place.model_id = version->model_id;
-	place.model = version->model;
-	place.schema = version->schema;
+	place = place_of(version);
 	versions = all_versions(version->model_id, version->version, &n_versions);
 	tagrec_store_set_schema(&place, schema, versions, n_versions);
 	tagrec_model_set_schema(version->model_id, schema);

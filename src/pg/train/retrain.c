@@ -14,7 +14,6 @@
 #include "pg/train/tune_space.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/json.h"
 
 PG_FUNCTION_INFO_V1(tagrec_retrain);
 
@@ -53,15 +52,11 @@ static Jsonb *
 qualify_validation_source(Jsonb *options, const TagrecVersion *version)
 {
 	JsonbValue *name = member(version->options, "validation_source");
-	StringInfoData text;
 
 	if (!name || name->type != jbvString || !member(options, "validation_source"))
 		return options;
-	initStringInfo(&text);
-	appendStringInfoString(&text, "{\"validation_source\": ");
-	escape_json(&text, pnstrdup(name->val.string.val, name->val.string.len));
-	appendStringInfoChar(&text, '}');
-	return tagrec_jsonb_with(options, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data))));
+	return tagrec_jsonb_with(options, tagrec_jsonb_text("validation_source",
+														 pnstrdup(name->val.string.val, name->val.string.len)));
 }
 
 /* null takes a remembered option away. */
