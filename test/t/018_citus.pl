@@ -59,13 +59,14 @@ refused($coordinator, q{SELECT r.* FROM users u, LATERAL tagrec_recommend('links
 	qr/ERROR:  model "links" does not exist on this node\n.*another node/, 'a node that lacks the model says that it does');
 
 # As the page about several servers has it.
+# The statement that sends a model is the page's.
+my ($send) = slurp_file('doc/how-to/scale-out.md') =~ /(SELECT nodename, .*?);\n/s;
 sub send_model
 {
 	my $model = shift;
-	return query($coordinator, qq{SELECT bool_and(success), string_agg(result, ' ') FROM run_command_on_workers(format(
-		'SELECT tagrec_import(%L, decode(%L, ''base64''))', '$model', encode(tagrec_export('$model'), 'base64')))});
+	return query($coordinator, $send =~ s/'links'/'$model'/gr) =~ s/^127\.0\.0\.1\|\d+\|//gmr =~ tr/\n/ /r;
 }
-is(send_model('links'), 't|1 1', 'the model is sent to the workers');
+is(send_model('links'), 't|1 t|1', 'the model is sent to the workers');
 
 my $each = q{SELECT string_agg(u || ' ' || r, ' ' ORDER BY u, r.rank) FROM generate_series(1, 100) u, LATERAL tagrec_recommend('links', u, 3) r};
 my $pushed = q{SELECT u.id || ' ' || r FROM users u, LATERAL tagrec_recommend('links', u.id, 3) r ORDER BY u.id, r.rank};
@@ -80,7 +81,7 @@ foreach my $i (0 .. 2)
 query($coordinator, q{SELECT tagrec_train('posts', 'bookmarks', 'dae_ptr', '{"epochs": 2}')});
 query($coordinator, q{SELECT tagrec_train('stars', 'bookmarks', 'mf', '{"epochs": 2}', value_column => 'stars')});
 query($coordinator, q{SELECT tagrec_train('near', 'bookmarks', 'item_knn')});
-is(send_model($_), 't|1 1', "$_ is sent, too") foreach 'posts', 'stars', 'near';
+is(send_model($_), 't|1 t|1', "$_ is sent, too") foreach 'posts', 'stars', 'near';
 my @functions = split /\n/, <<'END';
 tagrec_recommend('links', 42, 3)
 tagrec_recommend('links', 42, 3, candidates_from => 'few')
@@ -132,7 +133,7 @@ my %load = map {
 foreach my $algorithm (qw(popularity item_knn hdlpr_ns))
 {
 	query($coordinator, "SELECT tagrec_train('links', 'bookmarks', '$algorithm')");
-	like(send_model('links'), qr/^t/, "$algorithm is sent");
+	like(send_model('links'), qr/^t.* t/, "$algorithm is sent");
 }
 query($coordinator, q{SELECT citus_move_shard_placement(shardid, nodename, nodeport, '127.0.0.1',
 	(SELECT nodeport FROM pg_dist_node WHERE groupid <> 0 AND nodeport <> s.nodeport LIMIT 1), 'block_writes')
@@ -152,9 +153,33 @@ like($err, qr/permission denied for model "links"|may not use|permission denied/
 query($coordinator, q{SELECT run_command_on_all_nodes('GRANT SELECT ON links_item_embedding TO reader')});
 is($workers[0]->safe_psql('postgres', $each, extra_params => [ '-U', 'reader' ]), query($coordinator, $each), '... and with them is answered');
 
+# A node that is down
+my $one = q{SELECT u.id || ' ' || r FROM users u, LATERAL tagrec_recommend('links', u.id, 3) r WHERE u.id = %d ORDER BY r.rank};
+my %home = map { split /\|/ } split /\n/, query($coordinator, q{SELECT u, nodeport FROM generate_series(1, 100) u
+	JOIN citus_shards s ON s.table_name = 'users'::regclass AND s.shardid = get_shard_id_for_distribution_column('users', u)});
+my ($here) = grep { $home{$_} == $workers[0]->port } sort keys %home;
+my ($gone) = grep { $home{$_} == $workers[1]->port } sort keys %home;
+my %answer = map { $_ => query($coordinator, sprintf $one, $_) } $here, $gone;
+my $version = q{SELECT deployed_version FROM tagrec_models WHERE model = 'links'};
+my $deployed = query($coordinator, $version);
+my $unreachable = qr/ERROR:  connection to the remote node \S+ failed with the following error: /;
 $workers[1]->stop('immediate');
-refused($coordinator, $pushed, qr/ERROR:  connection to the remote node \S+ failed/, 'users of a node that is down cannot be asked for');
-is(query($coordinator, $each), query($workers[0], $each), '... but through the nodes that are there');
-$_->stop foreach $coordinator, $workers[0];
+foreach my $node ($coordinator, $workers[0])
+{
+	my $name = $node->name;
+	refused($node, $pushed, $unreachable, "through $name not all users can be asked for");
+	is(query($node, sprintf $one, $here), $answer{$here}, '... a user of a node that is up can');
+	refused($node, sprintf($one, $gone), $unreachable, '... one of the node that is down cannot');
+	is(query($node, "SELECT $gone || ' ' || r FROM tagrec_recommend('links', $gone, 3) r ORDER BY r.rank"), $answer{$gone},
+		'... but for an answer of this node itself');
+	refused($node, "SELECT * FROM tagrec_recommend('links', $gone, 3, fresh => true)", $unreachable,
+		'... and not with fresh, which reads the rows');
+}
+refused($coordinator, q{SELECT tagrec_train('links', 'bookmarks', 'popularity')}, $unreachable, 'there is no training from its rows');
+is(query($coordinator, $version), $deployed, '... and the model stays as it is');
+like(send_model('links'), qr/^t\|\d+ f\|failed to connect/, 'sending a model says which node does not have it');
+$workers[1]->start;
+is(query($_, sprintf $one, $gone), $answer{$gone}, 'back again, it is asked through ' . $_->name) foreach @nodes;
+$_->stop foreach @nodes;
 
 done_testing();
