@@ -59,7 +59,7 @@ check_core() {
 	say "== core, without a server"
 	# each test program leaves its TAP in build/unit
 	rm -f build/unit/test_*.out
-	make -s check-core
+	make -s -k -j"$(nproc)" check-core
 	local status=$?
 	cat build/unit/test_*.out > "$LOGS/core.log" 2>/dev/null
 	count_tap "$LOGS/core.log"
@@ -129,7 +129,7 @@ ensure_packages test
 rm -rf "$LOGS"
 mkdir -p "$LOGS"
 say "== build"
-make -s all || exit
+make -s -j"$(nproc)" all || exit
 ! wanted core || check_core
 ! wanted compilers || check_compilers
 wanted sql || wanted tap || finish 0
