@@ -772,7 +772,7 @@ test_bad_tensors(void)
 	refuses_tensor("tag_cosine", 0, &(TrTensor) {.name = "other", .rows = 1, .cols = 1, .value = zeros}, "is missing");
 	refuses_tensor("popularity", 0, &(TrTensor) {.name = "users", .rows = 1, .cols = ITEMS - 1, .value = zeros},
 				   "is 1 x 35, not 1 x 36");
-	refuses_tensor("ease_tags", 1, &(TrTensor) {.name = "items", .rows = 1, .cols = 1, .value = nan}, "invalid number");
+	refuses_tensor("ease_tags", 2, &(TrTensor) {.name = "items", .rows = 1, .cols = 1, .value = nan}, "invalid number");
 }
 
 /* Weights of tags beyond what can be squared: an error, and no embedding of NaN. */
