@@ -724,13 +724,40 @@ test_memory(const TrBackendOps *ops)
 	free(host);
 }
 
+#define TASKS 1000
+
+static void
+count_task(void *argument, int task)
+{
+	((int *) argument)[task]++;
+}
+
+static void
+test_tasks(const TrBackendOps *ops)
+{
+	TrBackend  *b = open_backend(ops, 3);
+	int			count[TASKS] = {0};
+	bool		once = true;
+
+	tr_run_tasks(b, count_task, count, 0);
+	tr_run_tasks(b, count_task, count, TASKS);
+	for (int i = 0; i < TASKS; i++)
+		once &= count[i] == 1;
+	CHECK(once && tr_threads(b) == (ops->run_tasks ? 3 : 1), "%s: each task of a caller's runs once", ops->name);
+	ops->close(b);
+}
+
 int
 main(void)
 {
 	test_memory(&tr_plain_ops);
+	test_tasks(&tr_plain_ops);
 	for (int i = 0; i < N_CANDIDATES; i++)
 		if (i == 0 || candidates[i].ops() != candidates[i - 1].ops())
+		{
 			test_memory(candidates[i].ops());
+			test_tasks(candidates[i].ops());
+		}
 	test_layers();
 	test_rows();
 	test_reconstruction();

@@ -22,8 +22,7 @@ tr_tag_neighbours_estimate(const TrShape *shape, int limit)
 	size_t		most = (size_t) limit_of(limit, shape->n_items);
 
 	return (size_t) shape->n_assignments * (sizeof(int32_t) + 2 * sizeof(float)) + (size_t) shape->n_tags * sizeof(int64_t)
-		+ items * (sizeof(float) + 2 * sizeof(int32_t)) + items * most * (sizeof(int32_t) + sizeof(float))
-		+ most * sizeof(TrScored);
+		+ items * sizeof(int32_t) + items * most * (sizeof(int32_t) + sizeof(float));
 }
 
 /* weight (E) = the unit profiles; tag_ptr becomes where each tag's items start */
@@ -71,6 +70,35 @@ transpose(TrTagNeighbours *n)
 	n->tag_ptr[0] = 0;
 }
 
+/* Items whose cosines are added up together: they stay in the cache. */
+#define BLOCK 4096
+
+static int32_t
+most_tags(const TrDataset *d)
+{
+	int64_t		most = 0;
+
+	for (int32_t i = 0; i < d->n_items; i++)
+		if (d->item.entry_ptr[i + 1] - d->item.entry_ptr[i] > most)
+			most = d->item.entry_ptr[i + 1] - d->item.entry_ptr[i];
+	return (int32_t) most;
+}
+
+static void
+create_rooms(TrTagNeighbours *n, TrModel *model)
+{
+	int32_t		tags = most_tags(n->dataset);
+
+	n->rooms = model->backend ? tr_threads(model->backend) : 1;
+	n->room = TR_NEW(model, TrNeighbourRoom, n->rooms);
+	for (int r = 0; n->room && r < n->rooms; r++)
+	{
+		n->room[r].cosine = TR_NEW(model, float, BLOCK);
+		n->room[r].at = TR_NEW(model, int64_t, tags);
+		tr_keeper_init(&n->room[r].keeper, model, n->limit, n->dataset->n_items);
+	}
+}
+
 TrStatus
 tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError *err)
 {
@@ -82,10 +110,10 @@ tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError 
 	*n = (TrTagNeighbours) {
 		.dataset = d, .limit = (int32_t) most, .tag_ptr = TR_NEW(model, int64_t, d->n_tags + 1),
 		.tag_item = TR_NEW(model, int32_t, entries), .tag_weight = TR_NEW(model, float, entries),
-		.weight = TR_NEW(model, float, entries), .cosine = TR_NEW(model, float, items),
-		.found = TR_NEW(model, int32_t, items), .best = TR_NEW(model, TrScored, most), .count = TR_NEW(model, int32_t, items),
+		.weight = TR_NEW(model, float, entries), .count = TR_NEW(model, int32_t, items),
 		.index = TR_NEW(model, int32_t, items * most), .value = TR_NEW(model, float, items * most)
 	};
+	create_rooms(n, model);
 	TR_TRY(tr_enough_memory(model, err, "%d similar items of each of %d items", n->limit, d->n_items));
 	for (int32_t i = 0; i < d->n_items; i++)
 		n->count[i] = -1;
@@ -94,63 +122,96 @@ tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError 
 	return TR_OK;
 }
 
-/* found, cosine = the items that share a tag with this one; returns how many */
-static int32_t
-add_cosines(TrTagNeighbours *n, int32_t item)
+/* ------------------------------------------------------------------ looking for them */
+
+/* cosine (end - first) = those of an item with items first..end-1, which share a tag with it; false = none does */
+static bool
+add_cosines(const TrTagNeighbours *n, TrNeighbourRoom *room, int32_t item, int32_t first, int32_t end)
 {
 	const TrProfileTable *table = &n->dataset->item;
-	int32_t		count = 0;
+	int64_t		entry = table->entry_ptr[item];
+	int32_t		tags = (int32_t) (table->entry_ptr[item + 1] - entry);
+	bool		any = false;
 
-	for (int64_t e = table->entry_ptr[item]; e < table->entry_ptr[item + 1]; e++)
+	memset(room->cosine, 0, (size_t) (end - first) * sizeof(float));
+	for (int32_t e = 0; e < tags; e++)
 	{
-		int32_t		tag = table->tag[e];
+		int64_t		at = room->at[e];
+		int64_t		last = n->tag_ptr[table->tag[entry + e] + 1];
+		float		weight = n->weight[entry + e];
 
-		for (int64_t at = n->tag_ptr[tag]; at < n->tag_ptr[tag + 1]; at++)
-		{
-			int32_t		other = n->tag_item[at];
-			float		product = n->weight[e] * n->tag_weight[at];
-
-			if (n->cosine[other] == 0 && product > 0)
-				n->found[count++] = other;
-			n->cosine[other] += product;
-		}
+		for (; at < last && n->tag_item[at] < end; at++)
+			room->cosine[n->tag_item[at] - first] += weight * n->tag_weight[at];
+		any = any || at > room->at[e];
+		room->at[e] = at;
 	}
-	return count;
+	return any;
 }
 
-/* Goes by the items that share a tag alone: in a large catalog they are few. */
 static void
-find(TrTagNeighbours *n, int32_t item)
+find(TrTagNeighbours *n, TrNeighbourRoom *room, int32_t item)
 {
-	int32_t    *index = n->index + (size_t) item * (size_t) n->limit;
-	float	   *value = n->value + (size_t) item * (size_t) n->limit;
-	int32_t		count = add_cosines(n, item);
-	TrTopN		top;
+	const TrProfileTable *table = &n->dataset->item;
+	size_t		to = (size_t) item * (size_t) n->limit;
+	int64_t		entry = table->entry_ptr[item];
 
-	tr_topn_init(&top, n->best, n->limit);
-	n->cosine[item] = 0;
-	for (int32_t i = 0; i < count; i++)
+	for (int64_t e = entry; e < table->entry_ptr[item + 1]; e++)
+		room->at[e - entry] = n->tag_ptr[table->tag[e]];
+	tr_keeper_start(&room->keeper);
+	for (int32_t first = 0; first < table->n_entities; first += BLOCK)
 	{
-		float	   *cosine = &n->cosine[n->found[i]];
+		int32_t		end = table->n_entities - first < BLOCK ? table->n_entities : first + BLOCK;
 
-		if (*cosine > 0 && (top.count < top.limit || *cosine >= top.best[0].score))
-			tr_topn_offer(&top, *cosine, n->found[i]);
-		*cosine = 0;
+		if (!add_cosines(n, room, item, first, end))
+			continue;
+		if (first <= item && item < end)
+			room->cosine[item - first] = 0;
+		tr_keep_piece(&room->keeper, room->cosine, first, end - first);
 	}
-	tr_sort_by_index(top.best, (size_t) top.count);
-	for (int32_t i = 0; i < top.count; i++)
-	{
-		index[i] = top.best[i].index;
-		value[i] = top.best[i].score;
-	}
-	n->count[item] = top.count;
+	n->count[item] = tr_keep_end(&room->keeper, n->index + to, n->value + to);
 }
 
 TrSparse
 tr_tag_neighbours_of(TrTagNeighbours *n, int32_t item)
 {
 	if (n->count[item] < 0)
-		find(n, item);
-	return (TrSparse) {.n = n->count[item], .index = n->index + (size_t) item * (size_t) n->limit,
-	.value = n->value + (size_t) item * (size_t) n->limit};
+		find(n, n->room, item);
+	return tr_tag_neighbours_found(n, item);
+}
+
+/* Items of a thread between two polls */
+#define ITEMS 64
+
+typedef struct Search
+{
+	TrTagNeighbours *n;
+	int32_t		first,
+				end;
+} Search;
+
+static void
+find_some(void *argument, int task)
+{
+	Search	   *s = argument;
+
+	for (int32_t i = s->first + task; i < s->end; i += s->n->rooms)
+		if (s->n->count[i] < 0)
+			find(s->n, &s->n->room[task], i);
+}
+
+TrStatus
+tr_tag_neighbours_find(TrTagNeighbours *n, TrBackend *b, const TrPoll *poll)
+{
+	int32_t		items = n->dataset->n_items;
+	int32_t		step = ITEMS * n->rooms;
+
+	for (int32_t first = 0; first < items; first += step)
+	{
+		Search		s = {.n = n, .first = first, .end = items - first < step ? items : first + step};
+
+		if (tr_poll_at(poll, "items", first, items))
+			return TR_CANCELLED;
+		tr_run_tasks(b, find_some, &s, n->rooms);
+	}
+	return TR_OK;
 }
