@@ -111,6 +111,7 @@ typedef struct DaeOptions
 	int			init;
 	double		init_std;
 	int			batch;
+	int			epoch_posts;
 	int			epochs;
 	uint64_t	seed;
 } DaeOptions;
@@ -258,8 +259,10 @@ typedef struct Dae
 	DaeBatch	batch;
 	int			planners;		/* as many as there are threads */
 	DaePlanner *planner;
-	int32_t    *order;			/* (posts) of this epoch */
-	int32_t		next;			/* in order */
+	int32_t    *order;			/* (posts) of this pass */
+	int32_t		first,			/* in order: those of this epoch */
+				end;
+	int32_t		next;
 	DaeKeys		keys;
 	DaeKnown	known;
 	TrTagSample sample;			/* where the softmax is not over all tags; the columns of targets and parts go by it */
@@ -296,7 +299,7 @@ extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, const uint8
 /* read (n) = is it one of the `most` largest counts? Ties go to those that come first; best has room for `most`. */
 extern void dae_most_used(const float *count, int32_t n, int32_t most, uint8_t *read, TrScored *best);
 /* Posts of a mini-batch */
-extern int	dae_batch(const DaeOptions *o, double posts);
+extern int	dae_batch(const DaeOptions *o, double posts, int32_t tags);
 
 /* dae_ptr_known.c */
 extern TrStatus dae_known_create(Dae *m, TrError *err);

@@ -353,12 +353,29 @@ plan_posts(Dae *m, const int32_t *posts, int32_t n, TrError *err)
 #define LEAST_BATCH 256
 #define MOST_BATCH 1024
 
+/* Of more posts than this it is the least where tags are sampled: a post's softmax has the tags of all posts of its step. */
+#define MOST_WITH_LARGE_BATCH 1000000
+
+/* Posts of an epoch where epoch_posts is 0 */
+#define EPOCH_POSTS 2000000
+
+/* In how many epochs each post has its turn once. */
+static int
+epochs_of_pass(const Dae *m)
+{
+	int32_t		most = m->options.epoch_posts > 0 ? m->options.epoch_posts : EPOCH_POSTS;
+
+	return (int) (1 + ((int64_t) m->model.dataset->n_posts - 1) / most);
+}
+
 void
 dae_plan_epoch(Dae *m, int epoch)
 {
 	uint64_t	seed = m->options.seed;
 	uint64_t	a = (uint64_t) epoch;
 	int32_t		n = m->model.dataset->n_posts;
+	int			parts = epochs_of_pass(m);
+	int			part = (epoch - 1) % parts;
 
 	m->keys = (DaeKeys) {
 		.history = tr_random_key(seed, TR_STREAM_HISTORY, a), .corruption = tr_random_key(seed, TR_STREAM_CORRUPTION, a),
@@ -367,8 +384,9 @@ dae_plan_epoch(Dae *m, int epoch)
 	};
 	for (int32_t i = 0; i < n; i++)
 		m->order[i] = i;
-	tr_shuffle(m->order, n, seed, epoch);
-	m->next = 0;
+	tr_shuffle(m->order, n, seed, 1 + (epoch - 1) / parts);
+	m->first = m->next = (int32_t) ((int64_t) n * part / parts);
+	m->end = (int32_t) ((int64_t) n * (part + 1) / parts);
 }
 
 /*
@@ -395,17 +413,23 @@ sample_tags(Dae *m, const int32_t *posts, int32_t n)
 }
 
 int
-dae_batch(const DaeOptions *o, double posts)
+dae_batch(const DaeOptions *o, double posts, int32_t tags)
 {
-	return o->batch > 0 ? o->batch : (int) fmin(fmax(posts / STEPS, LEAST_BATCH), MOST_BATCH);
+	bool		sampled = o->loss == DAE_SOFTMAX && o->touched_rows && tr_tags_are_sampled(tags, o->samples);
+
+	if (o->batch > 0)
+		return o->batch;
+	if (sampled && posts > MOST_WITH_LARGE_BATCH)
+		return LEAST_BATCH;
+	return (int) fmin(fmax(posts / STEPS, LEAST_BATCH), MOST_BATCH);
 }
 
 TrStatus
 dae_plan_step(Dae *m, bool *more, TrError *err)
 {
 	DaeBatch   *b = &m->batch;
-	int32_t		left = m->model.dataset->n_posts - m->next;
-	int32_t		n = dae_batch(&m->options, m->model.dataset->n_posts);
+	int32_t		left = m->end - m->next;
+	int32_t		n = dae_batch(&m->options, m->model.dataset->n_posts, m->layout.T);
 	TrRows	   *input = &b->rows->input;
 
 	*more = left > 0;
@@ -446,7 +470,7 @@ dae_planner_create(Dae *m, TrError *err)
 {
 	TrModel    *model = &m->model;
 	int32_t		posts = model->dataset->n_posts;
-	int32_t		batch = dae_batch(&m->options, posts);
+	int32_t		batch = dae_batch(&m->options, posts, m->layout.T);
 	bool		touched = m->options.touched_rows;
 
 	m->order = TR_NEW(model, int32_t, posts);

@@ -207,7 +207,7 @@ dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 	dae_plan_epoch(m, epoch);
 	for (;;)
 	{
-		if (tr_poll_at(poll, "posts", m->next, model->dataset->n_posts))
+		if (tr_poll_at(poll, "posts", m->next - m->first, m->end - m->first))
 			return TR_CANCELLED;
 		TR_TRY(dae_plan_step(m, &more, err));
 		if (!more)

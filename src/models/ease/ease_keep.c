@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/simd.h"
-
 void
 tr_keeper_init(TrKeeper *keeper, TrModel *model, int32_t limit, int32_t n)
 {
@@ -99,82 +97,32 @@ first_bar(TrKeeper *keeper, const float *row, int32_t n)
 	return kth_largest(keeper->order, count, rank);
 }
 
-void
-tr_keeper_start(TrKeeper *keeper)
-{
-	keeper->found = 0;
-	keeper->bar = 0;
-}
-
-/* Numbers looked at together; nearly all of a long row are below the bar. */
-#define GROUP 16
-
-/* The first of n numbers from `at` on whose group has one above bar; n = there is none. */
-TR_CLONES static int32_t
-next_group(const float *row, int32_t at, int32_t n, float bar)
-{
-	for (; at + GROUP <= n; at += GROUP)
-	{
-		int			above = 0;
-
-		for (int i = 0; i < GROUP; i++)
-			above |= fabsf(row[at + i]) > bar;
-		if (above)
-			break;
-	}
-	return at;
-}
-
-/* Collects what is larger than the bar, which rises when there are too many candidates. */
-void
-tr_keep_piece(TrKeeper *keeper, const float *row, int32_t first, int32_t n)
-{
-	for (int32_t at = next_group(row, 0, n, keeper->bar); at < n; at = next_group(row, at, n, keeper->bar))
-		for (int32_t end = at + GROUP < n ? at + GROUP : n; at < end; at++)
-		{
-			float		size = fabsf(row[at]);
-
-			if (!(size > keeper->bar))
-				continue;
-			if (keeper->found == keeper->room)
-			{
-				keeper->bar = drop_smaller(keeper, keeper->found);
-				keeper->found = keeper->limit;
-				if (!(size > keeper->bar))
-					continue;
-			}
-			keeper->index[keeper->found] = first + at;
-			keeper->size[keeper->found++] = size;
-		}
-}
-
-static int32_t
-sort_out(TrKeeper *keeper)
-{
-	if (keeper->limit == 0 || keeper->found <= keeper->limit)
-		return keeper->found;
-	(void) drop_smaller(keeper, keeper->found);
-	return keeper->limit;
-}
-
-int32_t
-tr_keep_end(TrKeeper *keeper, int32_t *index, float *value)
-{
-	int32_t		found = sort_out(keeper);
-
-	memcpy(index, keeper->index, (size_t) found * sizeof(int32_t));
-	memcpy(value, keeper->size, (size_t) found * sizeof(float));
-	return found;
-}
-
-/* The same of a row that is there at once, from a bar that may be too high */
+/* Collects what is larger than bar; returns how many candidates there are, sorted out to limit. */
 static int32_t
 collect(TrKeeper *keeper, const float *row, int32_t n, float bar)
 {
-	keeper->found = 0;
-	keeper->bar = bar;
-	tr_keep_piece(keeper, row, 0, n);
-	return sort_out(keeper);
+	int32_t		found = 0;
+
+	for (int32_t i = 0; i < n; i++)
+	{
+		float		size = fabsf(row[i]);
+
+		if (!(size > bar))
+			continue;
+		if (found == keeper->room)
+		{
+			bar = drop_smaller(keeper, found);
+			found = keeper->limit;
+			if (!(size > bar))
+				continue;
+		}
+		keeper->index[found] = i;
+		keeper->size[found++] = size;
+	}
+	if (keeper->limit == 0 || found <= keeper->limit)
+		return found;
+	(void) drop_smaller(keeper, found);
+	return keeper->limit;
 }
 
 int32_t

@@ -13,8 +13,6 @@ typedef struct TrKeeper
 	int32_t    *index;			/* (room) candidates, ascending */
 	float	   *size;			/* (room) their absolute values */
 	float	   *order;			/* (room) work space */
-	int32_t		found;			/* candidates, of which none is below bar */
-	float		bar;
 } TrKeeper;
 
 /* For rows of n numbers; in the model's memory, of which tr_enough_memory() says whether it was enough. */
@@ -25,11 +23,5 @@ extern void tr_keeper_init(TrKeeper *keeper, TrModel *model, int32_t limit, int3
  * numbers of the same size those with the smaller index are.
  */
 extern int32_t tr_keep_largest(TrKeeper *keeper, int32_t *index, float *value, const float *row, int32_t n);
-
-/* The same of a long row that comes in pieces, the first of which starts it: n numbers from index `first` on. */
-extern void tr_keeper_start(TrKeeper *keeper);
-extern void tr_keep_piece(TrKeeper *keeper, const float *row, int32_t first, int32_t n);
-/* index, value = the absolute values that are kept; returns how many. */
-extern int32_t tr_keep_end(TrKeeper *keeper, int32_t *index, float *value);
 
 #endif

@@ -22,7 +22,8 @@ tr_tag_neighbours_estimate(const TrShape *shape, int limit)
 	size_t		most = (size_t) limit_of(limit, shape->n_items);
 
 	return (size_t) shape->n_assignments * (sizeof(int32_t) + 2 * sizeof(float)) + (size_t) shape->n_tags * sizeof(int64_t)
-		+ items * sizeof(int32_t) + items * most * (sizeof(int32_t) + sizeof(float));
+		+ items * sizeof(int32_t) + items * most * (sizeof(int32_t) + sizeof(float))
+		+ items * sizeof(TrScored);
 }
 
 /* weight (E) = the unit profiles; tag_ptr becomes where each tag's items start */
@@ -94,8 +95,10 @@ create_rooms(TrTagNeighbours *n, TrModel *model)
 	for (int r = 0; n->room && r < n->rooms; r++)
 	{
 		n->room[r].cosine = TR_NEW(model, float, BLOCK);
+		n->room[r].shared = TR_NEW(model, int32_t, BLOCK + 1);
 		n->room[r].at = TR_NEW(model, int64_t, tags);
-		tr_keeper_init(&n->room[r].keeper, model, n->limit, n->dataset->n_items);
+		n->room[r].found = TR_NEW(model, TrScored, n->dataset->n_items);
+		n->room[r].best = TR_NEW(model, TrScored, n->limit);
 	}
 }
 
@@ -124,16 +127,16 @@ tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError 
 
 /* ------------------------------------------------------------------ looking for them */
 
-/* cosine (end - first) = those of an item with items first..end-1, which share a tag with it; false = none does */
-static bool
-add_cosines(const TrTagNeighbours *n, TrNeighbourRoom *room, int32_t item, int32_t first, int32_t end)
+/* found = those of items first..end-1 that share a tag with this one, with their cosines; returns how many */
+static int32_t
+add_cosines(const TrTagNeighbours *n, TrNeighbourRoom *room, int32_t item, int32_t first, int32_t end, TrScored *found)
 {
 	const TrProfileTable *table = &n->dataset->item;
 	int64_t		entry = table->entry_ptr[item];
 	int32_t		tags = (int32_t) (table->entry_ptr[item + 1] - entry);
-	bool		any = false;
+	int32_t		count = 0;
+	int32_t		left = 0;
 
-	memset(room->cosine, 0, (size_t) (end - first) * sizeof(float));
 	for (int32_t e = 0; e < tags; e++)
 	{
 		int64_t		at = room->at[e];
@@ -141,11 +144,56 @@ add_cosines(const TrTagNeighbours *n, TrNeighbourRoom *room, int32_t item, int32
 		float		weight = n->weight[entry + e];
 
 		for (; at < last && n->tag_item[at] < end; at++)
-			room->cosine[n->tag_item[at] - first] += weight * n->tag_weight[at];
-		any = any || at > room->at[e];
+		{
+			int32_t		other = n->tag_item[at] - first;
+
+			room->shared[count] = other;
+			count += room->cosine[other] == 0 && weight * n->tag_weight[at] > 0;
+			room->cosine[other] += weight * n->tag_weight[at];
+		}
 		room->at[e] = at;
 	}
-	return any;
+	for (int32_t i = 0; i < count; i++)
+	{
+		found[left] = (TrScored) {room->cosine[room->shared[i]], first + room->shared[i]};
+		left += found[left].index != item;
+		room->cosine[room->shared[i]] = 0;
+	}
+	return left;
+}
+
+/* Classes of scores: a positive float's first bits, down to 2^-16; those below are one. */
+#define CLASSES 2048
+
+static inline int
+class_of(float score)
+{
+	uint32_t	bits;
+	int			class;
+
+	memcpy(&bits, &score, sizeof(bits));
+	class = (int) (bits >> 16) - (0x3f80 - CLASSES + 2);	/* 1, and what rounding makes of it, is in the last but one */
+	return class < 0 ? 0 : class < CLASSES ? class : CLASSES - 1;
+}
+
+/* best = the best of those found; only those of the best classes are offered. Returns how many. */
+static int32_t
+select_best(TrNeighbourRoom *room, int32_t count, int32_t limit)
+{
+	int32_t		of_class[CLASSES] = {0};
+	int			least = CLASSES;
+	TrTopN		top;
+
+	for (int32_t i = 0; i < count; i++)
+		of_class[class_of(room->found[i].score)]++;
+	for (int32_t better = 0; least > 0 && better < limit;)
+		better += of_class[--least];
+	tr_topn_init(&top, room->best, limit);
+	for (int32_t i = 0; i < count; i++)
+		if (class_of(room->found[i].score) >= least)
+			tr_topn_offer(&top, room->found[i].score, room->found[i].index);
+	tr_sort_by_index(top.best, (size_t) top.count);
+	return top.count;
 }
 
 static void
@@ -154,21 +202,24 @@ find(TrTagNeighbours *n, TrNeighbourRoom *room, int32_t item)
 	const TrProfileTable *table = &n->dataset->item;
 	size_t		to = (size_t) item * (size_t) n->limit;
 	int64_t		entry = table->entry_ptr[item];
+	int32_t		found = 0;
+	int32_t		count;
 
 	for (int64_t e = entry; e < table->entry_ptr[item + 1]; e++)
 		room->at[e - entry] = n->tag_ptr[table->tag[e]];
-	tr_keeper_start(&room->keeper);
 	for (int32_t first = 0; first < table->n_entities; first += BLOCK)
 	{
 		int32_t		end = table->n_entities - first < BLOCK ? table->n_entities : first + BLOCK;
 
-		if (!add_cosines(n, room, item, first, end))
-			continue;
-		if (first <= item && item < end)
-			room->cosine[item - first] = 0;
-		tr_keep_piece(&room->keeper, room->cosine, first, end - first);
+		found += add_cosines(n, room, item, first, end, room->found + found);
 	}
-	n->count[item] = tr_keep_end(&room->keeper, n->index + to, n->value + to);
+	count = select_best(room, found, n->limit);
+	for (int32_t i = 0; i < count; i++)
+	{
+		n->index[to + (size_t) i] = room->best[i].index;
+		n->value[to + (size_t) i] = room->best[i].score;
+	}
+	n->count[item] = count;
 }
 
 TrSparse

@@ -8,14 +8,16 @@
 #define TR_TAG_NEIGHBOURS_H
 
 #include "models/base.h"
-#include "models/ease/ease_keep.h"
+#include "core/topn.h"
 
 /* What looking for one item's neighbours takes: of each thread. */
 typedef struct TrNeighbourRoom
 {
-	float	   *cosine;			/* with some of the items, one behind the other */
+	float	   *cosine;			/* with some of the items, one behind the other; zeros between calls */
+	int32_t    *shared;			/* those of them that share a tag, and room for one that is there already */
 	int64_t    *at;				/* (tags of an item) in tag_item: which of a tag's items comes next */
-	TrKeeper	keeper;
+	TrScored   *found;			/* (I) all that share a tag */
+	TrScored   *best;			/* (N) */
 } TrNeighbourRoom;
 
 typedef struct TrTagNeighbours
