@@ -219,6 +219,14 @@ typedef struct TrBackendOps
 	int			(*devices) (TrDevice *devices, int most, TrError *err);
 } TrBackendOps;
 
+/* Whom an operation that takes long may ask, between its parts, whether it is to give up: its outputs are then undefined. */
+typedef struct TrAsked
+{
+	bool		(*stop) (void *argument);	/* NULL = nobody */
+	void	   *argument;
+	bool		stopped;		/* has it said so? */
+} TrAsked;
+
 /* Every backend's struct starts with this. Set by open(); 0 = suitable for a CPU. */
 struct TrBackend
 {
@@ -227,6 +235,7 @@ struct TrBackend
 	const char *shortfall;		/* why it multiplies in float32 although another precision was asked for; NULL = as asked */
 	double		step_work;		/* floating-point operations that take 0.1 s where they are slow: between two polls */
 	int			threads;		/* that run_tasks() has; 0 = one */
+	TrAsked		asked;			/* set by who calls an operation */
 };
 
 static inline size_t
@@ -239,6 +248,15 @@ static inline double
 tr_step_work(const TrBackend *b)
 {
 	return b->step_work > 0 ? b->step_work : 2e9;
+}
+
+/* Asks; once it was told so it need not. */
+static inline bool
+tr_give_up(TrBackend *b)
+{
+	if (!b->asked.stopped && b->asked.stop)
+		b->asked.stopped = b->asked.stop(b->asked.argument);
+	return b->asked.stopped;
 }
 
 static inline int
