@@ -5,10 +5,13 @@
 #   scripts/matrix.sh [ROW…]       gcc-12, clang-14, … by their versions; gcc and clang, the machine's own; gcc-plain and
 #                                  clang-plain, without optimisation; old, an x86-64 without FMA, in qemu; arm64, cross-compiled
 #                                  and in qemu: what needs no server
-#                                  pg-15, pg-16, …: all of make check with that PostgreSQL, where Debian's packages put it
-#                                  debian-bookworm, debian-trixie, debian-sid: the same in a bare Debian of its own
+#                                  pg-15, pg-16, …: make check with that PostgreSQL, where Debian's packages put it
+#                                  debian-bookworm, debian-trixie, debian-sid: make check in a bare Debian of its own
 #                                  debian-sid-19: the same with a PostgreSQL that is in Debian's experimental only
 #                                  All of them without arguments.
+#
+# CHECK_PARTS says which parts of make check a row runs (scripts/check.sh); the default is "sql tap" where only the server is
+# another one than in a row before, pg-* and debian-sid-19, and everything in the other Debians.
 #
 # A row that takes programs which are not here is shown as skipped, and so is a Debian without root, debootstrap and a network;
 # one that is there, below build/matrix, is used again. In qemu there are only the tests that do without the emulated GPU. The
@@ -80,8 +83,8 @@ server() {
 	local name=pg-$1 config=/usr/lib/postgresql/$1/bin/pg_config
 	[ -x "$config" ] && PG_CONFIG=$config has_server || { skip "$name" "PostgreSQL $1 with its headers"; return; }
 	copy_tree "build/matrix/$name"
-	env -u MAKEFLAGS -u CHECK_COMPILERS PG_CONFIG="$config" make -s -C "build/matrix/$name" check PG_CONFIG="$config" \
-		> "build/matrix/$name.log" 2>&1
+	env -u MAKEFLAGS -u CHECK_COMPILERS CHECK_PARTS="${CHECK_PARTS:-sql tap}" PG_CONFIG="$config" \
+		make -s -C "build/matrix/$name" check PG_CONFIG="$config" > "build/matrix/$name.log" 2>&1
 	count_check "$name" $? "$("$config" --version)"
 }
 
@@ -94,7 +97,7 @@ inside() {
 
 # release NAME SUITE [MAJOR]: make check in a bare Debian, with PostgreSQL MAJOR out of experimental
 release() {
-	local name=$1 suite=$2 major=${3:-} root=$PWD/build/matrix/$1.root config=
+	local name=$1 suite=$2 major=${3:-} root=$PWD/build/matrix/$1.root config= parts=${CHECK_PARTS:-}
 	[ "$(id -u)" -eq 0 ] || { skip "$name" "root"; return; }
 	command -v debootstrap >/dev/null || { skip "$name" debootstrap; return; }
 	if ! [ -e "$root/made" ]; then
@@ -118,7 +121,8 @@ release() {
 		} || { skip "$name" "PostgreSQL $major to be had (build/matrix/$name.log)"; return; }
 	fi
 	copy_tree "$root/tagrec"
-	inside "$root" make -s -C /tagrec check ${config:+PG_CONFIG=$config} > "build/matrix/$name.log" 2>&1
+	[ -z "$major" ] || parts=${CHECK_PARTS:-sql tap}
+	inside "$root" env CHECK_PARTS="$parts" make -s -C /tagrec check ${config:+PG_CONFIG=$config} > "build/matrix/$name.log" 2>&1
 	count_check "$name" $? "$(inside "$root" bash -c ". /etc/os-release; echo \"\$PRETTY_NAME, \$(gcc -dumpfullversion),\" \
 		\"\$(${config:-pg_config} --version)\"")"
 }

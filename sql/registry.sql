@@ -195,6 +195,9 @@ CREATE TABLE tagrec_trial (
 	finished_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	-- of value
 	stderr float8,
+	-- the metric of the held-out pairs whose user, or item, has no others
+	new_users float8,
+	new_items float8,
 	PRIMARY KEY (job, trial)
 );
 COMMENT ON TABLE tagrec_trial IS 'tagrec: one row per finished trial of a tuning; see the view tagrec_trials';

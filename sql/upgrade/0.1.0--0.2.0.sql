@@ -55,7 +55,9 @@ ALTER TABLE tagrec_job
 	ADD COLUMN total bigint;
 
 ALTER TABLE tagrec_trial
-	ADD COLUMN stderr float8;
+	ADD COLUMN stderr float8,
+	ADD COLUMN new_users float8,
+	ADD COLUMN new_items float8;
 
 ALTER TABLE tagrec_version
 	ALTER COLUMN tag_column DROP NOT NULL,

@@ -197,11 +197,24 @@ is_better(const Chooser *c, double errors, double margin)
 	return sum > margin * before && sum / n > errors * sqrt(fmax(squares / n - sum / n * (sum / n), 0) / n);
 }
 
+/* What is given may make the same of several. */
+static bool
+is_worth(const Chooser *c, int best, int i)
+{
+	const TrChoice *choice = c->choice;
+
+	if (memcmp(choice->options[i], choice->options[best], c->model->algorithm->options->size) == 0)
+		return false;
+	return !choice->worth || choice->worth(best, i);
+}
+
 static TrStatus
 try_all(Chooser *c, int *best, const TrPoll *poll, TrError *err)
 {
 	for (int i = 0; i < c->choice->n; i++)
 	{
+		if (i > 0 && !is_worth(c, *best, i))
+			continue;
 		TR_TRY(try_options(c, c->choice->options[i], poll, err));
 		if (i > 0 && !is_better(c, *best == 0 ? DOUBT : 0, *best == 0 ? c->choice->margin : 0))
 			continue;

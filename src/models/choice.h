@@ -16,6 +16,7 @@ typedef struct TrChoice
 	int			n;
 	int			epochs;			/* of each training */
 	double		margin;			/* relative: another one than the first has to be so much better */
+	bool		(*worth) (int best, int i); /* NULL = all, or whether i is worth a try where that one is best so far */
 	int32_t		most_users;		/* to train on; 0 = as many as there are */
 	uint64_t	seed;
 } TrChoice;

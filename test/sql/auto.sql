@@ -112,6 +112,17 @@ CREATE TABLE kinds AS SELECT item_id, array_agg(tag ORDER BY tag) AS kinds FROM 
 SELECT tagrec_train('a', 'owned', 'auto', '{"threads": 1, "epochs": 5}', tag_column => NULL, item_features => 'kinds') AS job \gset
 SELECT string_agg(settings ->> 'algorithm', ', ' ORDER BY trial) AS algorithms, max(value) > 2 * min(value) AS tags_tell FROM tagrec_trials WHERE job = :job;
 
+-- how good each is for users, and at items, whose pairs are all held out, by themselves
+CREATE TABLE visited AS SELECT user_id, item_id, tag FROM grouped UNION ALL SELECT u, 118 + u % 3, 't1' FROM generate_series(1001, 1060) u;
+SELECT choose('s', '{"candidates": "popularity, item_knn"}', source => 'visited') AS job \gset
+SELECT settings ->> 'algorithm' AS algorithm, value > 0 AS good, new_users > 0.1 AS good_for_new_users, new_items
+	FROM tagrec_trials WHERE job = :job ORDER BY trial;
+SELECT choose('s', '{"candidates": "popularity, item_knn"}', source => 'visited') AS job2 \gset
+SELECT count(DISTINCT new_users) AS figures, bool_and(done_by = :job) AS reused FROM tagrec_trials WHERE job IN (:job, :job2) AND settings ->> 'algorithm' = 'popularity';
+CREATE TABLE unseen AS SELECT user_id, item_id, tag FROM owned;
+SELECT choose('s', '{"candidates": "popularity, tag_bm25"}', source => 'unseen') AS job \gset
+SELECT settings ->> 'algorithm' AS algorithm, new_users, abs(new_items - value) < 0.02 AS nearly_all_are_new FROM tagrec_trials WHERE job = :job ORDER BY trial;
+
 -- values, predicted
 CREATE TABLE rated AS SELECT user_id, item_id, 3 + (user_id % 3) / 2.0 + CASE WHEN user_id % 12 = item_id % 12 THEN 1 ELSE -1 END AS value
 	FROM generate_series(1, 60) user_id, generate_series(1, 60) item_id WHERE (user_id * 7 + item_id * 11) % 4 = 0;

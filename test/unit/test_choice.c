@@ -42,7 +42,7 @@ create(const char *name, TrSetting *settings, void *options)
 
 /* Which of two lambdas is chosen */
 static int
-chosen(const char *first, const char *second, double margin)
+chosen(const char *first, const char *second, double margin, bool (*worth) (int best, int i))
 {
 	char		options[2][1024];
 	const void *list[] = {options[0], options[1]};
@@ -50,7 +50,7 @@ chosen(const char *first, const char *second, double margin)
 	TrSetting	b[] = {{"lambda", second}, {NULL, NULL}};
 	TrModel    *one = create("ease", a, options[0]);
 	TrModel    *two = create("ease", b, options[1]);
-	TrChoice	choice = {.options = list, .n = 2, .epochs = 1, .margin = margin, .seed = 1};
+	TrChoice	choice = {.options = list, .n = 2, .epochs = 1, .margin = margin, .worth = worth, .seed = 1};
 	int			best = -1;
 	TrError		err = {0};
 
@@ -58,6 +58,13 @@ chosen(const char *first, const char *second, double margin)
 	tr_model_destroy(one);
 	tr_model_destroy(two);
 	return best;
+}
+
+static bool
+never(int best, int i)
+{
+	(void) best;
+	return i == 0;
 }
 
 static float
@@ -125,12 +132,12 @@ number_of(TrModel *model)
 
 /* What is chosen can be said in options, with which a model chooses nothing and is the same. */
 static void
-test_settled(const char *name, const char *first, const char *second)
+test_settled(const char *name, const char *const *chosen)
 {
 	static char options[3][4096];
+	static char value[3][TR_MAX_TEXT];
 	TrSetting	none[] = {{NULL, NULL}};
-	char		value[2][TR_MAX_TEXT];
-	TrSetting	told[] = {{first, value[0]}, {second, value[1]}, {NULL, NULL}};
+	TrSetting	told[4] = {{NULL, NULL}};
 	TrModel    *open = train(name, none, options[0]);
 	const TrAlgorithm *a = open->algorithm;
 	TrOptionTarget target = {a->options, options[1]};
@@ -138,11 +145,14 @@ test_settled(const char *name, const char *first, const char *second)
 
 	memcpy(options[1], options[0], sizeof(options[0]));
 	CHECK(a->settled(open, options[1]), "%s says what it has chosen", name);
-	tr_option_format(tr_options_find(&target, 1, first), options[1], value[0], sizeof(value[0]));
-	tr_option_format(tr_options_find(&target, 1, second), options[1], value[1], sizeof(value[1]));
+	for (int i = 0; i < 3 && chosen[i]; i++)
+	{
+		tr_option_format(tr_options_find(&target, 1, chosen[i]), options[1], value[i], sizeof(value[i]));
+		told[i] = (TrSetting) {chosen[i], value[i]};
+	}
 	again = train(name, told, options[2]);
-	CHECK(memcmp(options[1], options[2], a->options->size) == 0, "%s: %s %s, %s %s are options", name, first, value[0],
-		  second, value[1]);
+	CHECK(memcmp(options[1], options[2], a->options->size) == 0, "%s: %s %s and the like are options", name, chosen[0],
+		  value[0]);
 	CHECK(number_of(again) == number_of(open), "%s is the same with them", name);
 	CHECK(!a->settled(again, options[1]), "%s chooses nothing then", name);
 	tr_model_destroy(open);
@@ -205,6 +215,36 @@ fold(float *array, TrModel *trained, TrModel *loaded)
 	CHECK(tr_model_fold_in(loaded, &history, &catalogue, array, &features, &err) == TR_OK, "folds in %s", err.message);
 }
 
+/* Stored are lambda and the weights of tags, which a blend of 0.1.0 lacks. */
+static void
+test_ease_tags(void)
+{
+	static char options[3][4096];
+	TrSetting	none[] = {{NULL, NULL}};
+	TrSetting	half[] = {{"lambda", "7"}, {NULL, NULL}};
+	TrSetting	given[] = {{"lambda", "300"}, {"user_tags", "3"}, {"item_tags", "1"}, {NULL, NULL}};
+	TrModel    *open = train("ease_tags", none, options[0]);
+	TrModel    *mixed = train("ease_tags", half, options[1]);
+	TrModel    *closed = train("ease_tags", given, options[2]);
+	TrModel    *loaded = load(closed, options[0]);
+	float		lambda = tensor_value(open, "chosen", 0);
+	float		tags = tensor_value(open, "chosen", 1);
+	TrProfiles	profile = {.rows = 1, .ptr = (int64_t[]) {0, 1}, .tag = (int32_t[]) {0}, .count = (float[]) {1}};
+	TrSparse	features = {0};
+	TrError		err = {0};
+
+	CHECK((lambda == 300 || lambda == 100) && (tags == 3 || tags == 0.3f), "a lambda is chosen, %g, and the weight of tags, %g", lambda,
+		  tags);
+	CHECK(tensor_value(mixed, "chosen", 0) == 7, "one given stays as it is");
+	CHECK(tensor_value(closed, "chosen", 0) < 0, "what is given is not stored");
+	CHECK(loaded->algorithm->encode_features(loaded, &profile, 0, &features, &err) == TR_OK && features.n == 1
+		  && features.value[0] == 3, "a model of version 0.1.0 has its default");
+	tr_model_destroy(loaded);
+	tr_model_destroy(open);
+	tr_model_destroy(mixed);
+	tr_model_destroy(closed);
+}
+
 /*
  * In version 0.1.0 nothing was chosen. A blend says of its members' options only what the user said, so that one of that
  * version is loaded with today's defaults.
@@ -244,13 +284,16 @@ main(void)
 	backend = open_backend(tagrec_backend_ops(), 2);
 	make_data();
 	used = memory.used;
-	CHECK(chosen("0.01", "100", 0) == 1, "what ranks better is chosen");
-	CHECK(chosen("100", "0.01", 0) == 0, "in either order");
-	CHECK(chosen("20", "20", 0) == 0, "in doubt the first");
-	CHECK(chosen("0.01", "100", 1000) == 0, "also where the other is not better by the margin");
+	CHECK(chosen("0.01", "100", 0, NULL) == 1, "what ranks better is chosen");
+	CHECK(chosen("100", "0.01", 0, NULL) == 0, "in either order");
+	CHECK(chosen("20", "20", 0, NULL) == 0, "in doubt the first");
+	CHECK(chosen("0.01", "100", 1000, NULL) == 0, "also where the other is not better by the margin");
+	CHECK(chosen("0.01", "100", 0, never) == 0, "what is not worth a try is not tried");
 	test_models();
-	test_settled("ials", "alpha", "regularization");
-	test_settled("ease", "lambda", "neighbours");
+	test_settled("ials", (const char *const[]) {"alpha", "regularization", NULL});
+	test_settled("ease", (const char *const[]) {"lambda", NULL});
+	test_settled("ease_tags", (const char *const[]) {"lambda", "user_tags", "item_tags"});
+	test_ease_tags();
 	test_towers();
 	test_earlier();
 	CHECK(memory.used == used, "all memory is given back");

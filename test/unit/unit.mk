@@ -58,11 +58,8 @@ $(eval $(call unit_rules,unit-sanitize,-O1 -DTR_NO_CLONES -fsanitize=address$(co
 # A NaN that becomes a number of anything is an error where stored numbers are read.
 build/unit-sanitize/src/models/%.o: UNIT_CFLAGS += -fsanitize=float-cast-overflow -fno-sanitize-recover=float-cast-overflow
 
-# Runs each test; shows the whole output of those that fail. UNIT_RUNNER: a program to run them in, such as qemu's.
-unit_run = @status=0; for test in $(UNIT_TESTS); do \
-	if OPENBLAS_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1 $(UNIT_RUNNER) build/$(1)/$$test > build/$(1)/$$test.out 2>&1; \
-	then echo "ok   $$test: $$(grep -c '^ok' build/$(1)/$$test.out) checks"; \
-	else echo "FAIL $$test"; grep -v '^ok' build/$(1)/$$test.out | head -n 60; status=1; fi; done; exit $$status
+# UNIT_RUNNER: a program to run the tests in, such as qemu's
+unit_run = @UNIT_RUNNER='$(UNIT_RUNNER)' test/unit/run.sh build/$(1) $(UNIT_TESTS)
 
 check-core: check-layers $(addprefix build/unit/,$(UNIT_TESTS))
 	$(call unit_run,unit)

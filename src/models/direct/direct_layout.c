@@ -17,7 +17,7 @@ typedef struct Naming
 static int64_t
 add(Naming *n, int rows, int cols, double std, const char *what, int number)
 {
-	char		name[24];
+	char		name[32];
 
 	snprintf(name, sizeof(name), number > 0 ? "%s%s%d" : "%s%s", n->of, what, number);
 	return tr_training_parameter(&n->m->p, rows, cols, std, std > 0 ? n->stream++ : 0, name);

@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "models/choice.h"
 #include "models/ease/ease_spectral.h"
 
 typedef struct EaseTagsOptions
@@ -41,13 +42,14 @@ static const char *const norms[] = {"none", "l2", "max", NULL};
 static const char *const methods[] = {"auto", "primal", "dual", "spectral", NULL};
 
 static const TrOption option_rows[] = {
-	{"lambda", TR_OPTION_REAL, OPTION(lambda), "300", 1e-3, 1e9, NULL,
-	"L2 strength; raise it for sparse or noisy data"},
-	{"user_tags", TR_OPTION_REAL, OPTION(user_tags), "3", 0, 1000, NULL,
+	{"lambda", TR_OPTION_REAL, OPTION(lambda), "0", 0, 1e9, NULL,
+	"L2 strength; 0 = chosen on held-out pairs of the training data; 300 with the method spectral"},
+	{"user_tags", TR_OPTION_REAL, OPTION(user_tags), "-1", -1, 1000, NULL,
 	"weight of a user's tags relative to the user's items; 0 = tags of users are ignored, and tags alone recommend "
-	"nothing"},
-	{"item_tags", TR_OPTION_REAL, OPTION(item_tags), "1", 0, 1000, NULL,
-	"weight of the tags of items relative to their users; 0 = tags of items are ignored"},
+	"nothing; -1 = chosen on held-out pairs; 3 with the method spectral"},
+	{"item_tags", TR_OPTION_REAL, OPTION(item_tags), "-1", -1, 1000, NULL,
+	"weight of the tags of items relative to their users; 0 = tags of items are ignored; -1 = chosen on held-out pairs; 1 with "
+	"the method spectral"},
 	{"user_weighting", TR_OPTION_ENUM, OPTION(user_weighting), "binary", 0, 0, tr_weighting_names,
 	"weighting of tag counts in user profiles"},
 	{"item_weighting", TR_OPTION_ENUM, OPTION(item_weighting), "log", 0, 0, tr_weighting_names,
@@ -66,7 +68,36 @@ static const TrOption option_rows[] = {
 	"number of eigenvectors of the method spectral, which is the embedding size"},
 };
 
-static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseTagsOptions);
+static TrStatus
+check_options(const void *values, TrError *err)
+{
+	const EaseTagsOptions *o = values;
+
+	if (o->lambda > 0 && o->lambda < 0.001)
+		return tr_fail(err, TR_BAD_OPTION, "option \"lambda\" is %g, which is neither 0 nor 0.001 or more", o->lambda);
+	if ((o->user_tags < 0 && o->user_tags != -1) || (o->item_tags < 0 && o->item_tags != -1))
+		return tr_fail(err, TR_BAD_OPTION, "option \"%s\" is negative, but not -1", o->user_tags < 0 && o->user_tags != -1 ? "user_tags"
+					   : "item_tags");
+	return TR_OK;
+}
+
+static const TrOptionSet options = TR_OPTION_SET(option_rows, EaseTagsOptions, .check = check_options);
+
+/*
+ * What is worth a try: tags that tell much, and tags that say little; then a lambda for items of few users, with those of
+ * the two that did better.
+ */
+static const struct
+{
+	double		lambda,
+				user_tags,
+				item_tags;
+} tried[] = {{300, 3, 1}, {300, 0.3, 0.3}, {100, 3, 1}, {100, 0.3, 0.3}};
+
+#define TRIED ((int) (sizeof(tried) / sizeof(tried[0])))
+
+/* A choice takes no more users: the matrix to invert then is small, and lambda goes by what they are of all. */
+#define CHOOSING_USERS 800
 
 typedef struct EaseTags
 {
@@ -74,6 +105,7 @@ typedef struct EaseTags
 	EaseTagsOptions options;
 	TrEaseWeights weights;
 	TrEaseSpectral spectral;
+	float	   *chosen;			/* (3) tensor "chosen": lambda, user_tags, item_tags; NULL = they were given */
 	int32_t		n_items;
 	float	   *items;			/* (1) the same, saved */
 	float	   *idf;			/* (T) ln(items / items with the tag) */
@@ -88,6 +120,25 @@ settings_of(const EaseTagsOptions *o)
 	return (TrEaseSettings) {.lambda = o->lambda, .neighbours = o->neighbours, .method = o->method};
 }
 
+static bool
+is_open(const EaseTagsOptions *o)
+{
+	return o->lambda == 0 || o->user_tags < 0 || o->item_tags < 0;
+}
+
+/* o = the i-th of those tried, where it is not given */
+static void
+set_tried(EaseTagsOptions *o, const EaseTagsOptions *given, int i)
+{
+	*o = *given;
+	if (given->lambda == 0)
+		o->lambda = tried[i].lambda;
+	if (given->user_tags < 0)
+		o->user_tags = tried[i].user_tags;
+	if (given->item_tags < 0)
+		o->item_tags = tried[i].item_tags;
+}
+
 static size_t
 estimate(const TrShape *shape, const void *values)
 {
@@ -95,11 +146,16 @@ estimate(const TrShape *shape, const void *values)
 	double		entries = shape->n_posts + 2.0 * (double) shape->n_assignments;	/* at most */
 	double		M = (double) shape->n_users + shape->n_tags;
 	double		C = (double) shape->n_items + shape->n_tags;
+	size_t		bytes;
 
 	if (tr_ease_is_spectral(M, C, shape->n_posts, settings.method))
 		return tr_ease_spectral_bytes(M, C, entries, ((const EaseTagsOptions *) values)->rank)
 			+ (size_t) (16 * entries + 8 * (M + C));
-	return tr_ease_bytes(M, C, shape->n_items, entries, &settings) + (size_t) (16 * entries + 8 * (M + C));
+	bytes = tr_ease_bytes(M, C, shape->n_items, entries, &settings) + (size_t) (16 * entries + 8 * (M + C));
+	if (is_open(values))
+		bytes += tr_choice_bytes(shape) + (size_t) (16 * entries)
+			+ tr_ease_bytes(fmin(shape->n_users, CHOOSING_USERS) + shape->n_tags, C, shape->n_items, entries, &settings);
+	return bytes;
 }
 
 /* One that is being loaded is what it was stored as. */
@@ -115,6 +171,27 @@ is_spectral(const EaseTags *m)
 							   m->options.method);
 }
 
+static void
+keep_chosen(EaseTags *m)
+{
+	m->chosen[0] = (float) m->options.lambda;
+	m->chosen[1] = (float) m->options.user_tags;
+	m->chosen[2] = (float) m->options.item_tags;
+}
+
+/* What is not given is stored, but for members of blends of 0.1.0, in which it had a default. */
+static TrStatus
+add_chosen(EaseTags *m, TrError *err)
+{
+	TrModel    *model = &m->model;
+
+	if (!is_open(model->options) || (!model->dataset && !tr_stored(model, "chosen")))
+		return TR_OK;
+	TR_TRY(tr_tensor(model, "chosen", 1, 3, TR_FROM_ZERO, &m->chosen, err));
+	keep_chosen(m);
+	return TR_OK;
+}
+
 /* What encoding tags takes is saved; the weights are stored as rows. */
 static TrStatus
 create(TrModel *model, TrError *err)
@@ -125,7 +202,8 @@ create(TrModel *model, TrError *err)
 	if (d && (int64_t) d->n_items + d->n_tags > MOST_FEATURES)
 		return tr_fail(err, TR_BAD_DATA, "%d items and %d tags exceed the maximum, "
 										 "%d", d->n_items, d->n_tags, MOST_FEATURES);
-	m->options = *(const EaseTagsOptions *) model->options;
+	set_tried(&m->options, model->options, 0);
+	TR_TRY(add_chosen(m, err));
 	TR_TRY(tr_tensor(model, "idf", 1, model->n_tags, TR_IDF, &m->idf, err));
 	TR_TRY(tr_tensor(model, "items", 1, 1, (TrRange) {1, (float) (MOST_FEATURES - model->n_tags), true}, &m->items, err));
 	if (d)
@@ -251,16 +329,54 @@ fill(const TrModel *model, TrModel *work, TrEaseData *data, const TrPoll *poll, 
 	return tr_ease_transpose(data, poll);
 }
 
+static bool
+is_worth(int best, int i)
+{
+	return i < TRIED / 2 || i == best + TRIED / 2;
+}
+
 static TrStatus
-train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+choose(EaseTags *m, const TrPoll *poll, TrError *err)
+{
+	EaseTagsOptions options[TRIED];
+	const void *list[TRIED];
+	TrChoice	choice = {.options = list, .n = TRIED, .epochs = 1, .worth = is_worth, .most_users = CHOOSING_USERS,
+	.seed = 1};
+	double		share = tr_choice_share(m->model.dataset, CHOOSING_USERS);
+	int			best;
+
+	for (int i = 0; i < TRIED; i++)
+	{
+		set_tried(&options[i], m->model.options, i);
+		options[i].lambda *= share;
+		list[i] = &options[i];
+	}
+	TR_TRY(tr_choose(&best, &m->model, &choice, poll, err));
+	set_tried(&m->options, m->model.options, best);
+	keep_chosen(m);
+	return TR_OK;
+}
+
+static TrStatus
+solve(TrModel *model, const TrPoll *poll, TrEpochStats *stats, TrError *err)
 {
 	EaseTags   *m = (EaseTags *) model;
 	TrEaseSettings settings = settings_of(&m->options);
 
-	(void) epoch;
 	if (m->spectral.rank > 0)
 		return tr_ease_spectral_train(&m->spectral, model, fill, m->options.lambda, poll, stats, err);
 	return tr_ease_train(&m->weights, model, fill, &settings, poll, stats, err);
+}
+
+static TrStatus
+train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err)
+{
+	EaseTags   *m = (EaseTags *) model;
+
+	(void) epoch;
+	if (is_open(model->options) && m->spectral.rank == 0)
+		TR_TRY(choose(m, poll, err));
+	return solve(model, poll, stats, err);
 }
 
 /* Solves again: what is restored is what the same data gave. */
@@ -269,11 +385,19 @@ restored(TrModel *model, TrError *err)
 {
 	EaseTags   *m = (EaseTags *) model;
 
+	if (m->chosen)
+	{
+		m->options.lambda = m->chosen[0];
+		m->options.user_tags = m->chosen[1];
+		m->options.item_tags = m->chosen[2];
+	}
+	if (!(m->options.lambda > 0))
+		return tr_fail(err, TR_BAD_DATA, "stored lambda is %g", m->options.lambda);
 	if (*m->items != (float) m->n_items)
 		return tr_fail(err, TR_BAD_DATA, "stored weights are for %.0f items, not %d", *m->items, m->n_items);
 	if (m->spectral.rank > 0)
 		return tr_ease_spectral_restored(&m->spectral, err);
-	return model->dataset ? train_epoch(model, 1, NULL, &(TrEpochStats) {0}, err) : TR_OK;
+	return model->dataset ? solve(model, NULL, &(TrEpochStats) {0}, err) : TR_OK;
 }
 
 /* ------------------------------------------------------------------ result */
@@ -422,6 +546,18 @@ fold_in(TrModel *model, const TrHistory *history, const TrCatalogue *catalogue, 
 	return TR_OK;
 }
 
+static bool
+settled(const TrModel *model, void *options)
+{
+	const EaseTags *m = (const EaseTags *) model;
+	EaseTagsOptions *o = options;
+
+	o->lambda = m->options.lambda;
+	o->user_tags = m->options.user_tags;
+	o->item_tags = m->options.item_tags;
+	return is_open(model->options) && m->spectral.rank == 0;
+}
+
 const TrAlgorithm tr_algorithm_ease_tags = {
 	.name = "ease_tags",
 	.summary = "Linear regression of every item on the user's other items and tags, and on the tags items share, in "
@@ -445,4 +581,5 @@ const TrAlgorithm tr_algorithm_ease_tags = {
 	.encode_features = encode_features,
 	.fold_in = fold_in,
 	.contributions = tr_ease_contributions,
+	.settled = settled,
 };

@@ -12,15 +12,16 @@
 
 static TagrecQuery insert_query = {
 	"INSERT INTO @.tagrec_trial (job, trial, done_by, state, settings, options, fingerprint, metric, value, epochs, "
-	"best_epoch, seconds, sqlstate, error, device, library, stderr)"
+	"best_epoch, seconds, sqlstate, error, device, library, stderr, new_users, new_items)"
 	" VALUES (#)",
-	17, {INT8OID, INT4OID, INT8OID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID}
+	19, {INT8OID, INT4OID, INT8OID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID, INT4OID, FLOAT8OID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID, FLOAT8OID, FLOAT8OID}
 };
 
 /* Runs as the registry's owner, because fingerprints are not public. */
 static TagrecQuery find_query = {
-	"SELECT t.done_by, t.settings, t.value, t.stderr, t.epochs, t.best_epoch, t.seconds, t.device, t.library,"
+	"SELECT t.done_by, t.settings, t.value, t.stderr, t.new_users, t.new_items, t.epochs, t.best_epoch, t.seconds,"
+	" t.device, t.library,"
 	" t.fingerprint OPERATOR(pg_catalog.=) $2 AS same_data"
 	" FROM @.tagrec_job j JOIN @.tagrec_trial t ON t.job OPERATOR(pg_catalog.=) j.job"
 	" JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) j.role"
@@ -32,6 +33,12 @@ static TagrecQuery find_query = {
 	" t.library OPERATOR(pg_catalog.=) $5 DESC, t.job DESC LIMIT 1",
 	6, {TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, OIDOID}
 };
+
+static void
+put_known(TagrecValues *values, double value, bool failed)
+{
+	tagrec_put(values, Float8GetDatum(value), failed || isnan(value));
+}
 
 void
 tagrec_trial_insert(const TagrecTrialRow *row)
@@ -55,7 +62,9 @@ tagrec_trial_insert(const TagrecTrialRow *row)
 	tagrec_put_text(&values, failed ? row->error : NULL);
 	tagrec_put_text(&values, row->device);
 	tagrec_put_text(&values, row->library);
-	tagrec_put(&values, Float8GetDatum(row->value_error), failed || isnan(row->value_error));
+	put_known(&values, row->value_error, failed);
+	put_known(&values, row->new_users, failed);
+	put_known(&values, row->new_items, failed);
 	tagrec_registry_put(&insert_query, &values);
 }
 
@@ -89,6 +98,8 @@ take_result(TagrecTrialRow *row, MemoryContext to)
 	row->done_by = DatumGetInt64(tagrec_row_datum(0, "done_by", &isnull));
 	row->value = row_float("value");
 	row->value_error = row_float("stderr");
+	row->new_users = row_float("new_users");
+	row->new_items = row_float("new_items");
 	row->epochs = tagrec_row_int(0, "epochs", 0);
 	row->best_epoch = tagrec_row_int(0, "best_epoch", 0);
 	row->seconds = row_float("seconds");

@@ -21,6 +21,8 @@ typedef struct TagrecTrialRow
 	const char *metric;
 	double		value;
 	double		value_error;	/* its standard error; NAN = unknown */
+	double		new_users,		/* the metric on the held-out pairs of users without others; NAN = none */
+				new_items;
 	int			epochs,
 				best_epoch;
 	double		seconds;

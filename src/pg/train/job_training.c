@@ -341,15 +341,57 @@ tagrec_training_forget(TagrecTraining *t)
 	tr_memory_release(&t->model_memory);
 }
 
-double
-tagrec_training_measure(TagrecTraining *t, const TrPairs *pairs)
+static double
+measure(TagrecTraining *t, const TrDataset *dataset, const TrPairs *pairs)
 {
 	const TrTrainOptions *train = &t->options->train;
 	TrPoll		stop = {poll, t};
 	TrError		err = {0};
 	double		value;
 
-	check(t, tr_validate(t->model, training_data(t), pairs, (TrMetric) train->metric, train->metric_k, &stop, &value, &err),
-		  &err);
+	check(t, tr_validate(t->model, dataset, pairs, (TrMetric) train->metric, train->metric_k, &stop, &value, &err), &err);
 	return value;
+}
+
+double
+tagrec_training_measure(TagrecTraining *t, const TrPairs *pairs)
+{
+	return measure(t, training_data(t), pairs);
+}
+
+bool
+tagrec_is_new(const TrDataset *known, const TrPairs *pairs, int32 p, TrSide side)
+{
+	const int32 *ptr = side == TR_USER ? known->user_ptr : known->item_ptr;
+	int32		key = side == TR_USER ? pairs->user[p] : pairs->item[p];
+
+	return ptr[key] == ptr[key + 1];
+}
+
+double
+tagrec_training_measure_new(TagrecTraining *t, TrSide side)
+{
+	const TrPairs *all = &t->data.validation;
+	TrPairs		some = *all;
+
+	some.count = 0;
+	some.user = MemoryContextAllocHuge(CurrentMemoryContext, all->count * sizeof(int32));
+	some.item = MemoryContextAllocHuge(CurrentMemoryContext, all->count * sizeof(int32));
+	if (all->tag)
+		some.tag = MemoryContextAllocHuge(CurrentMemoryContext, all->count * sizeof(int32));
+	if (all->value)
+		some.value = MemoryContextAllocHuge(CurrentMemoryContext, all->count * sizeof(float));
+	for (int32 p = 0; p < all->count; p++)
+	{
+		if (!tagrec_is_new(training_data(t), all, p, side))
+			continue;
+		some.user[some.count] = all->user[p];
+		some.item[some.count] = all->item[p];
+		if (all->tag)
+			some.tag[some.count] = all->tag[p];
+		if (all->value)
+			some.value[some.count] = all->value[p];
+		some.count++;
+	}
+	return some.count > 0 ? measure(t, measured_data(t), &some) : NAN;
 }

@@ -63,6 +63,11 @@ extern void tagrec_training_forget(TagrecTraining *training);
 /* The validation metric of the model on held-out pairs, given what it was trained on. */
 extern double tagrec_training_measure(TagrecTraining *training, const TrPairs *pairs);
 
+/* Is the user, or the item, of a pair one without known pairs? */
+extern bool tagrec_is_new(const TrDataset *known, const TrPairs *pairs, int32 p, TrSide side);
+/* The validation metric on the held-out pairs of such users, or items; NAN = there are none. */
+extern double tagrec_training_measure_new(TagrecTraining *training, TrSide side);
+
 /* "ndcg@20", "mrr"; NULL without validation. */
 extern char *tagrec_metric_name(const TagrecOptions *options);
 

@@ -114,7 +114,7 @@ take_over(TagrecTrials *t, int i)
 
 	if (match == TAGREC_TRIAL_SAME)
 	{
-		if (t->settled)
+		if (t->look)
 			t->rows[i].settings = t->rows[i].earlier;
 		tagrec_trial_insert(&t->rows[i]);
 		consider(t, i);
@@ -186,7 +186,9 @@ tagrec_trials_begin(TagrecTrials *t)
 			.fingerprint = fingerprint(trial->options->algorithm->name, data),
 			.device = training->backend->ops->name,
 			.library = TAGREC_VERSION,
-			.metric = tagrec_metric_name(trial->options)
+			.metric = tagrec_metric_name(trial->options),
+			.new_users = NAN,
+			.new_items = NAN
 		};
 		if (request->resume)
 			take_over(t, i);
@@ -305,8 +307,8 @@ tagrec_trial_run(TagrecTrials *t, int i)
 	training->result = (TrTrainResult) {.metric = NAN};
 	training->to_beat = t->give_up && t->best >= 0 ? t->rows[t->best].value : NAN;
 	error = train_trial(training, psprintf("trial %d of %d", i + 1, t->count));
-	if (!error && t->settled)
-		t->settled(t, i);
+	if (!error && t->look)
+		t->look(t, i);
 	tagrec_training_forget(training);
 	if (error)
 		tagrec_training_close(training);

@@ -32,7 +32,7 @@ struct TagrecTrials
 	int			trained;
 	instr_time	told;			/* when the last notice about a trial was sent */
 	bool		give_up;		/* a trial that cannot reach the best one so far */
-	void		(*settled) (TagrecTrials *t, int i);	/* NULL, or looks at the model of a trial before it goes */
+	void		(*look) (TagrecTrials *t, int i);	/* NULL, or looks at the model of a trial before it goes */
 };
 
 /* Of training, job, trials and count: the rest, with the figures that earlier jobs have, if the request says so. */
