@@ -110,6 +110,8 @@ check_tap() {
 		# tests of real data skip themselves without it
 		TAGREC_DATA=$(realpath -m "${TAGREC_DATA:-../shared/data/lastfm}")
 		export TAGREC_DATA
+		shared_memory_setting > "$DIRECTORY/tap.conf"
+		export TEMP_CONFIG=$DIRECTORY/tap.conf
 		as_server_user prove --verbose -I "$(dirname "$REGRESS")/../perl" -I test/t test/t/*.pl
 	) 2>&1 | tee "$LOGS/tap.log" |
 		grep -E '^(not ok|test/t/|Files=|Result)|^#  *(Failed|at |got|expected|Looks like)|skip'
@@ -126,6 +128,7 @@ done
 wanted() { [[ " $PARTS " == *" $1 "* ]]; }
 
 ensure_packages test
+ensure_writable
 rm -rf "$LOGS"
 mkdir -p "$LOGS"
 say "== build"

@@ -274,14 +274,15 @@ run() {
 	T=$(identifier "$TAG_COLUMN")
 
 	ensure_packages build
+	ensure_writable
 	say "Building …"
 	make -s -j"$(nproc)" all >/dev/null || exit
 	find_server
 	private_running "$DIRECTORY" "$PRIVATE_BIN" && private_stop
 	private_install "$DIRECTORY" || exit
 	private_start "$DIRECTORY" || exit
-	"$PRIVATE_BIN/psql" -X -q -h "$DIRECTORY" -U tagrec -d postgres -c 'DROP DATABASE IF EXISTS demo' -c 'CREATE DATABASE demo' \
-		2>/dev/null || die "cannot make the database demo"
+	"$PRIVATE_BIN/psql" -X -q -h "$DIRECTORY" -U tagrec -d postgres -c 'SET client_min_messages = error' \
+		-c 'DROP DATABASE IF EXISTS demo' -c 'CREATE DATABASE demo' || die "cannot make the database demo"
 
 	TABLE=assignments
 	WHAT=$ITEM_COLUMN

@@ -90,6 +90,11 @@ This needs root, once:    sudo apt-get install -y ${missing% }"
 	hash -r
 }
 
+# Whoever cannot write here can still run what is built.
+ensure_writable() {
+	[ -w . ] || [ -f tagrec_cpu.so ] || die "$PWD is $(stat -c %U .)'s and cannot be written to: build in a copy of your own."
+}
+
 # ---- a user to run servers as ---------------------------------------------------------------------------------------
 
 # Empty when we are not root; else the user that servers and tests run as.
@@ -159,6 +164,11 @@ private_install() {
 	PRIVATE_BIN=$root$bindir
 }
 
+# Where /dev/shm is as small as containers may have it, a server keeps what it shares in files. Prints the setting.
+shared_memory_setting() {
+	[ "$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -ge 65536 ] 2>/dev/null || echo dynamic_shared_memory_type=mmap
+}
+
 # Starts the server of $1 (after private_install), making its data when there is none. Further arguments: postgres settings.
 private_start() {
 	PRIVATE=$1
@@ -169,7 +179,8 @@ private_start() {
 		as_server_user "$PRIVATE_BIN/initdb" -D "$PRIVATE/data" -U tagrec -A trust -E UTF8 --locale=C.UTF-8 --no-sync \
 			>"$PRIVATE/initdb.log" 2>&1 || { cat "$PRIVATE/initdb.log" >&2; return 1; }
 	fi
-	for setting in listen_addresses= "unix_socket_directories=$PRIVATE" fsync=off max_worker_processes=16 "$@"; do
+	for setting in listen_addresses= "unix_socket_directories=$PRIVATE" fsync=off max_worker_processes=16 \
+		$(shared_memory_setting) "$@"; do
 		options="$options -c $setting"
 	done
 	as_server_user "$PRIVATE_BIN/pg_ctl" -D "$PRIVATE/data" -l "$PRIVATE/server.log" -w -t 60 -o "$options" start \
