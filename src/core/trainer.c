@@ -18,8 +18,8 @@ static const char *const precisions[] = {"fp32", "tf32", "bf16", NULL};
 static const char *const merges[] = {"auto", "mean", "sum", "max", "last", NULL};
 
 static const TrOption options[] = {
-	{"epochs", TR_OPTION_INT, OPTION(epochs), "30", 1, 100000, NULL,
-	"maximum number of passes over the training data"},
+	{"epochs", TR_OPTION_INT, OPTION(epochs), "0", 0, 100000, NULL,
+	"maximum number of passes over the training data; 0 = 30, or as many as make 5 million pairs, but at least 5"},
 	{"seed", TR_OPTION_SEED, OPTION(seed), "1", 0, 0, NULL,
 	"random seed; the same seed gives the same model"},
 	{"threads", TR_OPTION_INT, OPTION(threads), "0", 0, 1024, NULL,
@@ -124,6 +124,20 @@ keep_best(Training *t, TrError *err)
 		memcpy(copy->value, tensors[t->n_best].value, bytes);
 	}
 	return TR_OK;
+}
+
+/* In all epochs together; and the fewest epochs. With 350,000 pairs, 14 epochs were within 1 % of 30. */
+#define MOST_PAIRS 5000000
+#define LEAST_EPOCHS 5
+
+int
+tr_usual_epochs(int usual, int64_t posts)
+{
+	int64_t		most = MOST_PAIRS / (posts > 0 ? posts : 1);
+
+	usual = usual > 0 ? usual : 30;
+	most = most > LEAST_EPOCHS ? most : LEAST_EPOCHS;
+	return most < usual ? (int) most : usual;
 }
 
 static bool
@@ -268,7 +282,8 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	t.started = now();
 	if (validates(&t))
 		TR_TRY(check_metric(&t, err));
-	model->epochs = train_options->epochs;
+	model->epochs = train_options->epochs > 0 ? train_options->epochs
+		: tr_usual_epochs(model->algorithm->epochs, dataset->n_posts);
 	if (model->algorithm->held_out && validates(&t))
 		model->algorithm->held_out(model, validation);
 	for (int number = 1; status == TR_OK && !done; number++)

@@ -9,7 +9,7 @@
 /* Options of the loop itself; every algorithm accepts them in addition to its own. */
 typedef struct TrTrainOptions
 {
-	int			epochs;			/* at most */
+	int			epochs;			/* at most; 0 = the usual ones */
 	int			stop_after;		/* epochs to run although more are planned; 0 = all that are planned */
 	double		max_seconds;	/* after which no epoch begins; 0 = any number */
 	double		validation;		/* share of the (user, item) pairs held out */
@@ -57,6 +57,12 @@ typedef struct TrTrainResult
 	double		metric;			/* of that epoch; NAN without validation */
 	double		metric_error;	/* its standard error; NAN with fewer than two users */
 } TrTrainResult;
+
+/*
+ * How many epochs are planned where none are asked for: what is usual over little data (0 = 30), fewer over much, where each
+ * teaches more.
+ */
+extern int	tr_usual_epochs(int usual, int64_t posts);
 
 /*
  * Trains model on the dataset it was created with. validation may be NULL or empty. Ends with TR_NOT_FINITE when an epoch's

@@ -51,7 +51,7 @@ SELECT tagrec_train('m', 'a', weight_column => 'tag');
 -- options
 SELECT says($$SELECT tagrec_train('m', 'a', 'popularity', '{"epoch": 3}')$$,
 	'^unknown option "epoch" .*Valid options are .*epochs, seed, threads, .*, schema\.') AS lists_options;
-SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": 0}');
+SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": -1}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": "many"}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": 1.5}');
 SELECT tagrec_train('m', 'a', 'popularity', '{"epochs": null}');

@@ -312,6 +312,45 @@ test_sequence(void)
 	}
 }
 
+/* Counted by hand, for every post; some posts have the same time. */
+static void
+test_earlier(void)
+{
+	static int64_t times[200];
+	Run			run = {0};
+	TrTrainResult result;
+	TrError		err = {0};
+	bool		right = true;
+
+	CHECK(set_options(&run, "history=earlier epochs=2 layers=3", &err)
+		  && tr_model_create(&run.model, algorithm, &memory, backend, &dataset, run.options, &err) == TR_BAD_OPTION
+		  && strstr(err.message, "times") && strstr(err.hint, "time_column"), "not without times: %s", err.message);
+	for (int32_t p = 0; p < dataset.n_posts; p++)
+		times[p] = (int64_t) tr_below(7, 1, 0, (uint64_t) p, 8);
+	dataset.post_time = times;
+	CHECK(tr_model_create(&run.model, algorithm, &memory, backend, &dataset, run.options, &err) == TR_OK, "with times");
+	for (int32_t p = 0; p < dataset.n_posts; p++)
+	{
+		float		count[TAGS] = {0};
+		TrSparse	earlier = abnt_earlier((Abnt *) run.model, p);
+
+		for (int32_t q = 0; q < dataset.n_posts; q++)
+			for (int64_t i = dataset.post_ptr[q]; i < dataset.post_ptr[q + 1]; i++)
+				count[dataset.post_tag[i]] += dataset.post_user[q] == dataset.post_user[p] && times[q] < times[p];
+		for (int32_t i = 0; i < earlier.n; i++)
+		{
+			right &= count[earlier.index[i]] == earlier.value[i] && (i == 0 || earlier.index[i] > earlier.index[i - 1]);
+			count[earlier.index[i]] = 0;
+		}
+		for (int32_t t = 0; t < TAGS; t++)
+			right &= count[t] == 0;
+	}
+	CHECK(right, "the tags that the user gave before each post");
+	CHECK(tr_train(run.model, &dataset, NULL, &run.train, NULL, &result, &err) == TR_OK, "it trains %s", err.message);
+	tr_model_destroy(run.model);
+	dataset.post_time = NULL;
+}
+
 /* A sample of all tags is no sample; one of few is another model. */
 static void
 test_samples(void)
@@ -398,7 +437,10 @@ main(void)
 	{
 		backends[i] ()->open(&backend, &config, NULL);
 		if (i == 0)
+		{
 			test_gradients();
+			test_earlier();
+		}
 		test_scores(3);
 		test_scores(100);
 		test_presets();

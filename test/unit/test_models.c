@@ -811,6 +811,18 @@ warm_up(void)
 	}
 }
 
+static void
+test_epochs(void)
+{
+	CHECK_EQUAL(tr_usual_epochs(0, 0), 30, "epochs over nothing");
+	CHECK_EQUAL(tr_usual_epochs(0, 166666), 30, "the usual ones over little data");
+	CHECK_EQUAL(tr_usual_epochs(0, 250000), 20, "5 million pairs in all");
+	CHECK_EQUAL(tr_usual_epochs(25, 250000), 20, "of an algorithm with others");
+	CHECK_EQUAL(tr_usual_epochs(25, 100), 25, "which are these");
+	CHECK_EQUAL(tr_usual_epochs(0, 2000000000), 5, "at least 5");
+	CHECK_EQUAL(tr_usual_epochs(3, 2000000000), 3, "unless fewer are usual");
+}
+
 int
 main(void)
 {
@@ -834,6 +846,7 @@ main(void)
 	test_many_tags("tag_bm25");
 		test_bad_tensors();
 		test_overflow();
+		test_epochs();
 		backend->ops->close(backend);
 	}
 	tr_memory_release(&model_memory);

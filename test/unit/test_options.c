@@ -157,7 +157,7 @@ check_one(void)
 	TrOptionTarget targets[] = {{&set, &sample}, {&tr_train_options, &train}};
 
 	CHECK_EQUAL(tr_options_check_one(targets, 2, &(TrSetting) {"whole", "-3"}, &err), TR_OK, "a value by itself, unchecked with others");
-	CHECK_EQUAL(tr_options_check_one(targets, 2, &(TrSetting) {"epochs", "0"}, &err), TR_BAD_OPTION, "a value out of range");
+	CHECK_EQUAL(tr_options_check_one(targets, 2, &(TrSetting) {"epochs", "-1"}, &err), TR_BAD_OPTION, "a value out of range");
 	CHECK_EQUAL(tr_options_check_one(targets, 2, &(TrSetting) {"preset", "small"}, &err), TR_OK, "a preset");
 	CHECK_EQUAL(tr_options_check_one(targets, 2, &(TrSetting) {"preset", "large"}, &err), TR_BAD_OPTION, "an unknown preset");
 	CHECK(tr_options_find(targets, 2, "real") == &options[2], "an option by its name");

@@ -230,6 +230,71 @@ test_each(void)
 			   "the preset of dspr is Eq. 8, which has no penalty");
 }
 
+/* Item 0 has so many tags, the first three from one user and the others from two; other items have one. */
+static void
+make_famous(TrDataset *dataset, int32_t tags, int32_t n_tags)
+{
+	TrAssignments a;
+
+	tr_assignments_init(&a, &memory);
+	for (int32_t t = 0; t < tags; t++)
+		for (int32_t user = 0; user < (t < 3 ? 1 : 2); user++)
+			tr_assignments_add(&a, user, 0, t, false, 0);
+	for (int32_t n = 0; n < 3 * ITEMS; n++)
+		tr_assignments_add(&a, n % USERS, 1 + n % (ITEMS - 1), n % (ITEMS - 1) % 5, false, 0);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(dataset, &a, USERS, ITEMS, n_tags, NULL);
+}
+
+/* The loss of the third epoch */
+static double
+third_loss(const TrDataset *dataset, int profile_tags)
+{
+	Run			run;
+	TrModel    *model;
+	TrTrainResult result;
+	double		loss[3] = {0};
+	TrTrainHooks hooks = {.poll = {.argument = loss}, .epoch = remember_loss};
+	char		settings[128];
+	TrError		err = {0};
+
+	snprintf(settings, sizeof(settings), "layers=4 weighting=count temperature=0.5 batch=4 epochs=3 profile_tags=%d",
+			 profile_tags);
+	set_options(&run, "hdlpr_ns", settings, &err);
+	CHECK(tr_model_create(&model, run.algorithm, &memory, backend, dataset, run.options, &err) == TR_OK
+		  && tr_train(model, dataset, NULL, &run.train, &hooks, &result, &err) == TR_OK, "%s", settings);
+	tr_model_destroy(model);
+	return loss[2];
+}
+
+/* Of item 0's profile the heaviest tags are read, as if it had no others; and how many without being told. */
+static void
+test_profile_tags(void)
+{
+	TrDataset	famous;
+	TrDataset	cut;
+	double		all;
+
+	make_famous(&famous, 5, TAGS);
+	make_famous(&cut, 5, TAGS);
+	cut.item.tag += 3;			/* it is the first of the table, its first entries are the light ones */
+	cut.item.count += 3;
+	cut.item.occurrence_ptr += 3;
+	cut.item.n_entries -= 3;
+	for (int32_t i = 1; i <= ITEMS; i++)
+		((int64_t *) cut.item.entry_ptr)[i] -= 3;
+	all = third_loss(&famous, 0);
+	CHECK(third_loss(&famous, 5) == all, "a profile that is as long as it may be is read as it is");
+	CHECK(third_loss(&famous, 2) == third_loss(&cut, 0), "two of five tags: those that two users gave");
+	CHECK(third_loss(&famous, 2) != all, "which makes a difference");
+
+	make_famous(&famous, 200, 20000);
+	CHECK(third_loss(&famous, 0) == third_loss(&famous, 1000), "of up to 20,000 tags all are read");
+	make_famous(&famous, 200, 20001);
+	CHECK(third_loss(&famous, 0) == third_loss(&famous, 128), "of more, 128 of a profile");
+	CHECK(third_loss(&famous, 0) != third_loss(&famous, 1000), "and not all");
+}
+
 static void
 test_checks(void)
 {
@@ -583,6 +648,7 @@ main(void)
 			check_golden(&golden[g]);
 		test_checks();
 		test_each();
+		test_profile_tags();
 		test_validation();
 		test_fold_in();
 		test_new_items("hdlpr_ns");

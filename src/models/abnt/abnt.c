@@ -10,6 +10,7 @@
 
 /* ------------------------------------------------------------------ options */
 
+static const char *const history_names[] = {"all", "earlier", NULL};
 static const char *const given_names[] = {"none", "some", "others", NULL};
 static const char *const activation_names[] = {"relu", "tanh", "sigmoid", NULL};
 
@@ -20,6 +21,9 @@ static const TrOption option_rows[] = {
 	"embedding size of users, items and tags (K in the paper)"},
 	{"sequence", TR_OPTION_INT, FIELD(sequence), "100", 0, 1000000, NULL,
 	"maximum number of distinct tags of the user for attention, the most used first; 0 = no attention"},
+	{"history", TR_OPTION_ENUM, FIELD(history), "all", 0, 0, history_names,
+	"posts of the user whose tags attention sees in training: all others (all), or, with a time_column, those with an earlier "
+	"time (earlier)"},
 	{"given", TR_OPTION_ENUM, FIELD(given), "none", 0, 0, given_names,
 	"tags that the post already has: ignored (none) or used as input; in training, the input is then a random part of "
 	"the post's tags, or all but one (others)"},

@@ -7,13 +7,15 @@
  *     x = [sum of a_s e_s, p_u, p_i]				the perceptron's input
  *     y = softmax(W x' + b)						over all tags, or a sample of them, of its last layer x'
  *
- * The data says nothing of when a tag was given, and attention without positions would not see an order: the sequence is a
- * bag. A tag that stands in it c times is c equal terms of the softmax, hence the factor. The post itself is left out of
- * it, by its user's counts less one; of a long one the most used tags stay. Tags that the post has already (given) can join
+ * Attention without positions does not see an order: the sequence is a bag. A tag that stands in it c times is c equal terms
+ * of the softmax, hence the factor. It has the tags of the user's other posts, or, where times are known, in training those
+ * of earlier posts only (option history). The post itself is left out of it, by its user's counts less one; of a long one
+ * the most used tags stay. Tags that the post has already (given) can join
  * the sequence, with vectors of their own: training then hides some of a post's tags and learns to find those.
  *
  * abnt.c        options, parameters, create		abnt_train.c  one epoch
  * abnt_batch.c  the rows of a step				abnt_serve.c  tags for a post, on the host
+ * abnt_earlier.c  the tags given before a post
  *
  * Legend: U users, I items, T tags, D width of the vectors, H width of the last layer, F rows of the table, R posts of a
  * step.
@@ -34,6 +36,12 @@ typedef enum AbntGiven
 	ABNT_OTHERS					/* training gives all but one */
 } AbntGiven;
 
+typedef enum AbntHistory
+{
+	ABNT_ALL,
+	ABNT_EARLIER
+} AbntHistory;
+
 typedef enum AbntActivation
 {
 	ABNT_RELU,
@@ -45,6 +53,7 @@ typedef struct AbntOptions
 {
 	int			dimensions;
 	int			sequence;
+	int			history;
 	int			given;
 	TrIntList	layers;
 	int			activation;
@@ -101,6 +110,14 @@ typedef struct AbntBatch
 	TrTouched	touched;		/* rows of the table that sequences and ids name */
 } AbntBatch;
 
+/* Work space of abnt_earlier(); (T) each */
+typedef struct AbntEarlier
+{
+	float	   *count;			/* zeros */
+	int32_t    *tag;
+	float	   *value;
+} AbntEarlier;
+
 typedef struct Abnt
 {
 	TrModel		model;
@@ -113,6 +130,7 @@ typedef struct Abnt
 	int32_t    *order;			/* (posts) of this epoch */
 	int32_t		next;			/* in order */
 	uint64_t   *keys;			/* work space of abnt_sequence() */
+	AbntEarlier earlier;
 	TrTagSample sample;			/* where the softmax is not over all tags; the columns of targets go by it */
 
 	/* step buffers */
@@ -164,6 +182,10 @@ extern TrStatus abnt_plan_step(Abnt *m, int epoch, TrError *err);	/* no rows: th
  */
 extern int32_t abnt_sequence(const TrSparse *profile, const int32_t *own, int32_t n_own, int32_t most, int32_t *col,
 							 float *val, uint64_t *keys);
+
+/* abnt_earlier.c: what history asks for; the tags of the user's posts with earlier times, until the next call */
+extern TrStatus abnt_earlier_create(Abnt *m, TrError *err);
+extern TrSparse abnt_earlier(Abnt *m, int32_t post);
 
 /* abnt_train.c */
 extern TrStatus abnt_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);

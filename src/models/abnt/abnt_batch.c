@@ -138,13 +138,20 @@ add_tags(Abnt *m, int32_t post, uint64_t epoch)
 	}
 }
 
+static TrSparse
+user_profile(const TrDataset *d, int32_t user)
+{
+	int64_t		first = d->user.entry_ptr[user];
+
+	return (TrSparse) {(int32_t) (d->user.entry_ptr[user + 1] - first), d->user.tag + first, d->user.count + first};
+}
+
 static TrStatus
 add_post(Abnt *m, int32_t post, uint64_t epoch, TrError *err)
 {
 	const TrDataset *d = m->model.dataset;
-	int32_t		user = d->post_user[post];
-	int64_t		first = d->user.entry_ptr[user];
-	TrSparse	profile = {(int32_t) (d->user.entry_ptr[user + 1] - first), d->user.tag + first, d->user.count + first};
+	bool		earlier = m->options.history == ABNT_EARLIER;
+	TrSparse	profile = earlier ? abnt_earlier(m, post) : user_profile(d, d->post_user[post]);
 	const int32_t *own = d->post_tag + d->post_ptr[post];
 	int32_t		n_own = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
 	TrRows	   *sequence = &m->batch.sequence;
@@ -156,7 +163,9 @@ add_post(Abnt *m, int32_t post, uint64_t epoch, TrError *err)
 	tr_rows_start(sequence);
 	tr_rows_start(&m->batch.targets);
 	end = &sequence->ptr[sequence->rows + 1];
-	*end += abnt_sequence(&profile, own, n_own, m->options.sequence, sequence->col + *end, sequence->val + *end, m->keys);
+	/* its own tags are not among the earlier ones */
+	*end += abnt_sequence(&profile, own, earlier ? 0 : n_own, m->options.sequence, sequence->col + *end, sequence->val + *end,
+						  m->keys);
 	add_tags(m, post, epoch);
 	sequence->rows++;
 	m->batch.targets.rows++;
@@ -251,6 +260,7 @@ abnt_planner_create(Abnt *m, TrError *err)
 	int32_t		posts = m->model.dataset->n_posts;
 	int32_t		most = m->options.batch < posts ? m->options.batch : posts;
 
+	TR_TRY(abnt_earlier_create(m, err));
 	m->order = TR_NEW(&m->model, int32_t, posts);
 	m->keys = TR_NEW(&m->model, uint64_t, longest_profile(m->model.dataset));
 	if (!m->order || !m->keys || !tr_touched_init(memory, &b->touched, m->layout.rows)

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "core/metrics.h"
-#include "models/blend/blend_choose.h"
 #include "core/tensors.h"
+#include "core/trainer.h"
+#include "models/blend/blend_choose.h"
 
 #define OPTION(field) offsetof(BlendOptions, field)
 
@@ -162,13 +163,24 @@ held_out(TrModel *model, const TrPairs *pairs)
 			m->member[i].algorithm->held_out(m->member[i].model, pairs);
 }
 
+/* The epochs of every member that is trained, and of all together */
 static int
-planned(const Blend *m)
+plan(Blend *m)
 {
+	int			most = ((const BlendOptions *) m->model.options)->epochs;
 	int			epochs = 0;
 
 	for (int i = 0; i < m->n_members; i++)
-		epochs += m->member[i].model ? m->member[i].epochs : 0;
+	{
+		BlendMember *member = &m->member[i];
+
+		if (!member->model)
+			continue;
+		if (member->epochs == 0)
+			member->epochs = tr_usual_epochs(member->algorithm->epochs, m->model.dataset->n_posts);
+		member->epochs = member->epochs < most ? member->epochs : most;
+		epochs += member->epochs;
+	}
 	return epochs;
 }
 
@@ -245,7 +257,7 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	skip_untrained(m);
 	member = &m->member[m->current];
 	if (epoch == 1)
-		model->epochs = planned(m);
+		model->epochs = plan(m);
 	member->model->epochs = member->epochs;
 	TR_TRY(member->algorithm->train_epoch(member->model, ++m->epoch, poll, stats, err));
 	if (stats->last || m->epoch == member->epochs)

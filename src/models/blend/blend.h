@@ -41,7 +41,7 @@ typedef struct BlendMember
 {
 	const TrAlgorithm *algorithm;
 	void	   *options;		/* its own */
-	int			epochs;			/* planned at most */
+	int			epochs;			/* planned at most; 0 = the usual ones, until the first begins */
 	double		weight;			/* w */
 	TrModel    *model;			/* NULL when it was dropped, or loaded and can neither encode nor fold in */
 	int			width;			/* of its arrays */

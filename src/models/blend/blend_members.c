@@ -20,7 +20,7 @@ typedef struct MemberTraining
 } MemberTraining;
 
 static const TrOption training_rows[] = {
-	{"epochs", TR_OPTION_INT, offsetof(MemberTraining, epochs), "30", 1, 100000, NULL,
+	{"epochs", TR_OPTION_INT, offsetof(MemberTraining, epochs), "0", 0, 100000, NULL,
 	"maximum number of passes over the training pairs"},
 	{"seed", TR_OPTION_SEED, offsetof(MemberTraining, seed), "1", 0, 0, NULL, "random seed"},
 };
@@ -141,7 +141,7 @@ read_member(BlendMember *member, char *text, const BlendOptions *o, TrMemory *me
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for the options of member \"%s\"", name);
 	targets[0] = (TrOptionTarget) {member->algorithm->options, member->options};
 	TR_TRY(name_member(name, tr_options_set(targets, 2, settings, err), err));
-	member->epochs = train.epochs < o->epochs ? train.epochs : o->epochs;
+	member->epochs = train.epochs;
 	return TR_OK;
 }
 

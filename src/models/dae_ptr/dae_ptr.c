@@ -72,7 +72,7 @@ static const TrOption option_rows[] = {
 	"optimizer"},
 	{"learning_rate", TR_OPTION_REAL, FIELD(learning_rate), "0.001", 1e-9, 10, NULL,
 	"learning rate"},
-	{"learning_rate_decay", TR_OPTION_ENUM, FIELD(decay), "none", 0, 0, decay_names,
+	{"learning_rate_decay", TR_OPTION_ENUM, FIELD(decay), "linear", 0, 0, decay_names,
 	"learning rate schedule: constant (none), or linear decay to 0 at the last epoch"},
 	{"touched_rows", TR_OPTION_BOOL, FIELD(touched_rows), "true", 0, 0, NULL,
 	"sparse updates: change only embeddings of users, items and input tags in the mini-batch; false updates all, by "
@@ -85,8 +85,8 @@ static const TrOption option_rows[] = {
 	"mini-batch size, in posts; 0 = a 3,000th of the posts, but at least 256 and at most 1,024"},
 	{"seed", TR_OPTION_SEED, FIELD(seed), "1", 0, 0, NULL,
 	"random seed; the same seed gives the same model"},
-	{"epochs", TR_OPTION_INT, FIELD(epochs), "15", 1, 100000, NULL,
-	"maximum number of passes over the posts"},
+	{"epochs", TR_OPTION_INT, FIELD(epochs), "0", 0, 100000, NULL,
+	"maximum number of passes over the posts; 0 = 25, or as many as make 5 million posts, but at least 5"},
 };
 
 static const TrSetting paper[] = {
@@ -266,6 +266,7 @@ const TrAlgorithm tr_algorithm_dae_ptr = {
 	.task = TR_TASK_TAG,
 	.options = &option_set,
 	.estimate = estimate,
+	.epochs = 25,
 	.size = sizeof(Dae),
 	.loads = true,
 	.create = create,

@@ -39,6 +39,7 @@ tower_check_options(const void *values, TrError *err)
 
 static const TrOption dspr_options[] = {
 	TOWER_COMMON_OPTIONS,
+	TOWER_PROFILE_TAGS_OPTION,
 	TOWER_MASK_OPTION,
 };
 
@@ -61,6 +62,7 @@ const TrAlgorithm tr_algorithm_dspr = {
 
 static const TrOption hdlpr_options[] = {
 	TOWER_COMMON_OPTIONS,
+	TOWER_PROFILE_TAGS_OPTION,
 	TOWER_MASK_OPTION,
 	TOWER_HYBRID_OPTIONS,
 };
@@ -83,6 +85,7 @@ const TrAlgorithm tr_algorithm_hdlpr = {
 
 static const TrOption hdlpr_ns_options[] = {
 	TOWER_COMMON_OPTIONS,
+	TOWER_PROFILE_TAGS_OPTION,
 	TOWER_MASK_OPTION,
 	TOWER_SAMPLING_OPTIONS,
 	TOWER_HYBRID_OPTIONS,

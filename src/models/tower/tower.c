@@ -116,12 +116,16 @@ silence(Tower *t, int32_t first)
 static TrStatus
 prepare_training(Tower *t, int32_t n_tags, TrError *err)
 {
+	TrProfileTable items;
+
 	profile_statistics(t);
 	silence(t, n_tags);
 	if (t->options.popularity)
 		t->p.host[t->popularity_weight] = 0.5f;
 	upload_table(t, &t->side[TR_USER], &t->dataset->user);
-	upload_table(t, &t->side[TR_ITEM], &t->dataset->item);
+	TR_TRY(tower_read_profiles(t, &items, err));
+	upload_table(t, &t->side[TR_ITEM], &items);
+	tower_forget_profiles(t, &items);
 	TR_TRY(tr_enough_memory(&t->model, err, "the model"));
 	return tower_planner_create(t, err);
 }

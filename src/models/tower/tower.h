@@ -7,6 +7,7 @@
  * tower_options.h  what can be chosen
  * tower_network.c  parameters, forward and backward passes
  * tower_batch.c    which users, items and pairs make up a step (host)
+ * tower_profiles.c what of the items' profiles is read
  * tower_train.c    one epoch
  * tower_choice.c   options chosen on held-out pairs, before the first epoch
  * tower.c          the TrAlgorithm functions: create, save, load, encode
@@ -38,6 +39,7 @@ typedef struct Tower
 	float	   *host_idf;		/* (T) */
 	float	   *mean_length;	/* (2) assignments of a user's, an item's profile */
 	TrProfileTable side[2];		/* TR_USER, TR_ITEM, in backend memory; empty when loaded */
+	const int64_t *item_entry_ptr;	/* (items+1) host memory: that of the items' profiles as they are read */
 
 	/* what tower_batch.c keeps between steps, see there */
 	struct TowerPlanner *planner;
@@ -124,6 +126,13 @@ extern TrStatus tower_planner_create(Tower *t, TrError *err);
 extern void tower_plan_epoch(Tower *t, int epoch);
 /* false when the epoch is over; a batch may come out without pairs. */
 extern bool tower_plan_step(Tower *t, TowerBatch *batch);
+
+/*
+ * tower_profiles.c: the items' profiles that training reads, the dataset's or copies in host memory, which go once they
+ * have been uploaded
+ */
+extern TrStatus tower_read_profiles(Tower *t, TrProfileTable *read, TrError *err);
+extern void tower_forget_profiles(Tower *t, const TrProfileTable *read);
 
 /* tower_choice.c: is something to be chosen? */
 extern bool tower_is_open(const TowerOptions *o);

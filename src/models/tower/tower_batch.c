@@ -378,12 +378,12 @@ mask_seen(Tower *t)
 }
 
 static int64_t
-count_entries(const TrProfileTable *table, const int32_t *entity, int32_t n)
+count_entries(const int64_t *entry_ptr, const int32_t *entity, int32_t n)
 {
 	int64_t		entries = 0;
 
 	for (int32_t i = 0; i < n; i++)
-		entries += table->entry_ptr[entity[i] + 1] - table->entry_ptr[entity[i]];
+		entries += entry_ptr[entity[i] + 1] - entry_ptr[entity[i]];
 	return entries;
 }
 
@@ -422,9 +422,9 @@ tower_plan_step(Tower *t, TowerBatch *result)
 	count_multiplicity(batch);
 	if (t->options.mask_seen && t->options.negatives != TOWER_EACH)
 		mask_seen(t);
-	batch->entries[TOWER_USERS] = count_entries(&d->user, batch->user, batch->users);
-	batch->entries[TOWER_CANDIDATES] = count_entries(&d->item, batch->column, batch->columns);
-	batch->entries[TOWER_POSITIVES] = count_entries(&d->item, batch->pair_item, batch->pairs);
+	batch->entries[TOWER_USERS] = count_entries(d->user.entry_ptr, batch->user, batch->users);
+	batch->entries[TOWER_CANDIDATES] = count_entries(t->item_entry_ptr, batch->column, batch->columns);
+	batch->entries[TOWER_POSITIVES] = count_entries(t->item_entry_ptr, batch->pair_item, batch->pairs);
 	*result = *batch;
 	return true;
 }

@@ -88,6 +88,7 @@ typedef struct TowerOptions
 	int			max_targets;
 	double		user_balance;
 	uint64_t	seed;
+	int			profile_tags;
 } TowerOptions;
 
 extern const char *const tower_weighting_names[];
@@ -180,6 +181,11 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	"correct for sampling: divide each negative by its sampling probability, to estimate the sum over all items"}, \
 	{"positive_in_denominator", TR_OPTION_BOOL, TOWER_FIELD(positive_in_denominator), "true", 0, 0, NULL, \
 	"include the target in the softmax denominator (Eq. 8); false is exactly Eq. 14"}
+
+#define TOWER_PROFILE_TAGS_OPTION \
+	{"profile_tags", TR_OPTION_INT, TOWER_FIELD(profile_tags), "0", 0, 1e9, NULL, \
+	"maximum number of tags of an item's profile that training reads, those of the largest weights; 0 = all if there are " \
+	"at most 20,000 tags, else 128"}
 
 #define TOWER_MASK_OPTION \
 	{"mask_seen", TR_OPTION_BOOL, TOWER_FIELD(mask_seen), "true", 0, 0, NULL, \

@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "core/trainer.h"
 #include "pg/base/auto.h"
 
 /* A closed form that would take more operations goes by eigenvectors instead. */
@@ -49,11 +50,24 @@ ials(const TrShape *s)
 	return 1.2e-9 * (64.0 * 64 * s->n_posts + 64.0 * 64 * 64 * ((double) s->n_users + s->n_items));
 }
 
-/* A layer of 256 for every tag and post, forth and back, in 15 epochs. */
+/* In all epochs */
 static double
-autoencoder(const TrShape *s)
+hdlpr_ns(const TrShape *s)
 {
-	return 7.5e-7 * (double) s->n_posts * fmin(s->n_tags, 10000);
+	return 3e-6 * (double) s->n_posts * tr_usual_epochs(30, s->n_posts);
+}
+
+static double
+hybrid(const TrShape *s)
+{
+	return 7e-6 * (double) s->n_posts * tr_usual_epochs(30, s->n_posts);
+}
+
+/* A layer of 256 for every tag and post, forth and back */
+static double
+dae_ptr(const TrShape *s)
+{
+	return 5e-8 * (double) s->n_posts * fmin(s->n_tags, 10000) * tr_usual_epochs(25, s->n_posts);
 }
 
 /* As much for every pair, unless there is more to say */
@@ -74,9 +88,9 @@ static const struct
 	{"ease", .work = ease},
 	{"ease_tags", .work = ease_tags},
 	{"ials", .work = ials},
-	{"hdlpr_ns", 9e-5},
-	{"hybrid", 2.1e-4},
-	{"dae_ptr", .work = autoencoder},
+	{"hdlpr_ns", .work = hdlpr_ns},
+	{"hybrid", .work = hybrid},
+	{"dae_ptr", .work = dae_ptr},
 	{"mf", 3e-5},
 	{"svdpp", 1e-4},			/* every epoch goes through the items of a user once more */
 	{"fm", 2e-4}
