@@ -21,7 +21,7 @@
 #include "core/profile.h"
 #include "core/status.h"
 
-#define TR_BACKEND_API_VERSION 12
+#define TR_BACKEND_API_VERSION 13
 
 typedef struct TrBackend TrBackend;
 
@@ -165,6 +165,9 @@ typedef struct TrOptimizer
 	float		decay;			/* g + 2 decay w is the gradient used: d/dw of decay * w^2 */
 } TrOptimizer;
 
+/* Part `task` of some work on host memory. */
+typedef void (*TrHostTask) (void *argument, int task);
+
 typedef struct TrBackendOps
 {
 	uint32_t	api_version;	/* TR_BACKEND_API_VERSION */
@@ -197,6 +200,12 @@ typedef struct TrBackendOps
 #include "core/operations.h"
 
 	/*
+	 * (optional) Work of the caller's own, on host memory: task(argument, i) for i = 0..tasks-1, some of them side by side.
+	 * It may not call the backend. Models call tr_run_tasks().
+	 */
+	void		(*run_tasks) (TrBackend *b, TrHostTask task, void *argument, int tasks);
+
+	/*
 	 * (optional) After alloc() returned NULL: adds the requested and the free memory to err; or err = an earlier failure.
 	 */
 	void		(*shortage) (TrBackend *b, TrError *err);
@@ -210,6 +219,14 @@ typedef struct TrBackendOps
 	int			(*devices) (TrDevice *devices, int most, TrError *err);
 } TrBackendOps;
 
+/* Whom an operation that takes long may ask, between its parts, whether it is to give up: its outputs are then undefined. */
+typedef struct TrAsked
+{
+	bool		(*stop) (void *argument);	/* NULL = nobody */
+	void	   *argument;
+	bool		stopped;		/* has it said so? */
+} TrAsked;
+
 /* Every backend's struct starts with this. Set by open(); 0 = suitable for a CPU. */
 struct TrBackend
 {
@@ -217,6 +234,8 @@ struct TrBackend
 	size_t		block_bytes;	/* an intermediate result that can be made in blocks should stay below */
 	const char *shortfall;		/* why it multiplies in float32 although another precision was asked for; NULL = as asked */
 	double		step_work;		/* floating-point operations that take 0.1 s where they are slow: between two polls */
+	int			threads;		/* that run_tasks() has; 0 = one */
+	TrAsked		asked;			/* set by who calls an operation */
 };
 
 static inline size_t
@@ -229,6 +248,31 @@ static inline double
 tr_step_work(const TrBackend *b)
 {
 	return b->step_work > 0 ? b->step_work : 2e9;
+}
+
+/* Asks; once it was told so it need not. */
+static inline bool
+tr_give_up(TrBackend *b)
+{
+	if (!b->asked.stopped && b->asked.stop)
+		b->asked.stopped = b->asked.stop(b->asked.argument);
+	return b->asked.stopped;
+}
+
+static inline int
+tr_threads(const TrBackend *b)
+{
+	return b->threads > 0 ? b->threads : 1;
+}
+
+static inline void
+tr_run_tasks(TrBackend *b, TrHostTask task, void *argument, int tasks)
+{
+	if (b->ops->run_tasks)
+		b->ops->run_tasks(b, task, argument, tasks);
+	else
+		for (int i = 0; i < tasks; i++)
+			task(argument, i);
 }
 
 static inline void

@@ -115,6 +115,20 @@ tr_poll(const TrPoll *poll)
 	return poll && poll->stop && poll->stop(poll->argument);
 }
 
+/* Small pieces of work, entries for example, between two polls: some milliseconds even where each waits for memory */
+#define TR_POLL_WORK (1 << 18)
+
+/* The same, but only when so much has been done; *since = what was done since it was last asked */
+static inline bool
+tr_poll_after(const TrPoll *poll, int64_t *since, int64_t work)
+{
+	*since += work;
+	if (*since < TR_POLL_WORK)
+		return false;
+	*since = 0;
+	return tr_poll(poll);
+}
+
 /* The same, after it was said how far the work is. */
 static inline bool
 tr_poll_at(const TrPoll *poll, const char *unit, int64_t done, int64_t total)

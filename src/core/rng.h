@@ -27,7 +27,8 @@ typedef enum TrStream
 	TR_STREAM_CORRUPTION,		/* a = epoch, b = post: how many of its tags are dropped */
 	TR_STREAM_ID_DROPOUT,		/* a = epoch, b = 2 post, its user, or 2 post + 1, its item */
 	TR_STREAM_HISTORY,			/* a = epoch, b = post << 32 | draw */
-	TR_STREAM_CHOICE,			/* a = 0, b = user; a = 1, b = post: is it held out to choose options by? */
+	TR_STREAM_CHOICE,			/* a = 0, b = user; a = 1, b = post: is it held out to choose options by?
+								 * a = 2, b = range of items: which of them is in a sample? */
 	TR_STREAM_LATENT,			/* a = step, b = element */
 	TR_STREAM_DISLIKED,			/* a = epoch, b = 2 post: is the negative a dislike? 2 post + 1: which? */
 	TR_STREAM_SEARCH = 16		/* a = trial and attempt, b = name of the option */

@@ -30,7 +30,7 @@ prepare(TrCpu *cpu, int threads)
 
 	openblas_set_num_threads(1);
 	cpu->base.ops = &cpu_ops;
-	cpu->threads = threads;
+	cpu->base.threads = threads;
 	tr_memory_init(&cpu->memory, 0);
 	for (int c = 0; c < TR_CPU_LOGS; c++)
 		cpu->logs[c] = log1pf((float) c);
@@ -181,6 +181,7 @@ static const TrBackendOps cpu_ops = {
 	.download = cpu_copy,
 	.zero = cpu_zero,
 	.finish = cpu_finish,
+	.run_tasks = tr_cpu_run,
 #define OPERATION(name, parameters) .name = tr_cpu_##name,
 #include "core/operations.h"
 };

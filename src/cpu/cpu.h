@@ -17,7 +17,6 @@ typedef struct TrCpu
 {
 	TrBackend	base;
 	TrPool	   *pool;
-	int			threads;
 	TrMemory	memory;
 	TrError		error;			/* the first failure, sticky */
 	void	   *scratch;		/* grows to the largest size requested */

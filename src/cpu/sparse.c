@@ -10,6 +10,7 @@
 #define ROWS 256				/* per task, forward */
 #define AHEAD 16				/* entries between a prefetch and its use */
 #define COLUMNS 64				/* per task, backward */
+#define STEPS_AHEAD 4			/* columns between a prefetch of the optimizer's state and its use */
 #define STRIP 64				/* floats of a row of dw that are in registers at a time */
 
 typedef struct Sparse
@@ -203,6 +204,22 @@ tr_cpu_sparse_backward(TrBackend *b, float *dw, const TrCsr *x, const float *dz,
 		tr_cpu_run(b, backward_columns, &s, tr_blocks(s.T, COLUMNS));
 }
 
+/* What a step changes of column c from j on is on its way while those before it are updated. */
+TR_INLINE void
+prefetch_step(const Backward *s, int c, int j, int width)
+{
+	size_t		at = (size_t) c * s->H + j;
+
+	for (int i = 0; i < width && c < s->T; i += TR_LANES)
+	{
+		__builtin_prefetch(s->step.w + at + i, 1);
+		if (s->step.m)
+			__builtin_prefetch(s->step.m + at + i, 1);
+		if (s->step.v)
+			__builtin_prefetch(s->step.v + at + i, 1);
+	}
+}
+
 TR_SIMD static void
 update_columns(void *argument, int task)
 {
@@ -215,6 +232,7 @@ update_columns(void *argument, int task)
 			int			width = s->H - j < STRIP ? s->H - j : STRIP;
 			float		g[STRIP] = {0};
 
+			prefetch_step(s, c + STEPS_AHEAD, j, width);
 			add_column(g, &s->x, c, s->dz + j, s->H, width);
 			tr_step_over(&s->step, (size_t) c * s->H + j, g, width);
 		}

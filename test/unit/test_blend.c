@@ -4,6 +4,7 @@
 #include "backends.h"
 #include "core/trainer.h"
 #include "core/validation.h"
+#include "models/blend/blend_scores.h"
 
 #define USERS 40
 #define ITEMS 30
@@ -320,6 +321,57 @@ test_spectral_member(void)
 }
 
 /* How wide the arrays of ccs are, training decides. */
+#define MANY 9000
+
+/* Scores by a sample of the items are those items' own, and spread about as far as all do. */
+static void
+test_sample(const char *member)
+{
+	TrMemory   *own = tr_memory_child(&memory);
+	TrAssignments a;
+	TrDataset	many;
+	TrModel		model = {.memory = own, .backend = backend, .dataset = &many};
+	Blend		m = {.model = model, .n_items = MANY};
+	BlendMember one = {.algorithm = tr_algorithm_find(member)};
+	TrSetting	none[] = {{NULL, NULL}};
+	char		values[4096];
+	TrOptionTarget target = {one.algorithm->options, values};
+	int32_t		user[3] = {0, 1, 2};
+	BlendScorer all;
+	BlendScorer some;
+	TrEpochStats stats = {0};
+	int			same = 0;
+
+	tr_assignments_init(&a, &memory);
+	for (int i = 0; i < MANY; i++)
+		for (int k = 0; k < 4; k++)
+			tr_assignments_add(&a, (int32_t) tr_below(3, 1, (uint64_t) k, (uint64_t) i, 300), i, i % 7, false, 0);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&many, &a, 300, MANY, 7, NULL);
+	tr_assignments_free(&a);
+	CHECK_EQUAL(tr_options_set(&target, 1, none, NULL), TR_OK, "options of %s", member);
+	CHECK_EQUAL(tr_model_create(&one.model, one.algorithm, own, backend, &many, values, NULL), TR_OK, "%s", member);
+	CHECK_EQUAL(one.algorithm->train_epoch(one.model, 1, NULL, &stats, NULL), TR_OK, "%s is trained", member);
+	one.width = one.model->width;
+	one.features = tr_features(one.model);
+	CHECK_EQUAL(blend_scorer_open(&all, &m, &one, NULL, NULL), TR_OK, "a scorer of all items");
+	CHECK_EQUAL(blend_scorer_open(&some, &m, &one, NULL, NULL), TR_OK, "a scorer of some");
+	CHECK_EQUAL(blend_scorer_sample(&some, NULL), TR_OK, "has a sample");
+	CHECK(blend_score_users(&all, user, 3, NULL, NULL) == TR_OK && blend_score_users(&some, user, 3, NULL, NULL) == TR_OK,
+		  "both score");
+	for (int u = 0; u < 3; u++)
+		for (int i = 0; i < MANY; i++)
+			same += some.place[i] >= 0
+				&& fabsf(some.host_scores[u * some.columns + some.place[i]] - all.host_scores[u * MANY + i]) < 1e-5f;
+	CHECK(some.columns == 4096 && all.columns == MANY && same == 3 * 4096, "%s: %d scores of a sample are the items' own", member,
+		  same);
+	blend_scorer_close(&all);
+	blend_scorer_close(&some);
+	tr_model_destroy(one.model);
+	tr_dataset_free(&many);
+	tr_memory_end_child(own);
+}
+
 static void
 test_width(void)
 {
@@ -576,6 +628,8 @@ main(void)
 	test_shared();
 	test_dropped();
 	test_width();
+	test_sample("ials");
+	test_sample("item_knn");
 	test_spectral_member();
 	test_choice();
 	test_last_member();

@@ -311,6 +311,30 @@ test_samples(void)
 		  "a few are another model");
 }
 
+/* Epochs of a part of the posts each: so many of them make up a pass. */
+static void
+test_parts(void)
+{
+	Run			run = {0};
+	int			parts = (dataset.n_posts + 4) / 5;
+	int64_t		pairs = 0;
+	int64_t		most = 0;
+
+	if (!CHECK(train(&run, "hidden=6 epochs=1 batch=4 epoch_posts=5"), "trains on five posts in an epoch"))
+		return;
+	for (int epoch = 1; epoch <= 2 * parts; epoch++)
+	{
+		TrEpochStats stats = {0};
+
+		run.model->algorithm->train_epoch(run.model, epoch, NULL, &stats, NULL);
+		pairs += stats.pairs;
+		most = stats.pairs > most ? stats.pairs : most;
+	}
+	CHECK(parts > 2 && most == 5, "%d epochs of up to %d posts", parts, (int) most);
+	CHECK_EQUAL(pairs, 2 * (int64_t) dataset.n_posts, "two passes see each post twice");
+	tr_model_destroy(run.model);
+}
+
 static void
 train_with_threads(const char *settings, int threads, float *out)
 {
@@ -359,9 +383,11 @@ main(void)
 		test_checks();
 		test_touched_rows();
 		test_samples();
+		test_parts();
 		backend->ops->close(backend);
 	}
 	test_threads("hidden=200 epochs=3 batch=7 profiles=true");
+	test_threads("hidden=200 epochs=3 batch=7 epoch_posts=9");
 	test_threads("hidden=200 epochs=3 batch=7 samples=5 profile_tags=2");
 	tr_memory_release(&memory);
 	return check_done();

@@ -274,7 +274,7 @@ random_data(TrModel *model, double *x, int M, int C, int targets)
 		}
 	}
 	rows->ptr[M] = n;
-	tr_ease_transpose(&data);
+	tr_ease_transpose(&data, NULL);
 	return data;
 }
 
@@ -473,7 +473,7 @@ test_equal_values(void)
 		data.by_row.col[i] = i;
 		data.by_row.val[i] = i < 3 ? 2 : 1;
 	}
-	tr_ease_transpose(&data);
+	tr_ease_transpose(&data, NULL);
 	rows = side_of(&work, &data.by_row);
 	columns = side_of(&work, &data.by_column);
 	CHECK(tr_spectrum(&spectrum, &work, &rows, &columns, 20, NULL, NULL) == TR_OK, "equal eigenvalues");
@@ -486,6 +486,38 @@ test_equal_values(void)
 	tr_end_work(&work);
 	backend->ops->close(backend);
 	free(vectors);
+}
+
+static bool
+count_polls(void *argument)
+{
+	return ++*(int *) argument == 0;
+}
+
+/* Making X of a large data set says so again and again: at least once for so many entries, both times it goes over them. */
+static void
+test_long_transpose(void)
+{
+	enum {ROWS = 1000, OF_ROW = 2000};
+	int			calls = 0;
+	TrPoll		poll = {.stop = count_polls, .argument = &calls};
+	int64_t		entries = (int64_t) ROWS * OF_ROW;
+	TrModel		work;
+	TrEaseData	data;
+
+	tr_start_work(&work, &(TrModel) {.memory = &memory});
+	tr_ease_new_data(&data, &work, ROWS, OF_ROW, OF_ROW, entries, NULL);
+	for (int64_t e = 0; e < entries; e++)
+	{
+		data.by_row.col[e] = (int32_t) (e % OF_ROW);
+		data.by_row.val[e] = 1;
+		data.by_row.ptr[e / OF_ROW + 1] = e + 1;
+	}
+	CHECK_EQUAL(tr_ease_transpose(&data, &poll), TR_OK, "many entries change places");
+	CHECK(calls >= 2 * (entries / (TR_POLL_WORK + OF_ROW)), "%d polls while %lld entries change places", calls, (long long) entries);
+	calls = -1;
+	CHECK_EQUAL(tr_ease_transpose(&data, &poll), TR_CANCELLED, "which can be stopped");
+	tr_end_work(&work);
 }
 
 static void
@@ -758,6 +790,7 @@ main(void)
 	test_spectrum(400, 300, 20, 1e-3);
 	test_equal_values();
 	test_no_spectrum();
+	test_long_transpose();
 	CHECK(memory.used == 0, "all memory is given back");
 	tr_memory_release(&memory);
 	return check_done();

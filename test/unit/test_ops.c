@@ -724,13 +724,72 @@ test_memory(const TrBackendOps *ops)
 	free(host);
 }
 
+/* Whoever asks for eigenvectors is asked in between whether they are still wanted. */
+static bool
+count_asked(void *argument)
+{
+	return --*(int *) argument == 0;
+}
+
+static void
+test_asked(const TrBackendOps *ops)
+{
+	enum {N = 200};
+	TrBackend  *b = open_backend(ops, 1);
+	Draw		draw = {.seed = 1};
+	float	   *x = random_floats(b, &draw, N * N, -1, 1);
+	float	   *a = random_floats(b, &draw, N * N, -1, 1);
+	float	   *values = random_floats(b, &draw, N, -1, 1);
+	int			left = 1000;
+
+	b->ops->gemm(b, a, N, x, N, false, x, N, true, N, N, N, 1, 0);
+	b->asked = (TrAsked) {count_asked, &left, false};
+	b->ops->symmetric_eigen(b, a, values, N);
+	CHECK(left <= 1000 - N / 32 && !tr_give_up(b), "%s: asked %d times", ops->name, 1000 - left);
+	left = 3;
+	b->ops->symmetric_eigen(b, a, values, N);
+	CHECK(left == 0 && tr_give_up(b), "%s: gives up when it is told so", ops->name);
+	CHECK_EQUAL(ops->finish(b, NULL), TR_OK, "%s: which is no failure", ops->name);
+	ops->close(b);
+}
+
+#define TASKS 1000
+
+static void
+count_task(void *argument, int task)
+{
+	((int *) argument)[task]++;
+}
+
+static void
+test_tasks(const TrBackendOps *ops)
+{
+	TrBackend  *b = open_backend(ops, 3);
+	int			count[TASKS] = {0};
+	bool		once = true;
+
+	tr_run_tasks(b, count_task, count, 0);
+	tr_run_tasks(b, count_task, count, TASKS);
+	for (int i = 0; i < TASKS; i++)
+		once &= count[i] == 1;
+	CHECK(once && tr_threads(b) == (ops->run_tasks ? 3 : 1), "%s: each task of a caller's runs once", ops->name);
+	ops->close(b);
+}
+
 int
 main(void)
 {
 	test_memory(&tr_plain_ops);
+	test_tasks(&tr_plain_ops);
+#ifndef TR_NO_BLAS
+	test_asked(tagrec_backend_ops());
+#endif
 	for (int i = 0; i < N_CANDIDATES; i++)
 		if (i == 0 || candidates[i].ops() != candidates[i - 1].ops())
+		{
 			test_memory(candidates[i].ops());
+			test_tasks(candidates[i].ops());
+		}
 	test_layers();
 	test_rows();
 	test_reconstruction();

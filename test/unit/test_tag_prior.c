@@ -9,8 +9,11 @@
 #include "check.h"
 #include "core/rng.h"
 #include "core/tag_post.h"
+#include "core/topn.h"
 #include "models/tags/tag_neighbours.h"
 #include "models/tags/tag_prior.h"
+
+extern const TrBackendOps *tagrec_backend_ops(void);
 
 #define USERS 7
 #define ITEMS 11
@@ -124,6 +127,90 @@ test_neighbours(int limit)
 				&& fabs(near.value[e] - cosine(i, near.index[e])) < EXACT && closer(i, near.index[e]) < limit;
 	}
 	CHECK(right, "the nearest items by the cosine of their tags, at most %d", limit);
+	tr_memory_end_child(own);
+}
+
+/* Items of a catalogue that is looked through in several pieces, by several threads. */
+#define MANY 9000
+
+static bool
+count_polls(void *argument)
+{
+	return ++*(int *) argument < 0;
+}
+
+static void
+make_large(TrDataset *large)
+{
+	TrAssignments a;
+
+	tr_assignments_init(&a, &memory);
+	for (int32_t i = 0; i < MANY; i++)
+		for (uint64_t k = 0; k < 3; k++)
+			tr_assignments_add(&a, 0, i, (int32_t) tr_below(7, 3, (uint64_t) i, k, 400), false, 0);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(large, &a, 1, MANY, 400, NULL);
+	tr_assignments_free(&a);
+}
+
+/* The cosine of two unit profiles */
+static float
+product(const TrTagNeighbours *n, int32_t i, int32_t j)
+{
+	const TrProfileTable *items = &n->dataset->item;
+	float		sum = 0;
+
+	for (int64_t e = items->entry_ptr[i]; e < items->entry_ptr[i + 1]; e++)
+		for (int64_t f = items->entry_ptr[j]; f < items->entry_ptr[j + 1]; f++)
+			sum += items->tag[e] == items->tag[f] ? n->weight[e] * n->weight[f] : 0;
+	return sum;
+}
+
+/* Are those found of an item its best, as a heap of all of them has it? */
+static bool
+are_nearest(TrTagNeighbours *n, int32_t item)
+{
+	TrSparse	near = tr_tag_neighbours_found(n, item);
+	TrScored	room[200];
+	TrTopN		top;
+	bool		same;
+
+	tr_topn_init(&top, room, n->limit);
+	for (int32_t j = 0; j < MANY; j++)
+		if (j != item && product(n, item, j) > 0)
+			tr_topn_offer(&top, product(n, item, j), j);
+	qsort(room, (size_t) top.count, sizeof(TrScored), tr_scored_by_index);
+	same = near.n == top.count;
+	for (int32_t e = 0; same && e < near.n; e++)
+		same = near.index[e] == room[e].index && near.value[e] == room[e].score;
+	return same;
+}
+
+static void
+test_many_items(const TrBackendOps *ops, int threads, int limit)
+{
+	TrMemory   *own = tr_memory_child(&memory);
+	TrBackendConfig config = {.threads = threads};
+	TrDataset	large;
+	TrModel		model = {.memory = own, .dataset = &large};
+	TrTagNeighbours n;
+	int			polls = 0;
+	TrPoll		poll = {.stop = count_polls, .argument = &polls};
+	bool		right = true;
+
+	make_large(&large);
+	model.n_tags = large.n_tags;
+	ops->open(&model.backend, &config, NULL);
+	CHECK_EQUAL(tr_tag_neighbours_create(&n, &model, limit, NULL), TR_OK, "%d neighbours of %d items", limit, MANY);
+	CHECK_EQUAL(tr_tag_neighbours_find(&n, model.backend, &poll), TR_OK, "are found");
+	for (int32_t i = 0; i < MANY; i += 97)
+		right &= are_nearest(&n, i);
+	CHECK(right, "the %d nearest of %d items, %d threads", limit, MANY, threads);
+	CHECK(polls * 64 * threads >= MANY, "%d polls", polls);
+	polls = -100;
+	CHECK_EQUAL(tr_tag_neighbours_find(&n, model.backend, &poll), TR_CANCELLED, "or the search is cancelled");
+	model.backend->ops->close(model.backend);
+	tr_dataset_free(&large);
 	tr_memory_end_child(own);
 }
 
@@ -285,6 +372,10 @@ main(void)
 	test_logs(0, &dataset.user, &dataset.item);
 	test_logs(20, &dataset.user, &dataset.item);
 	test_logs(20, &(TrProfileTable) {0}, &(TrProfileTable) {0});
+	test_many_items(&tr_plain_ops, 1, 10);
+#ifndef TR_NO_BLAS
+	test_many_items(tagrec_backend_ops(), 3, 200);
+#endif
 	CHECK(memory.used == used, "all memory is given back");
 	tr_memory_release(&memory);
 	return check_done();

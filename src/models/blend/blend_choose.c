@@ -119,7 +119,7 @@ blend_lists_offer(BlendLists *l, int32_t user, float *score)
 
 	if (!l)
 		return;
-	if (user == 0)
+	if (user <= l->user[0])
 		l->next = 0;
 	if (l->next == l->users || l->user[l->next] != user)
 		return;
@@ -159,11 +159,12 @@ score_lists(BlendLists *l, int member, const TrPoll *poll, TrError *err)
 	BlendMember *of = &l->blend->member[member];
 	size_t		N = (size_t) l->blend->n_items;
 	BlendScorer s;
-	TrStatus	status = blend_scorer_open(&s, l->blend, of, err);
+	TrStatus	status = blend_scorer_open(&s, l->blend, of, poll, err);
+	int			rows = blend_scorer_rows(&s);
 
-	for (int32_t first = 0; status == TR_OK && first < l->users; first += BLEND_BLOCK)
+	for (int32_t first = 0; status == TR_OK && first < l->users; first += rows)
 	{
-		int			n = l->users - first < BLEND_BLOCK ? l->users - first : BLEND_BLOCK;
+		int			n = l->users - first < rows ? l->users - first : rows;
 
 		status = tr_poll(poll) ? TR_CANCELLED : blend_score_users(&s, l->user + first, n, poll, err);
 		for (int32_t u = first; status == TR_OK && u < first + n; u++)

@@ -1,34 +1,48 @@
 /*
  * A member's scores: one matrix product a block, and the sparse part on the host. See blend_scores.h.
  */
-#include <string.h>
-
 #include "models/blend/blend_scores.h"
 
+#include <math.h>
+#include <string.h>
+
+#include "core/rng.h"
+
+/* Items embedded between two polls */
+#define EMBEDDED 32768
+
 static TrStatus
-embed_items(BlendScorer *s, TrError *err)
+embed_items(BlendScorer *s, const TrPoll *poll, TrError *err)
 {
 	const TrDataset *d = s->blend->model.dataset;
 	TrBackend  *b = s->blend->model.backend;
-	size_t		floats = (size_t) d->n_items * (size_t) s->member->width;
-	float	   *host = TR_NEW(&s->work, float, floats);
+	size_t		W = (size_t) s->member->width;
+	int32_t		most = d->n_items < EMBEDDED ? d->n_items : EMBEDDED;
+	float	   *host = TR_NEW(&s->work, float, (size_t) most * W);
 
 	TR_TRY(tr_enough_memory(&s->work, err, "the embeddings of %d items", d->n_items));
-	TR_TRY(s->member->algorithm->embed(s->member->model, TR_ITEM, d, 0, d->n_items, host, err));
-	b->ops->upload(b, s->items, host, floats * sizeof(float));
-	TR_TRY(b->ops->finish(b, err));
+	for (int32_t first = 0; first < d->n_items; first += most)
+	{
+		int32_t		n = d->n_items - first < most ? d->n_items - first : most;
+
+		if (tr_poll(poll))
+			return TR_CANCELLED;
+		TR_TRY(s->member->algorithm->embed(s->member->model, TR_ITEM, d, first, n, host, err));
+		b->ops->upload(b, s->items + (size_t) first * W, host, (size_t) n * W * sizeof(float));
+		TR_TRY(b->ops->finish(b, err));
+	}
 	tr_free(s->work.memory, host);
 	return TR_OK;
 }
 
 TrStatus
-blend_scorer_open(BlendScorer *s, const Blend *blend, BlendMember *member, TrError *err)
+blend_scorer_open(BlendScorer *s, const Blend *blend, BlendMember *member, const TrPoll *poll, TrError *err)
 {
 	TrModel    *work = &s->work;
 	size_t		N = (size_t) blend->model.dataset->n_items;
 	size_t		W = (size_t) member->width;
 
-	*s = (BlendScorer) {.blend = blend, .member = member};
+	*s = (BlendScorer) {.blend = blend, .member = member, .columns = (int32_t) N};
 	tr_start_work(work, &blend->model);
 	s->host_scores = TR_NEW(work, float, BLEND_BLOCK * N);
 	s->host_users = TR_NEW(work, float, BLEND_BLOCK * W);
@@ -39,7 +53,52 @@ blend_scorer_open(BlendScorer *s, const Blend *blend, BlendMember *member, TrErr
 		s->scores = tr_device_floats(work, BLEND_BLOCK * N);
 	}
 	TR_TRY(tr_enough_memory(work, err, "the scores of %d users", BLEND_BLOCK));
-	return W > 0 ? embed_items(s, err) : TR_OK;
+	return W > 0 ? embed_items(s, poll, err) : TR_OK;
+}
+
+/* Items of a sample: the deviation of so many scores is that of all within some hundredths. */
+#define SAMPLE 4096
+
+/* One item of each of C ranges of the catalogue */
+TrStatus
+blend_scorer_sample(BlendScorer *s, TrError *err)
+{
+	TrModel    *work = &s->work;
+	TrBackend  *b = s->blend->model.backend;
+	int32_t		N = s->blend->model.dataset->n_items;
+	int32_t		C = N < SAMPLE ? N : SAMPLE;
+	int32_t    *item = TR_NEW(work, int32_t, C);
+	int32_t    *device_item;
+
+	s->place = TR_NEW(work, int32_t, N);
+	TR_TRY(tr_enough_memory(work, err, "a sample of %d items", C));
+	memset(s->place, 0xff, (size_t) N * sizeof(int32_t));
+	for (int32_t c = 0; c < C; c++)
+	{
+		int64_t		first = (int64_t) N * c / C;
+		int64_t		end = (int64_t) N * (c + 1) / C;
+
+		item[c] = (int32_t) first + (int32_t) tr_below(1, TR_STREAM_CHOICE, 2, (uint64_t) c, (uint64_t) (end - first));
+		s->place[item[c]] = c;
+	}
+	s->columns = C;
+	if (s->member->width == 0)
+		return TR_OK;
+	device_item = tr_to_device(work, item, (size_t) C * sizeof(int32_t));
+	s->sampled = tr_device_floats(work, (size_t) C * (size_t) s->member->width);
+	TR_TRY(tr_enough_memory(work, err, "a sample of %d items", C));
+	b->ops->gather_rows(b, s->sampled, s->items, device_item, C, s->member->width);
+	return b->ops->finish(b, err);
+}
+
+/* As many as are scored in some tenths of a second where that is slow. */
+int
+blend_scorer_rows(const BlendScorer *s)
+{
+	double		work = 2.0 * s->columns * s->member->width;
+	double		rows = 4 * tr_step_work(s->blend->model.backend) / fmax(work, 1);
+
+	return (int) fmin(fmax(rows, 1), BLEND_BLOCK);
 }
 
 void
@@ -48,22 +107,23 @@ blend_scorer_close(BlendScorer *s)
 	tr_end_work(&s->work);
 }
 
-/* host_scores (n,N) = host_users (n,W) items^T, or zeros */
+/* host_scores (n,C) = host_users (n,W) items^T, or zeros */
 static TrStatus
 multiply(BlendScorer *s, int n, TrError *err)
 {
 	TrBackend  *b = s->blend->model.backend;
-	int			N = s->blend->model.dataset->n_items;
+	int			C = s->columns;
 	int			W = s->member->width;
+	const float *items = s->sampled ? s->sampled : s->items;
 
 	if (W == 0)
 	{
-		memset(s->host_scores, 0, (size_t) n * (size_t) N * sizeof(float));
+		memset(s->host_scores, 0, (size_t) n * (size_t) C * sizeof(float));
 		return TR_OK;
 	}
 	b->ops->upload(b, s->users, s->host_users, (size_t) n * (size_t) W * sizeof(float));
-	b->ops->gemm(b, s->scores, N, s->users, W, false, s->items, W, true, n, N, W, 1, 0);
-	b->ops->download(b, s->host_scores, s->scores, (size_t) n * (size_t) N * sizeof(float));
+	b->ops->gemm(b, s->scores, C, s->users, W, false, items, W, true, n, C, W, 1, 0);
+	b->ops->download(b, s->host_scores, s->scores, (size_t) n * (size_t) C * sizeof(float));
 	return b->ops->finish(b, err);
 }
 
@@ -76,7 +136,12 @@ add_features(const BlendScorer *s, const TrSparse *features, float *score, TrErr
 
 		TR_TRY(s->member->algorithm->feature_weights(s->member->model, features->index[f], &weights, err));
 		for (int32_t i = 0; i < weights.n; i++)
-			score[weights.index[i]] += features->value[f] * weights.value[i];
+		{
+			int32_t		place = s->place ? s->place[weights.index[i]] : weights.index[i];
+
+			if (place >= 0)
+				score[place] += features->value[f] * weights.value[i];
+		}
 	}
 	return TR_OK;
 }
@@ -103,6 +168,7 @@ blend_score_users(BlendScorer *s, const int32_t *user, int n, const TrPoll *poll
 {
 	const TrAlgorithm *a = s->member->algorithm;
 	const TrDataset *d = s->blend->model.dataset;
+	size_t		C = (size_t) s->columns;
 
 	TR_TRY(embed_users(s, user, n, err));
 	TR_TRY(multiply(s, n, err));
@@ -113,7 +179,7 @@ blend_score_users(BlendScorer *s, const int32_t *user, int n, const TrPoll *poll
 		if (tr_poll(poll))
 			return TR_CANCELLED;
 		TR_TRY(a->user_features(s->member->model, d, user[u], &features, err));
-		TR_TRY(add_features(s, &features, s->host_scores + (size_t) u * (size_t) d->n_items, err));
+		TR_TRY(add_features(s, &features, s->host_scores + (size_t) u * C, err));
 	}
 	return TR_OK;
 }
@@ -122,7 +188,7 @@ TrStatus
 blend_score_profiles(BlendScorer *s, const TrProfiles *profiles, TrError *err)
 {
 	const TrAlgorithm *a = s->member->algorithm;
-	size_t		N = (size_t) s->blend->model.dataset->n_items;
+	size_t		C = (size_t) s->columns;
 
 	memset(s->host_users, 0, (size_t) profiles->rows * (size_t) s->member->width * sizeof(float));
 	if (a->encode)
@@ -133,7 +199,7 @@ blend_score_profiles(BlendScorer *s, const TrProfiles *profiles, TrError *err)
 		TrSparse	features;
 
 		TR_TRY(a->encode_features(s->member->model, profiles, r, &features, err));
-		TR_TRY(add_features(s, &features, s->host_scores + (size_t) r * N, err));
+		TR_TRY(add_features(s, &features, s->host_scores + (size_t) r * C, err));
 	}
 	return TR_OK;
 }

@@ -28,37 +28,88 @@ deviation_of(const float *x, int32_t n)
 	return sqrt(squares / n) > ROUNDING * fabs(mean) ? sqrt(squares / n) : 0;
 }
 
-/* deviation (U), typical = their mean over the users that have one; lists (NULL = none) get the best items of theirs */
+/* Scores of all users for all items, up to which each user's are all looked at */
+#define MOST_SCORES 2e9
+
+static bool
+is_large(const TrDataset *d)
+{
+	return (double) d->n_users * d->n_items > MOST_SCORES;
+}
+
+typedef struct Typical
+{
+	double		total;
+	int32_t		count;
+} Typical;
+
+/* deviation of n users; lists (NULL = none) get the best items of theirs */
+static TrStatus
+measure_some(BlendScorer *s, BlendLists *lists, const int32_t *user, int n, Typical *typical, const TrPoll *poll, TrError *err)
+{
+	TR_TRY(blend_score_users(s, user, n, poll, err));
+	for (int u = 0; u < n; u++)
+	{
+		float	   *score = s->host_scores + (size_t) u * (size_t) s->columns;
+		double		deviation = deviation_of(score, s->columns);
+
+		s->member->deviation[user[u]] = (float) deviation;
+		typical->total += deviation;
+		typical->count += deviation > 0;
+		blend_lists_offer(lists, user[u], score);
+	}
+	return TR_OK;
+}
+
+/* deviation (U), typical = their mean over the users that have one */
 static TrStatus
 measure_users(BlendScorer *s, BlendLists *lists, const TrPoll *poll, TrError *err)
 {
-	const TrDataset *d = s->blend->model.dataset;
+	int32_t		users = s->blend->model.dataset->n_users;
 	int32_t		user[BLEND_BLOCK];
-	double		total = 0;
-	int32_t		count = 0;
+	Typical		typical = {0};
+	int			rows = blend_scorer_rows(s);
 
-	for (int32_t first = 0; first < d->n_users; first += BLEND_BLOCK)
+	for (int32_t first = 0; first < users; first += rows)
 	{
-		int			n = d->n_users - first < BLEND_BLOCK ? d->n_users - first : BLEND_BLOCK;
+		int			n = users - first < rows ? users - first : rows;
 
-		if (tr_poll_at(poll, "users", first, d->n_users))
+		if (tr_poll_at(poll, "users", first, users))
 			return TR_CANCELLED;
 		for (int u = 0; u < n; u++)
 			user[u] = first + u;
-		TR_TRY(blend_score_users(s, user, n, poll, err));
-		for (int u = 0; u < n; u++)
-		{
-			float	   *score = s->host_scores + (size_t) u * (size_t) d->n_items;
-			double		deviation = deviation_of(score, d->n_items);
-
-			s->member->deviation[first + u] = (float) deviation;
-			total += deviation;
-			count += deviation > 0;
-			blend_lists_offer(lists, first + u, score);
-		}
+		TR_TRY(measure_some(s, lists, user, n, &typical, poll, err));
 	}
-	s->member->typical = count > 0 ? (float) (total / count) : 0;
+	s->member->typical = typical.count > 0 ? (float) (typical.total / typical.count) : 0;
 	return TR_OK;
+}
+
+/* The lists' users alone, by all items; lists NULL = none */
+static TrStatus
+fill_lists(BlendScorer *s, BlendLists *lists, const TrPoll *poll, TrError *err)
+{
+	Typical		typical = {0};
+	int			rows = blend_scorer_rows(s);
+
+	for (int32_t first = 0; lists && first < lists->users; first += rows)
+	{
+		if (tr_poll_at(poll, "users", first, lists->users))
+			return TR_CANCELLED;
+		TR_TRY(measure_some(s, lists, lists->user + first, lists->users - first < rows ? lists->users - first : rows, &typical,
+							poll, err));
+	}
+	return TR_OK;
+}
+
+/* Of large data the deviations are those of the scores of a sample of the items, with tags alone as well. */
+static TrStatus
+measure_member(BlendScorer *s, BlendLists *lists, const TrPoll *poll, TrError *err)
+{
+	if (!is_large(s->blend->model.dataset))
+		return measure_users(s, lists, poll, err);
+	TR_TRY(fill_lists(s, lists, poll, err));
+	TR_TRY(blend_scorer_sample(s, err));
+	return measure_users(s, NULL, poll, err);
 }
 
 /* encoded = mean deviation of users by their tags alone, over some users */
@@ -81,7 +132,7 @@ measure_profiles(BlendScorer *s, const TrPoll *poll, TrError *err)
 		if (tr_poll(poll))
 			return TR_CANCELLED;
 		TR_TRY(blend_score_profiles(s, &profile, err));
-		deviation = deviation_of(s->host_scores, d->n_items);
+		deviation = deviation_of(s->host_scores, s->columns);
 		total += deviation;
 		count += deviation > 0;
 	}
@@ -100,9 +151,9 @@ blend_measure(Blend *m, BlendLists *lists, const TrPoll *poll, TrError *err)
 
 		if (!m->member[i].model)
 			continue;
-		status = blend_scorer_open(&s, m, &m->member[i], err);
+		status = blend_scorer_open(&s, m, &m->member[i], poll, err);
 		if (status == TR_OK)
-			status = measure_users(&s, lists, poll, err);
+			status = measure_member(&s, lists, poll, err);
 		if (status == TR_OK)
 			status = measure_profiles(&s, poll, err);
 		blend_scorer_close(&s);

@@ -62,7 +62,7 @@ static const TrOption option_rows[] = {
 	"use the tag profiles of the user and the item, without the post itself, as input of the hidden layer, too"},
 	{"profile_tags", TR_OPTION_INT, FIELD(profile_tags), "0", 0, 1e9, NULL,
 	"with profiles: maximum number of tags of a profile that are input, the most used first; 0 = all if there are at most "
-	"20,000 tags, else 32"},
+	"20,000 tags, else 16"},
 	{"regularization", TR_OPTION_REAL, FIELD(regularization), "0", 0, 1000, NULL,
 	"L2 strength: weight of half the squared parameters, relative to what regularization_per says (lambda in the paper)"},
 	{"regularization_per", TR_OPTION_ENUM, FIELD(penalty), "epoch", 0, 0, penalty_names,
@@ -82,11 +82,15 @@ static const TrOption option_rows[] = {
 	{"init_std", TR_OPTION_REAL, FIELD(init_std), "0.01", 1e-6, 10, NULL,
 	"with init normal: standard deviation of the initial weights"},
 	{"batch", TR_OPTION_INT, FIELD(batch), "0", 0, 10000000, NULL,
-	"mini-batch size, in posts; 0 = a 3,000th of the posts, but at least 256 and at most 1,024"},
+	"mini-batch size, in posts; 0 = a 3,000th of the posts, but at least 256 and at most 1,024; 256 of more than 1,000,000 "
+	"posts when tags are sampled"},
+	{"epoch_posts", TR_OPTION_INT, FIELD(epoch_posts), "0", 0, 1e9, NULL,
+	"maximum number of posts in an epoch: a pass over more posts takes several epochs of the same size; 0 = 1,000,000"},
 	{"seed", TR_OPTION_SEED, FIELD(seed), "1", 0, 0, NULL,
 	"random seed; the same seed gives the same model"},
 	{"epochs", TR_OPTION_INT, FIELD(epochs), "0", 0, 100000, NULL,
-	"maximum number of passes over the posts; 0 = 25, or as many as make 5 million posts, but at least 5"},
+	"maximum number of passes over the posts, or over parts of them (see epoch_posts); 0 = 25, or as many as make 5 million "
+	"posts, but at least 5"},
 };
 
 static const TrSetting paper[] = {
@@ -168,7 +172,7 @@ static size_t
 estimate(const TrShape *shape, const void *values)
 {
 	const DaeOptions *o = values;
-	double		rows = fmin(dae_batch(o, shape->n_posts), shape->n_posts);
+	double		rows = fmin(dae_batch(o, shape->n_posts, shape->n_tags), shape->n_posts);
 	double		floats;
 	TrParameters p = {0};
 	DaeLayout	l;
@@ -203,7 +207,7 @@ fill(Dae *m, TrError *err)
 }
 
 /* Tags of a profile that are input where there are very many: what a post costs does not grow with them. */
-#define MOST_READ 32
+#define MOST_READ 16
 
 /* Where it is loaded, posts bring the vectors of their user and item. */
 static TrStatus

@@ -21,6 +21,7 @@
 #ifndef DAE_PTR_H
 #define DAE_PTR_H
 
+#include "core/topn.h"
 #include "models/nn/parameters.h"
 #include "models/nn/rows.h"
 #include "models/nn/tag_sample.h"
@@ -110,6 +111,7 @@ typedef struct DaeOptions
 	int			init;
 	double		init_std;
 	int			batch;
+	int			epoch_posts;
 	int			epochs;
 	uint64_t	seed;
 } DaeOptions;
@@ -144,14 +146,20 @@ typedef struct DaeLayout
 	int64_t		prior;			/* (parts); not regularized */
 } DaeLayout;
 
-/* The plan of one step. */
-typedef struct DaeBatch
+/* The sparse rows of some posts, those that have something to learn. */
+typedef struct DaeRows
 {
-	int32_t		rows;			/* R: posts that have something to learn */
-	int32_t		posts;			/* looked at */
+	int32_t		rows;			/* R */
 	TrRows		input;			/* (R,F) */
 	TrRows		targets;		/* (R,T) */
 	TrRows		part[DAE_PARTS];	/* (R,T) */
+} DaeRows;
+
+/* The plan of one step. */
+typedef struct DaeBatch
+{
+	int32_t		posts;			/* looked at */
+	DaeRows    *rows;			/* of its posts: those of the first planner, once all have theirs */
 	TrTouched	touched;		/* rows of the table that the input names */
 } DaeBatch;
 
@@ -184,27 +192,12 @@ typedef union DaeWord
 	float		real;
 } DaeWord;
 
-/* What is known of the user and the item of the post at hand, without the post: dae_ptr_known.c. */
+/* What the planners know of all users and items; nothing of it changes while they work: dae_ptr_known.c. */
 typedef struct DaeKnown
 {
-	TrSparse	user,			/* profiles, or what the step asks of them; counts may be 0 or less */
-				item;
-	uint8_t    *user_read;		/* (entries) are they an input, too? Those of the profile's most used tags are */
-	uint8_t    *item_read;
 	TrTagLogs	user_logs,		/* of the prior */
 				item_logs;
-
-	bool		thinned;		/* keep says which of the user's posts count, else all but this one */
-	uint8_t    *keep;			/* (posts of the user) */
-	int32_t    *entry;			/* (entries) of a profile: those that the step asks for */
-	int32_t    *user_tag;
-	int32_t    *item_tag;
-	float	   *user_count;
-	float	   *item_count;
 	uint8_t    *most_used[2];	/* (entries of all users, items) is it one of the most used tags? NULL = all are */
-	int32_t    *position;		/* (I) of an item among the user's posts, from 1; zeros between calls */
-	DaeMatch   *match;			/* (neighbours) */
-	DaeLess    *less;			/* (tags dropped) */
 
 	/*
 	 * What does not change from epoch to epoch, for the posts that were looked at first, while there is room: how many of
@@ -213,11 +206,40 @@ typedef struct DaeKnown
 	 * of this post its weight in the unit profile of that item.
 	 */
 	const DaeWord **matches_of; /* (posts) NULL = not kept */
-	DaeWord    *matches;
+} DaeKnown;
+
+/*
+ * Who plans some posts of a step, one thread: their rows, and what is known of the user and the item of the post at hand,
+ * without the post.
+ */
+typedef struct DaePlanner
+{
+	DaeRows		rows;
+	const int32_t *post;		/* (posts) */
+	int32_t		posts,
+				next;			/* of them; before the end: there was no room for its row */
+
+	int32_t    *dropped_at;		/* (T) which tags of the post are dropped: the first is 0 */
+	TrSparse	user,			/* profiles, or what the step asks of them; counts may be 0 or less */
+				item;
+	uint8_t    *user_read;		/* (entries) are they an input, too? Those of the profile's most used tags are */
+	uint8_t    *item_read;
+	bool		thinned;		/* keep says which of the user's posts count, else all but this one */
+	uint8_t    *keep;			/* (posts of the user) */
+	int32_t    *entry;			/* (entries) of a profile: those that the step asks for */
+	int32_t    *user_tag;
+	int32_t    *item_tag;
+	float	   *user_count;
+	float	   *item_count;
+
+	float	   *extra;			/* (T) zeros between calls */
+	DaeMatch   *match;			/* (neighbours) */
+	DaeLess    *less;			/* (tags dropped) */
+	DaeWord    *matches;		/* kept ones */
 	size_t		used,			/* of the words in matches */
 				room;
 	DaeWord    *spare;			/* of a post that there is no room for */
-} DaeKnown;
+} DaePlanner;
 
 typedef struct Dae
 {
@@ -235,10 +257,13 @@ typedef struct Dae
 
 	/* dae_ptr_batch.c */
 	DaeBatch	batch;
-	int32_t    *order;			/* (posts) of this epoch */
-	int32_t		next;			/* in order */
+	int			planners;		/* as many as there are threads */
+	DaePlanner *planner;
+	int32_t    *order;			/* (posts) of this pass */
+	int32_t		first,			/* in order: those of this epoch */
+				end;
+	int32_t		next;
 	DaeKeys		keys;
-	int32_t    *dropped_at;		/* (T) which tags of the post being added are dropped: the first is 0 */
 	DaeKnown	known;
 	TrTagSample sample;			/* where the softmax is not over all tags; the columns of targets and parts go by it */
 
@@ -274,17 +299,21 @@ extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, const uint8
 /* read (n) = is it one of the `most` largest counts? Ties go to those that come first; best has room for `most`. */
 extern void dae_most_used(const float *count, int32_t n, int32_t most, uint8_t *read, TrScored *best);
 /* Posts of a mini-batch */
-extern int	dae_batch(const DaeOptions *o, double posts);
+extern int	dae_batch(const DaeOptions *o, double posts, int32_t tags);
 
 /* dae_ptr_known.c */
 extern TrStatus dae_known_create(Dae *m, TrError *err);
 extern bool dae_has_neighbours(const Dae *m);
 extern bool dae_uses_history(const Dae *m);
 extern size_t dae_known_estimate(const TrShape *shape, const DaeOptions *o);
-/* m->known = what is known of the post */
-extern void dae_know(Dae *m, int32_t post);
-/* prior.extra (T) = what similar items add to the post's user's counts when the first of m->dropped_at are dropped */
-extern void dae_add_similar(Dae *m, int32_t post, int32_t n_dropped);
+/* What the planner knows of the post */
+extern void dae_know(const Dae *m, DaePlanner *p, int32_t post);
+/* Have it on its way from memory: who and what the post is of; then where that is; then what is there */
+extern void dae_fetch_post(const Dae *m, int32_t post);
+extern void dae_fetch_places(const Dae *m, int32_t post);
+extern void dae_fetch_profiles(const Dae *m, int32_t post);
+/* extra (T) = what similar items add to the post's user's counts when the first of dropped_at are dropped */
+extern void dae_add_similar(const Dae *m, DaePlanner *p, int32_t post, int32_t n_dropped);
 
 /* dae_ptr_train.c, dae_ptr_serve.c: slots of TrAlgorithm */
 extern TrStatus dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, TrError *err);

@@ -44,23 +44,62 @@ dae_profile_row(const Dae *m, const TrSparse *counts, const uint8_t *read, int32
 
 /* ------------------------------------------------------------------ posts */
 
-static bool
-reserve_post(Dae *m, int32_t n_tags)
+/* The rows of the planner, each of them */
+static int
+rows_of(DaeRows *rows, TrRows *all[2 + DAE_PARTS])
 {
-	DaeBatch   *b = &m->batch;
-	TrMemory   *memory = m->model.memory;
+	all[0] = &rows->input;
+	all[1] = &rows->targets;
+	for (int j = 0; j < DAE_PARTS; j++)
+		all[2 + j] = &rows->part[j];
+	return 2 + DAE_PARTS;
+}
 
-	return tr_rows_reserve(memory, &b->input, (int64_t) n_tags + 2 + m->known.user.n + m->known.item.n)
-		&& tr_rows_reserve(memory, &b->targets, n_tags)
-		&& tr_rows_reserve(memory, &b->part[DAE_USER_PART], m->known.user.n)
-		&& tr_rows_reserve(memory, &b->part[DAE_ITEM_PART], m->known.item.n);
+/* How many entries a post may have in each of them, its profiles being known */
+static void
+most_entries(const DaePlanner *p, int64_t n_tags, int64_t most[2 + DAE_PARTS])
+{
+	most[0] = n_tags + 2 + p->user.n + p->item.n;
+	most[1] = n_tags;
+	most[2 + DAE_USER_PART] = p->user.n;
+	most[2 + DAE_ITEM_PART] = p->item.n;
+}
+
+/* Is there room for the post's rows? Who plans takes no memory: it is not alone. */
+static bool
+has_room(const Dae *m, DaePlanner *p, int32_t post)
+{
+	const TrDataset *d = m->model.dataset;
+	int64_t		most[2 + DAE_PARTS];
+	TrRows	   *rows[2 + DAE_PARTS];
+	int			n = rows_of(&p->rows, rows);
+	bool		room = true;
+
+	most_entries(p, d->post_ptr[post + 1] - d->post_ptr[post], most);
+	for (int i = 0; i < n; i++)
+		room = room && tr_rows_entries(rows[i]) + most[i] <= rows[i]->capacity;
+	return room;
+}
+
+static bool
+make_room(const Dae *m, DaePlanner *p, int32_t post)
+{
+	const TrDataset *d = m->model.dataset;
+	int64_t		most[2 + DAE_PARTS];
+	TrRows	   *rows[2 + DAE_PARTS];
+	int			n = rows_of(&p->rows, rows);
+	bool		room = true;
+
+	most_entries(p, d->post_ptr[post + 1] - d->post_ptr[post], most);
+	for (int i = 0; i < n; i++)
+		room = room && tr_rows_reserve(m->model.memory, rows[i], most[i]);
+	return room;
 }
 
 /* What the row's targets, so far 0 or 1, weigh when a post with many of them is not to count so often. */
 static void
-balance_targets(Dae *m)
+balance_targets(const Dae *m, TrRows *targets)
 {
-	TrRows	   *targets = &m->batch.targets;
 	float	   *val = targets->val + targets->ptr[targets->rows];
 	int64_t		n = targets->ptr[targets->rows + 1] - targets->ptr[targets->rows];
 	float		sum = 0;
@@ -99,12 +138,11 @@ is_dropped(const Dae *m, const Drop *drop, int32_t t, int64_t assignment)
 	return tr_uniform_of(m->keys.tag_dropout, (uint64_t) assignment) < drop->share;
 }
 
-/* The post's tags, in the input and among the targets; returns how many were dropped: m->dropped_at. */
+/* The post's tags, in the input and among the targets; returns how many were dropped: dropped_at. */
 static int32_t
-add_tags(Dae *m, int32_t post)
+add_tags(const Dae *m, DaePlanner *p, int32_t post)
 {
 	const DaeOptions *o = &m->options;
-	DaeBatch   *b = &m->batch;
 	int64_t		first = m->model.dataset->post_ptr[post];
 	int32_t		n = (int32_t) (m->model.dataset->post_ptr[post + 1] - first);
 	Drop		drop = draw_drop(m, post, n);
@@ -117,20 +155,19 @@ add_tags(Dae *m, int32_t post)
 		bool		dropped = is_dropped(m, &drop, t, first + t);
 
 		if (dropped)
-			m->dropped_at[n_dropped++] = t;
+			p->dropped_at[n_dropped++] = t;
 		else
-			tr_rows_add(&b->input, tag, value);
-		tr_rows_add(&b->targets, tag, dropped || o->targets == DAE_ALL_TAGS ? 1 : 0);
+			tr_rows_add(&p->rows.input, tag, value);
+		tr_rows_add(&p->rows.targets, tag, dropped || o->targets == DAE_ALL_TAGS ? 1 : 0);
 	}
 	if (o->loss == DAE_SOFTMAX && o->post_balance > 0)
-		balance_targets(m);
+		balance_targets(m, &p->rows.targets);
 	return n_dropped;
 }
 
 static void
-add_ids(Dae *m, int32_t post)
+add_ids(const Dae *m, TrRows *input, int32_t post)
 {
-	TrRows	   *input = &m->batch.input;
 	float		dropout = (float) m->options.id_dropout;
 	uint64_t	draw = 2 * (uint64_t) post;
 
@@ -141,9 +178,8 @@ add_ids(Dae *m, int32_t post)
 }
 
 static void
-add_profile(Dae *m, const TrSparse *counts, const uint8_t *read, int32_t first)
+add_profile(const Dae *m, TrRows *input, const TrSparse *counts, const uint8_t *read, int32_t first)
 {
-	TrRows	   *input = &m->batch.input;
 	int64_t    *end = &input->ptr[input->rows + 1];
 
 	*end += dae_profile_row(m, counts, read, first, input->col + *end, input->val + *end);
@@ -159,48 +195,155 @@ add_part(TrRows *part, const TrTagLogs *logs, const TrSparse *counts, float *ext
 
 /* Everything but the tags. */
 static void
-add_rest(Dae *m, int32_t post, int32_t n_dropped)
+add_rest(const Dae *m, DaePlanner *p, int32_t post, int32_t n_dropped)
 {
-	DaeKnown   *k = &m->known;
+	const DaeKnown *k = &m->known;
 	bool		similar = dae_has_neighbours(m);
 
-	add_ids(m, post);
+	add_ids(m, &p->rows.input, post);
 	if (m->options.profiles)
 	{
-		add_profile(m, &k->user, k->user_read, m->layout.user_profile);
-		add_profile(m, &k->item, k->item_read, m->layout.item_profile);
+		add_profile(m, &p->rows.input, &p->user, p->user_read, m->layout.user_profile);
+		add_profile(m, &p->rows.input, &p->item, p->item_read, m->layout.item_profile);
 	}
 	if (m->layout.parts == 0)
 		return;
 	if (similar)
-		dae_add_similar(m, post, n_dropped);
-	add_part(&m->batch.part[DAE_USER_PART], &k->user_logs, &k->user, similar ? m->prior.extra : NULL);
-	add_part(&m->batch.part[DAE_ITEM_PART], &k->item_logs, &k->item, NULL);
+		dae_add_similar(m, p, post, n_dropped);
+	add_part(&p->rows.part[DAE_USER_PART], &k->user_logs, &p->user, similar ? p->extra : NULL);
+	add_part(&p->rows.part[DAE_ITEM_PART], &k->item_logs, &p->item, NULL);
 }
 
-static TrStatus
-add_post(Dae *m, int32_t post, TrError *err)
+/* False, and nothing is done, when there is no room. */
+static bool
+add_post(const Dae *m, DaePlanner *p, int32_t post)
 {
-	DaeBatch   *b = &m->batch;
+	TrRows	   *rows[2 + DAE_PARTS];
+	int			n = rows_of(&p->rows, rows);
 	int32_t		n_dropped;
 
 	if (m->options.profiles || m->layout.parts > 0)
-		dae_know(m, post);
-	if (!reserve_post(m, (int32_t) (m->model.dataset->post_ptr[post + 1] - m->model.dataset->post_ptr[post])))
-		return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
-	tr_rows_start(&b->input);
-	tr_rows_start(&b->targets);
-	for (int j = 0; j < DAE_PARTS; j++)
-		tr_rows_start(&b->part[j]);
-	n_dropped = add_tags(m, post);
+		dae_know(m, p, post);
+	if (!has_room(m, p, post))
+		return false;
+	for (int i = 0; i < n; i++)
+		tr_rows_start(rows[i]);
+	n_dropped = add_tags(m, p, post);
 	if (n_dropped == 0 && m->options.targets == DAE_DROPPED_TAGS)
-		return TR_OK;
-	add_rest(m, post, n_dropped);
-	b->rows++;
-	b->input.rows = b->targets.rows = b->rows;
-	for (int j = 0; j < DAE_PARTS; j++)
-		b->part[j].rows = b->rows;
+		return true;
+	add_rest(m, p, post, n_dropped);
+	p->rows.rows++;
+	for (int i = 0; i < n; i++)
+		rows[i]->rows = p->rows.rows;
+	return true;
+}
+
+/* ------------------------------------------------------------------ planners */
+
+/* Posts between asking for what one needs and using it, for those who look where that is, and for the rest */
+#define FAR 12
+#define NEAR 4
+
+/* Posts come in any order, from data that no cache holds. */
+static bool
+add_next(const Dae *m, DaePlanner *p)
+{
+	if (p->next + FAR < p->posts)
+		dae_fetch_post(m, p->post[p->next + FAR]);
+	if (p->next + 2 * NEAR < p->posts)
+		dae_fetch_places(m, p->post[p->next + 2 * NEAR]);
+	if (p->next + NEAR < p->posts)
+		dae_fetch_profiles(m, p->post[p->next + NEAR]);
+	return add_post(m, p, p->post[p->next]);
+}
+
+/* The posts that are left of a planner's, as far as there is room */
+static void
+plan_some(void *argument, int task)
+{
+	const Dae  *m = argument;
+	DaePlanner *p = &m->planner[task];
+
+	bool		finished = p->next == p->posts;
+
+	while (p->next < p->posts && add_next(m, p))
+		p->next++;
+	if (finished || p->next < p->posts || !tr_tag_sampled(&m->sample))
+		return;
+	tr_tag_sample_renumber(&m->sample, &p->rows.targets);
+	for (int j = 0; j < m->layout.parts; j++)
+		tr_tag_sample_renumber(&m->sample, &p->rows.part[j]);
+}
+
+/* Deals the posts out. */
+static void
+start_planners(Dae *m, const int32_t *posts, int32_t n)
+{
+	for (int i = 0; i < m->planners; i++)
+	{
+		DaePlanner *p = &m->planner[i];
+		int32_t		first = (int32_t) ((int64_t) n * i / m->planners);
+		TrRows	   *rows[2 + DAE_PARTS];
+		int			count = rows_of(&p->rows, rows);
+
+		p->post = posts + first;
+		p->posts = (int32_t) ((int64_t) n * (i + 1) / m->planners) - first;
+		p->next = 0;
+		p->rows.rows = 0;
+		for (int r = 0; r < count; r++)
+			tr_rows_clear(rows[r]);
+	}
+}
+
+/* Room for those who have none; *done = nobody has anything left to do */
+static TrStatus
+help_planners(Dae *m, bool *done, TrError *err)
+{
+	*done = true;
+	for (int i = 0; i < m->planners; i++)
+	{
+		DaePlanner *p = &m->planner[i];
+
+		if (p->next == p->posts)
+			continue;
+		*done = false;
+		if (!make_room(m, p, p->post[p->next]))
+			return tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
+	}
 	return TR_OK;
+}
+
+/* The rows of all planners go behind those of the first one. */
+static TrStatus
+join_planners(Dae *m, TrError *err)
+{
+	TrRows	   *to[2 + DAE_PARTS];
+	TrRows	   *from[2 + DAE_PARTS];
+	int			count = rows_of(&m->planner[0].rows, to);
+	bool		done = true;
+
+	for (int i = 1; i < m->planners; i++)
+	{
+		(void) rows_of(&m->planner[i].rows, from);
+		for (int r = 0; r < count; r++)
+			done = done && tr_rows_append(m->model.memory, to[r], from[r]);
+		m->planner[0].rows.rows += m->planner[i].rows.rows;
+	}
+	return done ? TR_OK : tr_fail(err, TR_NO_MEMORY, "out of memory for a batch");
+}
+
+static TrStatus
+plan_posts(Dae *m, const int32_t *posts, int32_t n, TrError *err)
+{
+	bool		done = false;
+
+	start_planners(m, posts, n);
+	while (!done)
+	{
+		tr_run_tasks(m->model.backend, plan_some, m, m->planners);
+		TR_TRY(help_planners(m, &done, err));
+	}
+	return join_planners(m, err);
 }
 
 /* ------------------------------------------------------------------ steps */
@@ -210,12 +353,29 @@ add_post(Dae *m, int32_t post, TrError *err)
 #define LEAST_BATCH 256
 #define MOST_BATCH 1024
 
+/* Of more posts than this it is the least where tags are sampled: a post's softmax has the tags of all posts of its step. */
+#define MOST_WITH_LARGE_BATCH 1000000
+
+/* Posts of an epoch where epoch_posts is 0: about as many as are learned from in half a minute */
+#define EPOCH_POSTS 1000000
+
+/* In how many epochs each post has its turn once. */
+static int
+epochs_of_pass(const Dae *m)
+{
+	int32_t		most = m->options.epoch_posts > 0 ? m->options.epoch_posts : EPOCH_POSTS;
+
+	return (int) (1 + ((int64_t) m->model.dataset->n_posts - 1) / most);
+}
+
 void
 dae_plan_epoch(Dae *m, int epoch)
 {
 	uint64_t	seed = m->options.seed;
 	uint64_t	a = (uint64_t) epoch;
 	int32_t		n = m->model.dataset->n_posts;
+	int			parts = epochs_of_pass(m);
+	int			part = (epoch - 1) % parts;
 
 	m->keys = (DaeKeys) {
 		.history = tr_random_key(seed, TR_STREAM_HISTORY, a), .corruption = tr_random_key(seed, TR_STREAM_CORRUPTION, a),
@@ -224,8 +384,9 @@ dae_plan_epoch(Dae *m, int epoch)
 	};
 	for (int32_t i = 0; i < n; i++)
 		m->order[i] = i;
-	tr_shuffle(m->order, n, seed, epoch);
-	m->next = 0;
+	tr_shuffle(m->order, n, seed, 1 + (epoch - 1) / parts);
+	m->first = m->next = (int32_t) ((int64_t) n * part / parts);
+	m->end = (int32_t) ((int64_t) n * (part + 1) / parts);
 }
 
 /*
@@ -252,62 +413,72 @@ sample_tags(Dae *m, const int32_t *posts, int32_t n)
 }
 
 int
-dae_batch(const DaeOptions *o, double posts)
+dae_batch(const DaeOptions *o, double posts, int32_t tags)
 {
-	return o->batch > 0 ? o->batch : (int) fmin(fmax(posts / STEPS, LEAST_BATCH), MOST_BATCH);
+	bool		sampled = o->loss == DAE_SOFTMAX && o->touched_rows && tr_tags_are_sampled(tags, o->samples);
+
+	if (o->batch > 0)
+		return o->batch;
+	if (sampled && posts > MOST_WITH_LARGE_BATCH)
+		return LEAST_BATCH;
+	return (int) fmin(fmax(posts / STEPS, LEAST_BATCH), MOST_BATCH);
 }
 
 TrStatus
 dae_plan_step(Dae *m, bool *more, TrError *err)
 {
 	DaeBatch   *b = &m->batch;
-	int32_t		left = m->model.dataset->n_posts - m->next;
-	int32_t		n = dae_batch(&m->options, m->model.dataset->n_posts);
-	TrRows	   *input = &b->input;
+	int32_t		left = m->end - m->next;
+	int32_t		n = dae_batch(&m->options, m->model.dataset->n_posts, m->layout.T);
+	TrRows	   *input = &b->rows->input;
 
 	*more = left > 0;
 	b->posts = n < left ? n : left;
-	b->rows = 0;
-	tr_rows_clear(&b->input);
-	tr_rows_clear(&b->targets);
-	for (int j = 0; j < DAE_PARTS; j++)
-		tr_rows_clear(&b->part[j]);
 	if (tr_tag_sampled(&m->sample))
 		sample_tags(m, m->order + m->next, b->posts);
-	for (int32_t i = 0; i < b->posts; i++)
-		TR_TRY(add_post(m, m->order[m->next++], err));
+	TR_TRY(plan_posts(m, m->order + m->next, b->posts, err));
+	m->next += b->posts;
 	if (m->options.touched_rows)
 		tr_touched_find(&b->touched, &input, 1);
-	if (!tr_tag_sampled(&m->sample))
-		return TR_OK;
-	tr_tag_sample_renumber(&m->sample, &b->targets);
-	for (int j = 0; j < m->layout.parts; j++)
-		tr_tag_sample_renumber(&m->sample, &b->part[j]);
 	return TR_OK;
 }
 
 /* ------------------------------------------------------------------ life */
 
+/* A planner may have a row for each post of a step; the first one has all of them in the end. */
+static bool
+create_planners(Dae *m, int32_t most)
+{
+	TrMemory   *memory = m->model.memory;
+	bool		done = true;
+
+	m->planners = most < tr_threads(m->model.backend) ? most : tr_threads(m->model.backend);
+	m->planner = TR_NEW(&m->model, DaePlanner, m->planners);
+	for (int i = 0; m->planner && i < m->planners; i++)
+	{
+		TrRows	   *rows[2 + DAE_PARTS];
+		int			count = rows_of(&m->planner[i].rows, rows);
+
+		for (int r = 0; r < count; r++)
+			done = done && tr_rows_init(memory, rows[r], most, r == 0 && i == 0 && m->options.touched_rows);
+	}
+	return done && m->planner;
+}
+
 TrStatus
 dae_planner_create(Dae *m, TrError *err)
 {
-	TrMemory   *memory = m->model.memory;
-	DaeBatch   *b = &m->batch;
-	int32_t		posts = m->model.dataset->n_posts;
-	int32_t		batch = dae_batch(&m->options, posts);
-	int32_t		most = batch < posts ? batch : posts;
+	TrModel    *model = &m->model;
+	int32_t		posts = model->dataset->n_posts;
+	int32_t		batch = dae_batch(&m->options, posts, m->layout.T);
 	bool		touched = m->options.touched_rows;
-	bool		done;
 
-	m->order = TR_NEW(&m->model, int32_t, posts);
-	m->dropped_at = TR_NEW(&m->model, int32_t, m->layout.T);
-	done = m->order && m->dropped_at && tr_rows_init(memory, &b->input, most, touched)
-		&& tr_rows_init(memory, &b->targets, most, false);
-	for (int j = 0; j < DAE_PARTS; j++)
-		done = done && tr_rows_init(memory, &b->part[j], most, false);
-	if (!done || (touched && !tr_touched_init(memory, &b->touched, m->layout.rows)))
+	m->order = TR_NEW(model, int32_t, posts);
+	if (!m->order || !create_planners(m, batch < posts ? batch : posts)
+		|| (touched && !tr_touched_init(model->memory, &m->batch.touched, m->layout.rows)))
 		return tr_fail(err, TR_NO_MEMORY, "out of memory for planning batches");
+	m->batch.rows = &m->planner[0].rows;
 	if (m->options.loss == DAE_SOFTMAX && touched)
-		TR_TRY(tr_tag_sample_create(&m->sample, &m->model, m->options.samples, err));
+		TR_TRY(tr_tag_sample_create(&m->sample, model, m->options.samples, err));
 	return dae_known_create(m, err);
 }

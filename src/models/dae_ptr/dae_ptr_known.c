@@ -1,9 +1,9 @@
 /*
  * What is known of a post's user and item while training, the post itself left out: tag profiles, in an epoch perhaps of a
- * random share of the user's posts alone, and the user's posts on items like the post's.
+ * random share of the user's posts alone, and the user's posts on items like the post's. Planners ask for it side by side.
  *
- * Nothing here is sorted or searched for that the dataset has in order: a profile's entries know their posts, and the
- * user's items are looked up in a table. Legend: see dae_ptr.h.
+ * Nothing here is sorted that the dataset has in order: a profile's entries know their posts, and the user's items ascend,
+ * as similar ones do. Legend: see dae_ptr.h.
  */
 #include <math.h>
 #include <string.h>
@@ -36,9 +36,8 @@ draw_kept(uint8_t *keep, int32_t n, uint64_t key, uint64_t first, uint64_t limit
 
 /* keep (n), by the user's n posts: all of them, or a share that is itself random; the post at `own` never counts. */
 static void
-choose_posts(Dae *m, int32_t post, int32_t n, int32_t own)
+choose_posts(const Dae *m, DaePlanner *k, int32_t post, int32_t n, int32_t own)
 {
-	DaeKnown   *k = &m->known;
 	uint64_t	draw = (uint64_t) post << 32;
 	uint64_t	share;
 
@@ -97,10 +96,9 @@ choose_entries(const Dae *m, TrSide side, int32_t entity, int32_t *entry, int32_
 
 /* count (n) = how many of the kept posts have the tag of these entries of the user's profile */
 static void
-count_kept(const Dae *m, int32_t user, const int32_t *entry, int32_t n, float *count)
+count_kept(const Dae *m, const uint8_t *keep, int32_t user, const int32_t *entry, int32_t n, float *count)
 {
 	const TrProfileTable *table = &m->model.dataset->user;
-	const uint8_t *keep = m->known.keep;
 	int32_t		first = m->model.dataset->user_ptr[user];
 	const int64_t *ptr = table->occurrence_ptr + table->entry_ptr[user];
 
@@ -129,22 +127,84 @@ count_without(const Dae *m, const TrProfileTable *table, int32_t entity, const i
 }
 
 void
-dae_know(Dae *m, int32_t post)
+dae_know(const Dae *m, DaePlanner *k, int32_t post)
 {
 	const TrDataset *d = m->model.dataset;
-	DaeKnown   *k = &m->known;
 	int32_t		user = d->post_user[post];
 	int32_t		item = d->post_item[post];
 	int32_t		first = d->user_ptr[user];
 
-	choose_posts(m, post, d->user_ptr[user + 1] - first, post - first);
+	choose_posts(m, k, post, d->user_ptr[user + 1] - first, post - first);
 	k->user = (TrSparse) {choose_entries(m, TR_USER, user, k->entry, k->user_tag, k->user_read), k->user_tag, k->user_count};
 	if (k->thinned)
-		count_kept(m, user, k->entry, k->user.n, k->user_count);
+		count_kept(m, k->keep, user, k->entry, k->user.n, k->user_count);
 	else
 		count_without(m, &d->user, user, k->entry, post, &k->user, k->user_count);
 	k->item = (TrSparse) {choose_entries(m, TR_ITEM, item, k->entry, k->item_tag, k->item_read), k->item_tag, k->item_count};
 	count_without(m, &d->item, item, k->entry, post, &k->item, k->item_count);
+}
+
+/* ------------------------------------------------------------------ memory */
+
+void
+dae_fetch_post(const Dae *m, int32_t post)
+{
+	const TrDataset *d = m->model.dataset;
+
+	__builtin_prefetch(&d->post_user[post]);
+	__builtin_prefetch(&d->post_item[post]);
+	__builtin_prefetch(&d->post_ptr[post]);
+}
+
+void
+dae_fetch_places(const Dae *m, int32_t post)
+{
+	const TrDataset *d = m->model.dataset;
+
+	__builtin_prefetch(&d->post_tag[d->post_ptr[post]]);
+	__builtin_prefetch(&d->user_ptr[d->post_user[post]]);
+	__builtin_prefetch(&d->user.entry_ptr[d->post_user[post]]);
+	__builtin_prefetch(&d->item.entry_ptr[d->post_item[post]]);
+	if (dae_has_neighbours(m))
+		__builtin_prefetch(&m->neighbours.count[d->post_item[post]]);
+}
+
+#define LINE 64
+
+/* The first of some bytes; where there are more, what reads them one after the other has the next ones fetched */
+static inline void
+fetch(const void *from, size_t bytes)
+{
+	for (size_t at = 0; at < bytes && at < 4 * LINE; at += LINE)
+		__builtin_prefetch((const char *) from + at);
+}
+
+static void
+fetch_profile(const DaeKnown *k, const TrProfileTable *table, TrSide side, int32_t entity)
+{
+	int64_t		first = table->entry_ptr[entity];
+	size_t		n = (size_t) (table->entry_ptr[entity + 1] - first);
+
+	fetch(table->tag + first, n * sizeof(int32_t));
+	fetch(table->count + first, n * sizeof(float));
+	if (k->most_used[side])
+		fetch(k->most_used[side] + first, n);
+}
+
+void
+dae_fetch_profiles(const Dae *m, int32_t post)
+{
+	const TrDataset *d = m->model.dataset;
+	int32_t		user = d->post_user[post];
+	int32_t		item = d->post_item[post];
+
+	fetch_profile(&m->known, &d->user, TR_USER, user);
+	fetch_profile(&m->known, &d->item, TR_ITEM, item);
+	fetch(&d->user.occurrence_ptr[d->user.entry_ptr[user]], 2 * LINE);
+	__builtin_prefetch(&d->post_item[d->user_ptr[user]]);
+	__builtin_prefetch(&d->post_ptr[d->user_ptr[user]]);
+	if (dae_has_neighbours(m))
+		fetch(m->neighbours.index + (size_t) item * (size_t) m->neighbours.limit, 4 * LINE);
 }
 
 /* ------------------------------------------------------------------ similar items */
@@ -172,23 +232,29 @@ look_up(const Dae *m, int32_t item, const int32_t *tag, int32_t n, const float *
 		out[i].real = value_of(tag[i], table->tag + first, value + first, entries);
 }
 
-/* match = those of the items like this one that the user has; returns how many */
+/* match = those of the items like this one that the user has, both of which ascend; returns how many */
 static int32_t
-match_items(DaeKnown *k, const TrSparse *similar, const int32_t *user_item, int32_t n)
+match_items(DaeMatch *match, const TrSparse *similar, const int32_t *user_item, int32_t n)
 {
 	int32_t		matches = 0;
+	int32_t		from = 0;
 
-	for (int32_t p = 0; p < n; p++)
-		k->position[user_item[p]] = p + 1;
-	for (int32_t i = 0; i < similar->n; i++)
+	for (int32_t p = 0; p < n && from < similar->n; p++)
 	{
-		int32_t		position = k->position[similar->index[i]];
+		int32_t		end = similar->n;
 
-		k->match[matches] = (DaeMatch) {.similar = i, .position = position - 1};
-		matches += position > 0;
+		while (from < end)
+		{
+			int32_t		middle = from + (end - from) / 2;
+
+			if (similar->index[middle] < user_item[p])
+				from = middle + 1;
+			else
+				end = middle;
+		}
+		if (from < similar->n && similar->index[from] == user_item[p])
+			match[matches++] = (DaeMatch) {.similar = from++, .position = p};
 	}
-	for (int32_t p = 0; p < n; p++)
-		k->position[user_item[p]] = 0;
 	return matches;
 }
 
@@ -200,16 +266,15 @@ match_words(size_t n, size_t tags)
 }
 
 static const DaeWord *
-find_matches(Dae *m, int32_t post)
+find_matches(const Dae *m, DaePlanner *k, int32_t post)
 {
 	const TrDataset *d = m->model.dataset;
-	DaeKnown   *k = &m->known;
 	int32_t		item = d->post_item[post];
 	int32_t		first = d->user_ptr[d->post_user[post]];
 	const int32_t *tag = d->post_tag + d->post_ptr[post];
 	int32_t		n_tags = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
-	TrSparse	similar = tr_tag_neighbours_of(&m->neighbours, item);
-	int32_t		n = match_items(k, &similar, d->post_item + first, d->user_ptr[d->post_user[post] + 1] - first);
+	TrSparse	similar = tr_tag_neighbours_found(&m->neighbours, item);
+	int32_t		n = match_items(k->match, &similar, d->post_item + first, d->user_ptr[d->post_user[post] + 1] - first);
 	size_t		words = match_words((size_t) n, (size_t) n_tags);
 	bool		room = k->used + words <= k->room;
 	DaeWord    *matches = room ? k->matches + k->used : k->spare;
@@ -217,7 +282,7 @@ find_matches(Dae *m, int32_t post)
 
 	if (room)
 	{
-		k->matches_of[post] = matches;
+		m->known.matches_of[post] = matches;
 		k->used += words;
 	}
 	matches->whole = n;
@@ -265,19 +330,18 @@ cosine_without(const DaeWord *match, const int32_t *dropped, int32_t n, const Da
 }
 
 /*
- * prior.extra (T) += similar * cosine for every tag of the user's posts on items like this one, as they would be found if
+ * extra (T) += similar * cosine for every tag of the user's posts on items like this one, as they would be found if
  * the tags that are to be predicted had not been given: the cosine must not tell what it is meant to help to find.
  */
 void
-dae_add_similar(Dae *m, int32_t post, int32_t n_dropped)
+dae_add_similar(const Dae *m, DaePlanner *k, int32_t post, int32_t n_dropped)
 {
 	const TrDataset *d = m->model.dataset;
-	DaeKnown   *k = &m->known;
 	int32_t		first = d->user_ptr[d->post_user[post]];
 	int32_t		n_tags = (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]);
-	const DaeWord *matches = k->matches_of[post] ? k->matches_of[post] : find_matches(m, post);
+	const DaeWord *matches = m->known.matches_of[post] ? m->known.matches_of[post] : find_matches(m, k, post);
 	const DaeWord *match = matches + 1 + 2 * n_tags;
-	double		squares = take_away(matches + 1, matches + 1 + n_tags, m->dropped_at, n_dropped, k->less);
+	double		squares = take_away(matches + 1, matches + 1 + n_tags, k->dropped_at, n_dropped, k->less);
 
 	for (int32_t i = 0; i < matches->whole; i++, match += 2 + n_tags)
 	{
@@ -286,10 +350,10 @@ dae_add_similar(Dae *m, int32_t post, int32_t n_dropped)
 
 		if (!k->keep[match->whole])
 			continue;
-		cosine = cosine_without(match, m->dropped_at, n_dropped, k->less, squares);
+		cosine = cosine_without(match, k->dropped_at, n_dropped, k->less, squares);
 		for (int64_t at = d->post_ptr[other]; at < d->post_ptr[other + 1]; at++)
 			if (tr_tag_sample_has(&m->sample, d->post_tag[at]))
-				m->prior.extra[d->post_tag[at]] += (float) m->options.similar * cosine;
+				k->extra[d->post_tag[at]] += (float) m->options.similar * cosine;
 	}
 }
 
@@ -318,7 +382,7 @@ dae_known_estimate(const TrShape *shape, const DaeOptions *o)
 		return bytes;
 	bytes += 2 * tr_tag_logs_estimate(shape);
 	if (o->similar > 0)
-		bytes += tr_tag_neighbours_estimate(shape, o->neighbours) + (size_t) shape->n_items * sizeof(int32_t)
+		bytes += tr_tag_neighbours_estimate(shape, o->neighbours)
 			+ (size_t) shape->n_posts * sizeof(DaeWord *) + words_to_keep(shape, o->neighbours) * sizeof(DaeWord)
 			+ (size_t) shape->n_tags * sizeof(DaeLess);
 	return bytes;
@@ -352,25 +416,33 @@ measure(const TrDataset *d)
 	return l;
 }
 
+/* What a planner needs to know of similar items. */
+static void
+create_matches(const Dae *m, DaePlanner *p, const Longest *l, size_t room)
+{
+	TrModel    *model = (TrModel *) &m->model;
+	size_t		most = (size_t) m->neighbours.limit < l->posts ? (size_t) m->neighbours.limit : l->posts;
+
+	p->room = room;
+	p->extra = TR_NEW(model, float, m->layout.T);
+	p->match = TR_NEW(model, DaeMatch, m->neighbours.limit);
+	p->less = TR_NEW(model, DaeLess, l->tags);
+	p->matches = TR_NEW(model, DaeWord, room);
+	p->spare = TR_NEW(model, DaeWord, match_words(most, l->tags));
+}
+
 static TrStatus
 create_neighbours(Dae *m, const Longest *l, TrError *err)
 {
 	TrModel    *model = &m->model;
 	const TrDataset *d = model->dataset;
-	DaeKnown   *k = &m->known;
 	TrShape		shape = {.n_users = d->n_users, .n_items = d->n_items, .n_tags = d->n_tags, .n_posts = d->n_posts,
 	.n_assignments = d->n_assignments};
-	size_t		most;
 
 	TR_TRY(tr_tag_neighbours_create(&m->neighbours, model, m->options.neighbours, err));
-	most = (size_t) m->neighbours.limit < l->posts ? (size_t) m->neighbours.limit : l->posts;
-	k->room = words_to_keep(&shape, m->options.neighbours);
-	k->position = TR_NEW(model, int32_t, d->n_items);
-	k->match = TR_NEW(model, DaeMatch, m->neighbours.limit);
-	k->less = TR_NEW(model, DaeLess, l->tags);
-	k->matches_of = TR_NEW(model, const DaeWord *, d->n_posts);
-	k->matches = TR_NEW(model, DaeWord, k->room);
-	k->spare = TR_NEW(model, DaeWord, match_words(most, l->tags));
+	m->known.matches_of = TR_NEW(model, const DaeWord *, d->n_posts);
+	for (int i = 0; i < m->planners; i++)
+		create_matches(m, &m->planner[i], l, words_to_keep(&shape, m->options.neighbours) / (size_t) m->planners);
 	return tr_enough_memory(model, err, "planning batches");
 }
 
@@ -396,6 +468,20 @@ create_most_used(Dae *m, TrError *err)
 	return TR_OK;
 }
 
+static void
+create_post(TrModel *model, DaePlanner *p, const Longest *l)
+{
+	p->dropped_at = TR_NEW(model, int32_t, model->n_tags);
+	p->keep = TR_NEW(model, uint8_t, l->posts);
+	p->entry = TR_NEW(model, int32_t, l->entries);
+	p->user_tag = TR_NEW(model, int32_t, l->entries);
+	p->item_tag = TR_NEW(model, int32_t, l->entries);
+	p->user_read = TR_NEW(model, uint8_t, l->entries);
+	p->item_read = TR_NEW(model, uint8_t, l->entries);
+	p->user_count = TR_NEW(model, float, l->entries);
+	p->item_count = TR_NEW(model, float, l->entries);
+}
+
 TrStatus
 dae_known_create(Dae *m, TrError *err)
 {
@@ -405,14 +491,8 @@ dae_known_create(Dae *m, TrError *err)
 	DaeKnown   *k = &m->known;
 	Longest		l = measure(d);
 
-	k->keep = TR_NEW(model, uint8_t, l.posts);
-	k->entry = TR_NEW(model, int32_t, l.entries);
-	k->user_tag = TR_NEW(model, int32_t, l.entries);
-	k->item_tag = TR_NEW(model, int32_t, l.entries);
-	k->user_read = TR_NEW(model, uint8_t, l.entries);
-	k->item_read = TR_NEW(model, uint8_t, l.entries);
-	k->user_count = TR_NEW(model, float, l.entries);
-	k->item_count = TR_NEW(model, float, l.entries);
+	for (int i = 0; i < m->planners; i++)
+		create_post(model, &m->planner[i], &l);
 	if (m->layout.parts > 0)
 	{
 		tr_tag_logs_init(&k->user_logs, model, m->log_share, o->user_smoothing, &d->user);

@@ -29,14 +29,15 @@ static TrStatus
 upload_batch(Dae *m, DeviceBatch *d, TrError *err)
 {
 	const DaeBatch *b = &m->batch;
+	const DaeRows *rows = b->rows;
 	TrPiece		piece[MOST_PIECES];
 	int32_t    *slot = NULL;
-	int			n = tr_rows_pieces(piece, &d->input, &slot, &b->input, m->layout.rows);
+	int			n = tr_rows_pieces(piece, &d->input, &slot, &rows->input, m->layout.rows);
 
 	d->C = tr_tag_sampled(&m->sample) ? m->sample.n : m->layout.T;
-	n += tr_rows_pieces(piece + n, &d->targets, NULL, &b->targets, d->C);
+	n += tr_rows_pieces(piece + n, &d->targets, NULL, &rows->targets, d->C);
 	for (int j = 0; j < m->layout.parts; j++)
-		n += tr_rows_pieces(piece + n, &d->part[j], NULL, &b->part[j], d->C);
+		n += tr_rows_pieces(piece + n, &d->part[j], NULL, &rows->part[j], d->C);
 	if (tr_tag_sampled(&m->sample))
 		n += tr_tag_sample_pieces(piece + n, &m->sample);
 	if (m->options.touched_rows)
@@ -201,16 +202,18 @@ dae_train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *sta
 
 	tr_parameters_start_epoch(&m->p, b);
 	m->rate = tr_epoch_rate(model, m->options.learning_rate, m->options.decay == DAE_LINEAR, epoch);
+	if (dae_has_neighbours(m))
+		TR_TRY(tr_tag_neighbours_find(&m->neighbours, b, poll));
 	dae_plan_epoch(m, epoch);
 	for (;;)
 	{
-		if (tr_poll_at(poll, "posts", m->next, model->dataset->n_posts))
+		if (tr_poll_at(poll, "posts", m->next - m->first, m->end - m->first))
 			return TR_CANCELLED;
 		TR_TRY(dae_plan_step(m, &more, err));
 		if (!more)
 			break;
 		stats->pairs += m->batch.posts;
-		if (m->batch.rows == 0)
+		if (m->batch.rows->rows == 0)
 			continue;
 		tr_begin_step(b);
 		TR_TRY(train_step(m, err));

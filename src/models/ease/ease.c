@@ -103,7 +103,7 @@ create(TrModel *model, TrError *err)
 
 /* X (U,N): 1 for every pair */
 static TrStatus
-fill(const TrModel *model, TrModel *work, TrEaseData *data, TrError *err)
+fill(const TrModel *model, TrModel *work, TrEaseData *data, const TrPoll *poll, TrError *err)
 {
 	const TrDataset *d = model->dataset;
 
@@ -115,8 +115,7 @@ fill(const TrModel *model, TrModel *work, TrEaseData *data, TrError *err)
 		data->by_row.col[p] = d->post_item[p];
 		data->by_row.val[p] = 1;
 	}
-	tr_ease_transpose(data);
-	return TR_OK;
+	return tr_ease_transpose(data, poll);
 }
 
 static TrStatus

@@ -60,18 +60,26 @@ tr_ease_new_data(TrEaseData *data, TrModel *work, int32_t rows, int32_t cols, in
 	return tr_enough_memory(work, err, "%lld entries", (long long) entries);
 }
 
-void
-tr_ease_transpose(TrEaseData *data)
+TrStatus
+tr_ease_transpose(TrEaseData *data, const TrPoll *poll)
 {
 	const TrCsr *x = &data->by_row;
 	TrCsr	   *t = &data->by_column;
-	size_t		entries = (size_t) x->ptr[x->rows];
+	int64_t		since = 0;
 
-	for (size_t e = 0; e < entries; e++)
-		t->ptr[x->col[e] + 2]++;
+	for (int32_t r = 0; r < x->rows; r++)
+	{
+		if (tr_poll_after(poll, &since, x->ptr[r + 1] - x->ptr[r]))
+			return TR_CANCELLED;
+		for (int64_t e = x->ptr[r]; e < x->ptr[r + 1]; e++)
+			t->ptr[x->col[e] + 2]++;
+	}
 	for (int32_t c = 0; c < x->cols; c++)
 		t->ptr[c + 2] += t->ptr[c + 1];
 	for (int32_t r = 0; r < x->rows; r++)
+	{
+		if (tr_poll_after(poll, &since, x->ptr[r + 1] - x->ptr[r]))
+			return TR_CANCELLED;
 		for (int64_t e = x->ptr[r]; e < x->ptr[r + 1]; e++)
 		{
 			int64_t		at = t->ptr[x->col[e] + 1]++;
@@ -79,6 +87,8 @@ tr_ease_transpose(TrEaseData *data)
 			t->col[at] = r;
 			t->val[at] = x->val[e];
 		}
+	}
+	return TR_OK;
 }
 
 TrSparse
@@ -446,7 +456,7 @@ tr_ease_train(TrEaseWeights *weights, TrModel *model, TrEaseFill fill, const TrE
 	TrStatus	status;
 
 	tr_start_work(&work, model);
-	status = fill(model, &work, &data, err);
+	status = fill(model, &work, &data, poll, err);
 	if (status == TR_OK)
 		status = tr_ease_solve(weights, model, &work, &data, settings, poll, err);
 	tr_end_work(&work);

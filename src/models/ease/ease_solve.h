@@ -47,13 +47,13 @@ typedef struct TrEaseSettings
 /* by_row with room for so many entries, in the memory of the work; tr_ease_transpose() fills by_column from it. */
 extern TrStatus tr_ease_new_data(TrEaseData *data, TrModel *work, int32_t rows, int32_t cols, int32_t targets,
 								 int64_t entries, TrError *err);
-extern void tr_ease_transpose(TrEaseData *data);
+extern TrStatus tr_ease_transpose(TrEaseData *data, const TrPoll *poll);
 
 extern TrStatus tr_ease_solve(TrEaseWeights *weights, TrModel *model, TrModel *work, const TrEaseData *data,
 							  const TrEaseSettings *settings, const TrPoll *poll, TrError *err);
 
 /* The only epoch of a model: its data, which fill() makes, and the weights, in place of earlier ones. */
-typedef TrStatus (*TrEaseFill) (const TrModel *model, TrModel *work, TrEaseData *data, TrError *err);
+typedef TrStatus (*TrEaseFill) (const TrModel *model, TrModel *work, TrEaseData *data, const TrPoll *poll, TrError *err);
 extern TrStatus tr_ease_train(TrEaseWeights *weights, TrModel *model, TrEaseFill fill, const TrEaseSettings *settings,
 							  const TrPoll *poll, TrEpochStats *stats, TrError *err);
 

@@ -80,14 +80,18 @@ tr_ease_spectral_restored(TrEaseSpectral *s, TrError *err)
 
 /* What the work needs of X in the backend. */
 static TrStatus
-upload(TrSpectrumSide *side, TrModel *work, const TrCsr *x, TrError *err)
+upload(TrSpectrumSide *side, TrModel *work, const TrCsr *x, const TrPoll *poll, TrError *err)
 {
 	size_t		entries = (size_t) x->ptr[x->rows];
 
 	side->x = *x;
 	side->ptr = x->ptr;
 	side->x.ptr = tr_to_device(work, x->ptr, ((size_t) x->rows + 1) * sizeof(int64_t));
+	if (tr_poll(poll))
+		return TR_CANCELLED;
 	side->x.col = tr_to_device(work, x->col, entries * sizeof(int32_t));
+	if (tr_poll(poll))
+		return TR_CANCELLED;
 	side->x.val = tr_to_device(work, x->val, entries * sizeof(float));
 	return tr_enough_memory(work, err, "%zu entries", entries);
 }
@@ -167,8 +171,8 @@ solve(TrEaseSpectral *s, TrModel *work, const TrEaseData *data, double lambda, c
 
 	if (tr_poll_at(poll, "columns", 0, s->rank))
 		return TR_CANCELLED;
-	TR_TRY(upload(&by_row, work, &data->by_row, err));
-	TR_TRY(upload(&by_column, work, &data->by_column, err));
+	TR_TRY(upload(&by_row, work, &data->by_row, poll, err));
+	TR_TRY(upload(&by_column, work, &data->by_column, poll, err));
 	if (tr_poll(poll))
 		return TR_CANCELLED;
 	TR_TRY(tr_spectrum(&spectrum, work, of_columns ? &by_column : &by_row, of_columns ? &by_row : &by_column, s->rank, poll,
@@ -206,7 +210,7 @@ tr_ease_spectral_train(TrEaseSpectral *s, TrModel *model, TrEaseFill fill, doubl
 	if (tr_poll_at(poll, "columns", 0, s->rank))
 		return TR_CANCELLED;
 	tr_start_work(&work, model);
-	status = fill(model, &work, &data, err);
+	status = fill(model, &work, &data, poll, err);
 	if (status == TR_OK)
 		status = solve(s, &work, &data, lambda, poll, err);
 	tr_end_work(&work);

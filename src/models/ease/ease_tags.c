@@ -245,18 +245,21 @@ weigh(const EaseTags *m, TrSide side, float factor, const int32_t *tag, const fl
 
 /* ------------------------------------------------------------------ training */
 
-/* The users' rows of X; returns the entries so far. */
-static int64_t
-fill_users(const EaseTags *m, TrCsr *x)
+/* The users' rows of X; *entries = how many they have */
+static TrStatus
+fill_users(const EaseTags *m, TrCsr *x, int64_t *entries, const TrPoll *poll)
 {
 	const TrDataset *d = m->model.dataset;
 	int64_t		at = 0;
+	int64_t		since = 0;
 
 	for (int32_t u = 0; u < d->n_users; u++)
 	{
 		int64_t		first = d->user.entry_ptr[u];
 		int64_t		n = m->options.user_tags > 0 ? d->user.entry_ptr[u + 1] - first : 0;
 
+		if (tr_poll_after(poll, &since, d->user_ptr[u + 1] - d->user_ptr[u] + n))
+			return TR_CANCELLED;
 		x->ptr[u] = at;
 		for (int32_t p = d->user_ptr[u]; p < d->user_ptr[u + 1]; p++, at++)
 		{
@@ -267,17 +270,19 @@ fill_users(const EaseTags *m, TrCsr *x)
 		for (int64_t e = 0; e < n; e++)
 			x->col[at++] = d->n_items + d->user.tag[first + e];
 	}
-	return at;
+	*entries = at;
+	return TR_OK;
 }
 
 /* The tags' rows of X, from entry `at` on: the items' profiles, by tag. next (T) and value (entries) are work space. */
-static void
-fill_tags(const EaseTags *m, TrCsr *x, int64_t at, int64_t *next, float *value)
+static TrStatus
+fill_tags(const EaseTags *m, TrCsr *x, int64_t at, int64_t *next, float *value, const TrPoll *poll)
 {
 	const TrDataset *d = m->model.dataset;
 	const TrProfileTable *items = &d->item;
 	int64_t    *ptr = x->ptr + d->n_users;
 	int64_t		entries = m->options.item_tags > 0 ? items->n_entries : 0;
+	int64_t		since = 0;
 
 	memset(next, 0, (size_t) d->n_tags * sizeof(int64_t));
 	for (int64_t e = 0; e < entries; e++)
@@ -294,6 +299,8 @@ fill_tags(const EaseTags *m, TrCsr *x, int64_t at, int64_t *next, float *value)
 		int64_t		first = items->entry_ptr[i];
 		int64_t		n = items->entry_ptr[i + 1] - first;
 
+		if (tr_poll_after(poll, &since, n))
+			return TR_CANCELLED;
 		weigh(m, TR_ITEM, (float) m->options.item_tags, items->tag + first, items->count + first, n, value);
 		for (int64_t e = 0; e < n; e++)
 		{
@@ -303,21 +310,23 @@ fill_tags(const EaseTags *m, TrCsr *x, int64_t at, int64_t *next, float *value)
 			x->val[to] = value[e];
 		}
 	}
+	return TR_OK;
 }
 
 static TrStatus
-fill(const TrModel *model, TrModel *work, TrEaseData *data, TrError *err)
+fill(const TrModel *model, TrModel *work, TrEaseData *data, const TrPoll *poll, TrError *err)
 {
 	const EaseTags *m = (const EaseTags *) model;
 	const TrDataset *d = model->dataset;
 	int64_t		entries = d->n_posts + d->user.n_entries + d->item.n_entries;
 	int64_t    *next = TR_NEW(work, int64_t, d->n_tags);
 	float	   *value = TR_NEW(work, float, d->n_tags);
+	int64_t		at;
 
 	TR_TRY(tr_ease_new_data(data, work, d->n_users + d->n_tags, d->n_items + d->n_tags, d->n_items, entries, err));
-	fill_tags(m, &data->by_row, fill_users(m, &data->by_row), next, value);
-	tr_ease_transpose(data);
-	return TR_OK;
+	TR_TRY(fill_users(m, &data->by_row, &at, poll));
+	TR_TRY(fill_tags(m, &data->by_row, at, next, value, poll));
+	return tr_ease_transpose(data, poll);
 }
 
 static bool

@@ -327,6 +327,12 @@ complete(Lanczos *l)
 		}
 }
 
+static bool
+ask(void *l)
+{
+	return stopped(l);
+}
+
 /* turn (r,K) = the eigenvectors of T by descending value, which s gets */
 static TrStatus
 solve_projected(Lanczos *l, TrSpectrum *s, float *turn, TrError *err)
@@ -340,7 +346,11 @@ solve_projected(Lanczos *l, TrSpectrum *s, float *turn, TrError *err)
 	TR_TRY(tr_enough_memory(l->work, err, "a matrix of %d x %d", l->K, l->K));
 	complete(l);
 	b->ops->upload(b, t, l->projected, sizeof(float) * K * K);
+	b->asked = (TrAsked) {ask, l, false};
 	b->ops->symmetric_eigen(b, t, values, l->K);
+	if (tr_give_up(b))
+		return TR_CANCELLED;
+	b->asked = (TrAsked) {NULL, NULL, false};
 	b->ops->download(b, l->projected, t, sizeof(float) * K * K);
 	b->ops->download(b, host, values, sizeof(float) * K);
 	TR_TRY(b->ops->finish(b, err));
@@ -418,12 +428,30 @@ prepare(Lanczos *l, TrSpectrum *s, TrError *err)
 	l->projected = TR_NEW(work, float, K * K);
 	l->gram = TR_NEW(work, double, B * B + B + TR_EIGEN_WORK(B));
 	s->values = TR_NEW(work, double, s->rank);
-	l->basis = tr_device_zeros(work, n * K);
+	l->basis = tr_device_floats(work, n * K);
 	for (size_t i = 0; l->host && i < B; i++)
 		l->host[i * B + i] = 1;
 	l->identity = l->host ? tr_to_device(work, l->host, sizeof(float) * B * B) : NULL;
 	return tr_enough_memory(work, err, "a basis of %d columns of %d numbers, %zu MB", l->K, l->n,
 							n * K * sizeof(float) >> 20);
+}
+
+/* Bytes of new memory between two polls: the system clears what is written to for the first time. */
+#define CLEARED ((size_t) 64 << 20)
+
+/* basis = zeros */
+static TrStatus
+clear_basis(const Lanczos *l)
+{
+	size_t		bytes = (size_t) l->n * (size_t) l->K * sizeof(float);
+
+	for (size_t at = 0; at < bytes; at += CLEARED)
+	{
+		if (stopped(l))
+			return TR_CANCELLED;
+		l->b->ops->zero(l->b, (char *) l->basis + at, bytes - at < CLEARED ? bytes - at : CLEARED);
+	}
+	return TR_OK;
 }
 
 TrStatus
@@ -436,8 +464,7 @@ tr_spectrum(TrSpectrum *s, TrModel *work, const TrSpectrumSide *by_row, const Tr
 	*s = (TrSpectrum) {.rank = rank < l.n ? rank : l.n};
 	choose_sizes(&l, s->rank);
 	TR_TRY(prepare(&l, s, err));
-	if (stopped(&l))
-		return TR_CANCELLED;
+	TR_TRY(clear_basis(&l));
 	TR_TRY(build_basis(&l, err));
 	tr_device_free(work, l.block);
 	tr_device_free(work, l.next);

@@ -45,6 +45,25 @@ tr_rows_reserve(TrMemory *memory, TrRows *rows, int64_t more)
 	return done;
 }
 
+bool
+tr_rows_append(TrMemory *memory, TrRows *rows, const TrRows *from)
+{
+	int64_t		at = tr_rows_entries(rows);
+	int64_t		more = tr_rows_entries(from);
+
+	if (!tr_rows_reserve(memory, rows, more))
+		return false;
+	if (more > 0)
+	{
+		memcpy(rows->col + at, from->col, (size_t) more * sizeof(int32_t));
+		memcpy(rows->val + at, from->val, (size_t) more * sizeof(float));
+	}
+	for (int32_t r = 1; r <= from->rows; r++)
+		rows->ptr[rows->rows + r] = at + from->ptr[r];
+	rows->rows += from->rows;
+	return true;
+}
+
 int
 tr_rows_pieces(TrPiece *piece, TrCsr *csr, int32_t **slot, const TrRows *rows, int32_t cols)
 {

@@ -23,6 +23,9 @@ extern bool tr_rows_init(TrMemory *memory, TrRows *rows, int32_t most, bool slot
 /* Room for so many entries more in the row that comes next */
 extern bool tr_rows_reserve(TrMemory *memory, TrRows *rows, int64_t more);
 
+/* Those of `from` behind those of rows, slots left out; false = out of memory */
+extern bool tr_rows_append(TrMemory *memory, TrRows *rows, const TrRows *from);
+
 static inline void
 tr_rows_clear(TrRows *rows)
 {

@@ -39,7 +39,7 @@ tr_tag_sample_create(TrTagSample *s, TrModel *model, int samples, TrError *err)
 	int32_t		T = model->n_tags;
 
 	*s = (TrTagSample) {.T = T};
-	if (samples == 0 && T <= TR_MOST_EXACT_TAGS)
+	if (!tr_tags_are_sampled(T, samples))
 		return TR_OK;
 	s->tag = TR_NEW(model, int32_t, T);
 	s->offset = TR_NEW(model, float, T);

@@ -25,6 +25,12 @@
 	"number of tags sampled for each mini-batch, in place of all that no post of it has; 0 = all tags if there are at " \
 	"most 20,000, else 512"
 
+static inline bool
+tr_tags_are_sampled(int32_t tags, int samples)
+{
+	return samples > 0 || tags > TR_MOST_EXACT_TAGS;
+}
+
 typedef struct TrTagSample
 {
 	int32_t		T;

@@ -22,8 +22,8 @@ tr_tag_neighbours_estimate(const TrShape *shape, int limit)
 	size_t		most = (size_t) limit_of(limit, shape->n_items);
 
 	return (size_t) shape->n_assignments * (sizeof(int32_t) + 2 * sizeof(float)) + (size_t) shape->n_tags * sizeof(int64_t)
-		+ items * (sizeof(float) + 2 * sizeof(int32_t)) + items * most * (sizeof(int32_t) + sizeof(float))
-		+ most * sizeof(TrScored);
+		+ items * sizeof(int32_t) + items * most * (sizeof(int32_t) + sizeof(float))
+		+ items * sizeof(TrScored);
 }
 
 /* weight (E) = the unit profiles; tag_ptr becomes where each tag's items start */
@@ -71,6 +71,37 @@ transpose(TrTagNeighbours *n)
 	n->tag_ptr[0] = 0;
 }
 
+/* Items whose cosines are added up together: they stay in the cache. */
+#define BLOCK 4096
+
+static int32_t
+most_tags(const TrDataset *d)
+{
+	int64_t		most = 0;
+
+	for (int32_t i = 0; i < d->n_items; i++)
+		if (d->item.entry_ptr[i + 1] - d->item.entry_ptr[i] > most)
+			most = d->item.entry_ptr[i + 1] - d->item.entry_ptr[i];
+	return (int32_t) most;
+}
+
+static void
+create_rooms(TrTagNeighbours *n, TrModel *model)
+{
+	int32_t		tags = most_tags(n->dataset);
+
+	n->rooms = model->backend ? tr_threads(model->backend) : 1;
+	n->room = TR_NEW(model, TrNeighbourRoom, n->rooms);
+	for (int r = 0; n->room && r < n->rooms; r++)
+	{
+		n->room[r].cosine = TR_NEW(model, float, BLOCK);
+		n->room[r].shared = TR_NEW(model, int32_t, BLOCK + 1);
+		n->room[r].at = TR_NEW(model, int64_t, tags);
+		n->room[r].found = TR_NEW(model, TrScored, n->dataset->n_items);
+		n->room[r].best = TR_NEW(model, TrScored, n->limit);
+	}
+}
+
 TrStatus
 tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError *err)
 {
@@ -82,10 +113,10 @@ tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError 
 	*n = (TrTagNeighbours) {
 		.dataset = d, .limit = (int32_t) most, .tag_ptr = TR_NEW(model, int64_t, d->n_tags + 1),
 		.tag_item = TR_NEW(model, int32_t, entries), .tag_weight = TR_NEW(model, float, entries),
-		.weight = TR_NEW(model, float, entries), .cosine = TR_NEW(model, float, items),
-		.found = TR_NEW(model, int32_t, items), .best = TR_NEW(model, TrScored, most), .count = TR_NEW(model, int32_t, items),
+		.weight = TR_NEW(model, float, entries), .count = TR_NEW(model, int32_t, items),
 		.index = TR_NEW(model, int32_t, items * most), .value = TR_NEW(model, float, items * most)
 	};
+	create_rooms(n, model);
 	TR_TRY(tr_enough_memory(model, err, "%d similar items of each of %d items", n->limit, d->n_items));
 	for (int32_t i = 0; i < d->n_items; i++)
 		n->count[i] = -1;
@@ -94,63 +125,144 @@ tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError 
 	return TR_OK;
 }
 
-/* found, cosine = the items that share a tag with this one; returns how many */
+/* ------------------------------------------------------------------ looking for them */
+
+/* found = those of items first..end-1 that share a tag with this one, with their cosines; returns how many */
 static int32_t
-add_cosines(TrTagNeighbours *n, int32_t item)
+add_cosines(const TrTagNeighbours *n, TrNeighbourRoom *room, int32_t item, int32_t first, int32_t end, TrScored *found)
 {
 	const TrProfileTable *table = &n->dataset->item;
+	int64_t		entry = table->entry_ptr[item];
+	int32_t		tags = (int32_t) (table->entry_ptr[item + 1] - entry);
 	int32_t		count = 0;
+	int32_t		left = 0;
 
-	for (int64_t e = table->entry_ptr[item]; e < table->entry_ptr[item + 1]; e++)
+	for (int32_t e = 0; e < tags; e++)
 	{
-		int32_t		tag = table->tag[e];
+		int64_t		at = room->at[e];
+		int64_t		last = n->tag_ptr[table->tag[entry + e] + 1];
+		float		weight = n->weight[entry + e];
 
-		for (int64_t at = n->tag_ptr[tag]; at < n->tag_ptr[tag + 1]; at++)
+		for (; at < last && n->tag_item[at] < end; at++)
 		{
-			int32_t		other = n->tag_item[at];
-			float		product = n->weight[e] * n->tag_weight[at];
+			int32_t		other = n->tag_item[at] - first;
 
-			if (n->cosine[other] == 0 && product > 0)
-				n->found[count++] = other;
-			n->cosine[other] += product;
+			room->shared[count] = other;
+			count += room->cosine[other] == 0 && weight * n->tag_weight[at] > 0;
+			room->cosine[other] += weight * n->tag_weight[at];
 		}
+		room->at[e] = at;
 	}
-	return count;
-}
-
-/* Goes by the items that share a tag alone: in a large catalog they are few. */
-static void
-find(TrTagNeighbours *n, int32_t item)
-{
-	int32_t    *index = n->index + (size_t) item * (size_t) n->limit;
-	float	   *value = n->value + (size_t) item * (size_t) n->limit;
-	int32_t		count = add_cosines(n, item);
-	TrTopN		top;
-
-	tr_topn_init(&top, n->best, n->limit);
-	n->cosine[item] = 0;
 	for (int32_t i = 0; i < count; i++)
 	{
-		float	   *cosine = &n->cosine[n->found[i]];
+		found[left] = (TrScored) {room->cosine[room->shared[i]], first + room->shared[i]};
+		left += found[left].index != item;
+		room->cosine[room->shared[i]] = 0;
+	}
+	return left;
+}
 
-		if (*cosine > 0 && (top.count < top.limit || *cosine >= top.best[0].score))
-			tr_topn_offer(&top, *cosine, n->found[i]);
-		*cosine = 0;
-	}
+/* Classes of scores: a positive float's first bits, down to 2^-16; those below are one. */
+#define CLASSES 2048
+
+static inline int
+class_of(float score)
+{
+	uint32_t	bits;
+	int			class;
+
+	memcpy(&bits, &score, sizeof(bits));
+	class = (int) (bits >> 16) - (0x3f80 - CLASSES + 2);	/* 1, and what rounding makes of it, is in the last but one */
+	return class < 0 ? 0 : class < CLASSES ? class : CLASSES - 1;
+}
+
+/* best = the best of those found; only those of the best classes are offered. Returns how many. */
+static int32_t
+select_best(TrNeighbourRoom *room, int32_t count, int32_t limit)
+{
+	int32_t		of_class[CLASSES] = {0};
+	int			least = CLASSES;
+	TrTopN		top;
+
+	for (int32_t i = 0; i < count; i++)
+		of_class[class_of(room->found[i].score)]++;
+	for (int32_t better = 0; least > 0 && better < limit;)
+		better += of_class[--least];
+	tr_topn_init(&top, room->best, limit);
+	for (int32_t i = 0; i < count; i++)
+		if (class_of(room->found[i].score) >= least)
+			tr_topn_offer(&top, room->found[i].score, room->found[i].index);
 	tr_sort_by_index(top.best, (size_t) top.count);
-	for (int32_t i = 0; i < top.count; i++)
+	return top.count;
+}
+
+static void
+find(TrTagNeighbours *n, TrNeighbourRoom *room, int32_t item)
+{
+	const TrProfileTable *table = &n->dataset->item;
+	size_t		to = (size_t) item * (size_t) n->limit;
+	int64_t		entry = table->entry_ptr[item];
+	int32_t		found = 0;
+	int32_t		count;
+
+	for (int64_t e = entry; e < table->entry_ptr[item + 1]; e++)
+		room->at[e - entry] = n->tag_ptr[table->tag[e]];
+	for (int32_t first = 0; first < table->n_entities; first += BLOCK)
 	{
-		index[i] = top.best[i].index;
-		value[i] = top.best[i].score;
+		int32_t		end = table->n_entities - first < BLOCK ? table->n_entities : first + BLOCK;
+
+		found += add_cosines(n, room, item, first, end, room->found + found);
 	}
-	n->count[item] = top.count;
+	count = select_best(room, found, n->limit);
+	for (int32_t i = 0; i < count; i++)
+	{
+		n->index[to + (size_t) i] = room->best[i].index;
+		n->value[to + (size_t) i] = room->best[i].score;
+	}
+	n->count[item] = count;
 }
 
 TrSparse
 tr_tag_neighbours_of(TrTagNeighbours *n, int32_t item)
 {
 	if (n->count[item] < 0)
-		find(n, item);
-	return (TrSparse) {.n = n->count[item], .index = n->index + (size_t) item * (size_t) n->limit,
-	.value = n->value + (size_t) item * (size_t) n->limit};
+		find(n, n->room, item);
+	return tr_tag_neighbours_found(n, item);
+}
+
+/* Items of a thread between two polls */
+#define ITEMS 64
+
+typedef struct Search
+{
+	TrTagNeighbours *n;
+	int32_t		first,
+				end;
+} Search;
+
+static void
+find_some(void *argument, int task)
+{
+	Search	   *s = argument;
+
+	for (int32_t i = s->first + task; i < s->end; i += s->n->rooms)
+		if (s->n->count[i] < 0)
+			find(s->n, &s->n->room[task], i);
+}
+
+TrStatus
+tr_tag_neighbours_find(TrTagNeighbours *n, TrBackend *b, const TrPoll *poll)
+{
+	int32_t		items = n->dataset->n_items;
+	int32_t		step = ITEMS * n->rooms;
+
+	for (int32_t first = 0; first < items; first += step)
+	{
+		Search		s = {.n = n, .first = first, .end = items - first < step ? items : first + step};
+
+		if (tr_poll_at(poll, "items", first, items))
+			return TR_CANCELLED;
+		tr_run_tasks(b, find_some, &s, n->rooms);
+	}
+	return TR_OK;
 }

@@ -1,6 +1,6 @@
 /*
  * Items like an item by their tags: the cosine of tag profiles ln(1 + count) ln(items / items with the tag). An item's
- * neighbours are looked for when they are first asked for, and kept.
+ * neighbours are looked for when they are first asked for, or all beforehand, and kept.
  *
  * Legend: I items, E (item, tag) entries, N neighbours of an item, at most.
  */
@@ -10,6 +10,16 @@
 #include "models/base.h"
 #include "core/topn.h"
 
+/* What looking for one item's neighbours takes: of each thread. */
+typedef struct TrNeighbourRoom
+{
+	float	   *cosine;			/* with some of the items, one behind the other; zeros between calls */
+	int32_t    *shared;			/* those of them that share a tag, and room for one that is there already */
+	int64_t    *at;				/* (tags of an item) in tag_item: which of a tag's items comes next */
+	TrScored   *found;			/* (I) all that share a tag */
+	TrScored   *best;			/* (N) */
+} TrNeighbourRoom;
+
 typedef struct TrTagNeighbours
 {
 	const TrDataset *dataset;
@@ -18,9 +28,8 @@ typedef struct TrTagNeighbours
 	int32_t    *tag_item;		/* (E) the items of each tag, ascending */
 	float	   *tag_weight;		/* (E) the tag's weight in the unit profile of that item */
 	float	   *weight;			/* (E) the same, in the order of the dataset's item profiles */
-	float	   *cosine;			/* (I) zeros between calls */
-	int32_t    *found;			/* (I) items whose cosine is not 0 */
-	TrScored   *best;			/* (N) */
+	int			rooms;
+	TrNeighbourRoom *room;
 	int32_t    *count;			/* (I) neighbours found; -1 = not looked for */
 	int32_t    *index;			/* (I,N) ascending */
 	float	   *value;			/* (I,N) */
@@ -36,5 +45,16 @@ extern TrStatus tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int
  * item.
  */
 extern TrSparse tr_tag_neighbours_of(TrTagNeighbours *n, int32_t item);
+
+/* Looks for those of all items, by the threads of the backend. */
+extern TrStatus tr_tag_neighbours_find(TrTagNeighbours *n, TrBackend *b, const TrPoll *poll);
+
+/* As tr_tag_neighbours_of() where they are found already; any thread may ask. */
+static inline TrSparse
+tr_tag_neighbours_found(const TrTagNeighbours *n, int32_t item)
+{
+	return (TrSparse) {.n = n->count[item], .index = n->index + (size_t) item * (size_t) n->limit,
+	.value = n->value + (size_t) item * (size_t) n->limit};
+}
 
 #endif

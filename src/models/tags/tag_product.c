@@ -83,12 +83,8 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	Product    *m = (Product *) model;
 
 	(void) epoch, (void) err;
-	for (int32_t i = 0; m->options.similar > 0 && i < m->neighbours.dataset->n_items; i++)
-	{
-		if (tr_poll_at(poll, "items", i, m->neighbours.dataset->n_items))
-			return TR_CANCELLED;
-		tr_tag_neighbours_of(&m->neighbours, i);
-	}
+	if (m->options.similar > 0)
+		TR_TRY(tr_tag_neighbours_find(&m->neighbours, model->backend, poll));
 	stats->last = true;
 	return TR_OK;
 }
