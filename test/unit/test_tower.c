@@ -291,7 +291,7 @@ test_profile_tags(void)
 	make_famous(&famous, 200, 20000);
 	CHECK(third_loss(&famous, 0) == third_loss(&famous, 1000), "of up to 20,000 tags all are read");
 	make_famous(&famous, 200, 20001);
-	CHECK(third_loss(&famous, 0) == third_loss(&famous, 128), "of more, 128 of a profile");
+	CHECK(third_loss(&famous, 0) == third_loss(&famous, 64), "of more, 64 of a profile");
 	CHECK(third_loss(&famous, 0) != third_loss(&famous, 1000), "and not all");
 }
 

@@ -185,7 +185,7 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 #define TOWER_PROFILE_TAGS_OPTION \
 	{"profile_tags", TR_OPTION_INT, TOWER_FIELD(profile_tags), "0", 0, 1e9, NULL, \
 	"maximum number of tags of an item's profile that training reads, those of the largest weights; 0 = all if there are " \
-	"at most 20,000 tags, else 128"}
+	"at most 20,000 tags, else 64"}
 
 #define TOWER_MASK_OPTION \
 	{"mask_seen", TR_OPTION_BOOL, TOWER_FIELD(mask_seen), "true", 0, 0, NULL, \
