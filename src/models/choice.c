@@ -1,5 +1,6 @@
 /*
- * Options chosen on held-out pairs. See choice.h. Legend: P pairs, H users with a held-out pair.
+ * Options chosen on held-out pairs. See choice.h. Of some of the users, their items and tags are all there are: a closed
+ * form takes its time by these, and would say nothing of others. Legend: P pairs, H users with a held-out pair.
  */
 #include "models/choice.h"
 
@@ -22,6 +23,13 @@
 /* Standard errors that another choice than the first has to be better by. */
 #define DOUBT 0.5
 
+/* Items, or tags, of the part by those of the model's dataset */
+typedef struct Numbers
+{
+	int32_t    *of;				/* -1 = it has none */
+	int32_t		count;
+} Numbers;
+
 typedef struct Chooser
 {
 	TrModel		work;			/* whose memory is for as long as it takes */
@@ -29,6 +37,8 @@ typedef struct Chooser
 	const TrChoice *choice;
 	TrDataset	part;
 	TrPairs		held_out;
+	Numbers		items;
+	Numbers		tags;
 	int32_t		users;			/* H */
 	double	   *value;			/* (H) of the options in question */
 	double	   *best;			/* (H) of the best so far */
@@ -42,7 +52,7 @@ tr_choice_bytes(const TrShape *shape)
 
 	/* rows as they are collected and sorted, and the dataset that is made of them */
 	return (size_t) (share * (60.0 * (double) shape->n_assignments + 60.0 * shape->n_posts + 32.0 * shape->n_users)
-					 + 24.0 * shape->n_items);
+					 + 28.0 * shape->n_items + 4.0 * shape->n_tags);
 }
 
 /* ------------------------------------------------------------------ the parts */
@@ -75,10 +85,35 @@ is_held_out(const Chooser *c, int32_t post)
 	return tr_random(c->choice->seed, TR_STREAM_CHOICE, 1, (uint64_t) post) % ONE_IN == 0;
 }
 
-static TrStatus
-add_post(TrAssignments *to, const TrDataset *d, int32_t post, int32_t user)
+static bool
+is_sample(const Chooser *c)
 {
-	TrAssignment row = {.user = user, .item = d->post_item[post], .tag = TR_NO_TAG};
+	return share_of_users(c->model->dataset, c->choice->most_users) < 1;
+}
+
+/* Of n; of a sample, those that are asked for get numbers. */
+static void
+start_numbers(Chooser *c, Numbers *numbers, int32_t n)
+{
+	numbers->of = TR_NEW(&c->work, int32_t, n);
+	numbers->count = is_sample(c) ? 0 : n;
+	for (int32_t i = 0; numbers->of && i < n; i++)
+		numbers->of[i] = is_sample(c) ? -1 : i;
+}
+
+static int32_t
+number_of(Numbers *numbers, int32_t key)
+{
+	if (numbers->of[key] < 0)
+		numbers->of[key] = numbers->count++;
+	return numbers->of[key];
+}
+
+static TrStatus
+add_post(Chooser *c, TrAssignments *to, int32_t post, int32_t user)
+{
+	const TrDataset *d = c->model->dataset;
+	TrAssignment row = {.user = user, .item = number_of(&c->items, d->post_item[post]), .tag = TR_NO_TAG};
 
 	if (d->post_value)
 		row.value = d->post_value[post];
@@ -88,7 +123,7 @@ add_post(TrAssignments *to, const TrDataset *d, int32_t post, int32_t user)
 		return tr_assignments_add_row(to, &row);
 	for (int64_t t = d->post_ptr[post]; t < d->post_ptr[post + 1]; t++)
 	{
-		row.tag = d->post_tag[t];
+		row.tag = number_of(&c->tags, d->post_tag[t]);
 		TR_TRY(tr_assignments_add_row(to, &row));
 	}
 	return TR_OK;
@@ -105,7 +140,7 @@ split_user(Chooser *c, TrAssignments *to, int32_t from, int32_t user)
 	for (int32_t p = first; p < d->user_ptr[from + 1]; p++)
 	{
 		if (p == first || !is_held_out(c, p))
-			TR_TRY(add_post(to, d, p, user));
+			TR_TRY(add_post(c, to, p, user));
 		else if (c->users < MOST_USERS)
 		{
 			c->held_out.user[c->held_out.count] = user;
@@ -114,6 +149,25 @@ split_user(Chooser *c, TrAssignments *to, int32_t from, int32_t user)
 	}
 	c->users += c->held_out.count > before;
 	return TR_OK;
+}
+
+/* The held-out pairs by the part's numbers, without those of items that it has not */
+static void
+number_held_out(Chooser *c)
+{
+	TrPairs    *pairs = &c->held_out;
+	int32_t		n = 0;
+
+	c->users = 0;
+	for (int32_t p = 0; p < pairs->count; p++)
+	{
+		if (c->items.of[pairs->item[p]] < 0)
+			continue;
+		c->users += n == 0 || pairs->user[n - 1] != pairs->user[p];
+		pairs->user[n] = pairs->user[p];
+		pairs->item[n++] = c->items.of[pairs->item[p]];
+	}
+	pairs->count = n;
 }
 
 static TrStatus
@@ -126,6 +180,8 @@ split(Chooser *c, TrError *err)
 
 	c->held_out.user = TR_NEW(&c->work, int32_t, d->n_posts);
 	c->held_out.item = TR_NEW(&c->work, int32_t, d->n_posts);
+	start_numbers(c, &c->items, d->n_items);
+	start_numbers(c, &c->tags, d->n_tags);
 	c->value = TR_NEW(&c->work, double, MOST_USERS);
 	c->best = TR_NEW(&c->work, double, MOST_USERS);
 	TR_TRY(tr_enough_memory(&c->work, err, "the pairs to choose options by"));
@@ -136,8 +192,9 @@ split(Chooser *c, TrError *err)
 			status = split_user(c, &a, u, users++);
 	if (status == TR_OK)
 		status = tr_assignments_distinct(&a, err);
+	number_held_out(c);
 	if (status == TR_OK && users > 0)
-		status = tr_dataset_build(&c->part, &a, users, d->n_items, d->n_tags, err);
+		status = tr_dataset_build(&c->part, &a, users, c->items.count, c->tags.count, err);
 	return status == TR_NO_MEMORY ? tr_fail(err, TR_NO_MEMORY, "out of memory for the pairs to choose options by") : status;
 }
 

@@ -131,6 +131,12 @@ worst(TrModel *model, double d, double preference)
 	return apart;
 }
 
+static bool
+count_polls(void *argument)
+{
+	return ++*(int *) argument < 0;
+}
+
 static void
 check_run(const char *damping, const char *tolerance, const char *preference, const char *tags, double bound)
 {
@@ -143,12 +149,15 @@ check_run(const char *damping, const char *tolerance, const char *preference, co
 	TrModel    *model;
 	TrEpochStats stats = {0};
 	size_t		device = backend->ops->allocated(backend);
+	int			polls = 0;
+	TrPoll		poll = {.stop = count_polls, .argument = &polls};
 
 	tr_options_set(&target, 1, settings, NULL);
 	model_memory.peak = model_memory.used;
 	CHECK(tr_model_create(&model, algorithm, &model_memory, backend, &dataset, options, NULL) == TR_OK
-		  && algorithm->train_epoch(model, 1, NULL, &stats, NULL) == TR_OK && stats.last, "damping %s, %s tags: trains",
+		  && algorithm->train_epoch(model, 1, &poll, &stats, NULL) == TR_OK && stats.last, "damping %s, %s tags: trains",
 		  damping, tags);
+	CHECK(polls > TAGS, "%d polls, one for each tag and more", polls);
 	CHECK(algorithm->estimate(&shape, options) + 4096 > model_memory.peak, "its memory was announced");
 	CHECK_NEAR(worst(model, atof(damping), atof(preference)), 0, bound, "tolerance %s, preference %s: the definition", tolerance,
 			   preference);

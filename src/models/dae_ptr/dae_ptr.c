@@ -85,7 +85,7 @@ static const TrOption option_rows[] = {
 	"mini-batch size, in posts; 0 = a 3,000th of the posts, but at least 256 and at most 1,024; 256 of more than 1,000,000 "
 	"posts when tags are sampled"},
 	{"epoch_posts", TR_OPTION_INT, FIELD(epoch_posts), "0", 0, 1e9, NULL,
-	"maximum number of posts in an epoch: a pass over more posts takes several epochs of the same size; 0 = 2,000,000"},
+	"maximum number of posts in an epoch: a pass over more posts takes several epochs of the same size; 0 = 1,000,000"},
 	{"seed", TR_OPTION_SEED, FIELD(seed), "1", 0, 0, NULL,
 	"random seed; the same seed gives the same model"},
 	{"epochs", TR_OPTION_INT, FIELD(epochs), "0", 0, 100000, NULL,

@@ -356,8 +356,8 @@ plan_posts(Dae *m, const int32_t *posts, int32_t n, TrError *err)
 /* Of more posts than this it is the least where tags are sampled: a post's softmax has the tags of all posts of its step. */
 #define MOST_WITH_LARGE_BATCH 1000000
 
-/* Posts of an epoch where epoch_posts is 0 */
-#define EPOCH_POSTS 2000000
+/* Posts of an epoch where epoch_posts is 0: about as many as are learned from in half a minute */
+#define EPOCH_POSTS 1000000
 
 /* In how many epochs each post has its turn once. */
 static int

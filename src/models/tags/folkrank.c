@@ -255,7 +255,11 @@ walk_all(Folk *m, const TrPoll *poll, TrError *err)
 			return TR_CANCELLED;
 		TR_TRY(folk_graph_walk(&m->graph, first, n, m->options.damping, steps, poll, err));
 		for (int j = 0; j < n; j++)
+		{
+			if (tr_poll(poll))
+				return TR_CANCELLED;
 			take_tag(m, j, first + j);
+		}
 	}
 	return TR_OK;
 }

@@ -186,6 +186,28 @@ upload_preference(FolkGraph *g, float *where, int32_t first, int n, float weight
 	g->work.backend->ops->upload(g->work.backend, where, g->host, bytes);
 }
 
+/* Nodes whose weights are computed between two polls */
+#define NODES 16384
+
+/* to (V,B) = those after a step from `from` */
+static TrStatus
+take_step(FolkGraph *g, float *to, const float *from, const TrPoll *poll)
+{
+	TrBackend  *b = g->work.backend;
+
+	for (int32_t first = 0; first < g->nodes; first += NODES)
+	{
+		TrCsr		piece = g->walk;
+
+		if (tr_poll(poll))
+			return TR_CANCELLED;
+		piece.ptr += first;
+		piece.rows = g->nodes - first < NODES ? g->nodes - first : NODES;
+		b->ops->sparse_forward(b, to + (size_t) first * FOLK_BLOCK, &piece, from, NULL, FOLK_BLOCK, TR_LINEAR);
+	}
+	return TR_OK;
+}
+
 TrStatus
 folk_graph_walk(FolkGraph *g, int32_t first, int n, double damping, int steps, const TrPoll *poll, TrError *err)
 {
@@ -193,13 +215,15 @@ folk_graph_walk(FolkGraph *g, int32_t first, int n, double damping, int steps, c
 	size_t		floats = (size_t) g->nodes * FOLK_BLOCK;
 
 	upload_preference(g, g->state[0], first, n, 1);
+	if (tr_poll(poll))
+		return TR_CANCELLED;
 	upload_preference(g, g->state[0] + floats, first, n, (float) (1 - damping));
+	if (tr_poll(poll))
+		return TR_CANCELLED;
 	upload_preference(g, g->state[1] + floats, first, n, (float) (1 - damping));
 	for (int step = 0; step < steps; step++)
 	{
-		if (tr_poll(poll))
-			return TR_CANCELLED;
-		b->ops->sparse_forward(b, g->state[(step + 1) % 2], &g->walk, g->state[step % 2], NULL, FOLK_BLOCK, TR_LINEAR);
+		TR_TRY(take_step(g, g->state[(step + 1) % 2], g->state[step % 2], poll));
 		TR_TRY(b->ops->finish(b, err));
 	}
 	b->ops->download(b, g->host, g->state[steps % 2], floats * sizeof(float));

@@ -167,7 +167,7 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	{"seed", TR_OPTION_SEED, TOWER_FIELD(seed), "1", 0, 0, NULL, \
 	"random seed; the same seed gives the same model"}
 
-#define TOWER_SAMPLING_OPTIONS TOWER_SAMPLING_WITH("batch", "127")
+#define TOWER_SAMPLING_OPTIONS TOWER_SAMPLING_WITH("popularity", "1000")
 
 #define TOWER_SAMPLING_WITH(negatives_default, samples_default) \
 	{"negatives", TR_OPTION_ENUM, TOWER_FIELD(negatives), negatives_default, 0, 0, tower_negatives_names, \
@@ -185,7 +185,7 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 #define TOWER_PROFILE_TAGS_OPTION \
 	{"profile_tags", TR_OPTION_INT, TOWER_FIELD(profile_tags), "0", 0, 1e9, NULL, \
 	"maximum number of tags of an item's profile that training reads, those of the largest weights; 0 = all if there are " \
-	"at most 20,000 tags, else 128"}
+	"at most 20,000 tags, else 64"}
 
 #define TOWER_MASK_OPTION \
 	{"mask_seen", TR_OPTION_BOOL, TOWER_FIELD(mask_seen), "true", 0, 0, NULL, \

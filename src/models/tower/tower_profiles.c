@@ -9,7 +9,7 @@
 #include "models/tower/tower.h"
 
 /* Tags of a profile that are read where there are very many tags. */
-#define MOST_READ 128
+#define MOST_READ 64
 #define MANY_TAGS 20000
 
 /* A table that is being written, in the model's memory. */
