@@ -18,6 +18,7 @@ MOST_POSTS=200000
 ALGORITHM=${ALGORITHM:-hdlpr_ns}
 
 find_server() {
+	choose_server
 	DIRECTORY=$(private_directory "$PWD/build/demo") || exit
 	PRIVATE=$DIRECTORY
 	PRIVATE_BIN=$DIRECTORY/install$("${PG_CONFIG:-pg_config}" --bindir 2>/dev/null)

@@ -38,12 +38,22 @@ has_server() {
 		[ -f "$("${PG_CONFIG:-pg_config}" --includedir-server)/postgres.h" ]
 }
 
-# The major version of PostgreSQL to build for: that of the server which is installed, else the distribution's
+# Debian's pg_config is that of the newest headers, whose server may not be here: then any server will do that has its own.
+choose_server() {
+	local config
+	[ -z "${PG_CONFIG:-}" ] && ! has_server || return 0
+	for config in $(ls -v /usr/lib/postgresql/*/bin/pg_config 2>/dev/null); do
+		! PG_CONFIG=$config has_server || export PG_CONFIG=$config
+	done
+}
+
+# The major version of PostgreSQL to build for: that of a server which is installed, else the distribution's
 server_major() {
 	local bindir
 	bindir=$(pg_config --bindir 2>/dev/null)
-	if [ -x "$bindir/initdb" ]; then
-		pg_config --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'
+	[ -x "$bindir/initdb" ] || bindir=$(ls -dv /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1 | xargs -r dirname)
+	if [ -n "$bindir" ]; then
+		"$bindir/postgres" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'
 	else
 		apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p' | head -n 1
 	fi
@@ -60,6 +70,7 @@ ensure_packages() {
 	# whoever names an installation wants that one
 	[ -z "${PG_CONFIG:-}" ] || has_server ||
 		die "PG_CONFIG is $PG_CONFIG, which is not the pg_config of a PostgreSQL server with its headers (pgxs) and programs."
+	choose_server
 	missing=$(missing_packages "$1" | tr ' ' '\n' | sort -u | tr '\n' ' ')
 	[ -z "$missing" ] && return 0
 	if ! command -v apt-get >/dev/null; then
@@ -88,6 +99,7 @@ This needs root, once:    sudo apt-get install -y ${missing% }"
 	rm -f "$log"
 	[ -z "$config" ] || cp /usr/share/postgresql-common/createcluster.conf $config 2>/dev/null || rm -f $config
 	hash -r
+	choose_server
 }
 
 # Whoever cannot write here can still run what is built.
