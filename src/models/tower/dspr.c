@@ -92,7 +92,7 @@ static const TrOption hdlpr_ns_options[] = {
 };
 
 static const TrSetting hdlpr_ns_paper[] = {TOWER_PAPER_SETTINGS, {"reconstruction", "0.2"},
-	{"negatives", "batch"}, {"samples", "127"}, {"logq", "false"}, {"positive_in_denominator", "false"}, {NULL, NULL}};
+	{"negatives", "batch"}, {"logq", "false"}, {"positive_in_denominator", "false"}, {NULL, NULL}};
 
 static const TrPreset hdlpr_ns_presets[] = {{"paper", hdlpr_ns_paper}, {NULL, NULL}};
 

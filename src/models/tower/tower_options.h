@@ -167,7 +167,7 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	{"seed", TR_OPTION_SEED, TOWER_FIELD(seed), "1", 0, 0, NULL, \
 	"random seed; the same seed gives the same model"}
 
-#define TOWER_SAMPLING_OPTIONS TOWER_SAMPLING_WITH("popularity", "1000")
+#define TOWER_SAMPLING_OPTIONS TOWER_SAMPLING_WITH("batch", "127")
 
 #define TOWER_SAMPLING_WITH(negatives_default, samples_default) \
 	{"negatives", TR_OPTION_ENUM, TOWER_FIELD(negatives), negatives_default, 0, 0, tower_negatives_names, \

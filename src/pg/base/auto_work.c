@@ -63,11 +63,13 @@ hybrid(const TrShape *s)
 	return 7e-6 * (double) s->n_posts * tr_usual_epochs(30, s->n_posts);
 }
 
-/* A layer of 256 for every tag and post, forth and back */
+/* A layer of 256 for every tag and post, forth and back, or for a sample of very many tags; an epoch's posts are limited. */
 static double
 dae_ptr(const TrShape *s)
 {
-	return 5e-8 * (double) s->n_posts * fmin(s->n_tags, 10000) * tr_usual_epochs(25, s->n_posts);
+	double		post = s->n_tags > 20000 ? 4.5e-5 : 5e-8 * s->n_tags;
+
+	return post * fmin((double) s->n_posts, 1e6) * tr_usual_epochs(25, s->n_posts);
 }
 
 /* As much for every pair, unless there is more to say */
