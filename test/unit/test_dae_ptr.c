@@ -335,6 +335,27 @@ test_parts(void)
 	tr_model_destroy(run.model);
 }
 
+/* What is left for training may be nothing. */
+static void
+test_no_posts(void)
+{
+	TrDataset	full = dataset;
+	TrAssignments a;
+	Run			run = {0};
+	TrEpochStats stats = {0};
+
+	tr_assignments_init(&a, &memory);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&dataset, &a, USERS, ITEMS, TAGS, NULL);
+	CHECK(set_options(&run, "hidden=6 epochs=1", NULL)
+		  && tr_model_create(&run.model, algorithm, &memory, backend, &dataset, run.options, NULL) == TR_OK
+		  && algorithm->train_epoch(run.model, 1, NULL, &stats, NULL) == TR_OK, "no posts: an epoch without steps");
+	CHECK_EQUAL(stats.pairs, 0, "it has seen no posts");
+	tr_model_destroy(run.model);
+	tr_dataset_free(&dataset);
+	dataset = full;
+}
+
 static void
 train_with_threads(const char *settings, int threads, float *out)
 {
@@ -384,6 +405,7 @@ main(void)
 		test_touched_rows();
 		test_samples();
 		test_parts();
+		test_no_posts();
 		backend->ops->close(backend);
 	}
 	test_threads("hidden=200 epochs=3 batch=7 profiles=true");

@@ -219,7 +219,7 @@ typedef struct DaePlanner
 	int32_t		posts,
 				next;			/* of them; before the end: there was no room for its row */
 
-	int32_t    *dropped_at;		/* (T) which tags of the post are dropped: the first is 0 */
+	int32_t    *dropped_at;		/* (tags of a post) which tags of the post are dropped: the first is 0 */
 	TrSparse	user,			/* profiles, or what the step asks of them; counts may be 0 or less */
 				item;
 	uint8_t    *user_read;		/* (entries) are they an input, too? Those of the profile's most used tags are */
