@@ -13,6 +13,7 @@
 #include "core/rng.h"
 #include "core/tag_post.h"
 #include "core/trainer.h"
+#include "models/dae_ptr/dae_ptr.h"
 
 #define USERS 7
 #define ITEMS 9
@@ -385,6 +386,20 @@ test_threads(const char *settings)
 	}
 }
 
+/* By the posts of an epoch, where a pass over all takes several */
+static void
+test_epochs(void)
+{
+	const TrAlgorithm *a = tr_algorithm_find("dae_ptr");
+	DaeOptions	o = {0};
+
+	CHECK_EQUAL(tr_planned_epochs(a, &o, 0, 60000), 25, "over little data");
+	CHECK_EQUAL(tr_planned_epochs(a, &o, 0, 500000), 10, "5 million posts in all");
+	CHECK_EQUAL(tr_planned_epochs(a, &o, 0, 10000000), 5, "of a million posts each");
+	o.epoch_posts = 100000;
+	CHECK_EQUAL(tr_planned_epochs(a, &o, 0, 10000000), 25, "of fewer posts each");
+}
+
 int
 main(void)
 {
@@ -408,6 +423,7 @@ main(void)
 		test_no_posts();
 		backend->ops->close(backend);
 	}
+	test_epochs();
 	test_threads("hidden=200 epochs=3 batch=7 profiles=true");
 	test_threads("hidden=200 epochs=3 batch=7 epoch_posts=9");
 	test_threads("hidden=200 epochs=3 batch=7 samples=5 profile_tags=2");

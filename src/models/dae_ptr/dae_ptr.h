@@ -298,6 +298,8 @@ extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, const uint8
 							   float *val);
 /* read (n) = is it one of the `most` largest counts? Ties go to those that come first; best has room for `most`. */
 extern void dae_most_used(const float *count, int32_t n, int32_t most, uint8_t *read, TrScored *best);
+/* In how many epochs each post has its turn once */
+extern int	dae_epochs_of_pass(const DaeOptions *o, int64_t posts);
 /* Posts of a mini-batch */
 extern int	dae_batch(const DaeOptions *o, double posts, int32_t tags);
 

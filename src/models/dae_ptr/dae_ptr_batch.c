@@ -361,13 +361,12 @@ plan_posts(Dae *m, const int32_t *posts, int32_t n, TrError *err)
 /* Posts of an epoch where epoch_posts is 0: about as many as are learned from in half a minute */
 #define EPOCH_POSTS 1000000
 
-/* In how many epochs each post has its turn once. */
-static int
-epochs_of_pass(const Dae *m)
+int
+dae_epochs_of_pass(const DaeOptions *o, int64_t posts)
 {
-	int32_t		most = m->options.epoch_posts > 0 ? m->options.epoch_posts : EPOCH_POSTS;
+	int64_t		most = o->epoch_posts > 0 ? o->epoch_posts : EPOCH_POSTS;
 
-	return (int) (1 + ((int64_t) m->model.dataset->n_posts - 1) / most);
+	return posts > 0 ? (int) (1 + (posts - 1) / most) : 1;
 }
 
 void
@@ -376,7 +375,7 @@ dae_plan_epoch(Dae *m, int epoch)
 	uint64_t	seed = m->options.seed;
 	uint64_t	a = (uint64_t) epoch;
 	int32_t		n = m->model.dataset->n_posts;
-	int			parts = epochs_of_pass(m);
+	int			parts = dae_epochs_of_pass(&m->options, n);
 	int			part = (epoch - 1) % parts;
 
 	m->keys = (DaeKeys) {
