@@ -166,24 +166,35 @@ product(const TrTagNeighbours *n, int32_t i, int32_t j)
 	return sum;
 }
 
-/* Are those found of an item its best, as a heap of all of them has it? */
+/* Of a cosine: a compiler may multiply and add in one rounding here, and in two there. */
+#define ROUNDING 1e-6f
+
+/* Are those found of an item its best, ascending, each with its cosine, and nothing left out that is nearer? */
 static bool
 are_nearest(TrTagNeighbours *n, int32_t item)
 {
 	TrSparse	near = tr_tag_neighbours_found(n, item);
-	TrScored	room[200];
-	TrTopN		top;
-	bool		same;
+	float		least = 2;
+	int32_t		sharing = 0;
+	int32_t		e = 0;
+	bool		right = true;
 
-	tr_topn_init(&top, room, n->limit);
+	for (int32_t i = 0; i < near.n; i++)
+	{
+		right &= near.index[i] != item && (i == 0 || near.index[i] > near.index[i - 1])
+			&& fabsf(near.value[i] - product(n, item, near.index[i])) < ROUNDING;
+		least = near.value[i] < least ? near.value[i] : least;
+	}
 	for (int32_t j = 0; j < n->dataset->n_items; j++)
-		if (j != item && product(n, item, j) > 0)
-			tr_topn_offer(&top, product(n, item, j), j);
-	qsort(room, (size_t) top.count, sizeof(TrScored), tr_scored_by_index);
-	same = near.n == top.count;
-	for (int32_t e = 0; same && e < near.n; e++)
-		same = near.index[e] == room[e].index && near.value[e] == room[e].score;
-	return same;
+	{
+		float		cosine = j == item ? 0 : product(n, item, j);
+		bool		found = e < near.n && near.index[e] == j;
+
+		sharing += cosine > 0;
+		e += found;
+		right &= found || cosine == 0 || cosine < least + ROUNDING;
+	}
+	return right && near.n == (sharing < n->limit ? sharing : n->limit);
 }
 
 static void
