@@ -34,8 +34,8 @@ extern void blend_scorer_close(BlendScorer *s);
 extern TrStatus blend_scorer_sample(BlendScorer *s, TrError *err);
 
 /*
- * Users to score together, at most BLEND_BLOCK: as many as are scored in some tenths of a second where that is slow, so that
- * nobody waits long for a poll.
+ * Users to score together, at most BLEND_BLOCK: as many as are scored in some tenths of a second where that is slow, so
+ * that nobody waits long for a poll.
  */
 extern int	blend_scorer_rows(const BlendScorer *s);
 

@@ -65,8 +65,8 @@ static const TrOption option_rows[] = {
 	"number of weights stored per item or tag, the largest by absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
 	"matrix to invert, for the same result: primal (items and tags) or dual (users and tags); spectral, the leading "
-	"eigenvectors in place of an inverse, for large catalogs; auto, the fastest, which is exact where that takes at most 10^13 "
-	"multiplications"},
+	"eigenvectors in place of an inverse, for large catalogs; auto, the fastest, which is exact where that takes at most "
+	"10^13 multiplications"},
 	{"rank", TR_OPTION_INT, OPTION(rank), "1024", 1, 8192, NULL,
 	"number of eigenvectors of the method spectral, which is the embedding size"},
 };
