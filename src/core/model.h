@@ -287,7 +287,9 @@ typedef struct TrAlgorithm
 	/* Bytes that training will need at its peak beyond the dataset: host and backend memory together. */
 	size_t		(*estimate) (const TrShape *shape, const void *options);
 
-	int			epochs;			/* usual ones, for tr_usual_epochs(); 0 = 30 */
+
+	/* (optional) Epochs that are planned where none are asked for; otherwise tr_usual_epochs(30, posts). */
+	int			(*usual_epochs) (const void *options, int64_t posts);
 	size_t		size;			/* of the struct that starts with a TrModel */
 	bool		loads;			/* a model can be loaded from what is stored, to encode or to score */
 

@@ -135,9 +135,16 @@ tr_usual_epochs(int usual, int64_t posts)
 {
 	int64_t		most = MOST_PAIRS / (posts > 0 ? posts : 1);
 
-	usual = usual > 0 ? usual : 30;
 	most = most > LEAST_EPOCHS ? most : LEAST_EPOCHS;
 	return most < usual ? (int) most : usual;
+}
+
+int
+tr_planned_epochs(const TrAlgorithm *algorithm, const void *options, int asked, int64_t posts)
+{
+	if (asked > 0)
+		return asked;
+	return algorithm->usual_epochs ? algorithm->usual_epochs(options, posts) : tr_usual_epochs(30, posts);
 }
 
 static bool
@@ -282,8 +289,7 @@ tr_train(TrModel *model, const TrDataset *dataset, const TrPairs *validation, co
 	t.started = now();
 	if (validates(&t))
 		TR_TRY(check_metric(&t, err));
-	model->epochs = train_options->epochs > 0 ? train_options->epochs
-		: tr_usual_epochs(model->algorithm->epochs, dataset->n_posts);
+	model->epochs = tr_planned_epochs(model->algorithm, model->options, train_options->epochs, model->dataset->n_posts);
 	if (model->algorithm->held_out && validates(&t))
 		model->algorithm->held_out(model, validation);
 	for (int number = 1; status == TR_OK && !done; number++)

@@ -58,11 +58,11 @@ typedef struct TrTrainResult
 	double		metric_error;	/* its standard error; NAN with fewer than two users */
 } TrTrainResult;
 
-/*
- * How many epochs are planned where none are asked for: what is usual over little data (0 = 30), fewer over much, where each
- * teaches more.
- */
+/* The most epochs, of so many posts each: what is usual over little data, fewer over much, where each teaches more. */
 extern int	tr_usual_epochs(int usual, int64_t posts);
+
+/* asked, or, for 0, what is usual for the algorithm over so many posts */
+extern int	tr_planned_epochs(const TrAlgorithm *algorithm, const void *options, int asked, int64_t posts);
 
 /*
  * Trains model on the dataset it was created with. validation may be NULL or empty. Ends with TR_NOT_FINITE when an epoch's

@@ -16,6 +16,9 @@
 extern void *tr_new(TrModel *model, size_t count, size_t size);
 #define TR_NEW(model, type, count) ((type *) tr_new(model, (size_t) (count), sizeof(type)))
 
+/* Threads whose work space an algorithm's estimate counts: a shape does not tell how many there will be. */
+#define TR_ESTIMATED_THREADS 16
+
 /* Backend memory likewise, but not zeroed. tr_device_free() is for what goes before the model does. */
 extern void *tr_device_new(TrModel *model, size_t bytes);
 extern void tr_device_free(TrModel *model, void *memory);

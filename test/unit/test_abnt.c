@@ -322,6 +322,8 @@ test_earlier(void)
 	TrError		err = {0};
 	bool		right = true;
 
+	CHECK(!set_options(&run, "history=earlier sequence=0", &err) && strstr(err.message, "sequence above 0")
+		  && strstr(err.hint, "history"), "not without a sequence: %s", err.message);
 	CHECK(set_options(&run, "history=earlier epochs=2 layers=3", &err)
 		  && tr_model_create(&run.model, algorithm, &memory, backend, &dataset, run.options, &err) == TR_BAD_OPTION
 		  && strstr(err.message, "times") && strstr(err.hint, "time_column"), "not without times: %s", err.message);

@@ -13,6 +13,7 @@
 #include "core/rng.h"
 #include "core/tag_post.h"
 #include "core/trainer.h"
+#include "models/dae_ptr/dae_ptr.h"
 
 #define USERS 7
 #define ITEMS 9
@@ -335,6 +336,27 @@ test_parts(void)
 	tr_model_destroy(run.model);
 }
 
+/* What is left for training may be nothing. */
+static void
+test_no_posts(void)
+{
+	TrDataset	full = dataset;
+	TrAssignments a;
+	Run			run = {0};
+	TrEpochStats stats = {0};
+
+	tr_assignments_init(&a, &memory);
+	tr_assignments_distinct(&a, NULL);
+	tr_dataset_build(&dataset, &a, USERS, ITEMS, TAGS, NULL);
+	CHECK(set_options(&run, "hidden=6 epochs=1", NULL)
+		  && tr_model_create(&run.model, algorithm, &memory, backend, &dataset, run.options, NULL) == TR_OK
+		  && algorithm->train_epoch(run.model, 1, NULL, &stats, NULL) == TR_OK, "no posts: an epoch without steps");
+	CHECK_EQUAL(stats.pairs, 0, "it has seen no posts");
+	tr_model_destroy(run.model);
+	tr_dataset_free(&dataset);
+	dataset = full;
+}
+
 static void
 train_with_threads(const char *settings, int threads, float *out)
 {
@@ -364,6 +386,20 @@ test_threads(const char *settings)
 	}
 }
 
+/* By the posts of an epoch, where a pass over all takes several */
+static void
+test_epochs(void)
+{
+	const TrAlgorithm *a = tr_algorithm_find("dae_ptr");
+	DaeOptions	o = {0};
+
+	CHECK_EQUAL(tr_planned_epochs(a, &o, 0, 60000), 25, "over little data");
+	CHECK_EQUAL(tr_planned_epochs(a, &o, 0, 500000), 10, "5 million posts in all");
+	CHECK_EQUAL(tr_planned_epochs(a, &o, 0, 10000000), 5, "of a million posts each");
+	o.epoch_posts = 100000;
+	CHECK_EQUAL(tr_planned_epochs(a, &o, 0, 10000000), 25, "of fewer posts each");
+}
+
 int
 main(void)
 {
@@ -384,8 +420,10 @@ main(void)
 		test_touched_rows();
 		test_samples();
 		test_parts();
+		test_no_posts();
 		backend->ops->close(backend);
 	}
+	test_epochs();
 	test_threads("hidden=200 epochs=3 batch=7 profiles=true");
 	test_threads("hidden=200 epochs=3 batch=7 epoch_posts=9");
 	test_threads("hidden=200 epochs=3 batch=7 samples=5 profile_tags=2");

@@ -820,13 +820,13 @@ warm_up(void)
 static void
 test_epochs(void)
 {
-	CHECK_EQUAL(tr_usual_epochs(0, 0), 30, "epochs over nothing");
-	CHECK_EQUAL(tr_usual_epochs(0, 166666), 30, "the usual ones over little data");
-	CHECK_EQUAL(tr_usual_epochs(0, 250000), 20, "5 million pairs in all");
-	CHECK_EQUAL(tr_usual_epochs(25, 250000), 20, "of an algorithm with others");
-	CHECK_EQUAL(tr_usual_epochs(25, 100), 25, "which are these");
-	CHECK_EQUAL(tr_usual_epochs(0, 2000000000), 5, "at least 5");
+	CHECK_EQUAL(tr_usual_epochs(30, 0), 30, "epochs over nothing");
+	CHECK_EQUAL(tr_usual_epochs(30, 166666), 30, "the usual ones over little data");
+	CHECK_EQUAL(tr_usual_epochs(30, 250000), 20, "5 million pairs in all");
+	CHECK_EQUAL(tr_usual_epochs(30, 2000000000), 5, "at least 5");
 	CHECK_EQUAL(tr_usual_epochs(3, 2000000000), 3, "unless fewer are usual");
+	CHECK_EQUAL(tr_planned_epochs(tr_algorithm_find("hdlpr_ns"), NULL, 7, 100), 7, "as many as are asked for");
+	CHECK_EQUAL(tr_planned_epochs(tr_algorithm_find("hdlpr_ns"), NULL, 0, 250000), 20, "by the size");
 }
 
 int

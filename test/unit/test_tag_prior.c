@@ -140,16 +140,16 @@ count_polls(void *argument)
 }
 
 static void
-make_large(TrDataset *large)
+make_large(TrDataset *large, int32_t n_items, int32_t n_tags)
 {
 	TrAssignments a;
 
 	tr_assignments_init(&a, &memory);
-	for (int32_t i = 0; i < MANY; i++)
+	for (int32_t i = 0; i < n_items; i++)
 		for (uint64_t k = 0; k < 3; k++)
-			tr_assignments_add(&a, 0, i, (int32_t) tr_below(7, 3, (uint64_t) i, k, 400), false, 0);
+			tr_assignments_add(&a, 0, i, (int32_t) tr_below(7, 3, (uint64_t) i, k, (uint32_t) n_tags), false, 0);
 	tr_assignments_distinct(&a, NULL);
-	tr_dataset_build(large, &a, 1, MANY, 400, NULL);
+	tr_dataset_build(large, &a, 1, n_items, n_tags, NULL);
 	tr_assignments_free(&a);
 }
 
@@ -176,7 +176,7 @@ are_nearest(TrTagNeighbours *n, int32_t item)
 	bool		same;
 
 	tr_topn_init(&top, room, n->limit);
-	for (int32_t j = 0; j < MANY; j++)
+	for (int32_t j = 0; j < n->dataset->n_items; j++)
 		if (j != item && product(n, item, j) > 0)
 			tr_topn_offer(&top, product(n, item, j), j);
 	qsort(room, (size_t) top.count, sizeof(TrScored), tr_scored_by_index);
@@ -193,12 +193,14 @@ test_many_items(const TrBackendOps *ops, int threads, int limit)
 	TrBackendConfig config = {.threads = threads};
 	TrDataset	large;
 	TrModel		model = {.memory = own, .dataset = &large};
+	TrShape		shape;
 	TrTagNeighbours n;
 	int			polls = 0;
 	TrPoll		poll = {.stop = count_polls, .argument = &polls};
 	bool		right = true;
 
-	make_large(&large);
+	make_large(&large, MANY, 400);
+	shape = (TrShape) {1, MANY, large.n_tags, large.n_posts, large.n_assignments};
 	model.n_tags = large.n_tags;
 	ops->open(&model.backend, &config, NULL);
 	CHECK_EQUAL(tr_tag_neighbours_create(&n, &model, limit, NULL), TR_OK, "%d neighbours of %d items", limit, MANY);
@@ -207,8 +209,51 @@ test_many_items(const TrBackendOps *ops, int threads, int limit)
 		right &= are_nearest(&n, i);
 	CHECK(right, "the %d nearest of %d items, %d threads", limit, MANY, threads);
 	CHECK(polls * 64 * threads >= MANY, "%d polls", polls);
+	CHECK(own->peak <= tr_tag_neighbours_estimate(&shape, limit), "%zu bytes were announced", own->peak);
+	CHECK(own->used < own->peak, "the threads' work space goes");
 	polls = -100;
-	CHECK_EQUAL(tr_tag_neighbours_find(&n, model.backend, &poll), TR_CANCELLED, "or the search is cancelled");
+	CHECK(tr_tag_neighbours_find(&n, model.backend, &poll) == TR_OK && polls == -100, "what is found stays");
+	model.backend->ops->close(model.backend);
+	tr_dataset_free(&large);
+	tr_memory_end_child(own);
+}
+
+/* Items of which most share a tag: there is no room for all that are like an item. */
+#define MOST 30000
+
+/* Not the first time */
+static bool
+stop_soon(void *argument)
+{
+	return ++*(int *) argument > 1;
+}
+
+static void
+test_common_tags(void)
+{
+	TrMemory   *own = tr_memory_child(&memory);
+	TrBackendConfig config = {.threads = 1};
+	TrDataset	large;
+	TrModel		model = {.memory = own, .dataset = &large, .n_tags = 3};
+	TrTagNeighbours n;
+	int			polls = 0;
+	TrPoll		poll = {.stop = stop_soon, .argument = &polls};
+	int32_t		found = 0;
+	bool		right = true;
+
+	make_large(&large, MOST, 3);
+	tr_plain_ops.open(&model.backend, &config, NULL);
+	CHECK_EQUAL(tr_tag_neighbours_create(&n, &model, 20, NULL), TR_OK, "few tags of %d items", MOST);
+	CHECK_EQUAL(tr_tag_neighbours_find(&n, model.backend, &poll), TR_CANCELLED, "the search is cancelled");
+	for (int32_t i = 0; i < MOST; i++)
+		found += n.count[i] >= 0;
+	CHECK(found > 0 && found < 64, "by a poll after %d items that are like very many", (int) found);
+	for (int32_t i = 0; i < MOST; i += MOST / 10)
+	{
+		(void) tr_tag_neighbours_of(&n, i);
+		right &= are_nearest(&n, i);
+	}
+	CHECK(right, "the nearest of very many items with the same tags, the smaller of equal ones");
 	model.backend->ops->close(model.backend);
 	tr_dataset_free(&large);
 	tr_memory_end_child(own);
@@ -373,6 +418,7 @@ main(void)
 	test_logs(20, &dataset.user, &dataset.item);
 	test_logs(20, &(TrProfileTable) {0}, &(TrProfileTable) {0});
 	test_many_items(&tr_plain_ops, 1, 10);
+	test_common_tags();
 #ifndef TR_NO_BLAS
 	test_many_items(tagrec_backend_ops(), 3, 200);
 #endif

@@ -3,6 +3,7 @@
  * their runs of it. Legend: see abnt.h.
  */
 #include <math.h>
+#include <stdio.h>
 
 #include "core/dot.h"
 #include "models/abnt/abnt.h"
@@ -22,8 +23,8 @@ static const TrOption option_rows[] = {
 	{"sequence", TR_OPTION_INT, FIELD(sequence), "100", 0, 1000000, NULL,
 	"maximum number of distinct tags of the user for attention, the most used first; 0 = no attention"},
 	{"history", TR_OPTION_ENUM, FIELD(history), "all", 0, 0, history_names,
-	"posts of the user whose tags attention sees in training: all others (all), or, with a time_column, those with an earlier "
-	"time (earlier)"},
+	"posts of the user whose tags attention sees in training: all others (all), or, with a time_column, those with an "
+	"earlier time (earlier)"},
 	{"given", TR_OPTION_ENUM, FIELD(given), "none", 0, 0, given_names,
 	"tags that the post already has: ignored (none) or used as input; in training, the input is then a random part of "
 	"the post's tags, or all but one (others)"},
@@ -60,7 +61,22 @@ static const TrSetting paper[] = {
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
 
-static const TrOptionSet option_set = TR_OPTION_SET(option_rows, AbntOptions, .presets = presets);
+static TrStatus
+check(const void *values, TrError *err)
+{
+	const AbntOptions *o = values;
+
+	if (o->history == ABNT_EARLIER && o->sequence == 0)
+	{
+		tr_fail(err, TR_BAD_OPTION, "option \"history\" with value \"earlier\" requires sequence above 0");
+		if (err)
+			snprintf(err->hint, sizeof(err->hint), "Set sequence above 0, or history to \"all\".");
+		return TR_BAD_OPTION;
+	}
+	return TR_OK;
+}
+
+static const TrOptionSet option_set = TR_OPTION_SET(option_rows, AbntOptions, .presets = presets, .check = check);
 
 /* ------------------------------------------------------------------ parameters */
 
@@ -125,6 +141,8 @@ estimate(const TrShape *shape, const void *values)
 	of_row = 12.0 * l.D + 11.0 * (fmin(o->sequence, shape->n_tags) + entries) + 6 * entries + l.T + 3.0 * l.width[0];
 	for (int i = 1; i <= l.layers; i++)
 		of_row += 3.0 * l.width[i];
+	if (o->history == ABNT_EARLIER)
+		floats += 3.0 * l.T;
 	floats += rows * of_row + 2.0 * l.rows + posts + (double) l.T * tr_dot_stride(abnt_last_width(&l));
 	return (size_t) (floats * 1.125 * sizeof(float));
 }

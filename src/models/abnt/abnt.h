@@ -3,15 +3,15 @@
  * before. After Yuan et al.: Attention-based neural tag recommendation (2018), as Zhao et al. (2022) compare with it:
  *
  *     q = tanh(Wq [p_u, p_i] + bq)				what the user and the item ask
- *     a_s ~ c_s exp(q . e_s / sqrt(D))			of the tags s that the user gave before, c_s times; shares that add up to 1
+ *     a_s ~ c_s exp(q . e_s / sqrt(D))			of the tags s that the user gave before, c_s times; they add up to 1
  *     x = [sum of a_s e_s, p_u, p_i]				the perceptron's input
  *     y = softmax(W x' + b)						over all tags, or a sample of them, of its last layer x'
  *
- * Attention without positions does not see an order: the sequence is a bag. A tag that stands in it c times is c equal terms
- * of the softmax, hence the factor. It has the tags of the user's other posts, or, where times are known, in training those
- * of earlier posts only (option history). The post itself is left out of it, by its user's counts less one; of a long one
- * the most used tags stay. Tags that the post has already (given) can join
- * the sequence, with vectors of their own: training then hides some of a post's tags and learns to find those.
+ * Attention without positions does not see an order: the sequence is a bag. A tag that stands in it c times is c equal
+ * terms of the softmax, hence the factor. It has the tags of the user's other posts, or, where times are known, in training
+ * those of earlier posts only (option history). The post itself is left out of it, by its user's counts less one; of a long
+ * one the most used tags stay. Tags that the post has already (given) can join the sequence, with vectors of their own:
+ * training then hides some of a post's tags and learns to find those.
  *
  * abnt.c        options, parameters, create		abnt_train.c  one epoch
  * abnt_batch.c  the rows of a step				abnt_serve.c  tags for a post, on the host

@@ -164,8 +164,8 @@ add_post(Abnt *m, int32_t post, uint64_t epoch, TrError *err)
 	tr_rows_start(&m->batch.targets);
 	end = &sequence->ptr[sequence->rows + 1];
 	/* its own tags are not among the earlier ones */
-	*end += abnt_sequence(&profile, own, earlier ? 0 : n_own, m->options.sequence, sequence->col + *end, sequence->val + *end,
-						  m->keys);
+	*end += abnt_sequence(&profile, own, earlier ? 0 : n_own, m->options.sequence, sequence->col + *end,
+						  sequence->val + *end, m->keys);
 	add_tags(m, post, epoch);
 	sequence->rows++;
 	m->batch.targets.rows++;

@@ -1,6 +1,6 @@
 /*
- * What a user's tags were before a post: option history = earlier. Without times, or by default, a post's sequence is of all
- * of the user's other posts, also later ones.
+ * What a user's tags were before a post: option history = earlier. Without times, or by default, a post's sequence is of
+ * all of the user's other posts, also later ones.
  */
 #include <stdio.h>
 
@@ -37,8 +37,9 @@ abnt_earlier(Abnt *m, int32_t post)
 	TrSparse	profile = {0, e->tag, e->value};
 
 	for (int32_t p = d->user_ptr[user]; p < d->user_ptr[user + 1]; p++)
-		for (int64_t i = d->post_ptr[p]; i < d->post_ptr[p + 1] && d->post_time[p] < d->post_time[post]; i++)
-			e->count[d->post_tag[i]] += 1;
+		if (d->post_time[p] < d->post_time[post])
+			for (int64_t i = d->post_ptr[p]; i < d->post_ptr[p + 1]; i++)
+				e->count[d->post_tag[i]] += 1;
 	for (int64_t i = d->user.entry_ptr[user]; i < d->user.entry_ptr[user + 1]; i++)
 	{
 		int32_t		tag = d->user.tag[i];

@@ -179,8 +179,7 @@ plan(Blend *m)
 
 		if (!member->model)
 			continue;
-		if (member->epochs == 0)
-			member->epochs = tr_usual_epochs(member->algorithm->epochs, m->model.dataset->n_posts);
+		member->epochs = tr_planned_epochs(member->algorithm, member->options, member->epochs, m->model.dataset->n_posts);
 		member->epochs = member->epochs < most ? member->epochs : most;
 		epochs += member->epochs;
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/dot.h"
+#include "core/trainer.h"
 #include "models/dae_ptr/dae_ptr.h"
 
 /* ------------------------------------------------------------------ options */
@@ -98,7 +99,7 @@ static const TrSetting paper[] = {
 	{"loss", "bce"}, {"targets", "all"}, {"dropout", "0"}, {"id_dropout", "0"}, {"history_dropout", "0"}, {"prior", "none"},
 	{"profiles", "false"},
 	{"regularization", "0.01"}, {"optimizer", "adam"}, {"learning_rate", "0.001"}, {"learning_rate_decay", "none"},
-	{"touched_rows", "false"}, {"batch", "1024"}, {"epochs", "300"}, {NULL, NULL}
+	{"touched_rows", "false"}, {"batch", "1024"}, {"epoch_posts", "1000000000"}, {"epochs", "300"}, {NULL, NULL}
 };
 
 static const TrPreset presets[] = {{"paper", paper}, {NULL, NULL}};
@@ -126,6 +127,12 @@ check(const void *values, TrError *err)
 		return TR_BAD_OPTION;
 	}
 	return TR_OK;
+}
+
+static int
+usual_epochs(const void *options, int64_t posts)
+{
+	return tr_usual_epochs(25, posts / dae_epochs_of_pass(options, posts));
 }
 
 static const TrOptionSet option_set = TR_OPTION_SET(option_rows, DaeOptions, .presets = presets, .check = check);
@@ -270,7 +277,7 @@ const TrAlgorithm tr_algorithm_dae_ptr = {
 	.task = TR_TASK_TAG,
 	.options = &option_set,
 	.estimate = estimate,
-	.epochs = 25,
+	.usual_epochs = usual_epochs,
 	.size = sizeof(Dae),
 	.loads = true,
 	.create = create,

@@ -219,7 +219,7 @@ typedef struct DaePlanner
 	int32_t		posts,
 				next;			/* of them; before the end: there was no room for its row */
 
-	int32_t    *dropped_at;		/* (T) which tags of the post are dropped: the first is 0 */
+	int32_t    *dropped_at;		/* (tags of a post) which tags of the post are dropped: the first is 0 */
 	TrSparse	user,			/* profiles, or what the step asks of them; counts may be 0 or less */
 				item;
 	uint8_t    *user_read;		/* (entries) are they an input, too? Those of the profile's most used tags are */
@@ -298,6 +298,8 @@ extern int32_t dae_profile_row(const Dae *m, const TrSparse *counts, const uint8
 							   float *val);
 /* read (n) = is it one of the `most` largest counts? Ties go to those that come first; best has room for `most`. */
 extern void dae_most_used(const float *count, int32_t n, int32_t most, uint8_t *read, TrScored *best);
+/* In how many epochs each post has its turn once */
+extern int	dae_epochs_of_pass(const DaeOptions *o, int64_t posts);
 /* Posts of a mini-batch */
 extern int	dae_batch(const DaeOptions *o, double posts, int32_t tags);
 

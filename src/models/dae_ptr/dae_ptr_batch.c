@@ -125,7 +125,10 @@ draw_drop(const Dae *m, int32_t post, int32_t n_tags)
 	if (m->options.drop == DAE_DROP_RANDOM)
 		drop.share = tr_uniform_of(m->keys.corruption, (uint64_t) post);
 	else if (m->options.drop == DAE_DROP_ONE)
-		drop = (Drop) {(int32_t) (tr_random_of(m->keys.corruption, (uint64_t) post) % (uint64_t) n_tags), 1.0f / (float) n_tags};
+		drop = (Drop) {
+			.only = (int32_t) (tr_random_of(m->keys.corruption, (uint64_t) post) % (uint64_t) n_tags),
+			.share = 1.0f / (float) n_tags
+		};
 	return drop;
 }
 
@@ -263,7 +266,6 @@ plan_some(void *argument, int task)
 {
 	const Dae  *m = argument;
 	DaePlanner *p = &m->planner[task];
-
 	bool		finished = p->next == p->posts;
 
 	while (p->next < p->posts && add_next(m, p))
@@ -353,19 +355,18 @@ plan_posts(Dae *m, const int32_t *posts, int32_t n, TrError *err)
 #define LEAST_BATCH 256
 #define MOST_BATCH 1024
 
-/* Of more posts than this it is the least where tags are sampled: a post's softmax has the tags of all posts of its step. */
+/* Of more posts than this it is the least where tags are sampled: a softmax has the tags of all posts of its step. */
 #define MOST_WITH_LARGE_BATCH 1000000
 
 /* Posts of an epoch where epoch_posts is 0: about as many as are learned from in half a minute */
 #define EPOCH_POSTS 1000000
 
-/* In how many epochs each post has its turn once. */
-static int
-epochs_of_pass(const Dae *m)
+int
+dae_epochs_of_pass(const DaeOptions *o, int64_t posts)
 {
-	int32_t		most = m->options.epoch_posts > 0 ? m->options.epoch_posts : EPOCH_POSTS;
+	int64_t		most = o->epoch_posts > 0 ? o->epoch_posts : EPOCH_POSTS;
 
-	return (int) (1 + ((int64_t) m->model.dataset->n_posts - 1) / most);
+	return posts > 0 ? (int) (1 + (posts - 1) / most) : 1;
 }
 
 void
@@ -374,7 +375,7 @@ dae_plan_epoch(Dae *m, int epoch)
 	uint64_t	seed = m->options.seed;
 	uint64_t	a = (uint64_t) epoch;
 	int32_t		n = m->model.dataset->n_posts;
-	int			parts = epochs_of_pass(m);
+	int			parts = dae_epochs_of_pass(&m->options, n);
 	int			part = (epoch - 1) % parts;
 
 	m->keys = (DaeKeys) {
@@ -445,7 +446,10 @@ dae_plan_step(Dae *m, bool *more, TrError *err)
 
 /* ------------------------------------------------------------------ life */
 
-/* A planner may have a row for each post of a step; the first one has all of them in the end. */
+/*
+ * A planner may have a row for each post of a step; the first one has all of them in the end, and is there without posts,
+ * too.
+ */
 static bool
 create_planners(Dae *m, int32_t most)
 {
@@ -453,6 +457,8 @@ create_planners(Dae *m, int32_t most)
 	bool		done = true;
 
 	m->planners = most < tr_threads(m->model.backend) ? most : tr_threads(m->model.backend);
+	if (m->planners < 1)
+		m->planners = 1;
 	m->planner = TR_NEW(&m->model, DaePlanner, m->planners);
 	for (int i = 0; m->planner && i < m->planners; i++)
 	{

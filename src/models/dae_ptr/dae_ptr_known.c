@@ -114,16 +114,17 @@ count_kept(const Dae *m, const uint8_t *keep, int32_t user, const int32_t *entry
 
 /* count (profile->n) = those of the table, the post's tags counted once less */
 static void
-count_without(const Dae *m, const TrProfileTable *table, int32_t entity, const int32_t *entry, int32_t post, TrSparse *profile,
-			  float *count)
+count_without(const Dae *m, const TrProfileTable *table, int32_t entity, const int32_t *entry, int32_t post,
+			  TrSparse *profile, float *count)
 {
 	const TrDataset *d = m->model.dataset;
 	const float *all = table->count + table->entry_ptr[entity];
+	int64_t		first = d->post_ptr[post];
 
 	for (int32_t i = 0; i < profile->n; i++)
 		count[i] = all[entry[i]];
 	profile->value = count;
-	tr_counts_without(profile, d->post_tag + d->post_ptr[post], (int32_t) (d->post_ptr[post + 1] - d->post_ptr[post]), count);
+	tr_counts_without(profile, d->post_tag + first, (int32_t) (d->post_ptr[post + 1] - first), count);
 }
 
 void
@@ -135,12 +136,16 @@ dae_know(const Dae *m, DaePlanner *k, int32_t post)
 	int32_t		first = d->user_ptr[user];
 
 	choose_posts(m, k, post, d->user_ptr[user + 1] - first, post - first);
-	k->user = (TrSparse) {choose_entries(m, TR_USER, user, k->entry, k->user_tag, k->user_read), k->user_tag, k->user_count};
+	k->user = (TrSparse) {
+		choose_entries(m, TR_USER, user, k->entry, k->user_tag, k->user_read), k->user_tag, k->user_count
+	};
 	if (k->thinned)
 		count_kept(m, k->keep, user, k->entry, k->user.n, k->user_count);
 	else
 		count_without(m, &d->user, user, k->entry, post, &k->user, k->user_count);
-	k->item = (TrSparse) {choose_entries(m, TR_ITEM, item, k->entry, k->item_tag, k->item_read), k->item_tag, k->item_count};
+	k->item = (TrSparse) {
+		choose_entries(m, TR_ITEM, item, k->entry, k->item_tag, k->item_read), k->item_tag, k->item_count
+	};
 	count_without(m, &d->item, item, k->entry, post, &k->item, k->item_count);
 }
 
@@ -373,21 +378,6 @@ words_to_keep(const TrShape *shape, int neighbours)
 	return (size_t) fmin(MOST_MATCH_WORDS, posts * (1 + 2 * tags + matches * (2 + tags)));
 }
 
-size_t
-dae_known_estimate(const TrShape *shape, const DaeOptions *o)
-{
-	size_t		bytes = 8 * (size_t) shape->n_tags + 2 * (size_t) shape->n_assignments;
-
-	if (o->prior == DAE_NO_PRIOR)
-		return bytes;
-	bytes += 2 * tr_tag_logs_estimate(shape);
-	if (o->similar > 0)
-		bytes += tr_tag_neighbours_estimate(shape, o->neighbours)
-			+ (size_t) shape->n_posts * sizeof(DaeWord *) + words_to_keep(shape, o->neighbours) * sizeof(DaeWord)
-			+ (size_t) shape->n_tags * sizeof(DaeLess);
-	return bytes;
-}
-
 /* The most posts of a user, entries of a profile of either side, tags of a post */
 typedef struct Longest
 {
@@ -395,6 +385,52 @@ typedef struct Longest
 				entries,
 				tags;
 } Longest;
+
+/* A shape does not tell: a user may have posted on every item, with every tag; but no post has so many tags. */
+#define LONG_POST 1000
+
+static Longest
+most_of(const TrShape *shape)
+{
+	size_t		tags = (size_t) fmin(shape->n_tags, (double) shape->n_assignments);
+
+	return (Longest) {.posts = (size_t) fmin(shape->n_items, shape->n_posts), .entries = tags,
+	.tags = tags < LONG_POST ? tags : LONG_POST};
+}
+
+/* create_post(), of each planner */
+static size_t
+post_bytes(const Longest *l)
+{
+	return sizeof(DaePlanner) + l->tags * sizeof(int32_t) + l->posts
+		+ l->entries * (3 * sizeof(int32_t) + 2 * sizeof(float) + 2);
+}
+
+/* create_matches(), of each planner, but for the words to keep, which all of them have together */
+static size_t
+similar_bytes(const TrShape *shape, const DaeOptions *o, const Longest *l)
+{
+	size_t		neighbours = (size_t) fmin(o->neighbours, shape->n_items);
+	size_t		matches = neighbours < l->posts ? neighbours : l->posts;
+
+	return (size_t) shape->n_tags * sizeof(float) + neighbours * sizeof(DaeMatch) + l->tags * sizeof(DaeLess)
+		+ match_words(matches, l->tags) * sizeof(DaeWord);
+}
+
+size_t
+dae_known_estimate(const TrShape *shape, const DaeOptions *o)
+{
+	Longest		l = most_of(shape);
+	size_t		bytes = 2 * (size_t) shape->n_assignments + TR_ESTIMATED_THREADS * post_bytes(&l);
+
+	if (o->prior == DAE_NO_PRIOR)
+		return bytes;
+	bytes += 2 * tr_tag_logs_estimate(shape);
+	if (o->similar > 0)
+		bytes += tr_tag_neighbours_estimate(shape, o->neighbours) + (size_t) shape->n_posts * sizeof(DaeWord *)
+			+ words_to_keep(shape, o->neighbours) * sizeof(DaeWord) + TR_ESTIMATED_THREADS * similar_bytes(shape, o, &l);
+	return bytes;
+}
 
 static size_t
 longest(size_t most, const int64_t *ptr, int32_t n)
@@ -471,7 +507,7 @@ create_most_used(Dae *m, TrError *err)
 static void
 create_post(TrModel *model, DaePlanner *p, const Longest *l)
 {
-	p->dropped_at = TR_NEW(model, int32_t, model->n_tags);
+	p->dropped_at = TR_NEW(model, int32_t, l->tags);
 	p->keep = TR_NEW(model, uint8_t, l->posts);
 	p->entry = TR_NEW(model, int32_t, l->entries);
 	p->user_tag = TR_NEW(model, int32_t, l->entries);

@@ -15,6 +15,26 @@ limit_of(int limit, int32_t n_items)
 	return limit < most ? limit : most;
 }
 
+/* Items whose cosines are added up together: they stay in the cache. */
+#define BLOCK 4096
+
+/* Of those found only the best are kept whenever there is no room for those of another block. */
+static size_t
+most_found(int32_t n_items, size_t limit)
+{
+	size_t		room = limit + 4 * BLOCK;
+
+	return room < (size_t) n_items ? room : (size_t) n_items;
+}
+
+/* An item may have every tag. */
+static size_t
+room_bytes(const TrShape *shape, size_t limit)
+{
+	return sizeof(TrNeighbourRoom) + BLOCK * (sizeof(float) + sizeof(int32_t)) + (size_t) shape->n_tags * sizeof(int64_t)
+		+ (most_found(shape->n_items, limit) + limit) * sizeof(TrScored);
+}
+
 size_t
 tr_tag_neighbours_estimate(const TrShape *shape, int limit)
 {
@@ -23,7 +43,7 @@ tr_tag_neighbours_estimate(const TrShape *shape, int limit)
 
 	return (size_t) shape->n_assignments * (sizeof(int32_t) + 2 * sizeof(float)) + (size_t) shape->n_tags * sizeof(int64_t)
 		+ items * sizeof(int32_t) + items * most * (sizeof(int32_t) + sizeof(float))
-		+ items * sizeof(TrScored);
+		+ TR_ESTIMATED_THREADS * room_bytes(shape, most);
 }
 
 /* weight (E) = the unit profiles; tag_ptr becomes where each tag's items start */
@@ -71,9 +91,6 @@ transpose(TrTagNeighbours *n)
 	n->tag_ptr[0] = 0;
 }
 
-/* Items whose cosines are added up together: they stay in the cache. */
-#define BLOCK 4096
-
 static int32_t
 most_tags(const TrDataset *d)
 {
@@ -97,9 +114,25 @@ create_rooms(TrTagNeighbours *n, TrModel *model)
 		n->room[r].cosine = TR_NEW(model, float, BLOCK);
 		n->room[r].shared = TR_NEW(model, int32_t, BLOCK + 1);
 		n->room[r].at = TR_NEW(model, int64_t, tags);
-		n->room[r].found = TR_NEW(model, TrScored, n->dataset->n_items);
+		n->room[r].found = TR_NEW(model, TrScored, most_found(n->dataset->n_items, (size_t) n->limit));
 		n->room[r].best = TR_NEW(model, TrScored, n->limit);
 	}
+}
+
+/* When all are found */
+static void
+free_rooms(TrTagNeighbours *n)
+{
+	for (int r = 0; r < n->rooms; r++)
+	{
+		tr_free(n->memory, n->room[r].cosine);
+		tr_free(n->memory, n->room[r].shared);
+		tr_free(n->memory, n->room[r].at);
+		tr_free(n->memory, n->room[r].found);
+		tr_free(n->memory, n->room[r].best);
+	}
+	tr_free(n->memory, n->room);
+	n->room = NULL;
 }
 
 TrStatus
@@ -111,7 +144,8 @@ tr_tag_neighbours_create(TrTagNeighbours *n, TrModel *model, int limit, TrError 
 	size_t		most = (size_t) limit_of(limit, d->n_items);
 
 	*n = (TrTagNeighbours) {
-		.dataset = d, .limit = (int32_t) most, .tag_ptr = TR_NEW(model, int64_t, d->n_tags + 1),
+		.dataset = d, .memory = model->memory, .limit = (int32_t) most,
+		.tag_ptr = TR_NEW(model, int64_t, d->n_tags + 1),
 		.tag_item = TR_NEW(model, int32_t, entries), .tag_weight = TR_NEW(model, float, entries),
 		.weight = TR_NEW(model, float, entries), .count = TR_NEW(model, int32_t, items),
 		.index = TR_NEW(model, int32_t, items * most), .value = TR_NEW(model, float, items * most)
@@ -196,21 +230,46 @@ select_best(TrNeighbourRoom *room, int32_t count, int32_t limit)
 	return top.count;
 }
 
+/* The smallest item that is left of those that share a tag with this one; the number of items when none is */
+static int32_t
+first_left(const TrTagNeighbours *n, const TrNeighbourRoom *room, int32_t item)
+{
+	const TrProfileTable *table = &n->dataset->item;
+	int64_t		entry = table->entry_ptr[item];
+	int32_t		first = n->dataset->n_items;
+
+	for (int64_t e = entry; e < table->entry_ptr[item + 1]; e++)
+	{
+		int64_t		at = room->at[e - entry];
+
+		if (at < n->tag_ptr[table->tag[e] + 1] && n->tag_item[at] < first)
+			first = n->tag_item[at];
+	}
+	return first;
+}
+
 static void
 find(TrTagNeighbours *n, TrNeighbourRoom *room, int32_t item)
 {
 	const TrProfileTable *table = &n->dataset->item;
 	size_t		to = (size_t) item * (size_t) n->limit;
+	size_t		most = most_found(table->n_entities, (size_t) n->limit);
 	int64_t		entry = table->entry_ptr[item];
 	int32_t		found = 0;
+	int32_t		first;
 	int32_t		count;
 
 	for (int64_t e = entry; e < table->entry_ptr[item + 1]; e++)
 		room->at[e - entry] = n->tag_ptr[table->tag[e]];
-	for (int32_t first = 0; first < table->n_entities; first += BLOCK)
+	while ((first = first_left(n, room, item)) < table->n_entities)
 	{
 		int32_t		end = table->n_entities - first < BLOCK ? table->n_entities : first + BLOCK;
 
+		if ((size_t) (found + end - first) > most)
+		{
+			found = select_best(room, found, n->limit);
+			memcpy(room->found, room->best, (size_t) found * sizeof(TrScored));
+		}
 		found += add_cosines(n, room, item, first, end, room->found + found);
 	}
 	count = select_best(room, found, n->limit);
@@ -230,8 +289,9 @@ tr_tag_neighbours_of(TrTagNeighbours *n, int32_t item)
 	return tr_tag_neighbours_found(n, item);
 }
 
-/* Items of a thread between two polls */
+/* What a thread does between two polls: so many items, or fewer when their tags have so many */
 #define ITEMS 64
+#define ENTRIES (1 << 20)
 
 typedef struct Search
 {
@@ -250,19 +310,40 @@ find_some(void *argument, int task)
 			find(s->n, &s->n->room[task], i);
 }
 
+/* Where a step from this item on ends; every thread has as many items, but at the end */
+static int32_t
+step_end(const TrTagNeighbours *n, int32_t first)
+{
+	const TrProfileTable *table = &n->dataset->item;
+	int64_t		most = (int64_t) first + (int64_t) ITEMS * n->rooms;
+	int64_t		entries = 0;
+	int32_t		end = first;
+
+	for (; end < table->n_entities && end < most; end++)
+	{
+		if (entries >= (int64_t) ENTRIES * n->rooms && (end - first) % n->rooms == 0)
+			break;
+		for (int64_t e = table->entry_ptr[end]; e < table->entry_ptr[end + 1]; e++)
+			entries += n->tag_ptr[table->tag[e] + 1] - n->tag_ptr[table->tag[e]];
+	}
+	return end;
+}
+
 TrStatus
 tr_tag_neighbours_find(TrTagNeighbours *n, TrBackend *b, const TrPoll *poll)
 {
 	int32_t		items = n->dataset->n_items;
-	int32_t		step = ITEMS * n->rooms;
+	Search		s = {.n = n};
 
-	for (int32_t first = 0; first < items; first += step)
+	if (!n->room)
+		return TR_OK;
+	for (; s.first < items; s.first = s.end)
 	{
-		Search		s = {.n = n, .first = first, .end = items - first < step ? items : first + step};
-
-		if (tr_poll_at(poll, "items", first, items))
+		if (tr_poll_at(poll, "items", s.first, items))
 			return TR_CANCELLED;
+		s.end = step_end(n, s.first);
 		tr_run_tasks(b, find_some, &s, n->rooms);
 	}
+	free_rooms(n);
 	return TR_OK;
 }

@@ -16,20 +16,21 @@ typedef struct TrNeighbourRoom
 	float	   *cosine;			/* with some of the items, one behind the other; zeros between calls */
 	int32_t    *shared;			/* those of them that share a tag, and room for one that is there already */
 	int64_t    *at;				/* (tags of an item) in tag_item: which of a tag's items comes next */
-	TrScored   *found;			/* (I) all that share a tag */
+	TrScored   *found;			/* those that share a tag: all of them, or the best so far and the latest */
 	TrScored   *best;			/* (N) */
 } TrNeighbourRoom;
 
 typedef struct TrTagNeighbours
 {
 	const TrDataset *dataset;
+	TrMemory   *memory;
 	int32_t		limit;			/* N */
 	int64_t    *tag_ptr;		/* (T+1) into tag_item */
 	int32_t    *tag_item;		/* (E) the items of each tag, ascending */
 	float	   *tag_weight;		/* (E) the tag's weight in the unit profile of that item */
 	float	   *weight;			/* (E) the same, in the order of the dataset's item profiles */
 	int			rooms;
-	TrNeighbourRoom *room;
+	TrNeighbourRoom *room;		/* NULL = all items' neighbours are found */
 	int32_t    *count;			/* (I) neighbours found; -1 = not looked for */
 	int32_t    *index;			/* (I,N) ascending */
 	float	   *value;			/* (I,N) */

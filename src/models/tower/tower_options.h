@@ -204,6 +204,7 @@ extern TrStatus tower_check_options(const void *values, TrError *err);
 	{"regularization", "0.01"}, {"optimizer", "sgd"}, {"learning_rate", "0.005"}, \
 	{"learning_rate_decay", "none"}, {"loss", "sum"}, \
 	{"first_layer_gain", "1"}, {"batch", "128"}, {"batch_by", "pairs"}, {"user_balance", "0"}, \
-	{"mask_seen", "false"}, {"epochs", "80"}, {"validation_every", "10"}, {"metric", "mrr_pair"}
+	{"mask_seen", "false"}, {"profile_tags", "1000000000"}, {"epochs", "80"}, {"validation_every", "10"}, \
+	{"metric", "mrr_pair"}
 
 #endif

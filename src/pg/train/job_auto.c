@@ -319,7 +319,6 @@ take_default(TagrecTrials *t, int of)
 	t->best = 0;
 	t->trials[0] = t->trials[tagrec_auto_default(t->job->request, t->trials, of)];
 	t->rows[0].settings = t->trials[0].settings;
-	t->rows[0].best_epoch = t->trials[0].options->train.epochs;
 	if (!t->job->shared)
 		return;
 	if (few)
@@ -358,7 +357,7 @@ choose_options(TagrecTrials *t)
 																: best->options->train.validation)));
 	if (training->refit && !best->options->algorithm->held_out && !training->data.sampled && patience > 0
 		&& row->epochs - row->best_epoch >= patience * best->options->train.validation_every)
-		asked = tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"stop_after\": %d}", row->best_epoch)));
+		asked = tagrec_training_until(training, best->options, row->best_epoch, asked);
 	training->options = tagrec_options_read(best->options->algorithm, asked);
 	training->options->validation_source = validation_source;
 	return asked;

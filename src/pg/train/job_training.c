@@ -9,6 +9,7 @@
 #include "core/validation.h"
 #include "pg/base/tagrec.h"
 #include "pg/train/backend_load.h"
+#include "pg/train/tune_space.h"
 
 #define MB(bytes) ((bytes) >> 20)
 
@@ -339,6 +340,19 @@ tagrec_training_forget(TagrecTraining *t)
 	t->tensors = NULL;
 	t->model_peak = Max(t->model_peak, t->model_memory.peak);
 	tr_memory_release(&t->model_memory);
+}
+
+Jsonb *
+tagrec_training_until(const TagrecTraining *t, const TagrecOptions *options, int best_epoch, Jsonb *asked)
+{
+	const TrDataset *d = t->data.split ? &t->data.train : &t->data.all;
+	int			epochs = options->train.epochs;
+
+	if (epochs == 0)
+		asked = tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"epochs\": %d}",
+															 tr_planned_epochs(options->algorithm, options->values, 0,
+																			   d->n_posts))));
+	return tagrec_jsonb_with(asked, tagrec_jsonb(psprintf("{\"stop_after\": %d}", best_epoch)));
 }
 
 static double

@@ -60,6 +60,12 @@ extern void tagrec_training_again(TagrecTraining *training, const char *phase);
 extern void tagrec_training_save(TagrecTraining *training);
 extern void tagrec_training_forget(TagrecTraining *training);
 
+/*
+ * asked, to end with the epoch that was best of a trial of these options; the epochs planned are those of the trial, also
+ * where they follow the size of the data.
+ */
+extern Jsonb *tagrec_training_until(const TagrecTraining *training, const TagrecOptions *options, int best_epoch, Jsonb *asked);
+
 /* The validation metric of the model on held-out pairs, given what it was trained on. */
 extern double tagrec_training_measure(TagrecTraining *training, const TrPairs *pairs);
 

@@ -33,16 +33,14 @@ choose_options(TagrecTrials *t)
 {
 	TagrecTraining *training = t->training;
 	const TagrecTrial *best = &t->trials[t->best];
-	int			best_epoch = t->rows[t->best].best_epoch;
-	Jsonb	   *asked = tagrec_jsonb_with(best->asked, tagrec_jsonb(psprintf("{\"stop_after\": %d}", best_epoch)));
+	Jsonb	   *asked = tagrec_training_until(training, best->options, t->rows[t->best].best_epoch, best->asked);
 
-	training->options = best->options;
-	training->options->train.stop_after = best_epoch;
 	training->refit = t->job->request->refit && training->data.split && !best->options->algorithm->held_out;
-	if (!training->refit)
-		return asked;
-	training->options->train.validation = 0;
-	return tagrec_jsonb_with(asked, tagrec_jsonb("{\"validation\": 0}"));
+	if (training->refit)
+		asked = tagrec_jsonb_with(asked, tagrec_jsonb("{\"validation\": 0}"));
+	training->options = tagrec_options_read(best->options->algorithm, asked);
+	training->options->validation_source = best->options->validation_source;
+	return asked;
 }
 
 static Jsonb *
