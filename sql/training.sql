@@ -243,7 +243,7 @@ COMMENT ON VIEW tagrec_trials IS
 COMMENT ON COLUMN tagrec_trials.settings IS 'options that the trial set from the space; trial 1 sets none';
 COMMENT ON COLUMN tagrec_trials.best IS 'whether this is the best trial of its job so far; the final model is trained with its options';
 COMMENT ON COLUMN tagrec_trials.stderr IS 'standard error of value: as users, or posts, were sampled';
-COMMENT ON COLUMN tagrec_trials.new_users IS 'of value, that of held-out pairs whose user has no others; trials of auto alone have it';
+COMMENT ON COLUMN tagrec_trials.new_users IS 'of value, that of held-out pairs whose user has no others; set by auto only';
 COMMENT ON COLUMN tagrec_trials.new_items IS 'the same of held-out pairs whose item has no others';
 COMMENT ON COLUMN tagrec_trials.done_by IS 'job that ran the trial: an earlier one if its result was reused';
 COMMENT ON COLUMN tagrec_trials.device IS 'device that the trial ran on: cpu or cuda';

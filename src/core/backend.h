@@ -219,7 +219,7 @@ typedef struct TrBackendOps
 	int			(*devices) (TrDevice *devices, int most, TrError *err);
 } TrBackendOps;
 
-/* Whom an operation that takes long may ask, between its parts, whether it is to give up: its outputs are then undefined. */
+/* Whom an operation that takes long may ask, between its parts, whether to give up: its outputs are then undefined. */
 typedef struct TrAsked
 {
 	bool		(*stop) (void *argument);	/* NULL = nobody */

@@ -8,6 +8,10 @@
 /* Columns that are brought to tridiagonal form together, and what is left for one by one, as LAPACK has it */
 #define PANEL 32
 
+/* Of a matrix larger than this, so many eigenvectors are transformed between two questions: in about a second at the most. */
+#define LARGE 2048
+#define COLUMNS 256
+
 /* LAPACK of OpenBLAS, with Fortran's conventions (including the lengths of strings, which are unused). */
 extern void slatrd_(const char *uplo, const int *n, const int *columns, float *a, const int *lda, float *beside, float *tau,
 					float *w, const int *ldw, size_t uplo_length);
@@ -62,16 +66,37 @@ make_tridiagonal(Eigen *e, int *info)
 	return true;
 }
 
-/* a (n,n) = its eigenvectors; LAPACK leaves them in columns, which are rows here; values (n) ascend */
+/* z = the eigenvectors of a, by those of the tridiagonal matrix; of a large one, some columns at a time */
+static void
+reflect(Eigen *e, int *info)
+{
+	int			most = e->n > LARGE ? COLUMNS : e->n;
+	int			columns;
+
+	for (int first = 0; *info == 0 && first < e->n && !tr_give_up(e->b); first += columns)
+	{
+		/* the last ones are no fewer: of very few the results would be rounded otherwise */
+		columns = e->n - first < 2 * most ? e->n - first : most;
+		sormtr_("L", "L", "N", &e->n, &columns, e->a, &e->n, e->tau, e->z + (size_t) first * (size_t) e->n, &e->n, e->work,
+				&e->work_size, info, 1, 1, 1);
+	}
+}
+
+/*
+ * a (n,n) = its eigenvectors; LAPACK leaves them in columns, which are rows here; values (n) ascend.
+ * sstedc_() is one piece.
+ */
 static void
 solve(Eigen *e, int *info)
 {
 	if (!make_tridiagonal(e, info) || tr_give_up(e->b))
 		return;
 	sstedc_("I", &e->n, e->values, e->beside, e->z, &e->n, e->work, &e->work_size, e->whole, &e->whole_size, info, 1);
-	if (*info != 0 || tr_give_up(e->b))
+	if (*info != 0)
 		return;
-	sormtr_("L", "L", "N", &e->n, &e->n, e->a, &e->n, e->tau, e->z, &e->n, e->work, &e->work_size, info, 1, 1, 1);
+	reflect(e, info);
+	if (tr_give_up(e->b))
+		return;
 	for (size_t i = 0; i < (size_t) e->n * (size_t) e->n; i++)
 		e->a[i] = e->z[i];
 }

@@ -320,7 +320,6 @@ test_spectral_member(void)
 	tr_model_destroy(blend);
 }
 
-/* How wide the arrays of ccs are, training decides. */
 #define MANY 9000
 
 /* Scores by a sample of the items are those items' own, and spread about as far as all do. */
@@ -340,6 +339,7 @@ test_sample(const char *member)
 	BlendScorer all;
 	BlendScorer some;
 	TrEpochStats stats = {0};
+	size_t		before;
 	int			same = 0;
 
 	tr_assignments_init(&a, &memory);
@@ -354,7 +354,10 @@ test_sample(const char *member)
 	CHECK_EQUAL(one.algorithm->train_epoch(one.model, 1, NULL, &stats, NULL), TR_OK, "%s is trained", member);
 	one.width = one.model->width;
 	one.features = tr_features(one.model);
+	before = memory.used;
+	backend->step_work = 2e6;
 	CHECK_EQUAL(blend_scorer_open(&all, &m, &one, NULL, NULL), TR_OK, "a scorer of all items");
+	CHECK(one.width == 0 || memory.used - before < sizeof(float) * BLEND_BLOCK * MANY, "has room for what it scores at a time");
 	CHECK_EQUAL(blend_scorer_open(&some, &m, &one, NULL, NULL), TR_OK, "a scorer of some");
 	CHECK_EQUAL(blend_scorer_sample(&some, NULL), TR_OK, "has a sample");
 	CHECK(blend_score_users(&all, user, 3, NULL, NULL) == TR_OK && blend_score_users(&some, user, 3, NULL, NULL) == TR_OK,
@@ -365,6 +368,7 @@ test_sample(const char *member)
 				&& fabsf(some.host_scores[u * some.columns + some.place[i]] - all.host_scores[u * MANY + i]) < 1e-5f;
 	CHECK(some.columns == 4096 && all.columns == MANY && same == 3 * 4096, "%s: %d scores of a sample are the items' own", member,
 		  same);
+	backend->step_work = 0;
 	blend_scorer_close(&all);
 	blend_scorer_close(&some);
 	tr_model_destroy(one.model);
@@ -372,6 +376,23 @@ test_sample(const char *member)
 	tr_memory_end_child(own);
 }
 
+/* Of many items the scores of few users are there at a time, also where nothing is multiplied. */
+static void
+test_rows(void)
+{
+	BlendMember none = {.width = 0};
+	BlendMember wide = {.width = 64};
+	Blend		m = {.model = {.backend = backend}};
+	int32_t		many = 10 * 1000 * 1000;
+
+	CHECK_EQUAL(blend_scorer_rows(&(BlendScorer) {.blend = &m, .member = &none, .columns = ITEMS}), BLEND_BLOCK, "few items");
+	CHECK_EQUAL(blend_scorer_rows(&(BlendScorer) {.blend = &m, .member = &wide, .columns = ITEMS}), BLEND_BLOCK, "few items");
+	CHECK(blend_scorer_rows(&(BlendScorer) {.blend = &m, .member = &none, .columns = many}) <= 12, "many items, no arrays");
+	CHECK(blend_scorer_rows(&(BlendScorer) {.blend = &m, .member = &wide, .columns = many}) <= 12, "many items, and arrays");
+	CHECK_EQUAL(blend_scorer_rows(&(BlendScorer) {.blend = &m, .member = &none, .columns = INT32_MAX}), 1, "very many items");
+}
+
+/* How wide the arrays of ccs are, training decides. */
 static void
 test_width(void)
 {
@@ -628,6 +649,7 @@ main(void)
 	test_shared();
 	test_dropped();
 	test_width();
+	test_rows();
 	test_sample("ials");
 	test_sample("item_knn");
 	test_spectral_member();

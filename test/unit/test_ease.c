@@ -527,6 +527,8 @@ test_no_spectrum(void)
 	TrBackend  *backend = open_backend(tagrec_backend_ops(), 1);
 	TrSpectrum	spectrum = {0};
 	int			calls = 0;
+	int			left = 0;
+	TrStatus	status = TR_CANCELLED;
 	TrPoll		poll = {.stop = stop_later, .argument = &calls};
 	TrModel		work;
 	TrEaseData	data;
@@ -538,6 +540,13 @@ test_no_spectrum(void)
 	rows = side_of(&work, &data.by_row);
 	columns = side_of(&work, &data.by_column);
 	CHECK(tr_spectrum(&spectrum, &work, &rows, &columns, 20, &poll, NULL) == TR_CANCELLED, "the spectrum stops when asked");
+	for (int later = 1; status == TR_CANCELLED && later < 10000; later++)
+	{
+		calls = -later;
+		status = tr_spectrum(&spectrum, &work, &rows, &columns, 20, &poll, NULL);
+		left += backend->asked.stop != NULL;
+	}
+	CHECK(status == TR_OK && left == 0, "whenever that is, and %d times the backend goes on asking", left);
 	tr_end_work(&work);
 	CHECK(backend->ops->allocated(backend) < (size_t) 1 << 20, "and gives its memory back");
 	backend->ops->close(backend);

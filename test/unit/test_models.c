@@ -773,6 +773,12 @@ test_bad_tensors(void)
 	refuses_tensor("popularity", 0, &(TrTensor) {.name = "users", .rows = 1, .cols = ITEMS - 1, .value = zeros},
 				   "is 1 x 35, not 1 x 36");
 	refuses_tensor("ease_tags", 2, &(TrTensor) {.name = "items", .rows = 1, .cols = 1, .value = nan}, "invalid number");
+	refuses_tensor("ease_tags", 0, &(TrTensor) {.name = "chosen", .rows = 1, .cols = 3, .value = (float[]) {3e38f, 1, 1}},
+				   "\"chosen\" has an invalid number");
+	refuses_tensor("ease_tags", 0, &(TrTensor) {.name = "chosen", .rows = 1, .cols = 3, .value = (float[]) {1, 1001, 1}},
+				   "weight of tags is 1001");
+	refuses_tensor("ease_tags", 0, &(TrTensor) {.name = "chosen", .rows = 1, .cols = 3, .value = (float[]) {1, 1, 1e9f}},
+				   "weight of tags is 1e+09");
 }
 
 /* Weights of tags beyond what can be squared: an error, and no embedding of NaN. */

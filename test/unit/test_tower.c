@@ -295,6 +295,28 @@ test_profile_tags(void)
 	CHECK(third_loss(&famous, 0) != third_loss(&famous, 1000), "and not all");
 }
 
+static size_t
+estimate_of(const char *algorithm, int32_t n_tags, const char *settings)
+{
+	Run			run;
+	TrShape		shape = {.n_users = 1000, .n_items = 1000, .n_tags = n_tags, .n_posts = 100000, .n_assignments = 1000000};
+
+	CHECK(set_options(&run, algorithm, settings, NULL), "%s", settings);
+	return run.algorithm->estimate(&shape, run.options);
+}
+
+/* The copy of a profile's heaviest tags takes memory; hybrid makes none. */
+static void
+test_estimate(void)
+{
+	size_t		entries = 1000000 * (size_t) 24;
+	size_t		all = estimate_of("hdlpr_ns", 20000, "");
+
+	CHECK(estimate_of("hdlpr_ns", 20000, "profile_tags=64") >= all + entries, "the copied profiles are in the estimate");
+	CHECK(estimate_of("hdlpr_ns", 20001, "") >= all + entries, "also where there are very many tags");
+	CHECK(estimate_of("hybrid", 19001, "") < estimate_of("hybrid", 19000, "") + entries / 2, "hybrid copies none");
+}
+
 static void
 test_checks(void)
 {
@@ -654,6 +676,7 @@ main(void)
 		test_new_items("hdlpr_ns");
 		backend->ops->close(backend);
 	}
+	test_estimate();
 	test_blocks();
 	test_threads();
 	tr_memory_release(&memory);

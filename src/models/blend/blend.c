@@ -9,6 +9,7 @@
 #include "core/tensors.h"
 #include "core/trainer.h"
 #include "models/blend/blend_choose.h"
+#include "models/blend/blend_scores.h"
 
 #define OPTION(field) offsetof(BlendOptions, field)
 
@@ -61,6 +62,7 @@ estimate(const TrShape *shape, const void *values)
 	BlendMember members[BLEND_MOST];
 	TrMemory	memory;
 	size_t		bytes = 0;
+	double		scores;
 	int			n;
 
 	tr_memory_init(&memory, 0);
@@ -68,7 +70,8 @@ estimate(const TrShape *shape, const void *values)
 		for (int i = 0; i < n; i++)
 			bytes += members[i].algorithm->estimate(shape, members[i].options) + (size_t) shape->n_users * sizeof(float);
 	tr_memory_release(&memory);
-	return bytes + (size_t) shape->n_items * sizeof(float) * 2 * 256;
+	scores = fmax(shape->n_items, fmin((double) shape->n_items * BLEND_BLOCK, BLEND_MOST_SCORES));
+	return bytes + (size_t) (2 * sizeof(float) * scores);
 }
 
 static TrStatus add_own_tensors(Blend *m, TrError *err);

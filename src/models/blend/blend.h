@@ -3,7 +3,8 @@
  *
  *     score(u,i) = sum over members m of w_m z_m(u,i),   z_m(u,i) = s_m(u,i) / d_m(u)
  *
- * with s_m what the member itself would score, and d_m(u) the standard deviation of that over all items: a member's scores
+ * with s_m what the member itself would score, and d_m(u) the standard deviation of that over all items - of
+ * large data, over a sample of them: a member's scores
  * count by how far an item stands out among the user's others, not by their unit. (What z-scores subtract is the same for
  * all items of a user, so nothing is subtracted.) Everything of a member's score is linear in what belongs to the user,
  * which is where w / d goes: arrays lie side by side, and so do features. So a network cannot be the one to say a member's

@@ -35,6 +35,37 @@ embed_items(BlendScorer *s, const TrPoll *poll, TrError *err)
 	return TR_OK;
 }
 
+/* Items of a sample: the deviation of so many scores is that of all within some hundredths. */
+#define SAMPLE 4096
+
+/* Users whose scores for so many items are found together */
+static int
+rows_of(const BlendScorer *s, int32_t columns)
+{
+	double		work = fmax(2.0 * columns * s->member->width, 1);
+	double		rows = fmin(4 * tr_step_work(s->blend->model.backend) / work, BLEND_MOST_SCORES / columns);
+
+	return (int) fmin(fmax(rows, 1), BLEND_BLOCK);
+}
+
+int
+blend_scorer_rows(const BlendScorer *s)
+{
+	return rows_of(s, s->columns);
+}
+
+/* Scores of all items, or of a sample: more users of it go together */
+static size_t
+most_scores(const BlendScorer *s)
+{
+	int32_t		N = s->columns;
+	int32_t		C = N < SAMPLE ? N : SAMPLE;
+	size_t		all = (size_t) rows_of(s, N) * (size_t) N;
+	size_t		some = (size_t) rows_of(s, C) * (size_t) C;
+
+	return all > some ? all : some;
+}
+
 TrStatus
 blend_scorer_open(BlendScorer *s, const Blend *blend, BlendMember *member, const TrPoll *poll, TrError *err)
 {
@@ -44,20 +75,17 @@ blend_scorer_open(BlendScorer *s, const Blend *blend, BlendMember *member, const
 
 	*s = (BlendScorer) {.blend = blend, .member = member, .columns = (int32_t) N};
 	tr_start_work(work, &blend->model);
-	s->host_scores = TR_NEW(work, float, BLEND_BLOCK * N);
+	s->host_scores = TR_NEW(work, float, most_scores(s));
 	s->host_users = TR_NEW(work, float, BLEND_BLOCK * W);
 	if (W > 0)
 	{
 		s->items = tr_device_floats(work, N * W);
 		s->users = tr_device_floats(work, BLEND_BLOCK * W);
-		s->scores = tr_device_floats(work, BLEND_BLOCK * N);
+		s->scores = tr_device_floats(work, most_scores(s));
 	}
-	TR_TRY(tr_enough_memory(work, err, "the scores of %d users", BLEND_BLOCK));
+	TR_TRY(tr_enough_memory(work, err, "the scores of %d users", blend_scorer_rows(s)));
 	return W > 0 ? embed_items(s, poll, err) : TR_OK;
 }
-
-/* Items of a sample: the deviation of so many scores is that of all within some hundredths. */
-#define SAMPLE 4096
 
 /* One item of each of C ranges of the catalogue */
 TrStatus
@@ -89,16 +117,6 @@ blend_scorer_sample(BlendScorer *s, TrError *err)
 	TR_TRY(tr_enough_memory(work, err, "a sample of %d items", C));
 	b->ops->gather_rows(b, s->sampled, s->items, device_item, C, s->member->width);
 	return b->ops->finish(b, err);
-}
-
-/* As many as are scored in some tenths of a second where that is slow. */
-int
-blend_scorer_rows(const BlendScorer *s)
-{
-	double		work = 2.0 * s->columns * s->member->width;
-	double		rows = 4 * tr_step_work(s->blend->model.backend) / fmax(work, 1);
-
-	return (int) fmin(fmax(rows, 1), BLEND_BLOCK);
 }
 
 void

@@ -8,6 +8,7 @@
 #include "models/blend/blend.h"
 
 #define BLEND_BLOCK 256			/* B */
+#define BLEND_MOST_SCORES 125e6 /* of a block, unless one user has more; to go through them takes some tenths of a second */
 
 typedef struct BlendScorer
 {
@@ -19,7 +20,7 @@ typedef struct BlendScorer
 	float	   *items;			/* (N,W) backend memory */
 	float	   *sampled;		/* (C,W) backend memory; NULL = all items are scored */
 	float	   *users;			/* (B,W) backend memory */
-	float	   *scores;			/* (B,N) backend memory */
+	float	   *scores;			/* (B,N) backend memory, as many as users are scored together */
 	float	   *host_users;		/* (B,W) */
 	float	   *host_scores;	/* (B,N), or as many of it as users are scored together, C numbers each */
 } BlendScorer;
@@ -32,7 +33,10 @@ extern void blend_scorer_close(BlendScorer *s);
 /* From now on the scores are those of a sample of the items, the same for each member. */
 extern TrStatus blend_scorer_sample(BlendScorer *s, TrError *err);
 
-/* Users to score together, at most BLEND_BLOCK: fewer of many items, so that nobody waits long for a poll. */
+/*
+ * Users to score together, at most BLEND_BLOCK: as many as are scored in some tenths of a second where that is slow, so
+ * that nobody waits long for a poll.
+ */
 extern int	blend_scorer_rows(const BlendScorer *s);
 
 /* host_scores (n,C) of n users of the dataset, blend_scorer_rows() at most, by all that the member knows of them */

@@ -45,7 +45,8 @@ typedef struct Typical
 
 /* deviation of n users; lists (NULL = none) get the best items of theirs */
 static TrStatus
-measure_some(BlendScorer *s, BlendLists *lists, const int32_t *user, int n, Typical *typical, const TrPoll *poll, TrError *err)
+measure_some(BlendScorer *s, BlendLists *lists, const int32_t *user, int n, Typical *typical, const TrPoll *poll,
+			 TrError *err)
 {
 	TR_TRY(blend_score_users(s, user, n, poll, err));
 	for (int u = 0; u < n; u++)
@@ -93,10 +94,11 @@ fill_lists(BlendScorer *s, BlendLists *lists, const TrPoll *poll, TrError *err)
 
 	for (int32_t first = 0; lists && first < lists->users; first += rows)
 	{
+		int			n = lists->users - first < rows ? lists->users - first : rows;
+
 		if (tr_poll_at(poll, "users", first, lists->users))
 			return TR_CANCELLED;
-		TR_TRY(measure_some(s, lists, lists->user + first, lists->users - first < rows ? lists->users - first : rows, &typical,
-							poll, err));
+		TR_TRY(measure_some(s, lists, lists->user + first, n, &typical, poll, err));
 	}
 	return TR_OK;
 }

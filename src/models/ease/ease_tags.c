@@ -37,19 +37,22 @@ typedef struct EaseTagsOptions
 /* The number of items is stored as a float, which is exact up to here. */
 #define MOST_FEATURES (1 << 24)
 
+#define MOST_LAMBDA 1e9
+#define MOST_WEIGHT 1000		/* of tags */
+
 /* In the order of TrNorm. */
 static const char *const norms[] = {"none", "l2", "max", NULL};
 static const char *const methods[] = {"auto", "primal", "dual", "spectral", NULL};
 
 static const TrOption option_rows[] = {
-	{"lambda", TR_OPTION_REAL, OPTION(lambda), "0", 0, 1e9, NULL,
+	{"lambda", TR_OPTION_REAL, OPTION(lambda), "0", 0, MOST_LAMBDA, NULL,
 	"L2 strength; 0 = chosen on held-out pairs of the training data; 300 with the method spectral"},
-	{"user_tags", TR_OPTION_REAL, OPTION(user_tags), "-1", -1, 1000, NULL,
+	{"user_tags", TR_OPTION_REAL, OPTION(user_tags), "-1", -1, MOST_WEIGHT, NULL,
 	"weight of a user's tags relative to the user's items; 0 = tags of users are ignored, and tags alone recommend "
 	"nothing; -1 = chosen on held-out pairs; 3 with the method spectral"},
-	{"item_tags", TR_OPTION_REAL, OPTION(item_tags), "-1", -1, 1000, NULL,
-	"weight of the tags of items relative to their users; 0 = tags of items are ignored; -1 = chosen on held-out pairs; 1 with "
-	"the method spectral"},
+	{"item_tags", TR_OPTION_REAL, OPTION(item_tags), "-1", -1, MOST_WEIGHT, NULL,
+	"weight of the tags of items relative to their users; 0 = tags of items are ignored; -1 = chosen on held-out pairs; 1 "
+	"with the method spectral"},
 	{"user_weighting", TR_OPTION_ENUM, OPTION(user_weighting), "binary", 0, 0, tr_weighting_names,
 	"weighting of tag counts in user profiles"},
 	{"item_weighting", TR_OPTION_ENUM, OPTION(item_weighting), "log", 0, 0, tr_weighting_names,
@@ -61,9 +64,9 @@ static const TrOption option_rows[] = {
 	{"neighbours", TR_OPTION_INT, OPTION(neighbours), "1000", 0, 1e9, NULL,
 	"number of weights stored per item or tag, the largest by absolute value; 0 = all"},
 	{"method", TR_OPTION_ENUM, OPTION(method), "auto", 0, 0, methods,
-	"matrix to invert, for the same result: primal (items and tags) or dual (users and tags); spectral, the leading eigenvectors "
-	"in place of an inverse, for large catalogs; auto, the fastest, which is exact where that takes at most 10^13 "
-	"multiplications"},
+	"matrix to invert, for the same result: primal (items and tags) or dual (users and tags); spectral, the leading "
+	"eigenvectors in place of an inverse, for large catalogs; auto, the fastest, which is exact where that takes at most "
+	"10^13 multiplications"},
 	{"rank", TR_OPTION_INT, OPTION(rank), "1024", 1, 8192, NULL,
 	"number of eigenvectors of the method spectral, which is the embedding size"},
 };
@@ -76,8 +79,8 @@ check_options(const void *values, TrError *err)
 	if (o->lambda > 0 && o->lambda < 0.001)
 		return tr_fail(err, TR_BAD_OPTION, "option \"lambda\" is %g, which is neither 0 nor 0.001 or more", o->lambda);
 	if ((o->user_tags < 0 && o->user_tags != -1) || (o->item_tags < 0 && o->item_tags != -1))
-		return tr_fail(err, TR_BAD_OPTION, "option \"%s\" is negative, but not -1", o->user_tags < 0 && o->user_tags != -1 ? "user_tags"
-					   : "item_tags");
+		return tr_fail(err, TR_BAD_OPTION, "option \"%s\" is negative, but not -1",
+					   o->user_tags < 0 && o->user_tags != -1 ? "user_tags" : "item_tags");
 	return TR_OK;
 }
 
@@ -187,8 +190,9 @@ add_chosen(EaseTags *m, TrError *err)
 
 	if (!is_open(model->options) || (!model->dataset && !tr_stored(model, "chosen")))
 		return TR_OK;
-	TR_TRY(tr_tensor(model, "chosen", 1, 3, TR_FROM_ZERO, &m->chosen, err));
-	keep_chosen(m);
+	TR_TRY(tr_tensor(model, "chosen", 1, 3, (TrRange) {0, MOST_LAMBDA, false}, &m->chosen, err));
+	if (model->dataset)
+		keep_chosen(m);
 	return TR_OK;
 }
 
@@ -379,6 +383,19 @@ train_epoch(TrModel *model, int epoch, const TrPoll *poll, TrEpochStats *stats, 
 	return solve(model, poll, stats, err);
 }
 
+static TrStatus
+take_chosen(EaseTags *m, TrError *err)
+{
+	EaseTagsOptions *o = &m->options;
+
+	o->lambda = m->chosen[0];
+	o->user_tags = m->chosen[1];
+	o->item_tags = m->chosen[2];
+	if (o->user_tags > MOST_WEIGHT || o->item_tags > MOST_WEIGHT)
+		return tr_fail(err, TR_BAD_DATA, "stored weight of tags is %g", fmax(o->user_tags, o->item_tags));
+	return TR_OK;
+}
+
 /* Solves again: what is restored is what the same data gave. */
 static TrStatus
 restored(TrModel *model, TrError *err)
@@ -386,11 +403,7 @@ restored(TrModel *model, TrError *err)
 	EaseTags   *m = (EaseTags *) model;
 
 	if (m->chosen)
-	{
-		m->options.lambda = m->chosen[0];
-		m->options.user_tags = m->chosen[1];
-		m->options.item_tags = m->chosen[2];
-	}
+		TR_TRY(take_chosen(m, err));
 	if (!(m->options.lambda > 0))
 		return tr_fail(err, TR_BAD_DATA, "stored lambda is %g", m->options.lambda);
 	if (*m->items != (float) m->n_items)

@@ -54,8 +54,10 @@ typedef struct Lanczos
 
 /* Between two polls: the columns of the basis that are there count. */
 static bool
-stopped(const Lanczos *l)
+stopped(void *lanczos)
 {
+	const Lanczos *l = lanczos;
+
 	return tr_poll_at(l->poll, "columns", l->k, l->K);
 }
 
@@ -327,12 +329,6 @@ complete(Lanczos *l)
 		}
 }
 
-static bool
-ask(void *l)
-{
-	return stopped(l);
-}
-
 /* turn (r,K) = the eigenvectors of T by descending value, which s gets */
 static TrStatus
 solve_projected(Lanczos *l, TrSpectrum *s, float *turn, TrError *err)
@@ -342,15 +338,17 @@ solve_projected(Lanczos *l, TrSpectrum *s, float *turn, TrError *err)
 	float	   *values = tr_device_floats(l->work, K);
 	float	   *t = tr_device_floats(l->work, K * K);
 	float	   *host = TR_NEW(l->work, float, K);
+	bool		gives_up;
 
 	TR_TRY(tr_enough_memory(l->work, err, "a matrix of %d x %d", l->K, l->K));
 	complete(l);
 	b->ops->upload(b, t, l->projected, sizeof(float) * K * K);
-	b->asked = (TrAsked) {ask, l, false};
+	b->asked = (TrAsked) {stopped, l, false};
 	b->ops->symmetric_eigen(b, t, values, l->K);
-	if (tr_give_up(b))
-		return TR_CANCELLED;
+	gives_up = tr_give_up(b);
 	b->asked = (TrAsked) {NULL, NULL, false};
+	if (gives_up)
+		return TR_CANCELLED;
 	b->ops->download(b, l->projected, t, sizeof(float) * K * K);
 	b->ops->download(b, host, values, sizeof(float) * K);
 	TR_TRY(b->ops->finish(b, err));
@@ -441,7 +439,7 @@ prepare(Lanczos *l, TrSpectrum *s, TrError *err)
 
 /* basis = zeros */
 static TrStatus
-clear_basis(const Lanczos *l)
+clear_basis(Lanczos *l)
 {
 	size_t		bytes = (size_t) l->n * (size_t) l->K * sizeof(float);
 

@@ -324,7 +324,7 @@ estimate(const TrShape *shape, const void *values)
 	augmented.n_assignments += shape->n_posts;
 	set_tried(&o, values, 0);
 	/* two tables; an entry has 16 bytes, an occurrence 8 */
-	bytes = tower_estimate(&augmented, &o) + 2 * occurrences * 24;
+	bytes = tower_estimate_over(&augmented, &o) + 2 * occurrences * 24;
 	return is_open(values) || tower_is_open(values) ? 2 * bytes + tr_choice_bytes(shape) : bytes;
 }
 

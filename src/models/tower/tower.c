@@ -41,7 +41,7 @@ bytes_of(const TrShape *shape, const TowerOptions *o)
 }
 
 size_t
-tower_estimate(const TrShape *shape, const void *values)
+tower_estimate_over(const TrShape *shape, const void *values)
 {
 	TowerOptions o;
 	double		bytes;
@@ -49,6 +49,12 @@ tower_estimate(const TrShape *shape, const void *values)
 	tower_set_tried(&o, values, 0);
 	bytes = bytes_of(shape, &o);
 	return tower_is_open(values) ? (size_t) (2 * bytes) + tr_choice_bytes(shape) : (size_t) bytes;
+}
+
+size_t
+tower_estimate(const TrShape *shape, const void *values)
+{
+	return tower_estimate_over(shape, values) + tower_profiles_bytes(shape, values);
 }
 
 /* ------------------------------------------------------------------ life */

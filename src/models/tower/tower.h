@@ -132,6 +132,8 @@ extern bool tower_plan_step(Tower *t, TowerBatch *batch);
  * have been uploaded
  */
 extern TrStatus tower_read_profiles(Tower *t, TrProfileTable *read, TrError *err);
+/* Bytes that such copies take */
+extern size_t tower_profiles_bytes(const TrShape *shape, const TowerOptions *o);
 extern void tower_forget_profiles(Tower *t, const TrProfileTable *read);
 
 /* tower_choice.c: is something to be chosen? */
@@ -142,6 +144,8 @@ extern void tower_take(Tower *t, const TowerOptions *chosen);
 
 /* tower_train.c, tower.c: slots of TrAlgorithm */
 extern size_t tower_estimate(const TrShape *shape, const void *options);
+/* The same over profiles that are not the dataset's, which are read as they are */
+extern size_t tower_estimate_over(const TrShape *shape, const void *options);
 extern TrStatus tower_create(TrModel *model, TrError *err);
 /* The same over a dataset of its own, NULL when loaded; inputs from n_tags on start without a say. */
 extern TrStatus tower_create_over(Tower *t, const TrDataset *dataset, int32_t inputs, int32_t n_tags, TrError *err);

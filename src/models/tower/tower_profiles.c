@@ -2,7 +2,6 @@
  * The profiles of items as training reads them: of one with very many tags those of the largest weights, so that what a
  * step takes does not grow with an item's fame.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/topn.h"
@@ -73,7 +72,7 @@ add_heaviest(Filling *to, const TrProfileTable *from, const TrProfileWeights *we
 		length += from->count[first + e];
 	for (int32_t e = 0; e < n; e++)
 		tr_topn_offer(&top, tr_tag_weight(weights, from->tag[first + e], from->count[first + e], length), e);
-	qsort(top.best, (size_t) top.count, sizeof(TrScored), tr_scored_by_index);
+	tr_sort_by_index(top.best, (size_t) top.count);
 	for (int32_t i = 0; i < top.count; i++)
 		add_entry(to, from, first + top.best[i].index);
 	to->entry_ptr[entity + 1] = to->entries;
@@ -95,21 +94,36 @@ start_table(Filling *to, TrModel *model, const TrProfileTable *from, TrError *er
 	return TR_OK;
 }
 
+/* Tags of a profile, at most */
+static int32_t
+most_read(const TowerOptions *o, int32_t n_tags)
+{
+	return o->profile_tags > 0 ? o->profile_tags : n_tags > MANY_TAGS ? MOST_READ : INT32_MAX;
+}
+
+size_t
+tower_profiles_bytes(const TrShape *shape, const TowerOptions *o)
+{
+	size_t		entry = 2 * sizeof(int64_t) + 2 * sizeof(int32_t) + 2 * sizeof(float);	/* with an occurrence */
+
+	if (most_read(o, shape->n_tags) == INT32_MAX)
+		return 0;
+	return (size_t) shape->n_assignments * entry + (size_t) shape->n_items * sizeof(int64_t);
+}
+
 TrStatus
 tower_read_profiles(Tower *t, TrProfileTable *read, TrError *err)
 {
 	TrModel    *model = &t->model;
 	const TrProfileTable *all = &t->dataset->item;
-	int32_t		most = t->options.profile_tags;
+	int32_t		most = most_read(&t->options, model->n_tags);
 	TrProfileWeights weights = tower_profile_weights(t, TR_ITEM);
 	TrScored   *room;
 	Filling		to;
 
 	weights.idf = t->host_idf;
 	*read = *all;
-	if (most == 0)
-		most = model->n_tags > MANY_TAGS ? MOST_READ : INT32_MAX;
-	/* profiles that an algorithm put together itself have more than tags */
+	/* those of hybrid hold items as well, and stay what they are */
 	if (t->dataset != model->dataset || longest(all) <= most)
 		return TR_OK;
 	TR_TRY(start_table(&to, model, all, err));

@@ -24,12 +24,24 @@ neighbours(const TrShape *s)
 
 /* The inverse of the smaller matrix, and the weights of all by it. */
 static double
-closed_form(const TrShape *s, double items)
+operations_of(const TrShape *s, double items)
 {
 	double		smaller = fmin(s->n_users, items);
-	double		operations = smaller * smaller * smaller + items * items * smaller;
 
-	return operations > MOST_OPERATIONS ? 1e-5 * (double) s->n_posts : 1.2e-11 * operations + 4e-6 * (double) s->n_posts;
+	return smaller * smaller * smaller + items * items * smaller;
+}
+
+static bool
+is_spectral(const TrShape *s, double items)
+{
+	return operations_of(s, items) > MOST_OPERATIONS;
+}
+
+static double
+closed_form(const TrShape *s, double items)
+{
+	return is_spectral(s, items) ? 1e-5 * (double) s->n_posts
+		: 1.2e-11 * operations_of(s, items) + 4e-6 * (double) s->n_posts;
 }
 
 static double
@@ -38,10 +50,16 @@ ease(const TrShape *s)
 	return closed_form(s, s->n_items);
 }
 
+/* With a choice by three closed forms over some users, and over those items and tags that these have */
 static double
 ease_tags(const TrShape *s)
 {
-	return closed_form(s, (double) s->n_items + s->n_tags);
+	double		columns = (double) s->n_items + s->n_tags;
+	double		share = fmin(1, 800.0 / s->n_users);
+	TrShape		some = {.n_users = Min(s->n_users, 800), .n_posts = (int32) (share * s->n_posts)};
+	double		theirs = fmin(s->n_items, some.n_posts) + fmin(s->n_tags, share * (double) s->n_assignments);
+
+	return closed_form(s, columns) + (is_spectral(s, columns) ? 0 : 3 * closed_form(&some, theirs));
 }
 
 static double

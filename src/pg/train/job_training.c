@@ -387,14 +387,15 @@ tagrec_training_measure_new(TagrecTraining *t, TrSide side)
 {
 	const TrPairs *all = &t->data.validation;
 	TrPairs		some = *all;
+	double		value;
 
 	some.count = 0;
-	some.user = MemoryContextAllocHuge(CurrentMemoryContext, all->count * sizeof(int32));
-	some.item = MemoryContextAllocHuge(CurrentMemoryContext, all->count * sizeof(int32));
+	some.user = palloc_extended(all->count * sizeof(int32), MCXT_ALLOC_HUGE);
+	some.item = palloc_extended(all->count * sizeof(int32), MCXT_ALLOC_HUGE);
 	if (all->tag)
-		some.tag = MemoryContextAllocHuge(CurrentMemoryContext, all->count * sizeof(int32));
+		some.tag = palloc_extended(all->count * sizeof(int32), MCXT_ALLOC_HUGE);
 	if (all->value)
-		some.value = MemoryContextAllocHuge(CurrentMemoryContext, all->count * sizeof(float));
+		some.value = palloc_extended(all->count * sizeof(float), MCXT_ALLOC_HUGE);
 	for (int32 p = 0; p < all->count; p++)
 	{
 		if (!tagrec_is_new(training_data(t), all, p, side))
@@ -407,5 +408,12 @@ tagrec_training_measure_new(TagrecTraining *t, TrSide side)
 			some.value[some.count] = all->value[p];
 		some.count++;
 	}
-	return some.count > 0 ? measure(t, measured_data(t), &some) : NAN;
+	value = some.count > 0 ? measure(t, measured_data(t), &some) : NAN;
+	pfree(some.user);
+	pfree(some.item);
+	if (some.tag)
+		pfree(some.tag);
+	if (some.value)
+		pfree(some.value);
+	return value;
 }

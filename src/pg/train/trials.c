@@ -206,21 +206,42 @@ is_trials_own(int sqlstate)
 		|| sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED || sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 }
 
-/* NULL, or what went wrong with the settings; other errors end the job. */
-static ErrorData *
-train_trial(TagrecTraining *training, const char *phase)
+/* Whose model was trained, but could not be looked at */
+static void
+forget_figures(TagrecTrials *t, int i)
 {
-	ErrorData  *volatile error = NULL;
+	t->training->result = (TrTrainResult) {.metric = NAN};
+	t->rows[i].new_users = NAN;
+	t->rows[i].new_items = NAN;
+}
 
+/* NULL, or what went wrong with the settings; other errors end the job. *seconds = without the look at the model */
+static ErrorData *
+train_trial(TagrecTrials *t, int i, double *seconds)
+{
+	TagrecTraining *training = t->training;
+	instr_time	started;
+	ErrorData  *volatile error = NULL;
+	volatile bool trained = false;
+
+	INSTR_TIME_SET_CURRENT(started);
 	PG_TRY();
 	{
-		tagrec_training_run(training, phase);
+		tagrec_training_run(training, psprintf("trial %d of %d", i + 1, t->count));
+		*seconds = tagrec_seconds_since(started);
+		trained = true;
+		if (t->look)
+			t->look(t, i);
 	}
 	PG_CATCH();
 	{
 		if (!is_trials_own(geterrcode()))
 			PG_RE_THROW();
 		error = tagrec_worker_abort(training->job->context);
+		if (trained)
+			forget_figures(t, i);
+		else
+			*seconds = tagrec_seconds_since(started);
 	}
 	PG_END_TRY();
 	return error;
@@ -297,22 +318,17 @@ void
 tagrec_trial_run(TagrecTrials *t, int i)
 {
 	TagrecTraining *training = t->training;
-	instr_time	started;
 	double		seconds;
 	ErrorData  *error;
 
-	INSTR_TIME_SET_CURRENT(started);
 	training->progress->trial = i + 1;
 	training->options = t->trials[i].options;
 	training->result = (TrTrainResult) {.metric = NAN};
 	training->to_beat = t->give_up && t->best >= 0 ? t->rows[t->best].value : NAN;
-	error = train_trial(training, psprintf("trial %d of %d", i + 1, t->count));
-	if (!error && t->look)
-		t->look(t, i);
+	error = train_trial(t, i, &seconds);
 	tagrec_training_forget(training);
 	if (error)
 		tagrec_training_close(training);
-	seconds = tagrec_seconds_since(started);
 	t->seconds += seconds;
 	t->trained++;
 	record(t, i, error, seconds);
